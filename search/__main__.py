@@ -24,7 +24,6 @@ from search.errors import (
     disk_error,
     limit_error,
     refused,
-    unknown,
 )
 
 HELP = ("-h", "--help")
@@ -60,6 +59,7 @@ def main(arguments: list[str]) -> int:
         return _failed(
             refused(
                 sys.executable,
+                code="python-lacks-package",
                 rule="must have the packages that Knobwise needs",
                 got=f"no package {error.name}",
                 remedy="activate the environment in which Knobwise is installed, or install it: "
@@ -80,7 +80,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _failed(error: SearchError) -> int:
-    print(as_started(f"search: {error}"), file=sys.stderr)
+    print(as_started(f"search: {error} [{error.code}]"), file=sys.stderr)
     return error.exit_code
 
 
@@ -123,7 +123,7 @@ def _run(words: list[str], config_dir: Path | None) -> int:
         return int(catalogue.verb(word).run(words[1:], config_dir))
     experiments = catalogue.experiments(config_dir)
     if word not in experiments:
-        raise UsageError(unknown("experiment or verb", name=word, known=[*experiments, *verbs]))
+        raise catalogue.unknown_word(word, experiments)
     return int(catalogue.verb("run").run(words, config_dir))
 
 
@@ -138,6 +138,7 @@ def _check_not_hidden() -> None:
     if origin is not None and Path(origin).parent.parent != catalogue.PACKAGE.parent:
         raise refused(
             origin,
+            code="package-is-hidden",
             rule="must not hide Knobwise's own package",
             got="the name `trainers`",
             remedy="rename it, or use the command `knobwise` in place of `python -m search`",
@@ -155,6 +156,7 @@ def _check_readable(*texts: str) -> None:
         if any("\ud800" <= letter <= "\udfff" for letter in text):
             raise refused(
                 text.encode(errors="replace").decode(),
+                code="letters-not-readable",
                 rule="must be readable in the locale of this shell",
                 got="letters that it does not know",
                 remedy="set PYTHONUTF8=1",
@@ -168,7 +170,8 @@ def _take_config_dir(arguments: list[str]) -> tuple[list[str], Path | None]:
             if index + 1 == len(words):
                 raise UsageError(
                     "--config-dir: needs a folder behind it, but got nothing; "
-                    "give the folder's path"
+                    "give the folder's path",
+                    code="config-dir-needs-folder",
                 )
             folder = Path(words[index + 1])
             del words[index : index + 2]

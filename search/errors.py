@@ -5,13 +5,22 @@
     ├── RunError              the search itself failed: exit 1
     └── Interrupted           Ctrl-C or SIGTERM: exit 130
 
-Every message says where, which rule, what was got and what to do.
+Every message says where, which rule, what was got and what to do. Its code, in brackets behind it
+on the command line, is the name of the broken rule. It stands where the error is raised, there
+only, and it stays when the words change: tests and programs match the code.
+
+A code belongs to what ends a command or a call of `search.run`. Three kinds of errors have none:
+what `trainers/` or a user's own trainer raises (ValueError, TypeError: a trial's error, or the
+words of an error of ours), what workers and conductor say of their messages (MessageError), and
+errors of a programmer (TypeError, AttributeError).
 """
 
 import difflib
 import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
 
 LONGEST = 500  # characters of a foreign value that a message shows
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -30,9 +39,22 @@ REFUSED = (
 
 
 class SearchError(Exception):
-    """Base of all errors that a user can cause or must hear of. `exit_code` is the process's."""
+    """Base of all errors that a user can cause or must hear of. `exit_code` is the process's.
+
+    Args:
+        text: the message, as `str` gives it.
+        code: name of the broken rule in kebab case, such as "range-holds-no-value".
+    """
 
     exit_code = 1
+
+    def __init__(self, text: str, *, code: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
+        """Python's own way would make it again from the text alone, without the code."""
+        return partial(type(self), code=self.code), self.args, self.__dict__
 
 
 class UsageError(SearchError):
@@ -58,9 +80,9 @@ def broken_rule(where: str, *, rule: str, got: object, remedy: str) -> str:
     return f"{where}: {rule}, but got {shortened(str(got))}; {remedy}"
 
 
-def refused(where: str, *, rule: str, got: object, remedy: str) -> UsageError:
+def refused(where: str, *, code: str, rule: str, got: object, remedy: str) -> UsageError:
     """The error for a command, a config or a folder that breaks a rule."""
-    return UsageError(broken_rule(where, rule=rule, got=got, remedy=remedy))
+    return UsageError(broken_rule(where, rule=rule, got=got, remedy=remedy), code=code)
 
 
 def disk_error(error: OSError, *, path: object) -> SearchError:
@@ -77,13 +99,14 @@ def disk_error(error: OSError, *, path: object) -> SearchError:
     text = f"{where}: {os.strerror(number) if number else error}"
     if error.errno == errno.EISDIR:
         got, remedy = (error.strerror or "").lower(), "restore it from a copy"
-        return refused(str(where), rule="must be a file", got=got, remedy=remedy)
+        return refused(str(where), code="not-a-file", rule="must be a file", got=got, remedy=remedy)
     if number in FULL:
         return RunError(
             f"{text}; free some space and give the same command again, nothing that was "
-            "recorded is lost"
+            "recorded is lost",
+            code="disk-is-full",
         )
-    return UsageError(f"{text}; mend it or choose another results_root=")
+    return UsageError(f"{text}; mend it or choose another results_root=", code="disk-refuses")
 
 
 def limit_error(number: int) -> RunError:
@@ -91,7 +114,8 @@ def limit_error(number: int) -> RunError:
     rule, how = LIMITS[number]
     remedy = f"raise that limit ({how}), or train fewer at once: placement.slots=1"
     got = os.strerror(number)
-    return RunError(broken_rule("this machine", rule=f"must {rule}", got=got, remedy=remedy))
+    text = broken_rule("this machine", rule=f"must {rule}", got=got, remedy=remedy)
+    return RunError(text, code="machine-limit-reached")
 
 
 def _is_short_write(error: OSError) -> bool:

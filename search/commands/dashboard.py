@@ -38,7 +38,8 @@ def run(words: list[str], config_dir: Path | None) -> int:
     except ImportError as error:
         raise UsageError(
             "dashboard: needs optuna-dashboard, but it is not installed; "
-            "pip install 'knobwise[dashboard]'"
+            "pip install 'knobwise[dashboard]'",
+            code="dashboard-not-installed",
         ) from error
     folder, _ = open_results(options.name, root=options.results_root)
     port = options.port
@@ -50,7 +51,8 @@ def run(words: list[str], config_dir: Path | None) -> int:
     except OSError as error:
         raise UsageError(
             f"dashboard: port {port} must be free, but got: {error.strerror}; "
-            "choose another with --port"
+            "choose another with --port",
+            code="port-is-taken",
         ) from error
     except KeyboardInterrupt:
         return 130

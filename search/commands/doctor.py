@@ -68,7 +68,8 @@ def run(words: list[str], config_dir: Path | None) -> int:
         raise UsageError(
             "doctor: needs a search, or --csv FILE with --classes C, --constant L or neither, "
             f"but got {got}; "
-            "see python -m search help doctor"
+            "see python -m search help doctor",
+            code="doctor-needs-one-source",
         )
     reading = _of_search(options) if options.csv is None else _of_logs(options)
     if options.json:
@@ -88,11 +89,12 @@ def _of_search(options: Namespace) -> Reading:
         verdicts, acts = {options.trial: verdict}, turnable(findings)
         return Reading(name=options.name, verdicts=verdicts, findings=findings, acts=acts)
     if not findings.verdicts and findings.without_curves:
-        raise UsageError(f"{folder.curves}: {deleted(findings)[0]}")
+        raise UsageError(f"{folder.curves}: {deleted(findings)[0]}", code="curves-were-deleted")
     if not findings.verdicts:
         columns = curves.dropna(axis="columns", how="all").columns.difference(ALWAYS)
         raise refused(
             options.name,
+            code="verdict-needs-both-losses",
             rule="a verdict needs train_loss and val_loss",
             got=f"curves of {', '.join(columns)}" if len(columns) else "no epoch yet",
             remedy="yield both, or print them, under these names"
@@ -152,9 +154,15 @@ def _verdict(findings: Findings, trial: str) -> Verdict:
     rows = {str(row.spec.trial): row for row in findings.rows}
     if trial not in rows:
         rule, remedy = f"trials are 0 to {len(rows) - 1}", "name one of them"
-        raise refused(f"doctor {trial}", rule=rule, got=trial, remedy=remedy)
+        raise refused(f"doctor {trial}", code="no-such-trial", rule=rule, got=trial, remedy=remedy)
     verdict = findings.verdicts.get(int(trial))
     if verdict is None:
         rule, got = "a verdict needs curves", f"a trial that is {rows[trial].state}"
-        raise refused(f"doctor {trial}", rule=rule, got=got, remedy="wait or take another")
+        raise refused(
+            f"doctor {trial}",
+            code="verdict-needs-curves",
+            rule=rule,
+            got=got,
+            remedy="wait or take another",
+        )
     return verdict

@@ -38,7 +38,8 @@ def run(words: list[str], config_dir: Path | None) -> int:
     if findings.winner is None:
         raise UsageError(
             f"export: needs a search with a winner, but {name} has none yet; "
-            f"see python -m search status {address(folder.path)}"
+            f"see python -m search status {address(folder.path)}",
+            code="export-needs-winner",
         )
     target = options.to or folder.best_config
     if options.to is None:
@@ -47,7 +48,8 @@ def run(words: list[str], config_dir: Path | None) -> int:
     elif target.exists():
         raise UsageError(
             f"export: --to needs a name that is free, but got {target}, which exists; "
-            "remove it or choose another"
+            "remove it or choose another",
+            code="export-target-exists",
         )
     else:
         contract = folder.load_contract()

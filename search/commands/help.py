@@ -38,8 +38,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
         print(_rule(rule))
         return 0
     if word not in experiments:
-        known = [*experiments, *catalogue.verbs()]
-        raise UsageError(unknown("experiment or verb", name=word, known=known))
+        raise catalogue.unknown_word(word, experiments)
     from search.commands.support.experiment_help import experiment_help
 
     page = experiment_help(word, purpose=experiments[word], config_dir=config_dir)
@@ -55,5 +54,5 @@ def _rule(name: str) -> str:
     """
     wordings = rules()
     if name not in wordings:
-        raise UsageError(unknown("rule", name=name, known=wordings))
+        raise UsageError(unknown("rule", name=name, known=wordings), code="unknown-rule")
     return textwrap.fill(f"{name}: {wordings[name]}", WIDTH)

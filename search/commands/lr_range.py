@@ -53,7 +53,8 @@ def run(words: list[str], config_dir: Path | None) -> int:
     _show(look, result, seconds=seconds, console=console)
     if result.low is None:
         raise RunError(
-            f"lr_range: no range was found, because {result.because}; see {path / 'lr_range.svg'}"
+            f"lr_range: no range was found, because {result.because}; see {path / 'lr_range.svg'}",
+            code="no-range-found",
         )
     return 0
 

@@ -76,7 +76,13 @@ def _chosen(reference: Reference, config: DictConfig) -> Reference:
     if not models:
         rule = f"a reference trains one of {', '.join(reference.models)}"
         remedy = "name one of them"
-        raise refused("space.model.choices", rule=rule, got=", ".join(choices), remedy=remedy)
+        raise refused(
+            "space.model.choices",
+            code="reference-trains-other-models",
+            rule=rule,
+            got=", ".join(choices),
+            remedy=remedy,
+        )
     return replace(reference, models=models)
 
 
@@ -110,7 +116,8 @@ def _tested(findings: Findings, reference: Reference) -> Scores:
             if not scores[model]:
                 raise RunError(
                     f"reference {reference.name}: no training of {model} has ended with weights; "
-                    f"see {folder.path / 'trials.csv'}"
+                    f"see {folder.path / 'trials.csv'}",
+                    code="reference-without-weights",
                 )
         Ledger(folder).finish(opening, score=max(float(np.mean(each)) for each in scores.values()))
     return scores

@@ -59,7 +59,8 @@ def run(words: list[str], config_dir: Path | None) -> int:
         return _watch(options) if options.watch else _write_one(options, refresh=0)
     if options.watch:
         raise UsageError(
-            f"report: --watch follows one search, but got {len(options.names)}; name one of them"
+            f"report: --watch follows one search, but got {len(options.names)}; name one of them",
+            code="watch-one-search",
         )
     searches = [_read(name, options.results_root) for name in options.names]
     folders = [loaded.folder.path.resolve() for loaded in searches]

@@ -78,7 +78,8 @@ def run_config(
         raise RunError(
             findings.obstacle
             or f"{findings.plan.name}: nothing has won; "
-            f"the reasons stand in {findings.plan.folder / 'trials.csv'}"
+            f"the reasons stand in {findings.plan.folder / 'trials.csv'}",
+            code="nothing-has-won",
         )
     return 0
 

@@ -39,7 +39,7 @@ class _Entry:
 
     name: str
     look: str = ""
-    error: str = ""
+    error: UsageError | None = None
     progress: tuple[Standing, Findings] | None = None
 
 
@@ -51,7 +51,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
     names = [options.name] if options.name else [*other, *(p.name for p in searches(root))]
     entries = [_entry(name, root, look=other.get(name, "")) for name in names]
     if options.name and entries[0].error:
-        raise UsageError(entries[0].error)
+        raise entries[0].error
     if options.json:
         print_document("status", {"searches": [_record(entry) for entry in entries]})
     else:
@@ -68,7 +68,7 @@ def _entry(name: str, root: Path, *, look: str) -> _Entry:
     try:
         folder, findings = open_results(name, root=root)
     except UsageError as error:
-        return _Entry(name=name, error=str(error))
+        return _Entry(name=name, error=error)
     return _Entry(name=name, progress=(standing_of(folder, findings), findings))
 
 
@@ -123,7 +123,7 @@ def _show_trials(standing: Standing, findings: Findings) -> None:
 def _record(entry: _Entry) -> dict[str, Any]:
     if entry.progress is None:
         state = "unreadable" if entry.error else "look"
-        return {"name": entry.name, "state": state, "says": entry.look or entry.error}
+        return {"name": entry.name, "state": state, "says": entry.look or str(entry.error)}
     standing, findings = entry.progress
     best = standing.best
     return {

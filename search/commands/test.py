@@ -109,7 +109,8 @@ def _earlier(ledger: Ledger, *, again: bool) -> list[dict[str, Any]]:
     if earlier and not again:
         raise UsageError(
             f"{ledger.path}: the test set is looked at once (P13), but it was opened "
-            f"{count(len(earlier), 'time')}:\n{_shown(earlier)}\n--again opens it and says so"
+            f"{count(len(earlier), 'time')}:\n{_shown(earlier)}\n--again opens it and says so",
+            code="test-set-was-opened",
         )
     return earlier
 

@@ -57,7 +57,10 @@ def run(words: list[str], config_dir: Path | None) -> int:
     findings = launch(config, console=console, contract=contract, command=command)
     (row,) = findings.rows
     if row.value is None:
-        raise RunError(f"{config.name}: the training gave no value: {row.state}, {row.reason}")
+        raise RunError(
+            f"{config.name}: the training gave no value: {row.state}, {row.reason}",
+            code="training-gave-no-value",
+        )
     metric = findings.plan.metric
     print(f"{metric.name}: {row.value!r} at epoch {row.best_epoch}")
     print(f"results: {from_here(findings.plan.folder)}/")

@@ -62,15 +62,25 @@ def run(words: list[str], config_dir: Path | None) -> int:
 def _checked(verb: str, target: str | None, rows: list[SlotRow], *, running: bool) -> SlotOrder:
     """Raises UsageError: the order makes no sense now."""
     if verb not in ORDERS:
-        raise UsageError(f"workers: {unknown('order', name=verb, known=ORDERS)}")
+        raise UsageError(
+            f"workers: {unknown('order', name=verb, known=ORDERS)}", code="unknown-workers-order"
+        )
     kind = "node" if verb == "drain" else "slot"
     if target is None:
-        raise UsageError(f"workers: {verb} needs a {kind}, but got none; give it as last word")
+        raise UsageError(
+            f"workers: {verb} needs a {kind}, but got none; give it as last word",
+            code="workers-order-needs-target",
+        )
     if not running:
-        raise UsageError("workers: the search must be running, but it is not; start it first")
+        raise UsageError(
+            "workers: the search must be running, but it is not; start it first",
+            code="search-not-running",
+        )
     slots = [str(row.slot) for row in rows]
     if kind == "slot" and target not in slots:
-        raise UsageError(f"workers: {unknown(kind, name=target, known=slots)}")
+        raise UsageError(
+            f"workers: {unknown(kind, name=target, known=slots)}", code="unknown-slot-or-worker"
+        )
     return SlotOrder(verb=verb, target=target)
 
 
@@ -84,7 +94,8 @@ def _given(folder: Folder, order: SlotOrder) -> str:
     if answer is None:
         raise UsageError(
             f"workers: the search must answer within {PATIENCE:g} s, but it has not; between two "
-            "stages it has no time: try again"
+            "stages it has no time: try again",
+            code="search-does-not-answer",
         )
     return answer
 

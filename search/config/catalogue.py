@@ -6,12 +6,12 @@ Reads file names and first lines only; never composes.
 import ast
 import importlib
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 
 from search.config.quick_imports import quick_imports
-from search.errors import refused
+from search.errors import UsageError, refused, unknown
 
 PACKAGE = Path(__file__).parent.parent
 # A wheel carries conf/ inside the package; a clone keeps it at its top level.
@@ -57,6 +57,7 @@ def experiments(config_dir: Path | None) -> dict[str, str]:
             if path.stem in verbs():
                 raise refused(
                     str(path),
+                    code="experiment-named-like-verb",
                     rule="an experiment must not have the name of a verb",
                     got=repr(path.stem),
                     remedy="rename the file",
@@ -78,6 +79,7 @@ def roots(config_dir: Path | None) -> Iterator[Path]:
     if not config_dir.is_dir():
         raise refused(
             "--config-dir",
+            code="config-dir-not-a-folder",
             rule="must be a folder",
             got=str(config_dir),
             remedy="create it or mend the path",
@@ -87,6 +89,7 @@ def roots(config_dir: Path | None) -> Iterator[Path]:
         if (CONF / inside).exists():
             raise refused(
                 str(path),
+                code="own-config-named-like-shipped",
                 rule="a config of your own needs a name of its own",
                 got=f"{inside}, which is shipped",
                 remedy="rename it and choose it by that name",
@@ -116,3 +119,9 @@ def _purpose(path: Path) -> str:
     skipped = ("python -m", "@package", "yaml-language-server")
     lines = [line for line in comments if line and not line.startswith(skipped)]
     return lines[0] if lines else ""
+
+
+def unknown_word(word: str, experiments: Iterable[str]) -> UsageError:
+    """The error for a first word that is neither an experiment nor a verb."""
+    text = unknown("experiment or verb", name=word, known=[*experiments, *verbs()])
+    return UsageError(text, code="unknown-experiment-or-verb")

@@ -73,7 +73,7 @@ def check_keys(config: DictConfig) -> None:
     known = _keys("search.yaml") | frozenset((*groups, *ROOT))
     unread = [key for key in map(str, config) if key not in known and f"${{{key}" not in links]
     if unread:
-        raise UsageError(_refusal(config, unread[0], known=known))
+        raise _unread(config, unread[0], known=known)
 
 
 def unusual_keys(config: DictConfig) -> list[str]:
@@ -150,9 +150,7 @@ def _knobs(node: Any, prefix: str) -> Iterator[str]:
 def _check(config: DictConfig, group: str, *, known: frozenset[str]) -> None:
     for key in map(str, config[group]):
         if key not in known:
-            raise UsageError(
-                _refusal(config, f"{group}.{key}", known=frozenset(f"{group}.{k}" for k in known))
-            )
+            raise _unread(config, f"{group}.{key}", known=frozenset(f"{group}.{k}" for k in known))
 
 
 def _check_kind(config: DictConfig, group: str) -> None:
@@ -166,11 +164,17 @@ def _check_kind(config: DictConfig, group: str) -> None:
         readers = options_with(group, idle)
         rule = f"a key of {' or '.join(f'{group}={reader}' for reader in readers)}"
         remedy = f"say {group}={readers[0]}, or drop the key"
-        raise refused(f"{group}.{idle}", rule=rule, got=f"{group}.kind={kind}", remedy=remedy)
+        raise refused(
+            f"{group}.{idle}",
+            code="key-of-another-kind",
+            rule=rule,
+            got=f"{group}.kind={kind}",
+            remedy=remedy,
+        )
 
 
-def _refusal(config: DictConfig, key: str, *, known: frozenset[str]) -> str:
-    """The message: the nearest of the known keys, else the nearest name anywhere in the config."""
+def _unread(config: DictConfig, key: str, *, known: frozenset[str]) -> UsageError:
+    """The error for a key that nobody reads, with the nearest known key, else the nearest name."""
     near = difflib.get_close_matches(key, sorted(known), n=1, cutoff=0.75)
     if not near:
         leaves = {
@@ -181,9 +185,10 @@ def _refusal(config: DictConfig, key: str, *, known: frozenset[str]) -> str:
         names = difflib.get_close_matches(key.rpartition(".")[2], sorted(leaves), n=1, cutoff=0.75)
         near = [leaves[name] for name in names]
     hint = f"did you mean {near[0]!r}? " if near else ""
-    return (
+    return UsageError(
         f"{key}: a setting must be one that something reads, but nothing reads this key; "
-        f"{hint}drop it; there are: {', '.join(sorted(known))}"
+        f"{hint}drop it; there are: {', '.join(sorted(known))}",
+        code="key-that-nothing-reads",
     )
 
 

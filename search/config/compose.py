@@ -40,7 +40,8 @@ def compose_experiment(
     """
     known = experiments(config_dir)
     if experiment is not None and experiment not in known:
-        raise UsageError(unknown("experiment", name=experiment, known=known))
+        text = unknown("experiment", name=experiment, known=known)
+        raise UsageError(text, code="unknown-experiment")
     where = experiment or "config"
     given = Overrides.read(overrides)
     user = [folder for folder in roots(config_dir) if folder != CONF]
@@ -69,7 +70,9 @@ def compose_experiment(
         raise
     except Exception as error:  # Hydra raises ValueError, TypeError, AttributeError as well
         message = refusal(error, words, compose=_opened, config_dir=config_dir)
-        raise UsageError(f"{where}: {message or first_part(error)}") from error
+        raise UsageError(
+            f"{where}: {message or first_part(error)}", code="config-cannot-be-composed"
+        ) from error
     with open_dict(config):
         if config.get("name", "") is None:
             config.name = where
@@ -102,6 +105,7 @@ def _check_direction(config: DictConfig, words: list[str]) -> None:
     if other:
         raise refused(
             "metric.direction",
+            code="direction-of-another-metric",
             rule=f"belongs to metric.name, and none is set for {name}",
             got=f"{config.metric.direction}, which is of another metric",
             remedy=f"say metric={name}"

@@ -57,13 +57,17 @@ def compose_protocol(
         rule = "a protocol lists stages"
         got = f"protocol={draft.chosen.protocol}, which is of kind {draft.protocol.get('kind')}"
         remedy = "choose guide, fixed_order, coordinate, sweeps, unstick or one of your own"
-        raise refused("protocol", rule=rule, got=got, remedy=remedy)
+        raise refused(
+            "protocol", code="protocol-lists-no-stages", rule=rule, got=got, remedy=remedy
+        )
     is_stock = str(draft.trainer._target_) == STOCK
     listed = list(map(str, draft.protocol.knobs or ())) if is_stock else ANY_TRAINER
     names = named or ([] if own else listed)
     if not names and not own:
         rule, remedy = "a protocol turns at least one knob", "say space=[lr]"
-        raise refused("protocol.knobs", rule=rule, got="none", remedy=remedy)
+        raise refused(
+            "protocol.knobs", code="protocol-needs-knob", rule=rule, got="none", remedy=remedy
+        )
     files = _files(config_dir)
     for name in names:
         _check_file(name, files)
@@ -92,8 +96,10 @@ def _check_file(name: str, files: Mapping[str, Path]) -> None:
         return
     if "." in name:
         rule, remedy = "it names files of conf/space/", f"say knob.{name}=log(LOW,HIGH)"
-        raise refused("space", rule=rule, got=f"{name}, a key", remedy=remedy)
-    raise UsageError(unknown("knob", name=name, known=files))
+        raise refused(
+            "space", code="space-names-files", rule=rule, got=f"{name}, a key", remedy=remedy
+        )
+    raise UsageError(unknown("knob", name=name, known=files), code="unknown-knob")
 
 
 def _recipe(words: list[str]) -> tuple[str | None, list[str]]:
@@ -117,7 +123,7 @@ def _knobs(words: list[str]) -> tuple[list[str], list[str]]:
     names = [name for name in re.split(r"[\s,\[\]]+", given[-1] if given else "") if name]
     if given and not names:
         rule, remedy = "names the knobs that may be turned", "drop it, or say space=[lr,dropout]"
-        raise refused("space", rule=rule, got="none", remedy=remedy)
+        raise refused("space", code="space-names-no-knob", rule=rule, got="none", remedy=remedy)
     return list(dict.fromkeys(names)), [word for word in words if not word.startswith("space=")]
 
 
@@ -190,4 +196,6 @@ def _narrow(spaces: dict[str, Any], bounds: list[str]) -> None:
                 node[key], is_set = yaml.safe_load(text), True
         if not is_set:
             rule, remedy = "a knob of the protocol has the key", "see conf/space/"
-            raise refused(f"space.{path}", rule=rule, got=word, remedy=remedy)
+            raise refused(
+                f"space.{path}", code="unknown-key-of-knob", rule=rule, got=word, remedy=remedy
+            )

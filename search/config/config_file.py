@@ -43,21 +43,37 @@ def load_config(path: Path, *, overrides: list[str]) -> DictConfig:
         config = OmegaConf.load(path)
     except FileNotFoundError as error:
         raise refused(
-            str(path), rule="must be a file", got="nothing there", remedy="mend the path"
+            str(path),
+            code="config-not-found",
+            rule="must be a file",
+            got="nothing there",
+            remedy="mend the path",
         ) from error
     except (OSError, ValueError) as error:
         raise refused(
-            str(path), rule="must be readable YAML", got=str(error), remedy="mend it"
+            str(path),
+            code="config-not-readable",
+            rule="must be readable YAML",
+            got=str(error),
+            remedy="mend it",
         ) from error
     except UsageError:
         raise
     except Exception as error:  # PyYAML's own tree of errors does not descend from ValueError
         raise refused(
-            str(path), rule="must be valid YAML", got=str(error), remedy="mend it"
+            str(path),
+            code="config-not-valid-yaml",
+            rule="must be valid YAML",
+            got=str(error),
+            remedy="mend it",
         ) from error
     if not isinstance(config, DictConfig):
         raise refused(
-            str(path), rule="must hold a mapping", got=type(config).__name__, remedy="give a config"
+            str(path),
+            code="config-not-a-mapping",
+            rule="must hold a mapping",
+            got=type(config).__name__,
+            remedy="give a config",
         )
     override_keys(config, overrides, where=str(path))
     check_complete(config, str(path))
@@ -77,9 +93,14 @@ def override_keys(config: DictConfig, words: Sequence[str], *, where: str) -> No
             override = parse_override(in_grammar(word))
             OmegaConf.update(config, override.get_key_element(), override.value())
         except (ConfigAttributeError, ConfigKeyError) as error:
-            raise UsageError(f"{where}: {unknown_key(config, override.key_or_group)}") from error
+            raise UsageError(
+                f"{where}: {unknown_key(config, override.key_or_group)}",
+                code="override-of-unknown-key",
+            ) from error
         except (UsageError, HydraException, OmegaConfBaseException) as error:
-            raise UsageError(f"{where}: {first_part(error)}") from error
+            raise UsageError(
+                f"{where}: {first_part(error)}", code="override-does-not-fit"
+            ) from error
 
 
 def check_whole(config: DictConfig, path: Path) -> None:
@@ -92,6 +113,7 @@ def check_whole(config: DictConfig, path: Path) -> None:
     if lacking:
         raise refused(
             str(path),
+            code="config-lacks-groups",
             rule="every group of a config must be there",
             got=f"none of {', '.join(lacking)}",
             remedy="export it by python -m search export",
@@ -106,6 +128,7 @@ def check_complete(config: DictConfig, where: str) -> None:
     if missing:
         raise refused(
             where,
+            code="key-without-value",
             rule="every key needs a value",
             got=f"??? for {', '.join(missing)}",
             remedy=f"say {missing[0]}=…",
@@ -142,4 +165,6 @@ def _check_size(path: Path) -> None:
 
     if size(yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)) > MOST_VALUES:
         rule = f"has at most {MOST_VALUES} values"
-        raise refused(str(path), rule=rule, got="more", remedy="drop its aliases")
+        raise refused(
+            str(path), code="config-too-large", rule=rule, got="more", remedy="drop its aliases"
+        )

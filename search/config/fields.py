@@ -18,6 +18,7 @@ def whole(config: DictConfig, path: str, *, least: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise refused(
             path,
+            code="needs-whole-number",
             rule=f"must be a whole number of at least {least}",
             got=repr(value),
             remedy="mend it",
@@ -29,7 +30,13 @@ def positive(config: DictConfig, path: str) -> float:
     """A number above 0."""
     value = OmegaConf.select(config, path)
     if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-        raise refused(path, rule="must be a number above 0", got=repr(value), remedy="mend it")
+        raise refused(
+            path,
+            code="needs-positive-number",
+            rule="must be a number above 0",
+            got=repr(value),
+            remedy="mend it",
+        )
     return float(value)
 
 
@@ -48,5 +55,5 @@ def one_of(config: DictConfig, path: str, known: Sequence[str]) -> str:
     """One of some names; the message of a wrong one lists them."""
     value = str(OmegaConf.select(config, path))
     if value not in known:
-        raise UsageError(unknown(path, name=value, known=known))
+        raise UsageError(unknown(path, name=value, known=known), code="unknown-name-of-setting")
     return value

@@ -49,12 +49,12 @@ def read_follower(config: DictConfig, knobs: Sequence[Knob]) -> Follower | None:
     """
     path, link = config.protocol.get("follower"), str(config.protocol.get("link", "none"))
     if link not in LINKS:
-        raise UsageError(unknown("protocol.link", name=link, known=LINKS))
+        raise UsageError(unknown("protocol.link", name=link, known=LINKS), code="unknown-link")
     if not path:
         return None
     path, missing = str(path), object()
     if OmegaConf.select(config, path, default=missing) is missing:
-        raise _refused("are keys of the config", path)
+        raise _refused("are keys of the config", path, code="follower-not-a-key")
     if not LINKS[link]:
         return None
     (knob,) = (knob for knob in knobs if not knob.nuisance)
@@ -62,11 +62,15 @@ def read_follower(config: DictConfig, knobs: Sequence[Knob]) -> Follower | None:
     for name, value in ((path, start), (knob.path, OmegaConf.select(config, knob.path))):
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if not is_number or not 0 < value < math.inf or knob.choices:
-            raise _refused("are numbers above 0", f"{name}={value!r}")
+            raise _refused("are numbers above 0", f"{name}={value!r}", code="follower-not-positive")
     if path in [knob.path for knob in knobs]:
-        raise _refused("are two keys", f"{path}, which is a knob itself")
+        raise _refused("are two keys", f"{path}, which is a knob itself", code="follower-is-a-knob")
     if path.partition(".")[0] in hidden_keys(config):
-        raise _refused("have an effect on the training", f"{path}, which no trainer sees")
+        raise _refused(
+            "have an effect on the training",
+            f"{path}, which no trainer sees",
+            code="follower-has-no-effect",
+        )
     is_whole = isinstance(start, int)
     shipped_least, shipped_most = shipped_limits().get(path, (None, None))
     floor = 1.0 if is_whole else -math.inf
@@ -81,7 +85,7 @@ def read_follower(config: DictConfig, knobs: Sequence[Knob]) -> Follower | None:
     )
 
 
-def _refused(rule: str, got: str) -> UsageError:
+def _refused(rule: str, got: str, *, code: str) -> UsageError:
     rule = f"the follower and the knob that it follows {rule}"
     remedy = "say protocol.follower=null"
-    return refused("protocol.follower", rule=rule, got=got, remedy=remedy)
+    return refused("protocol.follower", code=code, rule=rule, got=got, remedy=remedy)

@@ -68,7 +68,11 @@ def read_joint(config: DictConfig, knobs: Sequence[Knob]) -> JointSettings:
     """
     if not knobs:
         raise refused(
-            "space", rule="a joint search needs a knob", got="none", remedy="say space=[lr,dropout]"
+            "space",
+            code="joint-search-needs-knob",
+            rule="a joint search needs a knob",
+            got="none",
+            remedy="say space=[lr,dropout]",
         )
     check_paths(knobs)
     seeds = whole(config, "seeds", least=1)
@@ -195,7 +199,9 @@ def _check_trials(n_trials: int, seeds: int) -> None:
         rule = "n_trials counts every seed, so it is a multiple of seeds"
         got = f"{n_trials} with seeds={seeds}"
         remedy = f"say n_trials={seeds * math.ceil(n_trials / seeds)}"
-        raise refused("n_trials", rule=rule, got=got, remedy=remedy)
+        raise refused(
+            "n_trials", code="trials-not-multiple-of-seeds", rule=rule, got=got, remedy=remedy
+        )
 
 
 def _check_sampler(config: DictConfig, knobs: Sequence[Knob], sampler: str, room: int) -> None:
@@ -205,11 +211,15 @@ def _check_sampler(config: DictConfig, knobs: Sequence[Knob], sampler: str, room
         got = f"choices ({', '.join(named)})" if named else "one knob"
         rule = "cmaes takes two or more numbers and no choices"
         raise refused(
-            "sampler", rule=rule, got=got, remedy="use sampler=gp, tpe, qmc, random or grid"
+            "sampler",
+            code="cmaes-needs-numbers",
+            rule=rule,
+            got=got,
+            remedy="use sampler=gp, tpe, qmc, random or grid",
         )
     if sampler == "cmaes" and importlib.util.find_spec("cmaes") is None:
         rule, remedy = "cmaes needs the package of that name", "pip install 'knobwise[cmaes]'"
-        raise refused("sampler", rule=rule, got="none", remedy=remedy)
+        raise refused("sampler", code="cmaes-not-installed", rule=rule, got="none", remedy=remedy)
     if sampler == "grid":
         default = tuple(active(knobs, default_point(config, knobs)).items())
         keys = (
@@ -220,6 +230,7 @@ def _check_sampler(config: DictConfig, knobs: Sequence[Knob], sampler: str, room
         if points > room:
             raise refused(
                 "n_trials",
+                code="grid-larger-than-trials",
                 rule="a grid is run as a whole",
                 got=f"room for {room} of {points} configurations",
                 remedy="raise it, lower the knobs' points, or use another sampler",

@@ -34,7 +34,11 @@ def check_paths(knobs: Sequence[Knob]) -> None:
     twice = sorted({path for path in paths if paths.count(path) > 1})
     if twice:
         raise refused(
-            f"space.{twice[0]}", rule="a path has one knob", got="two", remedy="drop one of them"
+            f"space.{twice[0]}",
+            code="two-knobs-of-one-path",
+            rule="a path has one knob",
+            got="two",
+            remedy="drop one of them",
         )
 
 
@@ -50,6 +54,7 @@ def check_roles(knobs: Sequence[Knob]) -> None:
         got = ", ".join(about) or "none"
         raise refused(
             "space",
+            code="sweep-turns-one-knob",
             rule="a sweep turns one knob at a time (R28)",
             got=got,
             remedy="choose a space with one knob, or search many at once by protocol=joint",
@@ -59,6 +64,7 @@ def check_roles(knobs: Sequence[Knob]) -> None:
         got = ", ".join(knob.path for knob in knobs if knob.nuisance)
         raise refused(
             "space",
+            code="one-nuisance-per-value",
             rule="one nuisance is tuned beside a value (P1)",
             got=got,
             remedy="drop the others",
@@ -126,15 +132,31 @@ def check_knob(config: DictConfig, knob: Knob) -> None:
     if knob.path.partition(".")[0] in hidden_keys(config):
         got = f"{knob.path}, which no trainer sees"
         raise refused(
-            where, rule="a knob must have an effect on the training", got=got, remedy="drop it"
+            where,
+            code="knob-has-no-effect",
+            rule="a knob must have an effect on the training",
+            got=got,
+            remedy="drop it",
         )
     if knob.path in COLUMNS:
         rule, remedy = "is a column of the tables, and no name of a knob", "nest it, as my."
-        raise refused(where, rule=rule, got=knob.path, remedy=f"{remedy}{knob.path}")
+        raise refused(
+            where,
+            code="knob-named-like-column",
+            rule=rule,
+            got=knob.path,
+            remedy=f"{remedy}{knob.path}",
+        )
     lacking = lacks(config, knob)
     if lacking:
         remedy = "choose another knob of this path, or change that key"
-        raise refused(where, rule=f"it needs {lacking[0]}", got=lacking[1], remedy=remedy)
+        raise refused(
+            where,
+            code="knob-lacks-its-need",
+            rule=f"it needs {lacking[0]}",
+            got=lacking[1],
+            remedy=remedy,
+        )
     default = default_of(config, knob, missing)
     if default is missing:
         parent, _, _ = knob.path.rpartition(".")
@@ -146,11 +168,18 @@ def check_knob(config: DictConfig, knob: Knob) -> None:
         )
         raise UsageError(
             f"{where}: a knob's path must be a key of the config; "
-            + unknown("key", name=knob.path, known=known)
+            + unknown("key", name=knob.path, known=known),
+            code="knob-not-a-key",
         )
+    _check_default(where, knob, default)
+
+
+def _check_default(where: str, knob: Knob, default: object) -> None:
+    """What the config says is no group of keys, and a number where a range is swept."""
     if isinstance(default, DictConfig):
         raise refused(
             where,
+            code="choices-not-option-names",
             rule="choices of a config group are names of its options",
             got=knob.path,
             remedy="name a key of it",
@@ -158,6 +187,7 @@ def check_knob(config: DictConfig, knob: Knob) -> None:
     if not knob.choices and (isinstance(default, bool) or not isinstance(default, int | float)):
         raise refused(
             where,
+            code="swept-key-not-a-number",
             rule=f"the config's {knob.path} must be a number to be swept",
             got=repr(default),
             remedy="give it a number",

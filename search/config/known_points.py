@@ -27,7 +27,7 @@ def read_known(
     if points and len(points) >= room:
         rule = "the baseline and all of them are trained"
         got, remedy = f"{len(points)}, and room for {room}", "raise n_trials, or name fewer"
-        raise refused(KEY, rule=rule, got=got, remedy=remedy)
+        raise refused(KEY, code="more-known-points-than-trials", rule=rule, got=got, remedy=remedy)
     return points
 
 
@@ -37,13 +37,16 @@ def _point(given: Mapping[str, Value], knobs: Sequence[Knob]) -> Mapping[str, Va
     point = dict[str, Value]()
     for name, value in given.items():
         if name not in by_name:
+            rule = "names knobs of the space"
             remedy = f"name knobs of the space: {', '.join(short)}"
-            raise refused(KEY, rule="names knobs of the space", got=name, remedy=remedy)
+            raise refused(KEY, code="known-point-of-no-knob", rule=rule, got=name, remedy=remedy)
         knob = by_name[name]
         typed = knob.typed(value)
         if typed != value or not knob.holds(typed):
             rule = f"values lie in the space, {knob.path} in {knob.describe()}"
             remedy = f"choose one of these, or widen space.{knob.path}"
-            raise refused(KEY, rule=rule, got=value, remedy=remedy)
+            raise refused(
+                KEY, code="known-point-outside-space", rule=rule, got=value, remedy=remedy
+            )
         point[knob.path] = typed
     return point

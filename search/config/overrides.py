@@ -63,7 +63,7 @@ class Overrides:
             UsageError: a word that is no override, or a domain that breaks a rule.
         """
         if not __debug__:  # Hydra's parser then reads other values, or breaks
-            raise UsageError(OPTIMIZED)
+            raise UsageError(OPTIMIZED, code="python-without-assertions")
         overrides = cls()
         others = [word for word in words if not overrides._takes_domain(word)]
         overrides.domains = dict(
@@ -159,6 +159,7 @@ def parse_override(word: str) -> Override:
     rule = "an override is key=value, +key=value or ~key"
     raise refused(
         f"Error parsing override {shortened(redacted(word))!r}",
+        code="no-override",
         rule=rule,
         got=reason,
         remedy=remedy,

@@ -181,7 +181,7 @@ def read_plan(config: DictConfig, *, root: Path) -> Plan:
         if len(name) > LONGEST_NAME:
             rule = f"a name has at most {LONGEST_NAME} characters"
         got, remedy = repr(config.name), "give another name="
-        raise refused("name", rule=rule, got=got, remedy=remedy)
+        raise refused("name", code="name-not-allowed", rule=rule, got=got, remedy=remedy)
     kind = one_of(config, "protocol.kind", tuple(SETTINGS))
     knobs = _knobs(config, kind, resolved.get("space") or {})
     for knob in knobs:
@@ -235,6 +235,7 @@ def check_task(plan: Plan) -> None:
         is_own = not plan.stock and plan.config.data.get("_target_") is None  # the task is a word
         raise refused(
             "metric",
+            code="metric-does-not-fit-task",
             rule=f"a metric of {task} is one of {', '.join(TASKS[task])}",
             got=got,
             remedy=f"say {words}, or another of these"
@@ -251,6 +252,7 @@ def check_task(plan: Plan) -> None:
         fits = [name for name, tasks in LOSS_TASKS.items() if task in tasks]
         raise refused(
             "loss",
+            code="loss-does-not-fit-task",
             rule=f"a loss of {task} is such as {', '.join(fits)} (R50)",
             got=loss,
             remedy=f"say loss={USUAL_LOSS[task]}, or another of these",
@@ -263,4 +265,6 @@ def _check_heads(plan: Plan) -> None:
     if further and loss != HEADS:
         rule = f"further targets ({', '.join(further)}) are learned by several heads"
         remedy = "say loss=heads, or drop them by data.drop"
-        raise refused("data.auxiliary", rule=rule, got=f"loss {loss}", remedy=remedy)
+        raise refused(
+            "data.auxiliary", code="loss-has-one-head", rule=rule, got=f"loss {loss}", remedy=remedy
+        )

@@ -39,7 +39,9 @@ def read_reference(name: str) -> Reference:
         UsageError: there is none of this name.
     """
     if name not in reference_names():
-        raise UsageError(unknown("reference", name=name, known=reference_names()))
+        raise UsageError(
+            unknown("reference", name=name, known=reference_names()), code="unknown-reference"
+        )
     node = OmegaConf.to_object(OmegaConf.load(CONF / "reference" / f"{name}.yaml"))
     assert isinstance(node, dict)
     return Reference(

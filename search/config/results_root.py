@@ -22,7 +22,9 @@ def root_of(config: "DictConfig", *, start: Path) -> Path:
     is_path = isinstance(root, str | int) and not isinstance(root, bool) and str(root).strip()
     if not is_path or "\0" in str(root):
         rule, remedy = "must be the path of a folder", "say results_root=FOLDER"
-        raise refused("results_root", rule=rule, got=repr(root), remedy=remedy)
+        raise refused(
+            "results_root", code="results-root-not-a-path", rule=rule, got=repr(root), remedy=remedy
+        )
     return start / str(root)
 
 

@@ -72,12 +72,14 @@ def check(path: str, value: object, rule: Rule) -> None:
     if "enum" in rule:
         if not any(type(value) is type(name) and value == name for name in rule["enum"]):
             names = [str(name) for name in rule["enum"] if isinstance(name, str)]
-            raise UsageError(unknown(path, name=str(value), known=names))
+            raise UsageError(unknown(path, name=str(value), known=names), code="unknown-choice")
     elif "type" in rule and not _follows(value, rule):
         rule_text = f"must be {describe(rule, value)}"
         is_no_text = "string" in rule["type"] and isinstance(value, bool | int | float)
         remedy = f"""write it as a text: '{path}="…"'""" if is_no_text else "mend it"
-        raise refused(path, rule=rule_text, got=repr(value), remedy=remedy)
+        raise refused(
+            path, code="wrong-type-or-range", rule=rule_text, got=repr(value), remedy=remedy
+        )
 
 
 def describe(rule: Rule, value: object = None) -> str:

@@ -242,7 +242,7 @@ def check_settings(config: Mapping[str, Any]) -> None:
         value = _select(config, path)
         if value is MISSING or (value is None and path in NEEDED_BY_STOCK):
             needed, remedy = "every config has this key", f"say {path}=…"
-            raise refused(path, rule=needed, got="none", remedy=remedy)
+            raise refused(path, code="required-key-missing", rule=needed, got="none", remedy=remedy)
     for path, rule in _rules_of(config).items():
         value = _select(config, path)
         if value is not MISSING:

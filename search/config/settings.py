@@ -87,10 +87,18 @@ def read_lanes(config: DictConfig, metric: Metric) -> int | None:
         return None if value == "auto" and not timed else 0
     if isinstance(value, bool) or not isinstance(value, int) or value < 2:
         rule = "must be auto, off or a number of trials of at least 2"
-        raise refused("lanes", rule=rule, got=repr(value), remedy="mend it")
+        raise refused(
+            "lanes", code="lanes-not-allowed", rule=rule, got=repr(value), remedy="mend it"
+        )
     if timed:
         rule = "a metric with seconds in it needs trials that train one by one"
-        raise refused("lanes", rule=rule, got=repr(value), remedy="give lanes=off")
+        raise refused(
+            "lanes",
+            code="timed-metric-needs-no-lanes",
+            rule=rule,
+            got=repr(value),
+            remedy="give lanes=off",
+        )
     return int(value)
 
 
@@ -103,7 +111,13 @@ def check_watched(config: DictConfig, metric: Metric) -> None:
     if (config.get("schedule") or {}).get("watch") != "metric" or "seconds" not in metric.names:
         return
     rule = "must be val_loss where the metric counts seconds, which only the search knows"
-    raise refused("schedule.watch", rule=rule, got="metric", remedy="say schedule.watch=val_loss")
+    raise refused(
+        "schedule.watch",
+        code="timed-metric-not-watched",
+        rule=rule,
+        got="metric",
+        remedy="say schedule.watch=val_loss",
+    )
 
 
 def read_limits(config: DictConfig) -> Limits:
@@ -128,10 +142,15 @@ def read_preflight(config: DictConfig) -> PreflightSettings:
     if isinstance(mode, bool):  # YAML takes on and off for truth
         mode = "on" if mode else "off"
     if mode not in PREFLIGHT:
-        raise UsageError(unknown("preflight", name=str(mode), known=PREFLIGHT))
+        raise UsageError(
+            unknown("preflight", name=str(mode), known=PREFLIGHT), code="unknown-preflight-mode"
+        )
     for name in allow:
         if name not in CAUSES:
-            raise UsageError(f"preflight.allow: {unknown('check', name=name, known=CAUSES)}")
+            raise UsageError(
+                f"preflight.allow: {unknown('check', name=name, known=CAUSES)}",
+                code="unknown-check",
+            )
     return PreflightSettings(mode=mode, allow=allow, gradcheck=bool(node.get("gradcheck", False)))
 
 

@@ -38,7 +38,9 @@ def read_space(space: object, *, where: str = "space") -> tuple[Knob, ...]:
     """
     if not isinstance(space, Mapping):
         rule = "a space is a mapping from paths to knobs"
-        raise _refused(where, rule, repr(space), "see conf/space/lr.yaml")
+        raise _refused(
+            where, rule, repr(space), "see conf/space/lr.yaml", code="space-not-a-mapping"
+        )
     knobs: list[Knob] = []
     for key, node in space.items():
         path = f"{where}.{key}"
@@ -50,7 +52,9 @@ def read_space(space: object, *, where: str = "space") -> tuple[Knob, ...]:
             knobs.extend(read_space(node, where=path))
         else:
             rule = "a knob needs `low` and `high`, `choices`, or a string such as interval(0, 1)"
-            raise _refused(path, rule, repr(node), "see conf/space/lr.yaml")
+            raise _refused(
+                path, rule, repr(node), "see conf/space/lr.yaml", code="knob-holds-no-value"
+            )
     return tuple(knobs)
 
 
@@ -68,7 +72,13 @@ def _with_conditional(path: str, node: Node) -> list[Knob]:
             names = ", ".join(map(str, knob.choices))
             rule = f"a knob beside choices belongs under one of them ({names})"
             remedy = f"say {knob.path}.{knob.choices[0]}.{choice}"
-            raise _refused(f"{path}.{choice}", rule, f"{knob.path}.{choice}", remedy)
+            raise _refused(
+                f"{path}.{choice}",
+                rule,
+                f"{knob.path}.{choice}",
+                remedy,
+                code="conditional-under-no-choice",
+            )
         for conditional in read_space(below, where=f"{path}.{choice}"):
             knobs.append(replace(conditional, nuisance=True, choice=(knob.path, str(choice))))
     return knobs
@@ -83,11 +93,13 @@ def _knob(path: str, node: Node) -> Knob:
     strange = sorted(str(key) for key in set(node) - set(KEYS))
     if strange:
         rule = f"a knob has the keys {', '.join(KEYS)}"
-        raise _refused(path, rule, ", ".join(strange), "mend the key")
+        raise _refused(path, rule, ", ".join(strange), "mend the key", code="knob-has-strange-keys")
     _check_name(path, node, "group", ("", *GROUPS))
     _check_name(path, node, "role", ("scientific", *ROLES))
     if not isinstance(node.get("why", ""), str):
-        raise _refused(path, "`why` is a text", repr(node["why"]), "put it into quotes")
+        raise _refused(
+            path, "`why` is a text", repr(node["why"]), "put it into quotes", code="why-not-a-text"
+        )
     shared: dict[str, Any] = {
         "path": path.partition(".")[2],
         "group": node.get("group", ""),
@@ -112,7 +124,9 @@ def _needs(path: str, node: Node) -> tuple[Need, ...]:
     sound = all(type(need.value) in (int, float) for need in needs if need.relation == ">")
     if len(needs) < len(matches) or not sound:
         rule = "`needs` is a list of key=value, key!=value or key>number"
-        raise _refused(path, rule, repr(words), "say needs: [data.dimensions=1]")
+        raise _refused(
+            path, rule, repr(words), "say needs: [data.dimensions=1]", code="needs-not-conditions"
+        )
     return tuple(needs)
 
 
@@ -121,29 +135,49 @@ def _choices(path: str, node: Node) -> tuple[Any, ...]:
     beside = sorted({"low", "high", "scale", "points", "type", "min", "max"} & set(node))
     if beside:
         rule = "a knob has choices or a range"
-        raise _refused(path, rule, f"choices and {', '.join(beside)}", "drop one of them")
+        raise _refused(
+            path,
+            rule,
+            f"choices and {', '.join(beside)}",
+            "drop one of them",
+            code="choices-beside-range",
+        )
     choices = node["choices"]
     if not isinstance(choices, list):
         rule = "`choices` is a list of values"
-        raise _refused(path, rule, repr(choices), "give choices: [a, b]")
+        raise _refused(path, rule, repr(choices), "give choices: [a, b]", code="choices-not-a-list")
     for choice in choices:
         is_infinite = isinstance(choice, float) and not math.isfinite(choice)
         if isinstance(choice, Mapping | list) or is_infinite:
             rule = "a choice is a finite number, a string, true, false or null"
-            raise _refused(path, rule, choice, "name it by a string")
+            raise _refused(path, rule, choice, "name it by a string", code="choice-not-plain")
     if len(set(choices)) < 2 or len(set(choices)) < len(choices):
         rule = "`choices` needs at least two different values"
-        raise _refused(path, rule, choices, "add values or drop the knob")
+        raise _refused(
+            path, rule, choices, "add values or drop the knob", code="choices-not-different"
+        )
     return tuple(choices)
 
 
 def _number_knob(path: str, node: Node, shared: dict[str, Any]) -> Knob:
     """A knob with a range."""
     if "low" not in node or "high" not in node:
-        raise _refused(path, "`low` and `high` belong together", dict(node), "give both")
+        raise _refused(
+            path,
+            "`low` and `high` belong together",
+            dict(node),
+            "give both",
+            code="range-lacks-an-end",
+        )
     if node.get("scale") not in SCALES:
         rule = "`scale` must be log or linear; it is never implied"
-        raise _refused(path, rule, repr(node.get("scale")), "say scale: log or scale: linear")
+        raise _refused(
+            path,
+            rule,
+            repr(node.get("scale")),
+            "say scale: log or scale: linear",
+            code="scale-is-missing",
+        )
     _check_name(path, node, "type", TYPES)
     is_log, is_whole = node["scale"] == "log", node.get("type") == "int"
     low, high = (_finite(path, name, node[name]) for name in ("low", "high"))
@@ -152,7 +186,7 @@ def _number_knob(path: str, node: Node, shared: dict[str, Any]) -> Knob:
     is_count = isinstance(points, int) and not isinstance(points, bool)
     if not is_count or not 2 <= points <= POINTS_MOST:
         rule = f"`points` must be a whole number of at least 2, and at most {POINTS_MOST}"
-        raise _refused(path, rule, repr(points), "give the grid's size")
+        raise _refused(path, rule, repr(points), "give the grid's size", code="points-not-a-size")
     least, most = _limits(path, node, low, high, is_whole=is_whole)
     shared |= {"least": least, "most": most}
     return Knob(low=low, high=high, log=is_log, integer=is_whole, points=points, **shared)
@@ -163,17 +197,29 @@ def _check_range(path: str, low: float, high: float, *, is_log: bool, is_whole: 
     got = f"low={low:.12g}, high={high:.12g}"
     if not low < high:
         remedy = "swap them" if low > high else "widen the range"
-        raise _refused(path, "`low < high` must hold", got, remedy)
+        raise _refused(path, "`low < high` must hold", got, remedy, code="range-holds-no-value")
     if is_log and low < 1 / LARGEST:
         rule, remedy = "a log scale needs `low > 0`", "raise it or say scale: linear"
-        raise _refused(path, rule, f"low={low:.12g}", remedy)
+        raise _refused(path, rule, f"low={low:.12g}", remedy, code="log-scale-needs-positive")
     if is_whole and (low != round(low) or high != round(high)):
-        raise _refused(path, "a knob of whole numbers needs whole ends", got, "round them")
+        raise _refused(
+            path,
+            "a knob of whole numbers needs whole ends",
+            got,
+            "round them",
+            code="whole-knob-needs-whole-ends",
+        )
     if high - low <= NARROWEST * max(abs(low), abs(high)):
         rule = "a range must be wider than a billionth of its ends"
-        raise _refused(path, rule, f"{low!r} … {high!r}", "widen it")
+        raise _refused(path, rule, f"{low!r} … {high!r}", "widen it", code="range-too-narrow")
     if is_whole and max(abs(low), abs(high)) > WHOLE_LARGEST:
-        raise _refused(path, "whole numbers must lie within ±2**53", got, "say type: float")
+        raise _refused(
+            path,
+            "whole numbers must lie within ±2**53",
+            got,
+            "say type: float",
+            code="whole-number-too-large",
+        )
 
 
 def _limits(
@@ -195,7 +241,13 @@ def _limits(
     if not least <= low < high <= most:
         shown = " … ".join(f"{0 if abs(end) == ABOVE_ZERO else end:.12g}" for end in (least, most))
         rule = f"the range must lie within its hard limits {shown}"
-        raise _refused(path, rule, f"low={low:.12g}, high={high:.12g}", "narrow it")
+        raise _refused(
+            path,
+            rule,
+            f"low={low:.12g}, high={high:.12g}",
+            "narrow it",
+            code="range-beyond-hard-limits",
+        )
     if is_whole:
         least = math.ceil(least) if math.isfinite(least) else least
         most = math.floor(most) if math.isfinite(most) else most
@@ -231,7 +283,7 @@ def _finite(path: str, name: str, number: object) -> float:
     if not is_number or not abs(number) < LARGEST:  # type: ignore[arg-type]
         rule = f"`{name}` must be a finite number within ±{LARGEST:g}"
         remedy = "give a number, such as 1.0e-4"
-        raise _refused(path, rule, repr(number), remedy)
+        raise _refused(path, rule, repr(number), remedy, code="knob-number-not-finite")
     return float(number)  # type: ignore[arg-type]
 
 
@@ -240,8 +292,8 @@ def _check_name(path: str, node: Node, key: str, names: tuple[str, ...]) -> None
     if node.get(key, names[0]) not in names:
         listed = ", ".join(dict.fromkeys(name for name in names if name))
         rule, remedy = f"`{key}` is one of {listed}", "mend or leave it out"
-        raise _refused(path, rule, repr(node[key]), remedy)
+        raise _refused(path, rule, repr(node[key]), remedy, code="unknown-word-of-knob")
 
 
-def _refused(path: str, rule: str, got: object, remedy: str) -> UsageError:
-    return refused(path, rule=rule, got=got, remedy=remedy)
+def _refused(path: str, rule: str, got: object, remedy: str, *, code: str) -> UsageError:
+    return refused(path, code=code, rule=rule, got=got, remedy=remedy)

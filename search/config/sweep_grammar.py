@@ -31,7 +31,13 @@ def read_domain(path: str, text: str) -> dict[str, Any]:
             sweep = OverridesParser.create().parse_override(f"x={full}").value()
     except HydraException as error:
         got = f"{text!r} ({str(error).splitlines()[0]})"
-        raise _refused(path, f"a knob's string is {FORMS}", got, "see conf/README.md") from error
+        raise _refused(
+            path,
+            f"a knob's string is {FORMS}",
+            got,
+            "see conf/README.md",
+            code="domain-not-understood",
+        ) from error
     if isinstance(sweep, ChoiceSweep):
         _check_tags(path, sweep.tags, text, known=())
         return {"choices": [_plain(item) for item in sweep.list]}
@@ -40,7 +46,9 @@ def read_domain(path: str, text: str) -> dict[str, Any]:
         return _range(path, sweep, text)
     if not isinstance(sweep, IntervalSweep):
         remedy = "give interval(a, b) or choice(a, b)"
-        raise _refused(path, "a knob needs more than one value", repr(text), remedy)
+        raise _refused(
+            path, "a knob needs more than one value", repr(text), remedy, code="domain-of-one-value"
+        )
     _check_tags(path, sweep.tags, text, known=("log",))
     return {
         "low": sweep.start,
@@ -56,14 +64,20 @@ def _range(path: str, sweep: RangeSweep, text: str) -> dict[str, Any]:
     start, stop, step = (Decimal(str(end)) for end in ends)
     if not all(number.is_finite() for number in (start, stop, step)) or step <= 0 or start >= stop:
         rule = "a range rises from its start to its end by a step above 0"
-        raise _refused(path, rule, repr(text), "give range(a, b) or range(a, b, step)")
+        raise _refused(
+            path,
+            rule,
+            repr(text),
+            "give range(a, b) or range(a, b, step)",
+            code="domain-does-not-rise",
+        )
     are_whole = all(isinstance(end, int) for end in ends)
     if are_whole and step == 1:
         return {"low": int(start), "high": int(stop), "type": "int", "scale": "linear"}
     count = int((stop - start) / step) + 1
     if count > MOST:
         rule, remedy = f"a range with a step has at most {MOST} values", "give interval(a, b)"
-        raise _refused(path, rule, f"{count} by {text}", remedy)
+        raise _refused(path, rule, f"{count} by {text}", remedy, code="domain-of-too-many-values")
     numbers = [start + index * step for index in range(count)]
     return {"choices": [int(number) if are_whole else float(number) for number in numbers]}
 
@@ -73,7 +87,7 @@ def _check_tags(path: str, tags: set[str], text: str, *, known: tuple[str, ...])
     if strange:
         rule = "the only tag is log, and it goes with an interval"
         remedy = "give tag(log, interval(a, b)) or tag(log, int(interval(a, b)))"
-        raise _refused(path, rule, repr(text), remedy)
+        raise _refused(path, rule, repr(text), remedy, code="domain-has-strange-tag")
 
 
 def _plain(item: Any) -> Any:
@@ -81,5 +95,5 @@ def _plain(item: Any) -> Any:
     return item.text if isinstance(item, QuotedString) else item
 
 
-def _refused(path: str, rule: str, got: object, remedy: str) -> UsageError:
-    return refused(path, rule=rule, got=got, remedy=remedy)
+def _refused(path: str, rule: str, got: object, remedy: str, *, code: str) -> UsageError:
+    return refused(path, code=code, rule=rule, got=got, remedy=remedy)

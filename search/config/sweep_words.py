@@ -36,17 +36,23 @@ def protocol_words(knobs: Sequence[str], config_dir: Path | None) -> list[str]:
         UsageError: no knob, one that does not exist, or one twice.
     """
     if not knobs:
-        raise UsageError("sweep: needs knobs, but got none; say knobs=[lr,dropout]")
+        raise UsageError(
+            "sweep: needs knobs, but got none; say knobs=[lr,dropout]", code="sweep-needs-knobs"
+        )
     recipes = {
         path.removesuffix(RECIPE) for path in experiments(config_dir) if path.endswith(RECIPE)
     }
     spaces = {path.stem for root in roots(config_dir) for path in root.glob("space/*.yaml")}
     for knob in knobs:
         if knob not in recipes | spaces:
-            raise UsageError(f"sweep: {unknown('knob', name=knob, known=recipes | spaces)}")
+            raise UsageError(
+                f"sweep: {unknown('knob', name=knob, known=recipes | spaces)}",
+                code="sweep-of-unknown-knob",
+            )
     if len(set(knobs)) < len(knobs):
         raise UsageError(
-            f"sweep: a knob is swept once, but got {', '.join(knobs)}; drop the second one"
+            f"sweep: a knob is swept once, but got {', '.join(knobs)}; drop the second one",
+            code="knob-swept-twice",
         )
     read = {knob: _recipe(knob, config_dir) for knob in knobs if knob in recipes}
     names = [knob if knob in spaces else _space(read[knob]) for knob in knobs]

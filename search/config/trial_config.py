@@ -82,7 +82,9 @@ def resolved_config(config: DictConfig, *, where: str) -> dict[str, Any]:
             remedy = "data=own has no such key, so say model=own"
         elif OmegaConf.select(config, "chosen.data") == "own":
             remedy = "data=own leaves the rows to your trainer; drop it beside data._target_"
-        raise UsageError(f"{where}: {str(error).splitlines()[0]}; {remedy}") from error
+        raise UsageError(
+            f"{where}: {str(error).splitlines()[0]}; {remedy}", code="config-does-not-resolve"
+        ) from error
 
 
 def _data_are_own(config: DictConfig) -> bool:

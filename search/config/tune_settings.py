@@ -125,7 +125,9 @@ def read_tune(config: DictConfig, knobs: tuple[Knob, ...]) -> TuneSettings:
     share = positive(config, "protocol.share")
     if share >= 1:
         rule = "the sweeps' share of the budget lies below 1"
-        raise refused("protocol.share", rule=rule, got=share, remedy="such as 0.6")
+        raise refused(
+            "protocol.share", code="share-not-below-one", rule=rule, got=share, remedy="such as 0.6"
+        )
     trials = config.get("budget_trials")
     return TuneSettings(
         stages=stages,
@@ -204,20 +206,26 @@ def _entry(node: Any, spaces: Mapping[str, tuple[Knob, ...]], *, chosen: bool) -
         ((name, argument),) = ((str(key), str(value)) for key, value in node.items())
     else:
         rule, remedy = "an entry is a stage's name, or its name and one word", "see conf/protocol/"
-        raise refused("protocol.stages", rule=rule, got=node, remedy=remedy)
+        raise refused(
+            "protocol.stages", code="stage-entry-not-understood", rule=rule, got=node, remedy=remedy
+        )
     if name not in STAGES:
-        raise UsageError(f"protocol.stages: {unknown('stage', name=name, known=STAGES)}")
+        raise UsageError(
+            f"protocol.stages: {unknown('stage', name=name, known=STAGES)}", code="unknown-stage"
+        )
     is_rate = name == "sweep" and argument in RATES and chosen and argument not in spaces
     if is_rate:
         path = rate_of(spaces)
         argument = next((own for own, knobs in spaces.items() if knobs[0].path == path), argument)
     if name == "sweep" and argument not in spaces and not is_rate:
         raise UsageError(
-            f"protocol.stages: {unknown('knob', name=argument or 'none', known=spaces)}"
+            f"protocol.stages: {unknown('knob', name=argument or 'none', known=spaces)}",
+            code="stage-of-unknown-knob",
         )
     if name == "sweeps" and argument not in ORDERS:
         raise UsageError(
-            f"protocol.stages: {unknown('order', name=argument or 'none', known=ORDERS)}"
+            f"protocol.stages: {unknown('order', name=argument or 'none', known=ORDERS)}",
+            code="unknown-order-of-sweeps",
         )
     return StageEntry(stage=name, argument=argument)
 
@@ -227,10 +235,18 @@ def _check_end(config: DictConfig, stages: tuple[StageEntry, ...]) -> None:
     names = [entry.stage for entry in stages]
     if "baseline" not in names:
         rule, remedy = "a protocol begins with what all is compared with", "add `- baseline`"
-        raise refused("protocol.stages", rule=rule, got=names or "none", remedy=remedy)
+        raise refused(
+            "protocol.stages",
+            code="protocol-needs-baseline",
+            rule=rule,
+            got=names or "none",
+            remedy=remedy,
+        )
     passes = config.protocol.get("passes")
     if any(entry.argument == "passes" for entry in stages) and (
         not isinstance(passes, int) or passes < 1
     ):
         rule, remedy = "passes over all knobs need an end", "say protocol.passes=3"
-        raise refused("protocol.passes", rule=rule, got=passes, remedy=remedy)
+        raise refused(
+            "protocol.passes", code="passes-need-an-end", rule=rule, got=passes, remedy=remedy
+        )

@@ -94,7 +94,12 @@ def train_targets(folder: Path) -> NDArray[Any] | None:
             raise ValueError("its checksum does not match")
         return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
     except (OSError, ValueError, EOFError) as error:
-        raise _damaged(path, error, rule="must hold the targets as they were written") from error
+        raise _damaged(
+            path,
+            error,
+            rule="must hold the targets as they were written",
+            code="prepared-targets-damaged",
+        ) from error
 
 
 def read_folds(folder: Path) -> tuple[FoldData, ...]:
@@ -147,7 +152,10 @@ def _read(place: Path, name: str) -> Part:
             arrays[key] = np.load(path, mmap_mode="c", allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
             raise _damaged(
-                path, error, rule="must be a plain array, as numpy.save writes it"
+                path,
+                error,
+                rule="must be a plain array, as numpy.save writes it",
+                code="prepared-array-damaged",
             ) from error
     tokens = arrays.pop(TOKENS, None)
     return Part(**arrays) if tokens is None else Part(**arrays, x=tokens, tokens=True)
@@ -157,13 +165,16 @@ def _units(path: Path) -> dict[str, Any] | None:
     try:
         units: dict[str, Any] | None = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise _damaged(path, error, rule="must hold the units of the targets") from error
+        raise _damaged(
+            path, error, rule="must hold the units of the targets", code="prepared-units-damaged"
+        ) from error
     return units
 
 
-def _damaged(path: Path, error: Exception, *, rule: str) -> UsageError:
+def _damaged(path: Path, error: Exception, *, code: str, rule: str) -> UsageError:
     return refused(
         str(path),
+        code=code,
         rule=rule,
         got=f"{type(error).__name__}: {error}",
         remedy=f"delete {path.parents[1]}; the same command writes it again",

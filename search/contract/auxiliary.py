@@ -29,15 +29,22 @@ def further_targets(
         return None, {}
     if task not in (CLASSES, NUMBERS):
         rule = "further targets go with one answer per row"
-        raise _refused(rule, f"data.task={task}", "drop data.auxiliary")
+        raise _refused(
+            rule, f"data.task={task}", "drop data.auxiliary", code="auxiliary-needs-other-task"
+        )
     made, sizes = [], {}
     for name, kind in tasks.items():
         if kind not in (CLASSES, NUMBERS):
             rule = f"{name}: the task of a further target is {CLASSES} or {NUMBERS}"
-            raise _refused(rule, repr(kind), "choose one")
+            raise _refused(rule, repr(kind), "choose one", code="unknown-task-of-further-target")
         if name not in columns:
             rule = "further targets are columns of the data"
-            raise _refused(rule, name, f"there are: {', '.join(columns) or 'none'}")
+            raise _refused(
+                rule,
+                name,
+                f"there are: {', '.join(columns) or 'none'}",
+                code="further-target-not-a-column",
+            )
         values = columns[name]
         if kind == CLASSES:
             numbers, names = number_classes(values, where=f"auxiliary.{name}")
@@ -45,7 +52,12 @@ def further_targets(
             made.append(numbers.astype(np.float64))
             continue
         if values.dtype.kind not in "fiub":
-            raise _refused(f"{name}: {NUMBERS} needs numbers", str(values.dtype), "mend it")
+            raise _refused(
+                f"{name}: {NUMBERS} needs numbers",
+                str(values.dtype),
+                "mend it",
+                code="further-target-not-numbers",
+            )
         made.append(values.astype(np.float64))
         check_finite(f"auxiliary.{name}", made[-1][:, None], missing_allowed=False)
         sizes[name] = 1
@@ -64,5 +76,5 @@ def scaled_targets(
     return np.asarray((values - mean) / spread, dtype=np.float32)
 
 
-def _refused(rule: str, got: str, remedy: str) -> UsageError:
-    return refused("data.auxiliary", rule=rule, got=got, remedy=remedy)
+def _refused(rule: str, got: str, remedy: str, *, code: str) -> UsageError:
+    return refused("data.auxiliary", code=code, rule=rule, got=got, remedy=remedy)

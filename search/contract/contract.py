@@ -19,10 +19,11 @@ from search.contract.arrays import FoldData
 from search.contract.auxiliary import scaled_targets
 from search.contract.dataset import load_rows, read_labels
 from search.contract.fingerprint import file_hash, fingerprint, is_same
+from search.contract.fixed_set import Rows
 from search.contract.metrics import Metric, constant_score
 from search.contract.normalisation import Scaling, fit_scaling
 from search.contract.sequences import described_lengths, padded, real_rows
-from search.contract.split import Marks, Rows, Split, make_split
+from search.contract.split import Marks, Split, make_split
 from search.contract.targets import Rows as LoadedRows
 from search.contract.tasks import check_task_name
 from search.errors import UsageError, refused
@@ -61,7 +62,8 @@ class Contract:
         if lines:
             raise UsageError(
                 f"{where}: a contract is fixed (R2, R4), but this one differs; "
-                "use name=… for a new search:\n  " + "\n  ".join(lines)
+                "use name=… for a new search:\n  " + "\n  ".join(lines),
+                code="contract-differs",
             )
 
 
@@ -199,6 +201,7 @@ def _prepare_own(config: DictConfig, *, metric: Metric) -> Prepared:
     if isinstance(rows, bool) or not isinstance(rows, int) or rows < 3:
         raise refused(
             "data.rows",
+            code="own-rows-not-counted",
             rule="must be a whole number of at least 3",
             got=repr(rows),
             remedy="count your rows",
@@ -260,6 +263,7 @@ def _contract(
         ):
             raise refused(
                 "metric",
+                code="roc-auc-needs-two-classes",
                 rule="roc_auc needs two classes in validation",
                 got="one",
                 remedy="choose another split or metric",

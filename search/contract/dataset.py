@@ -35,7 +35,13 @@ def load_rows(node: DictConfig) -> Rows:
     data = _load(node)
     _check_columns(data)
     if data.x.dtype.kind not in "fiub":
-        raise _refused("x", "features must be numbers", f"dtype {data.x.dtype}", "encode them")
+        raise _refused(
+            "x",
+            "features must be numbers",
+            f"dtype {data.x.dtype}",
+            "encode them",
+            code="features-not-numbers",
+        )
     data = checked_sequences(data, vocabulary=settings.get("vocabulary"))
     check_finite("x", data.x, missing_allowed=bool(settings.get("impute")), columns=data.names)
     task = str(settings["task"])
@@ -46,6 +52,7 @@ def load_rows(node: DictConfig) -> Rows:
         if settings.get(key) is not None and settings[key] != got:
             raise refused(
                 f"data.{key}",
+                code="shape-differs-from-rows",
                 rule=f"must be {got}, as in the rows",
                 got=settings[key],
                 remedy=f"say data.{key}={got}",
@@ -70,10 +77,15 @@ def _check_columns(data: DataSet) -> None:
                 "must be an array of rows",
                 getattr(array, "shape", type(array).__name__),
                 "mend the data",
+                code="data-not-rows",
             )
     if len(data.x) != len(data.y):
         raise _refused(
-            "y", f"must have a row per row of x ({len(data.x)})", len(data.y), "make them agree"
+            "y",
+            f"must have a row per row of x ({len(data.x)})",
+            len(data.y),
+            "make them agree",
+            code="targets-differ-from-rows",
         )
     for name in ("groups", "time"):
         column = getattr(data, name)
@@ -83,6 +95,7 @@ def _check_columns(data: DataSet) -> None:
                 f"must have one value per row ({len(data.x)})",
                 f"shape {column.shape}",
                 "make them agree",
+                code="column-differs-from-rows",
             )
     if data.groups is not None and (missing := is_missing(data.groups)).any():
         raise _refused(
@@ -90,6 +103,7 @@ def _check_columns(data: DataSet) -> None:
             "every row needs its group",
             f"{data.groups[missing][0]} in row {int(missing.argmax())}",
             "drop such rows",
+            code="group-is-missing",
         )
 
 
@@ -117,10 +131,11 @@ def _load(node: DictConfig) -> DataSet:
         rows = instantiate(arguments, _convert_="all")
     except Exception as error:
         if isinstance(error.__cause__, DataError) or isinstance(error, DataError):
-            raise UsageError(str(error.__cause__ or error)) from error
+            raise UsageError(str(error.__cause__ or error), code="data-cannot-be-read") from error
         cause = error.__cause__ or error
         raise refused(
             "data._target_",
+            code="data-not-from-function",
             rule="must name a function that returns a DataSet and takes the keys of data",
             got=f"{node._target_} ({type(cause).__name__}: {cause})",
             remedy=_remedy(str(cause), arguments),
@@ -128,6 +143,7 @@ def _load(node: DictConfig) -> DataSet:
     if not isinstance(rows, DataSet):
         raise refused(
             "data._target_",
+            code="data-not-a-dataset",
             rule="must return trainers.data.DataSet",
             got=type(rows).__name__,
             remedy="say return DataSet(x=x, y=y)",
@@ -155,6 +171,7 @@ def read_labels(path: Path, rows: int, *, task: str) -> tuple[NDArray[Any], tupl
     except (OSError, ValueError, EOFError) as error:
         raise refused(
             "data.labels",
+            code="labels-not-npy",
             rule="must be a .npy file",
             got=str(error),
             remedy="save it with numpy.save",
@@ -167,6 +184,7 @@ def read_labels(path: Path, rows: int, *, task: str) -> tuple[NDArray[Any], tupl
         )
         raise refused(
             "data.labels",
+            code="labels-differ-from-rows",
             rule=f"must hold data.rows={rows} labels",
             got=got,
             remedy="make them agree",
@@ -174,11 +192,17 @@ def read_labels(path: Path, rows: int, *, task: str) -> tuple[NDArray[Any], tupl
     if task == "classification":
         return number_classes(labels, where="labels")
     if labels.dtype.kind not in "fiu":
-        raise _refused("labels", "regression needs numbers", str(labels.dtype), "check the file")
+        raise _refused(
+            "labels",
+            "regression needs numbers",
+            str(labels.dtype),
+            "check the file",
+            code="labels-not-numbers",
+        )
     check_finite("y", labels, missing_allowed=False)
     numbers = labels.astype(np.float64)
     return numbers.astype(trained_type(numbers)), ()
 
 
-def _refused(name: str, rule: str, got: object, remedy: str) -> UsageError:
-    return refused(f"data: {name}", rule=rule, got=got, remedy=remedy)
+def _refused(name: str, rule: str, got: object, remedy: str, *, code: str) -> UsageError:
+    return refused(f"data: {name}", code=code, rule=rule, got=got, remedy=remedy)

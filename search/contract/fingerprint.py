@@ -52,5 +52,9 @@ def file_hash(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise refused(
-            "data.files", rule="must be readable", got=str(error), remedy="mend the path"
+            "data.files",
+            code="data-file-not-readable",
+            rule="must be readable",
+            got=str(error),
+            remedy="mend the path",
         ) from error

@@ -34,7 +34,10 @@ def names_of(text: str, *, allowed: frozenset[str]) -> tuple[str, ...]:
     ]
     for name in names:
         if name not in allowed:
-            raise UsageError(f"metric.formula: {unknown('name', name=name, known=allowed)}")
+            raise UsageError(
+                f"metric.formula: {unknown('name', name=name, known=allowed)}",
+                code="formula-of-unknown-name",
+            )
     _check(tree)
     return tuple(dict.fromkeys(names))
 
@@ -57,6 +60,7 @@ def _parse(text: str) -> ast.expr:
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise refused(
             "metric.formula",
+            code="not-a-formula",
             rule="must be a formula",
             got=f"{text!r:.80} ({error})",
             remedy="mend it",
@@ -69,15 +73,23 @@ def _check(tree: ast.expr) -> None:
             name = node.func.id if isinstance(node.func, ast.Name) else ast.unparse(node.func)
             if name not in FUNCTIONS:
                 raise UsageError(
-                    f"metric.formula: {unknown('function', name=name, known=FUNCTIONS)}"
+                    f"metric.formula: {unknown('function', name=name, known=FUNCTIONS)}",
+                    code="formula-of-unknown-function",
                 )
             several = name in ("min", "max")
             if node.keywords or (len(node.args) < 2 if several else len(node.args) != 1):
                 rule = f"{name} takes {'two numbers or more' if several else 'one number'}"
-                raise refused("metric.formula", rule=rule, got=ast.unparse(node), remedy="mend it")
+                raise refused(
+                    "metric.formula",
+                    code="formula-wrong-arguments",
+                    rule=rule,
+                    got=ast.unparse(node),
+                    remedy="mend it",
+                )
         elif not _allowed(node):
             raise refused(
                 "metric.formula",
+                code="formula-not-arithmetic",
                 rule=f"holds numbers, names, + - * / ** and {', '.join(FUNCTIONS)}",
                 got=ast.unparse(node)[:60],
                 remedy="rewrite it",

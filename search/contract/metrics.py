@@ -114,6 +114,7 @@ def read_metric(node: Mapping[str, Any], *, reported: bool) -> Metric:
     if direction not in get_args(Direction):
         raise refused(
             "metric.direction",
+            code="unknown-direction",
             rule="must be maximize or minimize",
             got=repr(direction),
             remedy="choose one",
@@ -121,7 +122,11 @@ def read_metric(node: Mapping[str, Any], *, reported: bool) -> Metric:
     _check_name(name, own=bool(formula or target), reported=reported)
     if average not in get_args(Average):
         raise refused(
-            "metric.average", rule="must be macro or micro", got=repr(average), remedy="choose one"
+            "metric.average",
+            code="unknown-average",
+            rule="must be macro or micro",
+            got=repr(average),
+            remedy="choose one",
         )
     metric = Metric(
         name=name,
@@ -133,6 +138,7 @@ def read_metric(node: Mapping[str, Any], *, reported: bool) -> Metric:
     if formula and not metric.parts:
         raise refused(
             "metric.formula",
+            code="formula-needs-metric",
             rule="must name a metric",
             got=repr(formula),
             remedy=f"one of {', '.join(METRICS)}",
@@ -147,9 +153,15 @@ def _check_name(name: str, *, own: bool, reported: bool) -> None:
     elif own and name in METRICS:
         rule = "a metric of your own needs a name of its own"
     if rule:
-        raise refused("metric.name", rule=rule, got=repr(name), remedy="rename it")
+        raise refused(
+            "metric.name",
+            code="metric-name-is-taken",
+            rule=rule,
+            got=repr(name),
+            remedy="rename it",
+        )
     if name not in METRICS and not (own or reported):
-        raise UsageError(unknown("metric", name=name, known=METRICS))
+        raise UsageError(unknown("metric", name=name, known=METRICS), code="unknown-metric")
 
 
 def tasks_of(metric: Metric) -> tuple[str, ...]:

@@ -85,7 +85,9 @@ def fit_scaling(
     flat = x.reshape(len(x), -1)
     if impute and not tokens:
         if impute not in IMPUTE:
-            raise UsageError(unknown("data.impute", name=str(impute), known=IMPUTE))
+            raise UsageError(
+                unknown("data.impute", name=str(impute), known=IMPUTE), code="unknown-imputation"
+            )
         from sklearn.impute import SimpleImputer  # takes a second
 
         steps.append(SimpleImputer(strategy=impute, keep_empty_features=True).fit(flat))
@@ -125,6 +127,7 @@ def _fitted(node: DictConfig, rows: NDArray[Any], shown: NDArray[Any]) -> tuple[
         cause = error.__cause__ or error
         raise refused(
             "normalise._target_",
+            code="scaler-cannot-be-fitted",
             rule="must name a scaler with fit and transform, such as "
             "sklearn.preprocessing.StandardScaler",
             got=f"{node._target_} ({type(cause).__name__}: {cause})",

@@ -34,6 +34,7 @@ def checked_sequences(data: DataSet, *, vocabulary: int | None) -> DataSet:
                 "sequences are [rows, steps] or [rows, steps, features]",
                 f"shape {data.x.shape}",
                 "reshape x, or drop the lengths",
+                code="sequences-have-wrong-shape",
             )
         data = _trimmed(data, _checked_lengths(data.lengths, "lengths", array=data.x))
     if vocabulary is not None:
@@ -92,6 +93,7 @@ def step_labels(data: DataSet) -> tuple[NDArray[Any], NDArray[np.bool_]]:
             f"tagging needs a label per step, {data.x.shape[:2]}",
             f"shape {data.y.shape}",
             "give y the steps of x, or say data.task=classification",
+            code="tagging-needs-step-labels",
         )
     whole = np.ones(data.y.shape, dtype=bool)
     return data.y, whole if data.lengths is None else real_steps(data.lengths, data.y.shape[1])
@@ -110,6 +112,7 @@ def target_sequences(data: DataSet) -> tuple[NDArray[Any], NDArray[np.bool_]]:
             f"shape {data.y.shape}" + ("" if data.target_lengths is not None else " alone"),
             "give both in an .npz file, or data.target and data.target_length of a table; a label "
             "per step is data.task=tagging",
+            code="transduction-needs-lengths",
         )
     lengths = _checked_lengths(data.target_lengths, "y_lengths", array=data.y)
     longest = int(lengths.max())
@@ -136,6 +139,7 @@ def check_alignable(parts: Iterable[Part]) -> None:
                 "loss=ctc needs an input step per label, and one between two equal labels",
                 f"{needed[row]} needed, {steps[row]} steps in row {part.index[row]}",
                 "drop such rows, or take model=encoder_decoder",
+                code="ctc-needs-more-steps",
             )
 
 
@@ -158,6 +162,7 @@ def one_label(data: DataSet, *, remedy: str) -> DataSet:
             "a task with one answer per sequence needs one value per sequence",
             f"{labels[row, 0]} and others in sequence {row}",
             remedy,
+            code="one-answer-per-sequence",
         )
     return replace(data, y=labels[:, 0])
 
@@ -179,10 +184,17 @@ def _checked_lengths(lengths: NDArray[Any], name: str, *, array: NDArray[Any]) -
             f"must be one number per sequence ({len(array)})",
             f"shape {lengths.shape}",
             "make them agree",
+            code="lengths-differ-from-rows",
         )
     numbers = lengths.dtype.kind in "iuf"
     if not numbers or not np.isfinite(lengths).all() or (lengths != np.round(lengths)).any():
-        raise _refused(name, "must be whole numbers", f"{lengths.dtype} {lengths[:3]}", "mend them")
+        raise _refused(
+            name,
+            "must be whole numbers",
+            f"{lengths.dtype} {lengths[:3]}",
+            "mend them",
+            code="lengths-not-whole",
+        )
     for wrong, rule, remedy in (
         (lengths < 1, "a sequence has at least one step", "drop empty sequences"),
         (
@@ -193,7 +205,9 @@ def _checked_lengths(lengths: NDArray[Any], name: str, *, array: NDArray[Any]) -
     ):
         if wrong.any():
             row = int(wrong.argmax())
-            raise _refused(name, rule, f"{lengths[row]:g} in row {row}", remedy)
+            raise _refused(
+                name, rule, f"{lengths[row]:g} in row {row}", remedy, code="length-out-of-range"
+            )
     return lengths.astype(np.int64)
 
 
@@ -222,7 +236,11 @@ def _token_ids(data: DataSet, vocabulary: int) -> NDArray[np.int64]:
     x = data.x
     if x.ndim != 2:
         raise _refused(
-            "x", "token ids are [rows, steps]", f"shape {x.shape}", "give one id per step"
+            "x",
+            "token ids are [rows, steps]",
+            f"shape {x.shape}",
+            "give one id per step",
+            code="token-ids-have-wrong-shape",
         )
     bad = (x != np.round(x)) | (x < 0) | (x >= vocabulary)
     if bad.any():
@@ -232,6 +250,7 @@ def _token_ids(data: DataSet, vocabulary: int) -> NDArray[np.int64]:
             f"token ids are whole numbers below data.vocabulary={vocabulary}",
             f"{x[row, step]} at step {step} of row {row}",
             "number the tokens from 0, or raise data.vocabulary",
+            code="token-id-outside-vocabulary",
         )
     return x.astype(np.int64)
 
@@ -245,5 +264,5 @@ def padded_classes(
     return y
 
 
-def _refused(name: str, rule: str, got: object, remedy: str) -> UsageError:
-    return refused(f"data: {name}", rule=rule, got=got, remedy=remedy)
+def _refused(name: str, rule: str, got: object, remedy: str, *, code: str) -> UsageError:
+    return refused(f"data: {name}", code=code, rule=rule, got=got, remedy=remedy)

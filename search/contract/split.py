@@ -6,16 +6,15 @@ Never looks at features.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from search.contract.arrays import hash_of
+from search.contract.fixed_set import Rows, fixed_set
 from search.errors import UsageError, refused, unknown
 
-Rows = NDArray[np.int64]
 KINDS = ("holdout", "kfold", "predefined", "grouped", "ordered")
 FEW_OF_CLASS = "merge or drop that class, or find more of it"
 HEEDING = {"groups": ("grouped", "kfold"), "time": ("ordered",)}  # kinds that heed a mark
@@ -94,15 +93,23 @@ def make_split(node: Mapping[str, Any], *, rows: int, marks: Marks) -> Split:
     """
     kind = str(node.get("kind"))
     if kind not in KINDS:
-        raise UsageError(unknown("split", name=kind, known=KINDS))
+        raise UsageError(unknown("split", name=kind, known=KINDS), code="unknown-split")
     given = dict(marks.given or {})
     if given and kind != "predefined":
         rule = f"these data came with their own {' and '.join(given)} set, which counts"
-        raise _refused("kind", rule, repr(kind), "say split=predefined")
+        raise _refused(
+            "kind", rule, repr(kind), "say split=predefined", code="given-set-ignored-by-split"
+        )
     for key, fits in HEEDING.items():
         if getattr(marks, key) is not None and kind not in (*fits, "predefined"):
             rule = f"data.{key} is named, and only split={' or '.join(fits)} heeds it"
-            raise _refused("kind", rule, repr(kind), f"say split={fits[0]}, or drop it")
+            raise _refused(
+                "kind",
+                rule,
+                repr(kind),
+                f"say split={fits[0]}, or drop it",
+                code="column-ignored-by-split",
+            )
     if kind == "predefined":
         return _predefined(node, rows, given, marks)
     everything = np.arange(rows)
@@ -120,7 +127,7 @@ def _predefined(
     node: Mapping[str, Any], rows: int, given: Mapping[str, Rows], marks: Marks
 ) -> Split:
     """The sets that files or the data bring; what they leave out is drawn."""
-    test, val = (_fixed(node, key, rows, given) for key in ("test", "val"))
+    test, val = (fixed_set(node, key, rows, given) for key in ("test", "val"))
     if test is None:
         free = np.arange(rows) if val is None else np.setdiff1d(np.arange(rows), val)
         test = _at_random(free, "test", node, marks)[1]
@@ -129,7 +136,9 @@ def _predefined(
         val = _at_random(rest, "val", node, marks)[1]
     if len(overlap := np.intersect1d(test, val)):
         got = f"row {overlap[0]} in test and validation"
-        raise _refused("val", "no row is in two sets", got, "mend the files")
+        raise _refused(
+            "val", "no row is in two sets", got, "mend the files", code="row-in-two-sets"
+        )
     return _checked(Split(folds=(Fold(train=np.setdiff1d(rest, val), val=val),), test=test), rows)
 
 
@@ -146,7 +155,7 @@ def _at_random(rows: Rows, key: str, node: Mapping[str, Any], marks: Marks) -> t
             got = f"{fewest} of class {name} among the {len(rows)} rows"
             got += " that are not in test" * (key == "val")
             rule = "each set needs rows of every class"
-            raise _refused(key, rule, got, FEW_OF_CLASS)
+            raise _refused(key, rule, got, FEW_OF_CLASS, code="set-lacks-a-class")
     _check_size(key, share, count=len(rows), least=classes, noun="row")
     kept, drawn = train_test_split(rows, test_size=share, stratify=labels, random_state=_seed(node))
     return np.sort(kept), np.sort(drawn)
@@ -155,7 +164,7 @@ def _at_random(rows: Rows, key: str, node: Mapping[str, Any], marks: Marks) -> t
 def _by_group(rows: Rows, key: str, node: Mapping[str, Any], marks: Marks) -> tuple[Rows, Rows]:
     if marks.groups is None:
         rule, remedy = "split=grouped needs a group per row", "name the column: data.groups=…"
-        raise _refused("kind", rule, "none", remedy)
+        raise _refused("kind", rule, "none", remedy, code="grouped-split-needs-groups")
     from sklearn.model_selection import GroupShuffleSplit  # takes a second
 
     share, groups = _share(node, key), marks.groups[rows]
@@ -178,16 +187,28 @@ def _check_size(key: str, share: float, *, count: int, least: int, noun: str) ->
         each = f"a {noun}" if least == 1 else f"a {noun} of each of the {least} classes"
         got = f"{drawn} and {count - drawn} {noun}s, by a share of {share:g} of {count}"
         remedy = f"change split.{key}, or find more {noun}s"
-        raise _refused(key, f"the set and what is left need {each}", got, remedy)
+        raise _refused(
+            key, f"the set and what is left need {each}", got, remedy, code="set-too-small"
+        )
 
 
 def _folds(rows: Rows, node: Mapping[str, Any], marks: Marks) -> tuple[Fold, ...]:
     count = node.get("folds")
     if isinstance(count, bool) or not isinstance(count, int) or count < 2:
-        raise _refused("folds", "must be a whole number of at least 2", repr(count), "say 5")
+        raise _refused(
+            "folds",
+            "must be a whole number of at least 2",
+            repr(count),
+            "say 5",
+            code="folds-not-a-count",
+        )
     if count > len(rows):
         raise _refused(
-            "folds", f"there must be no more folds than rows ({len(rows)})", count, "say fewer"
+            "folds",
+            f"there must be no more folds than rows ({len(rows)})",
+            count,
+            "say fewer",
+            code="more-folds-than-rows",
         )
     from sklearn import model_selection  # takes a second
 
@@ -200,13 +221,13 @@ def _folds(rows: Rows, node: Mapping[str, Any], marks: Marks) -> tuple[Fold, ...
         if fewest < count:
             got = f"{count} folds, and {fewest} of class {name} among the rows that are not in test"
             remedy = f"say split.folds={fewest}" if fewest > 1 else FEW_OF_CLASS
-            raise _refused("folds", "every fold needs a row of every class", got, remedy)
+            rule = "every fold needs a row of every class"
+            raise _refused("folds", rule, got, remedy, code="fold-lacks-a-class")
     groups = None if marks.groups is None else marks.groups[rows]
     if groups is not None:
         if count > (there := len(np.unique(groups))):
-            raise _refused(
-                "folds", f"there must be no more folds than groups ({there})", count, "say fewer"
-            )
+            rule = f"there must be no more folds than groups ({there})"
+            raise _refused("folds", rule, count, "say fewer", code="more-folds-than-groups")
         stratified = model_selection.StratifiedGroupKFold(
             count, shuffle=True, random_state=_seed(node)
         )
@@ -215,64 +236,29 @@ def _folds(rows: Rows, node: Mapping[str, Any], marks: Marks) -> tuple[Fold, ...
     return tuple(Fold(train=np.sort(rows[train]), val=np.sort(rows[val])) for train, val in parts)
 
 
-def _fixed(node: Mapping[str, Any], key: str, rows: int, given: Mapping[str, Rows]) -> Rows | None:
-    """A set that came with the data or stands in a file; None where it is to be drawn."""
-    source = node.get(key)
-    if source == "given":
-        if key not in given:
-            raise _refused(
-                key,
-                f"`given` means a {key} set that came with the data",
-                "none",
-                "give a file or a share",
-            )
-        return np.sort(given[key])
-    if isinstance(source, str):
-        return _read_rows(Path(source), key, rows)
-    if key in given:
-        rule = f"these data came with a {key} set, which counts"
-        raise _refused(key, rule, repr(source), f"say split.{key}=given")
-    return None
-
-
-def _read_rows(path: Path, key: str, rows: int) -> Rows:
-    try:
-        numbers = (
-            np.load(path, allow_pickle=False)
-            if path.suffix == ".npy"
-            else np.loadtxt(path, dtype=np.int64, ndmin=1)
-        )
-        numbers = np.asarray(numbers)
-    except (OSError, ValueError, EOFError) as error:
-        raise _refused(
-            key, "must be a .npy or .txt file of row numbers", f"{path} ({error})", "mend it"
-        ) from error
-    if numbers.ndim != 1 or numbers.dtype.kind not in "iu" or not len(numbers):
-        raise _refused(
-            key, "must hold one row of whole numbers", f"{path} of shape {numbers.shape}", "mend it"
-        )
-    numbers = numbers.astype(np.int64)
-    outside = numbers[(numbers < 0) | (numbers >= rows)]
-    if len(outside):
-        raise _refused(
-            key, f"rows are numbered from 0 to {rows - 1}", f"{outside[0]} in {path}", "mend it"
-        )
-    if len(np.unique(numbers)) < len(numbers):
-        raise _refused(key, "a row stands in a set once", f"a number twice in {path}", "mend it")
-    return np.sort(numbers)
-
-
 def _share(node: Mapping[str, Any], key: str) -> float:
     share = node.get(key)
     if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share < 1:
-        raise _refused(key, "a share lies between 0 and 1", repr(share), "say 0.3 for 30 %")
+        raise _refused(
+            key,
+            "a share lies between 0 and 1",
+            repr(share),
+            "say 0.3 for 30 %",
+            code="share-not-between-0-and-1",
+        )
     return float(share)
 
 
 def _seed(node: Mapping[str, Any]) -> int:
     seed = node.get("seed", 0)
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
-        raise _refused("seed", "must be a whole number of at least 0", repr(seed), "say 0")
+        raise _refused(
+            "seed",
+            "must be a whole number of at least 0",
+            repr(seed),
+            "say 0",
+            code="split-seed-not-whole",
+        )
     return seed
 
 
@@ -280,9 +266,9 @@ def _checked(split: Split, rows: int) -> Split:
     for name, part in split.arrays().items():
         if not len(part):
             rule, got = f"{rows} rows must give three sets", f"no row for {name}"
-            raise _refused("", rule, got, "change the shares or the data")
+            raise _refused("", rule, got, "change the shares or the data", code="set-without-rows")
     return split
 
 
-def _refused(key: str, rule: str, got: object, remedy: str) -> UsageError:
-    return refused(f"split.{key}" if key else "split", rule=rule, got=got, remedy=remedy)
+def _refused(key: str, rule: str, got: object, remedy: str, *, code: str) -> UsageError:
+    return refused(f"split.{key}" if key else "split", code=code, rule=rule, got=got, remedy=remedy)

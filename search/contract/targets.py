@@ -84,12 +84,8 @@ def number_classes(
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim != 1:
-        raise _refused(
-            where,
-            "classification needs one class per row",
-            f"shape {labels.shape}",
-            "give one column",
-        )
+        rule, got = "classification needs one class per row", f"shape {labels.shape}"
+        raise _refused(where, rule, got, "give one column", code="class-not-one-column")
     if labels.dtype.kind == "f":
         odd = labels[~np.isfinite(labels) | (labels != np.round(labels))]
         if len(odd):
@@ -98,6 +94,7 @@ def number_classes(
                 "classes are whole numbers or names",
                 odd[0],
                 "mend them, or say data.task=regression",
+                code="class-not-whole-or-name",
             )
     if labels.dtype.kind in "if" and (labels == IGNORED).any():
         raise _refused(
@@ -105,6 +102,7 @@ def number_classes(
             f"{IGNORED} means no label, as torch's losses take it",
             f"it in row {int((labels == IGNORED).argmax())}",
             "drop such rows, or number the classes from 0",
+            code="class-means-no-label",
         )
     if (missing := is_missing(labels)).any() and labels.dtype.kind == "O":
         raise _refused(
@@ -112,6 +110,7 @@ def number_classes(
             "every row needs its class",
             f"{labels[missing][0]} in row {int(missing.argmax())}",
             "drop such rows",
+            code="class-is-missing",
         )
     if labels.dtype.kind == "O":
         labels = labels.astype(str)
@@ -122,6 +121,7 @@ def number_classes(
             "classification needs at least two classes",
             f"only the class {names.tolist()[0]!r}",
             "check the target",
+            code="needs-two-classes",
         )
     plain = names.dtype.kind in "iuf" and bool((names == np.arange(len(names))).all())
     return numbers.astype(np.int64), () if plain else tuple(names.tolist())
@@ -145,6 +145,7 @@ def _tags(data: DataSet) -> Rows:
             "a sequence has at least one label",
             f"{IGNORED}, which means none, at every step of row {int(empty.argmax())}",
             "drop such sequences",
+            code="sequence-without-labels",
         )
     numbers, names = number_classes(labels[real], where="y")
     return Rows(data=replace(data, y=padded_classes(numbers, real, padding=IGNORED)), classes=names)
@@ -171,6 +172,7 @@ def _numbers(data: DataSet) -> Rows:
             "regression needs numbers [n] or [n, outputs]",
             _no_number(data.y),
             "check the target",
+            code="targets-have-wrong-shape",
         )
     check_finite("y", data.y, missing_allowed=False)
     return Rows(data=replace(data, y=data.y.reshape(len(data.y), -1).astype(np.float64)))
@@ -179,7 +181,13 @@ def _numbers(data: DataSet) -> Rows:
 def _numbers_of_steps(data: DataSet) -> Rows:
     labels, real = step_labels(data)
     if labels.dtype.kind not in "fiu":
-        raise _refused("y", "regression needs numbers", str(labels.dtype), "check the target")
+        raise _refused(
+            "y",
+            "regression needs numbers",
+            str(labels.dtype),
+            "check the target",
+            code="step-targets-not-numbers",
+        )
     y = np.full(labels.shape, np.nan)
     y[real] = labels[real]
     check_finite("y", np.where(real, y, 0.0), missing_allowed=False)
@@ -259,8 +267,9 @@ def check_finite(
             "must be finite",
             f"NaN or inf in {int(bad.any(axis=1).sum())} rows, first in row {row}{where}",
             remedy,
+            code="data-not-finite",
         )
 
 
-def _refused(name: str, rule: str, got: object, remedy: str) -> UsageError:
-    return refused(f"data: {name}", rule=rule, got=got, remedy=remedy)
+def _refused(name: str, rule: str, got: object, remedy: str, *, code: str) -> UsageError:
+    return refused(f"data: {name}", code=code, rule=rule, got=got, remedy=remedy)

@@ -20,4 +20,4 @@ METRICS = {name: metric for metrics in TASKS.values() for name, metric in metric
 def check_task_name(task: object) -> None:
     """Raises UsageError for a task that does not exist."""
     if task not in TASKS:
-        raise UsageError(unknown("task", name=str(task), known=TASKS))
+        raise UsageError(unknown("task", name=str(task), known=TASKS), code="unknown-task")

@@ -62,12 +62,14 @@ def probed(
         except subprocess.TimeoutExpired as error:
             limit = f"{plan.limits.epoch_timeout:g} s (trainer.epoch_timeout)"
             raise RunError(
-                f"the training could not be looked at within {limit}; raise it, or see {log}"
+                f"the training could not be looked at within {limit}; raise it, or see {log}",
+                code="training-hangs-when-looked-at",
             ) from error
         if not answers_file.exists():
             raise RunError(
                 "the training could not be looked at: its process ended with "
-                f"{status}\n{log_tail(log)}"
+                f"{status}\n{log_tail(log)}",
+                code="training-ends-when-looked-at",
             )
         content: Answers = json.loads(answers_file.read_text(encoding="utf-8"))
         return content

@@ -91,7 +91,7 @@ class Conductor:
                 if not self._signals:
                     raise
         if self._signals:
-            raise Interrupted("interrupted")
+            raise Interrupted("interrupted", code="interrupted")
 
     def _carry_out(self, *, keep_workers: bool) -> None:
         grace, kept = 0.0, False

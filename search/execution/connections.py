@@ -266,7 +266,8 @@ class WorkerConnections:
             return [*last, exited]
         elif isinstance(event, SlotFailed):
             raise RunError(
-                f"slot {event.slot.number} ({event.slot.label}) cannot work: {event.reason}"
+                f"slot {event.slot.number} ({event.slot.label}) cannot work: {event.reason}",
+                code="slot-cannot-work",
             )
         return []
 

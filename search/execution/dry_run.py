@@ -52,7 +52,7 @@ def dry_run(
             with _in_a_process(plan, answer):
                 pass
     if answer["wrong"]:
-        raise UsageError(str(answer["wrong"]))
+        raise UsageError(str(answer["wrong"]), code="dry-run-failed")
     if say is None:
         return
     if answer["unread"]:
@@ -144,6 +144,7 @@ def _say_slow(limit: float) -> None:
 def _hangs(limit: float) -> UsageError:
     return refused(
         "trainer.epoch_timeout",
+        code="build-has-no-end",
         rule="the trainer and the model are imported and built within it",
         got=f"no end within {limit:g} s",
         remedy="mend what hangs, or raise it",

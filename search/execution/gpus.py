@@ -54,6 +54,7 @@ def visible_gpus(*, by_torch: bool) -> list[str]:
         listed = ", ".join(names)
         raise refused(
             "torch",
+            code="torch-without-cuda",
             rule=f"must be built with CUDA to use the GPUs of this machine ({listed})",
             got=f"{_torch_version()}, which is not",
             remedy=f"install torch with CUDA, or train on the CPU with {VISIBLE_DEVICES}=''",
@@ -76,6 +77,7 @@ def driver_gpus() -> list[Gpu]:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise refused(
             "nvidia-smi",
+            code="driver-does-not-list-gpus",
             rule=f"must list the GPUs within {PATIENCE} s",
             got=type(error).__name__,
             remedy=f"repair the driver, or train on the CPU with {VISIBLE_DEVICES}=''",
@@ -150,6 +152,7 @@ def _check_listed(words: Sequence[str], gpus: Sequence[Gpu]) -> None:
     if unknown:
         raise refused(
             VISIBLE_DEVICES,
+            code="gpu-not-listed",
             rule=f"must name GPUs that the driver lists ({', '.join(listed) or 'none'})",
             got=", ".join(unknown),
             remedy=f"correct it, or train on the CPU with {VISIBLE_DEVICES}=''",

@@ -176,6 +176,7 @@ def _decisions(path: Path) -> dict[str, Fusion]:
         got = str(error)
     raise refused(
         str(path),
+        code="lanes-decisions-damaged",
         rule="must hold the search's decisions on lanes",
         got=got,
         remedy="restore it, or delete it to let the rest of the search decide anew",

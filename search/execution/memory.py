@@ -50,6 +50,7 @@ def check_memory(slots: Mapping[str, int], *, memory_gb: float) -> None:
             less = f"placement.slots={fits}, or " if fits else ""
             raise refused(
                 "placement.memory_gb",
+                code="slots-exceed-gpu-memory",
                 rule=f"{number} slots of {memory_gb:g} GB must fit into the free memory of {label}",
                 got=f"{free / GB:.1f} GB free",
                 remedy=f"say {less}placement.memory_gb={free / GB / number:.1f} or less",

@@ -169,7 +169,8 @@ class Recorder:
         if len(self._causes) == FIRST_FAILURES and same:
             raise RunError(
                 f"the first {FIRST_FAILURES} trials all failed alike, so the search stops: "
-                f"{row.reason}; mend it, then use name=…"
+                f"{row.reason}; mend it, then use name=…",
+                code="first-trials-failed",
             )
         first = self._plan.seed
         if row.spec.seed != first:
@@ -182,7 +183,8 @@ class Recorder:
             raise RunError(
                 f"seed {first} trains, but the first {len(self._other_seeds)} trials of other "
                 f"seeds all failed alike, so the search stops: {self._last_failure()}; mend it, "
-                "then use name=…, or seeds=1, by which nothing is told from chance"
+                "then use name=…, or seeds=1, by which nothing is told from chance",
+                code="other-seeds-failed",
             )
 
     def check_silent(self) -> None:
@@ -194,7 +196,8 @@ class Recorder:
         if all(row.value is None for row in self.rows):
             raise RunError(
                 f"the search stops, since no other trial would tell more: {self._last_failure()}; "
-                "mend it, then use name=…"
+                "mend it, then use name=…",
+                code="no-trial-tells-more",
             )
 
     def _has_trained(self, seed: int) -> bool:

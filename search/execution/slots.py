@@ -107,6 +107,7 @@ def find_slots(
     if missing:
         raise refused(
             "placement.gpus",
+            code="gpu-not-visible",
             rule=f"must be among the visible GPUs ({', '.join(visible) or 'none'})",
             got=", ".join(missing),
             remedy="name visible ones, or leave it out",
@@ -132,6 +133,7 @@ def _groups(gpus: Sequence[str], *, size: int, slots_per_gpu: int) -> list[str]:
         got = f"{slots_per_gpu} slots per GPU" if slots_per_gpu > 1 else f"{len(gpus)} GPUs"
         raise refused(
             "placement.gpus_per_trial",
+            code="gpus-not-enough-for-trial",
             rule=f"a trial with {size} GPUs needs as many for itself",
             got=got,
             remedy="lower it, or leave placement.slots_per_gpu at 1",

@@ -191,5 +191,6 @@ def machine_error(fault: str, worker: WorkerHandle) -> RunError:
     what, _, remedy = fault.rpartition("; ")
     return RunError(
         f"{what}{worker.place}; {remedy} and give the same command again: every trial goes on, and "
-        "nothing that was recorded is lost"
+        "nothing that was recorded is lost",
+        code="machine-fault",
     )

@@ -35,6 +35,7 @@ def slots_of(plan: Plan) -> tuple[Slot, ...]:
     if budget is not None and not any(slot.device == "cuda" for slot in slots):
         raise refused(
             "budget_gpu_seconds",
+            code="gpu-budget-needs-gpu",
             rule="needs a slot with a GPU",
             got=f"{budget} and slots on {', '.join(sorted({s.device for s in slots}))}",
             remedy="say budget_hours=",
@@ -142,7 +143,8 @@ class WorkerPool:
                 raise RunError(
                     f"slot {slot.number} ({slot.label}): {starts.number} workers in a row ended "
                     f"before they asked for work, the last one{worker.place} so: "
-                    f"{exited.last_words}; see logs/{slot.log}"
+                    f"{exited.last_words}; see logs/{slot.log}",
+                    code="workers-end-before-work",
                 )
         if not self._closed and slot.number not in self.freed:
             self._start(slot)
@@ -189,6 +191,7 @@ def _placement_class(settings: PlacementSettings) -> type[Placement]:
     except Exception as error:  # importing may run a user's module
         raise refused(
             "placement._target_",
+            code="placement-not-importable",
             rule="must name a class of placements",
             got=f"{settings.target!r}: {error.__cause__ or error}",
             remedy="choose placement=local, inline, ray or dask, or mend the path",

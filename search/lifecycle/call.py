@@ -76,12 +76,14 @@ def _check_place() -> None:
     if MARK in os.environ:
         raise UsageError(
             "search.run: a worker imports the script in which its function stands, but got a call "
-            'while it does; put the call under `if __name__ == "__main__":`'
+            'while it does; put the call under `if __name__ == "__main__":`',
+            code="call-within-worker",
         )
     if threading.current_thread() is not threading.main_thread():
         raise UsageError(
             "search.run: listens for Ctrl-C, which only the main thread can, but got a call in "
-            f"{threading.current_thread().name}; call it in the main thread"
+            f"{threading.current_thread().name}; call it in the main thread",
+            code="call-outside-main-thread",
         )
 
 
@@ -95,7 +97,9 @@ def _check_words(overrides: Sequence[str] | Mapping[str, Any]) -> None:
     else:
         return
     rule = "the words of a command are a list"
-    raise refused("search.run", rule=rule, got=repr(overrides), remedy=remedy)
+    raise refused(
+        "search.run", code="words-not-a-list", rule=rule, got=repr(overrides), remedy=remedy
+    )
 
 
 def _config(
@@ -164,5 +168,6 @@ def _domain(path: str, domain: Any) -> str:
         return f"choice({', '.join(map(value_word, domain))})"
     raise UsageError(
         f"space: {path} is a list of choices, low and high with scale and type, or a domain in "
-        f'words, but got {domain!r}; say [16, 32] or "log(1e-4, 1)"'
+        f'words, but got {domain!r}; say [16, 32] or "log(1e-4, 1)"',
+        code="domain-not-given",
     )

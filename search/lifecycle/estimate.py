@@ -76,7 +76,10 @@ def _seconds(plan: Plan, *, epochs: int) -> dict[int, float]:
         curves = followed(read_curves(folder.curve_log, folder.curves, metric=plan.metric.name))
         if not len(curves[curves.epoch == 1]):
             reason = f"{row.reason}\n{log_tail(folder.logs / '0.log')}"
-            raise RunError(f"the baseline could not be trained for one epoch: {reason}")
+            raise RunError(
+                f"the baseline could not be trained for one epoch: {reason}",
+                code="baseline-cannot-be-trained",
+            )
     return {
         int(epoch): float(value) for epoch, value in zip(curves.epoch, curves.seconds, strict=True)
     }

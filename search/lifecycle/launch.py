@@ -105,7 +105,8 @@ def _told(path: Path, *, command: str) -> Iterator[None]:
         if not command:
             raise
         raise Interrupted(
-            f"{error}; the tables are written, and the same command goes on: {command}"
+            f"{error}; the tables are written, and the same command goes on: {command}",
+            code=error.code,
         ) from error
     except OSError as error:
         raise disk_error(error, path=path) from error

@@ -52,7 +52,13 @@ def ramp_rates(config: DictConfig) -> list[float]:
     scale = one_of(config, "lr_range.scale", ("log", "linear"))
     if low >= high:
         got = f"{high:g} after {low:g}"
-        raise refused("lr_range.high", rule="a ramp rises", got=got, remedy="raise it")
+        raise refused(
+            "lr_range.high",
+            code="ramp-does-not-rise",
+            rule="a ramp rises",
+            got=got,
+            remedy="raise it",
+        )
     spaced = np.geomspace if scale == "log" else np.linspace
     return [float(rate) for rate in spaced(low, high, steps)]
 

@@ -68,7 +68,8 @@ def _go_on_with_other_code(
             f"{folder.path}: a search is trained with one version of your code, "
             f"but {_shown(files)} changed after {len(ended)} trials had ended; "
             "accept_code=true goes on with the new code: unfinished trials begin anew, "
-            "and the others are named as older; or use name=…"
+            "and the others are named as older; or use name=…",
+            code="code-has-changed",
         )
     with folder.locked():
         record = CodeRecord(folder.path)

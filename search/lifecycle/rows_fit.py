@@ -40,7 +40,9 @@ def check_rows_fit(plan: Plan, prepared: Prepared) -> None:
                         with_features(config, next(iter(prepared.folds())).data)
                 _check_shape(augment, prepared)
             except (ValueError, TypeError) as error:
-                raise UsageError(f"{f'space.{path}: ' if path else ''}{error}") from error
+                raise UsageError(
+                    f"{f'space.{path}: ' if path else ''}{error}", code="features-do-not-fit-rows"
+                ) from error
 
 
 def _check_shape(augment: dict[str, Any], prepared: Prepared) -> None:

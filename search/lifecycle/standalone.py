@@ -60,7 +60,11 @@ def looked(
     if folder.has_trials():
         rule = f"a {verb} needs a folder of its own"
         raise refused(
-            str(folder.path), rule=rule, got="a search there", remedy="give another name="
+            str(folder.path),
+            code="folder-has-a-search",
+            rule=rule,
+            got="a search there",
+            remedy="give another name=",
         )
     check_task(plan)
     with dry_run(plan):

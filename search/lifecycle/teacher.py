@@ -32,10 +32,11 @@ def check_teacher(config: DictConfig, contract: Contract) -> str:
         teacher = OmegaConf.create(read_teacher(file))
         check_weights(weights)
     except (ValueError, TypeError) as error:
-        raise UsageError(str(error)) from error
+        raise UsageError(str(error), code="teacher-not-readable") from error
     if config.split.kind == "kfold":
         raise refused(
             where,
+            code="teacher-saw-validation",
             rule="a teacher must not have seen the validation rows, but one of several folds "
             "is trained on all of them",
             got="split=kfold",
@@ -43,13 +44,20 @@ def check_teacher(config: DictConfig, contract: Contract) -> str:
         )
     there = OmegaConf.to_container(teacher.get("contract") or OmegaConf.create({}), resolve=True)
     if not isinstance(there, dict) or not there:
-        raise refused(where, rule="names its contract", got="none", remedy="export it again")
+        raise refused(
+            where,
+            code="teacher-names-no-contract",
+            rule="names its contract",
+            got="none",
+            remedy="export it again",
+        )
     contract.check({str(key): value for key, value in there.items()}, where=f"{where} {source}")
     for key in SAME:
         theirs, ours = (OmegaConf.select(node, key) for node in (teacher, config))
         if theirs != ours:
             raise refused(
                 where,
+                code="teacher-differs",
                 rule=f"must have this search's {key}, {_plain(ours)}",
                 got=_plain(theirs),
                 remedy="choose another teacher",
@@ -70,6 +78,7 @@ def record_teacher(folder: Folder, digest: str) -> None:
     elif digest and read_json(record, keys=["weights"])["weights"] != digest:
         raise refused(
             "distillation.teacher",
+            code="teacher-was-exchanged",
             rule="must be the teacher with which this search began",
             got="other weights",
             remedy="restore them, or use name=… for a new search",

@@ -32,10 +32,17 @@ def importable(train: Callable[..., Any]) -> tuple[str, Path]:
         UsageError: workers cannot import it; the message says why.
     """
     if not isinstance(train, FunctionType):
-        raise _refused("is a function", f"a {type(train).__name__}", "give a function")
+        raise _refused(
+            "is a function",
+            f"a {type(train).__name__}",
+            "give a function",
+            code="train-not-a-function",
+        )
     if "<" in train.__qualname__:  # <lambda>, outer.<locals>.inner
         got = f"{train.__qualname__}, which no module holds by its name"
-        raise _refused("stands at the top of a file or a cell", got, "move it there")
+        raise _refused(
+            "stands at the top of a file or a cell", got, "move it there", code="train-not-at-top"
+        )
     module = sys.modules.get(train.__module__)
     file = getattr(module, "__file__", None)
     if file is None or module is None:
@@ -100,6 +107,7 @@ def _line_of(name: str, value: Any) -> str:
         "uses modules, functions, classes and constants",
         f"{name}, a {type(value).__name__} of the notebook",
         "make it inside of the function, or move both into a file",
+        code="train-uses-other-values",
     )
 
 
@@ -120,7 +128,7 @@ def _source(value: FunctionType | type) -> str:
         if source is None:
             got = f"{value.__name__}, whose source Python does not know"
             rule = "has a source that can be written down"
-            raise _refused(rule, got, "move it into a file") from error
+            raise _refused(rule, got, "move it into a file", code="train-has-no-source") from error
         return source
 
 
@@ -149,5 +157,5 @@ def _is_ipythons(name: str, value: Any) -> bool:
     return hasattr(builtins, name) and module.partition(".")[0] == "IPython"
 
 
-def _refused(rule: str, got: str, remedy: str) -> UsageError:
-    return refused("train", rule=f"{rule}: workers import it", got=got, remedy=remedy)
+def _refused(rule: str, got: str, remedy: str, *, code: str) -> UsageError:
+    return refused("train", code=code, rule=f"{rule}: workers import it", got=got, remedy=remedy)

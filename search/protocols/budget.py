@@ -206,7 +206,9 @@ def check_budget(history: History) -> None:
             f"({count(seeds, 'seed')} per value, {settings.confirm} in the confirmation)"
         )
         remedy = f"say budget_trials={least} or more, or fewer seeds= and protocol.confirm="
-        raise refused("budget_trials", rule=rule, got=budget, remedy=remedy)
+        raise refused(
+            "budget_trials", code="budget-too-small", rule=rule, got=budget, remedy=remedy
+        )
 
 
 def foreseen_trials(history: History) -> list[tuple[StageEntry, int]]:

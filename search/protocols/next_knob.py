@@ -37,7 +37,10 @@ def check_until(settings: TuneSettings) -> None:
     """
     for verdict in settings.until:
         if verdict not in ADVICE:
-            raise UsageError(f"protocol.until: {unknown('verdict', name=verdict, known=ADVICE)}")
+            raise UsageError(
+                f"protocol.until: {unknown('verdict', name=verdict, known=ADVICE)}",
+                code="unknown-verdict",
+            )
 
 
 def next_sweep(history: History, entry: int, order: str) -> Request:

@@ -110,9 +110,12 @@ def check_kept(path: Path, row: TrialRecord) -> None:
     try:
         check_weights(path, of=owner(trial=row.spec.trial, seed=row.spec.seed))
     except ValueError as error:
-        raise UsageError(
-            f"{error}; restore it from a copy, or delete it: it is missing then"
-        ) from error
+        raise damaged_weights(error, or_else=", or delete it: it is missing then") from error
+
+
+def damaged_weights(error: ValueError, *, or_else: str = "") -> UsageError:
+    """The error for a file of weights that is not as it was written."""
+    return UsageError(f"{error}; restore it from a copy{or_else}", code="weights-were-changed")
 
 
 def check_export(folder: Folder) -> None:
@@ -135,6 +138,7 @@ def check_export(folder: Folder) -> None:
     for path in (path for path, is_same in same.items() if not is_same):
         raise refused(
             str(path),
+            code="export-was-changed",
             rule="must be as the search exported it",
             got="another content",
             remedy="give the search's command again: it exports anew",

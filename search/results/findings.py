@@ -155,6 +155,7 @@ def _check_steps(findings: Findings, path: Path, *, whole: bool = False) -> None
     if got:
         raise refused(
             str(path),
+            code="decisions-of-other-trials",
             rule="holds the decisions on the search's own trials",
             got=got,
             remedy="restore it, or delete it and give the search's command again",
@@ -224,10 +225,13 @@ def open_results(name: str, *, root: Path) -> tuple[Folder, Findings]:
         if name in (there := looks(root)):
             raise UsageError(
                 f"{name}: needs a search with trials, but got {there[name]}; "
-                "start one under another name"
+                "start one under another name",
+                code="search-without-trials",
             )
         there_are = [path.name for path in searches(root)]
-        raise UsageError(f"{root}/: {unknown('search', name=name, known=there_are)}")
+        raise UsageError(
+            f"{root}/: {unknown('search', name=name, known=there_are)}", code="unknown-search"
+        )
     plan = replace(read_plan(folder.load_config(), root=root), folder=folder.path)
     if isinstance(plan.settings, TuneSettings):
         findings = find_stages(plan, folder)

@@ -52,7 +52,8 @@ def check_repeats(findings: Findings) -> list[str]:
         return [f"the baseline has the config of {name}, but {', '.join(reasons)}: {text}"]
     raise RunError(
         f"{findings.plan.name}: the baseline must repeat {name}, whose config and seed it has, "
-        f"but got {text}; code, data or machine have changed since; start again without from="
+        f"but got {text}; code, data or machine have changed since; start again without from=",
+        code="baseline-does-not-repeat",
     )
 
 

@@ -58,7 +58,9 @@ class ResultFigures:
 
         def figure(title: str | None = None) -> "Figure":
             if title is not None and title not in charts:
-                raise UsageError(unknown(f"{name} figure", name=title, known=charts))
+                raise UsageError(
+                    unknown(f"{name} figure", name=title, known=charts), code="unknown-figure"
+                )
             return _figure(charts[title] if title is not None else next(iter(charts.values())))
 
         figure.__doc__ = f"A Plotly figure: {', '.join(charts)}."
@@ -76,13 +78,22 @@ class ResultFigures:
         """
         column = column or self._findings.plan.metric.name
         if column not in self._curves:
-            raise UsageError(unknown("column", name=column, known=map(str, self._curves.columns)))
+            raise UsageError(
+                unknown("column", name=column, known=map(str, self._curves.columns)),
+                code="curves-of-unknown-column",
+            )
         there = self._curves["trial"].unique()
         for trial in trials or ():
             if trial not in there:
                 rule = f"has curves of {len(there)} trials, from {min(there)} to {max(there)}"
                 remedy = "see result.trials"
-                raise refused("figure.curves", rule=rule, got=trial, remedy=remedy)
+                raise refused(
+                    "figure.curves",
+                    code="curves-of-unknown-trial",
+                    rule=rule,
+                    got=trial,
+                    remedy=remedy,
+                )
         frame = followed(self._curves)
         series = [
             Series(

@@ -97,7 +97,8 @@ def started_from(
     if findings.winner is None:
         raise UsageError(
             f"from={source}: needs a search with a winner, but it has none yet; "
-            f"finish it; see python -m search status {address(folder.path)}"
+            f"finish it; see python -m search status {address(folder.path)}",
+            code="source-has-no-winner",
         )
     old = folder.load_config()
     incumbent = trial_config(old, knobs=findings.winner.spec.knobs, seed=old.seed)
@@ -122,7 +123,8 @@ def _from_range(
     if bounds["low"] is None:
         raise UsageError(
             f"{where}: needs a range test with a range, but got none, because {bounds['because']}; "
-            "give the bounds"
+            "give the bounds",
+            code="source-has-no-range",
         )
     old = folder.load_config()
     merged = _carry(old, onto=config, adopted=set(), words=overrides)
@@ -135,7 +137,8 @@ def _from_range(
     if lines:
         raise UsageError(
             f"{where}: its range was measured for another set-up; measure it again:\n  "
-            + "\n  ".join(lines)
+            + "\n  ".join(lines),
+            code="range-of-another-setup",
         )
     knob = OmegaConf.select(merged, f"space.{RATE}")
     keys = _keys(overrides)

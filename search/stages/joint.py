@@ -188,12 +188,18 @@ def check_resume(plan: Plan, rows: Sequence[TrialRecord], *, seeds: int) -> None
     if seeds != plan.seeds:
         rule = "the seeds of a joint search stay as they are"
         remedy = "raise protocol.confirm with name=…"
-        raise refused("seeds", rule=rule, got=f"{plan.seeds}, {seeds} there", remedy=remedy)
+        raise refused(
+            "seeds",
+            code="joint-seeds-changed",
+            rule=rule,
+            got=f"{plan.seeds}, {seeds} there",
+            remedy=remedy,
+        )
     done, allowed = count([row for row in rows if row.finished]), settings(plan).n_trials
     if allowed < done:
         rule = "n_trials counts the trials that are finished"
         got, remedy = f"{allowed} for {done} of them", "raise it or use name=…"
-        raise refused("n_trials", rule=rule, got=got, remedy=remedy)
+        raise refused("n_trials", code="trials-already-finished", rule=rule, got=got, remedy=remedy)
 
 
 def _quasi_random(plan: Plan) -> Iterator[Point]:

@@ -78,7 +78,8 @@ class SamplerThread:
             if isinstance(proposal, Exception):
                 name = type(proposal).__name__
                 raise RunError(
-                    f"sampler={self._kind} failed: {name}: {proposal}; use another sampler="
+                    f"sampler={self._kind} failed: {name}: {proposal}; use another sampler=",
+                    code="sampler-failed",
                 ) from proposal
             proposals.append(proposal)
         return proposals

@@ -156,6 +156,7 @@ class Database:
             if claimed != writer and (claimed or trials):
                 raise refused(
                     f"{KEY}: {self.url}",
+                    code="study-of-another-folder",
                     rule=f"the study {study.study_name!r} belongs to the search of one folder",
                     got=f"the study of {claimed.partition('#')[0] or 'another program'} "
                     f"with {len(trials)} trials",
@@ -164,6 +165,7 @@ class Database:
             if any("trial" not in trial.user_attrs for trial in trials):
                 raise refused(
                     f"{KEY}: {self.url}",
+                    code="study-has-other-writer",
                     rule=f"the search is the only writer of its study {study.study_name!r}",
                     got="a trial of another program",
                     remedy="restore the study or use name=…",
@@ -202,6 +204,7 @@ class Database:
     def _unusable(self, got: str, *, remedy: str = "") -> UsageError:
         return refused(
             f"{KEY}: {self.url}",
+            code="database-does-not-answer",
             rule="must be a database that answers",
             got=redacted(got),
             remedy=remedy
@@ -221,6 +224,7 @@ def _read_url(address: str) -> URL:
     except (ArgumentError, ValueError) as error:
         raise refused(
             KEY,
+            code="database-address-not-valid",
             rule="must be an address as SQLAlchemy takes it, such as "
             "postgresql+psycopg://USER@HOST/DATABASE or sqlite:///FILE.db",
             got=repr(redacted(address)),

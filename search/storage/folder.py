@@ -101,7 +101,8 @@ class Folder:
         try:
             address = OmegaConf.select(config, "storage.url")
         except OmegaConfBaseException as error:
-            raise UsageError(f"storage.url: {str(error).splitlines()[0]}; set it") from error
+            text = f"storage.url: {str(error).splitlines()[0]}; set it"
+            raise UsageError(text, code="storage-url-does-not-resolve") from error
         if address is None:
             return JournalFile(self.journal)
         from search.storage.database import Database  # SQLAlchemy takes half a second
@@ -160,7 +161,8 @@ class Folder:
                 lines += [f"the words with which it goes on: {words}"] * bool(words)
                 raise UsageError(
                     f"{self.path}: holds a search with another config; use name=… for a new one:"
-                    "\n  " + "\n  ".join(lines)
+                    "\n  " + "\n  ".join(lines),
+                    code="config-of-another-search",
                 )
         self.check_begun()
 
@@ -222,12 +224,9 @@ class Folder:
         except (OSError, ValueError) as error:
             got = f"{type(error).__name__}: {error}"
         if got:
-            raise refused(
-                str(self.split),
-                rule="holds the split of the first start",
-                got=got,
-                remedy="restore it or use name=…",
-            )
+            rule, remedy = "holds the split of the first start", "restore it or use name=…"
+            where = str(self.split)
+            raise refused(where, code="split-was-changed", rule=rule, got=got, remedy=remedy)
         return rows
 
     def check_trials(self, ended: Collection[int]) -> None:
@@ -275,6 +274,7 @@ class Folder:
                 return
             raise refused(
                 str(self.path),
+                code="journal-without-config",
                 rule="a journal needs the config.yaml it began with",
                 got="none",
                 remedy="restore it or use name=…",

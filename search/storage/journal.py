@@ -178,11 +178,13 @@ def _check_writer(logs: list[Log], path: Path, *, name: str) -> None:
         if log["op_code"] == DELETE_STUDY:
             raise UsageError(
                 f"{path}:{number}: a search's study must not be deleted, but somebody did; "
-                "restore the file or use name=…"
+                "restore the file or use name=…",
+                code="study-was-deleted",
             )
         if log["op_code"] == CREATE_STUDY and _search_of(log["study_name"]) != _search_of(name):
             raise refused(
                 f"{path}:{number}",
+                code="journal-of-another-search",
                 rule=f"this journal belongs to {_search_of(name)!r}",
                 got=repr(log["study_name"]),
                 remedy="use name=…",
@@ -190,7 +192,8 @@ def _check_writer(logs: list[Log], path: Path, *, name: str) -> None:
         if log["op_code"] != CREATE_STUDY and _writer_of(log) not in claimed:
             raise UsageError(
                 f"{path}:{number}: the search is the only writer, but got a record of an unknown "
-                f"writer ({log['worker_id']}); restore the file or use name=…"
+                f"writer ({log['worker_id']}); restore the file or use name=…",
+                code="journal-has-other-writer",
             )
 
 

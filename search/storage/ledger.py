@@ -89,6 +89,7 @@ def _read(path: Path) -> list[Opening]:
         except DamagedLine as error:
             raise refused(
                 f"{path}:{number}",
+                code="ledger-line-damaged",
                 rule="a ledger has one opening per line, as JSON",
                 got=f"{error}",
                 remedy="restore it: without it nobody knows how often the test set was opened",

@@ -39,7 +39,8 @@ class FolderLock:
             if not _acquire(file):
                 raise UsageError(
                     f"{self._path.parent}: one conductor per search, but got a second beside "
-                    f"{self._holder()}; wait for it or stop it"
+                    f"{self._holder()}; wait for it or stop it",
+                    code="search-has-conductor",
                 )
             holder = {
                 "pid": os.getpid(),

@@ -219,6 +219,7 @@ def damaged(path: Path | str, *, got: str, line: int | None = None) -> UsageErro
     where = str(path) if line is None else f"{path}:{line}"
     return refused(
         where,
+        code="file-was-changed",
         rule="a search's file is as the search wrote it",
         got=got,
         remedy="restore it from a copy, or use name=… for a new search",

@@ -57,7 +57,8 @@ class Patience:
             raise ServerAway(
                 f"{self._url}: could not be written for {now - self._since:.0f} s ({reason}); "
                 "give the same command again once it can: every trial goes on, and nothing that "
-                "was recorded is lost"
+                "was recorded is lost",
+                code="database-stayed-away",
             )
         time.sleep(PAUSE)
 
@@ -209,7 +210,8 @@ class WriteThrough(InMemoryStorage):
         other = self._database.get_study_user_attrs(self._claimed).get(CONDUCTOR, "unknown")
         return RunError(
             "one conductor per search, but another one writes to the same study in the database "
-            f"({str(other).partition('#')[0]}), so this one stops; go on in one of the two folders"
+            f"({str(other).partition('#')[0]}), so this one stops; go on in one of the two folders",
+            code="study-was-taken-over",
         )
 
     def _load(self, study: FrozenStudy) -> None:
@@ -243,7 +245,10 @@ class WriteThrough(InMemoryStorage):
                 raise self._taken_over() from error
             except (StorageInternalError, SQLAlchemyError) as error:
                 if not _is_away(error):
-                    raise RunError(f"the storage refuses a record: {reason_of(error)}") from error
+                    raise RunError(
+                        f"the storage refuses a record: {reason_of(error)}",
+                        code="storage-refuses-record",
+                    ) from error
                 self._patience.wait(reason_of(error))
             else:
                 self._patience.succeeded()

@@ -22,10 +22,10 @@ def test_a_dry_run_that_hangs_ends_after_its_deadline_and_leaves_nothing(placeme
     mark = {MARK: str(tmp_path)}
     done = search(*words, cwd=tmp_path, **mark)
     assert done.returncode == 2
-    assert done.stderr.strip().splitlines()[-1] == (
-        "search: trainer.epoch_timeout: the trainer and the model are imported and built within "
-        "it, but got no end within 3 s; mend what hangs, or raise it"
-    )
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("search: trainer.epoch_timeout: ")
+    assert " 3 s; " in last
+    assert last.endswith(" [build-has-no-end]")
     wait_for(lambda: not marked(str(tmp_path)), what=lambda: told_of(marked(str(tmp_path))))
     assert not (tmp_path / "results").exists()
 

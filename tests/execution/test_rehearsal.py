@@ -94,7 +94,7 @@ def test_the_last_words_of_a_rehearsal_that_dies_are_told_and_nothing_is_left(te
     done = _run(text, tmp_path, "placement.slots=2", **{MARK: str(tmp_path)})
     assert done.returncode == 2
     assert marked(str(tmp_path)) == []
-    assert done.stderr.strip() == f"search: {told}"
+    assert done.stderr.strip() == f"search: {told} [dry-run-failed]"
     assert not (tmp_path / "results").exists()
 
 

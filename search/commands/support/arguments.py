@@ -50,17 +50,21 @@ class VerbParser(argparse.ArgumentParser):
             known = [flag for flag in flags if flag.startswith("--")]
             key = name.lstrip("-").replace("-", "_") if self._takes_keys else ""
             remedy = f"; a key of the config takes no dashes: {key}=…" if key else ""
-            self._refuse(f"{unknown('option', name=name, known=known)}{remedy}")
+            text = f"{unknown('option', name=name, known=known)}{remedy}"
+            self._refuse(text, code="unknown-option")
         if surplus:
-            self._refuse(f"takes no further words, but got {' '.join(surplus)}")
+            self._refuse(
+                f"takes no further words, but got {' '.join(surplus)}", code="surplus-words"
+            )
         return options
 
     def error(self, message: str) -> NoReturn:
         """Called by argparse with its own message."""
         missing = message.removeprefix("the following arguments are required: ")
         if missing != message:
-            message = f"needs {missing.removesuffix(', key=value')}, but got none"
-        self._refuse(message.removeprefix("argument "))
+            text = f"needs {missing.removesuffix(', key=value')}, but got none"
+            self._refuse(text, code="missing-words")
+        self._refuse(message.removeprefix("argument "), code="option-not-valid")
 
     def _as_option(self, word: str) -> str:
         """`results_root=FOLDER` is a word of every verb; where no config takes it, an option."""
@@ -68,9 +72,9 @@ class VerbParser(argparse.ArgumentParser):
         is_root = key == "results_root" and self.get_default("results_root") is not None
         return f"--results-root={value}" if is_root else word
 
-    def _refuse(self, message: str) -> NoReturn:
+    def _refuse(self, message: str, *, code: str) -> NoReturn:
         usage = " ".join(self.format_usage().split())
-        raise UsageError(f"{self._verb}: {message}; {usage}")
+        raise UsageError(f"{self._verb}: {message}; {usage}", code=code)
 
     def add_name(self, *, nargs: str | None = None) -> None:
         """The search that a verb reads, or several."""

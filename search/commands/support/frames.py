@@ -35,7 +35,7 @@ def selected(
             column = next((score for score in SCORES if score in frame), column)
         if column not in frame:
             known = [*map(str, frame.columns), metric.name]
-            raise UsageError(unknown("column", name=column, known=known))
+            raise UsageError(unknown("column", name=column, known=known), code="unknown-column")
         is_falling = column in (*SCORES, AGAINST) and metric.direction == "maximize"
         ascending = is_falling == sort.startswith("-")
         key = None if pd.api.types.is_numeric_dtype(frame[column]) else _text_key

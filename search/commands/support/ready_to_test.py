@@ -14,6 +14,7 @@ from search.results.export import (
     REFIT,
     check_export,
     check_kept,
+    damaged_weights,
     exported_trial,
     is_refitted,
     wants_refit,
@@ -49,6 +50,7 @@ def _check_end(findings: Findings, *, accepted: bool) -> None:
     if not findings.is_done and not accepted:
         raise refused(
             "test",
+            code="test-needs-finished-search",
             rule="opens the test set once, for the answer of a finished search (R8, P13)",
             got="one that has not come to its end",
             remedy="give its command again, or accept the best so far: --unfinished",
@@ -65,7 +67,8 @@ def _exported(folder: Folder, findings: Findings) -> DictConfig:
     if config is not None and not config.trainer.predict:
         raise UsageError(
             "test: needs trainer.predict, a function that predicts the test rows, but got null; "
-            "see trainers/README.md"
+            "see trainers/README.md",
+            code="test-needs-predict",
         )
     files = [folder.best_config, folder.best / EXPORTED, folder.best / PROVENANCE]
     missing = [str(path) for path in files if not path.exists()]
@@ -77,7 +80,10 @@ def _exported(folder: Folder, findings: Findings) -> DictConfig:
             if findings.is_done and config is not None
             else f"finish the search; see python -m search status {address(folder.path)}"
         )
-        raise UsageError(f"test: needs {', '.join(missing)}, but there is none; {remedy}")
+        raise UsageError(
+            f"test: needs {', '.join(missing)}, but there is none; {remedy}",
+            code="exported-files-missing",
+        )
     check_export(folder)
     return config
 
@@ -100,7 +106,7 @@ def _check_weights(findings: Findings, folder: Folder) -> None:
         except OSError as error:
             raise damaged(path, got=str(error.strerror)) from error
         except ValueError as error:
-            raise UsageError(f"{error}; restore it from a copy") from error
+            raise damaged_weights(error) from error
 
 
 def _check_winner(findings: Findings, folder: Folder) -> None:
@@ -113,6 +119,7 @@ def _check_winner(findings: Findings, folder: Folder) -> None:
     if winner is not None and exported != winner.spec.trial:
         raise refused(
             str(folder.best),
+            code="export-of-another-trial",
             rule=f"holds the search's answer, trial {winner.spec.trial}",
             got=f"trial {exported}",
             remedy="let the search's command come to its end, which exports anew",
@@ -131,6 +138,7 @@ def _check_refit(findings: Findings, folder: Folder) -> None:
     if not is_refitted(folder, winner):
         raise refused(
             str(folder.best / REFIT),
+            code="refit-is-missing",
             rule="holds the winner, trained on train and validation together (confirm.refit)",
             got="none",
             remedy="give the search's command again: it trains it",

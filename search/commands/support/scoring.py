@@ -51,7 +51,8 @@ class Judge:
             raise RunError(
                 f"trainer.predict: must return a dict with {', '.join(OUTPUTS)} or "
                 f"{metric.name!r} for data.test.index, but got {type(error).__name__}: {error}; "
-                f"mend {plain['trainer']['predict']}, then say --again"
+                f"mend {plain['trainer']['predict']}, then say --again",
+                code="predict-returns-no-outputs",
             ) from error
 
 
@@ -96,6 +97,7 @@ def imported(path: str) -> Predict:
     except Exception as error:  # importing runs a user's module, which may raise anything
         raise UsageError(
             f"trainer.predict: must name a function, but {path!r} cannot be imported: {error}; "
-            "mend it"
+            "mend it",
+            code="predict-not-importable",
         ) from error
     return predict

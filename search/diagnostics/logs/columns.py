@@ -113,7 +113,9 @@ def layout_of(
     """
     roles = {role: _chosen(role, names, header) for role, names in chosen.items()}
     if foreign := next((role for role in roles if role not in ROLES), ""):
-        raise UsageError(unknown("role of a column", name=foreign, known=ROLES))
+        raise UsageError(
+            unknown("role of a column", name=foreign, known=ROLES), code="unknown-role-of-column"
+        )
     filled = Counter(name for _, cells in lines for name in header if is_told(cells, name))
     header = [name for name in header if "loss" not in name or not _is_nothing(lines, name)]
     parts = _parts(header)
@@ -148,7 +150,10 @@ def _chosen(role: str, names: str, header: Sequence[str]) -> tuple[str, ...]:
     plain = tuple(plain_name(name) for name in names.split("+"))
     if absent := next((name for name in plain if name not in header), None):
         known = [name for name in header if name]
-        raise UsageError(f"--columns {role}: {unknown('column', name=absent, known=known)}")
+        raise UsageError(
+            f"--columns {role}: {unknown('column', name=absent, known=known)}",
+            code="log-lacks-chosen-column",
+        )
     return plain
 
 
@@ -241,4 +246,4 @@ def _refuse(path: Path, header: Sequence[str], names: Sequence[str], *, role: st
     rule = f"needs a column {names[0]} (or {', '.join(names[1:])})"
     remedy = f"rename the one that holds it, write it, or say --columns {role}=NAME"
     got = ", ".join(filter(None, header))
-    raise refused(str(path), rule=rule, got=got, remedy=remedy)
+    raise refused(str(path), code="log-lacks-losses", rule=rule, got=got, remedy=remedy)

@@ -26,7 +26,9 @@ def csv_lines(path: Path, text: str) -> tuple[list[str], list[Line]]:
     rows = _rows(path, text)
     if len(rows) < 2:
         rule, got = "needs a header and a row per epoch", f"{len(rows)} lines"
-        raise refused(str(path), rule=rule, got=got, remedy="write both")
+        raise refused(
+            str(path), code="csv-needs-header-and-rows", rule=rule, got=got, remedy="write both"
+        )
     header = _of_one_run(rows[0][1])
     names = [plain_name(name) for name in header]
     names = [spelt_out(c) if names.count(n) > 1 else n for c, n in zip(header, names, strict=True)]
@@ -36,7 +38,9 @@ def csv_lines(path: Path, text: str) -> tuple[list[str], list[Line]]:
     twice = next((name for name in names if name and names.count(name) > 1), None)
     if twice is not None and not ruled:
         rule, remedy = "a column has one name", "rename one of them"
-        raise refused(str(path), rule=rule, got=f"{twice} twice", remedy=remedy)
+        raise refused(
+            str(path), code="csv-column-twice", rule=rule, got=f"{twice} twice", remedy=remedy
+        )
     lines = [
         (number, dict(zip(names, row, strict=False)))
         for number, row in rows[1:]
@@ -46,7 +50,7 @@ def csv_lines(path: Path, text: str) -> tuple[list[str], list[Line]]:
     headless = ruled or any(number_in(name) is not None for name in header)
     if headless or 2 * max(counts.values(), default=0) < len(lines):  # no column holds numbers
         got = f"no table below {' '.join(header)[:SHOWN]!r}"
-        raise refused(str(path), rule=TABLE, got=got, remedy=REMEDY)
+        raise refused(str(path), code="file-holds-no-table", rule=TABLE, got=got, remedy=REMEDY)
     return names, lines
 
 
@@ -78,4 +82,6 @@ def _rows(path: Path, text: str) -> list[tuple[int, list[str]]]:
         ]
     except csv.Error as error:
         where, rule = f"{path}: line {reader.line_num}", "must be a line of a CSV file"
-        raise refused(where, rule=rule, got=str(error), remedy="mend it") from error
+        raise refused(
+            where, code="csv-line-not-readable", rule=rule, got=str(error), remedy="mend it"
+        ) from error

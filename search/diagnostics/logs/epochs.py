@@ -59,11 +59,13 @@ def _rows(path: Path, lines: Sequence[Line], *, layout: Layout) -> list[Epoch]:
             at = before  # what was evaluated after an epoch
         if at is None or not math.isfinite(at):
             rule = "every row needs its epoch"
-            raise refused(place, rule=rule, got="none", remedy="give it")
+            raise refused(
+                place, code="log-row-lacks-epoch", rule=rule, got="none", remedy="give it"
+            )
         if before is not None and at < before:
             remedy = "sort the rows; several trainings need their names in a column `trial`"
             rule, got = "epochs must rise", f"{at:g} after {before:g}"
-            raise refused(place, rule=rule, got=got, remedy=remedy)
+            raise refused(place, code="log-epochs-do-not-rise", rule=rule, got=got, remedy=remedy)
         if at != before:
             rows.append(Epoch(cells={"epoch": at}))
         others = {"metric": layout.metric} | {name: name for name in layout.extra}
@@ -94,7 +96,7 @@ def _complete(place: str, row: Epoch, values: Cells, *, layout: Layout) -> None:
             remedy = "keep one row per epoch, or name the trainings in a column `trial`"
             got = f"another {' + '.join(columns[name])} for the epoch before"
             rule = "an epoch has one row"
-            raise refused(place, rule=rule, got=got, remedy=remedy)
+            raise refused(place, code="log-epoch-twice", rule=rule, got=got, remedy=remedy)
         row.cells[name] = value
         if name == "train_loss":
             row.train.append(value)
@@ -131,4 +133,6 @@ def _number(place: str, name: str, cells: Mapping[str, str]) -> float | None:
     except ValueError:
         what = name or "the epoch, in the first column,"
         rule, remedy = f"{what} must be a number", "mend or empty the cell"
-        raise refused(place, rule=rule, got=repr(cell), remedy=remedy) from None
+        raise refused(
+            place, code="log-cell-not-a-number", rule=rule, got=repr(cell), remedy=remedy
+        ) from None

@@ -41,8 +41,12 @@ def _text(path: Path) -> str:
         return CONTROL.sub("", text)
     except UnicodeDecodeError as error:
         rule, remedy = "must be text in UTF-8", "save it so"
-        raise refused(str(path), rule=rule, got=str(error), remedy=remedy) from error
+        raise refused(
+            str(path), code="log-not-utf8", rule=rule, got=str(error), remedy=remedy
+        ) from error
     except (OSError, EOFError) as error:
         rule = "must be a CSV file, JSON, JSON lines, TensorBoard events or text, as .gz or not"
         remedy = "give the file's path"
-        raise refused(str(path), rule=rule, got=str(error), remedy=remedy) from error
+        raise refused(
+            str(path), code="log-not-readable", rule=rule, got=str(error), remedy=remedy
+        ) from error

@@ -29,7 +29,7 @@ def json_lines(path: Path, text: str) -> tuple[list[str], list[Line]]:
     header = list(dict.fromkeys(name for _, cells in lines for name in cells))
     if not header:
         rule, remedy = "needs a record per epoch", "write one object per line"
-        raise refused(str(path), rule=rule, got="none", remedy=remedy)
+        raise refused(str(path), code="json-needs-records", rule=rule, got="none", remedy=remedy)
     return header, lines
 
 
@@ -44,7 +44,9 @@ def _by_line(path: Path, text: str) -> list[Any]:
             if records and number == lines[-1][0]:
                 break
             where, rule = f"{path}: line {number}", "must be a record in JSON"
-            raise refused(where, rule=rule, got=str(error), remedy="mend it") from error
+            raise refused(
+                where, code="json-line-not-readable", rule=rule, got=str(error), remedy="mend it"
+            ) from error
     return records
 
 

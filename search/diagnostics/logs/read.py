@@ -140,7 +140,9 @@ def _training(
         place = f"{path}: {name}" if name else str(path)
         both = " and ".join(" + ".join(names) for names in (layout.train, layout.val) if names)
         rule = f"needs epochs with numbers in {both}"
-        raise refused(place, rule=rule, got="none", remedy="give them, by epoch")
+        raise refused(
+            place, code="log-lacks-numbers", rule=rule, got="none", remedy="give them, by epoch"
+        )
     columns = {
         name: np.array([math.nan if (cell := row.get(name)) is None else cell for row in rows])
         for name in ("epoch", "train_loss", "val_loss", "metric", *layout.extra)

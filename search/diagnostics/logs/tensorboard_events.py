@@ -30,7 +30,13 @@ def event_lines(path: Path) -> tuple[list[str], list[Line]]:
         from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     except ImportError as error:
         remedy = "pip install tensorboard, or save the log as CSV"
-        raise refused(str(path), rule=RULE, got="it is not installed", remedy=remedy) from error
+        raise refused(
+            str(path),
+            code="tensorboard-not-installed",
+            rule=RULE,
+            got="it is not installed",
+            remedy=remedy,
+        ) from error
     by_step: dict[int, dict[str, str]] = {}
     for place in _folders(path) or [path]:
         events = EventAccumulator(str(place), size_guidance={"scalars": 0})
@@ -42,7 +48,9 @@ def event_lines(path: Path) -> tuple[list[str], list[Line]]:
                 cells[_named(before, tag)] = repr(event.value)
     if not by_step:
         remedy = "log losses as scalars"
-        raise refused(str(path), rule=RULE, got="no scalars", remedy=remedy)
+        raise refused(
+            str(path), code="events-hold-no-scalars", rule=RULE, got="no scalars", remedy=remedy
+        )
     lines = [(number, by_step[step]) for number, step in enumerate(sorted(by_step), start=1)]
     return list(dict.fromkeys(name for _, cells in lines for name in cells)), lines
 

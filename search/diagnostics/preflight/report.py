@@ -78,7 +78,8 @@ def require(checks: Sequence[Check], *, allow: Sequence[str], remedy: str) -> No
     bad = [name for name in failed(checks) if name not in allow]
     if bad:
         raise RunError(
-            f"preflight: a sound set-up fails no check, but got {', '.join(bad)}; {remedy}"
+            f"preflight: a sound set-up fails no check, but got {', '.join(bad)}; {remedy}",
+            code="preflight-failed",
         )
 
 

@@ -30,6 +30,7 @@ def gpu_share(settings: PlacementSettings, *, engine: str, has_gpus: bool) -> fl
     if settings.gpus is not None:
         raise refused(
             "placement.gpus",
+            code="cluster-chooses-gpus",
             rule=f"must be null with placement={engine}: GPUs are chosen on each node",
             got=", ".join(settings.gpus),
             remedy=f"set {VISIBLE_DEVICES} where the nodes of the cluster are started",
@@ -38,6 +39,7 @@ def gpu_share(settings: PlacementSettings, *, engine: str, has_gpus: bool) -> fl
     if gpus > 1 and settings.slots_per_gpu > 1:
         raise refused(
             "placement.slots_per_gpu",
+            code="gpus-shared-and-joined",
             rule="must be 1 where placement.gpus_per_trial is above 1",
             got=settings.slots_per_gpu,
             remedy="give up one of them",
@@ -45,6 +47,7 @@ def gpu_share(settings: PlacementSettings, *, engine: str, has_gpus: bool) -> fl
     if gpus and settings.memory_gb is not None:
         raise refused(
             "placement.memory_gb",
+            code="gpu-memory-not-counted",
             rule=f"must be null where slots have GPUs with placement={engine}: it would be "
             "memory of a GPU, which a cluster does not count",
             got=f"{settings.memory_gb:g}",
@@ -59,6 +62,7 @@ def no_room(settings: PlacementSettings, *, gpus: float, nodes: Sequence[str]) -
     lower = "" if settings.memory_gb is None else ", placement.memory_gb"
     return refused(
         "placement",
+        code="no-node-has-room",
         rule="a node must have room for one slot "
         f"({settings.threads} CPUs for placement.threads, {gpus:g} GPUs{memory})",
         got=f"nodes with {'; '.join(nodes) or 'nothing'}",
@@ -82,7 +86,9 @@ def check_shared(folder: Path, *, leave_marks: Callable[[str], Mapping[str, str]
         shared = tempfile.TemporaryDirectory(prefix=".shared-", dir=place)
     except OSError as error:
         remedy = "mend it or choose another results_root="
-        raise UsageError(f"{place}: {error.strerror}; {remedy}") from error
+        raise UsageError(
+            f"{place}: {error.strerror}; {remedy}", code="shared-folder-not-writable"
+        ) from error
     with shared as probe:
         answers = leave_marks(probe)
         wrong = [
@@ -93,6 +99,7 @@ def check_shared(folder: Path, *, leave_marks: Callable[[str], Mapping[str, str]
     if wrong:
         raise refused(
             "results_root",
+            code="results-root-not-shared",
             rule="must lie on a file system that every node of the cluster shares, as must "
             "the folder where the search is started",
             got=f"{place}: {wrong[0]}",

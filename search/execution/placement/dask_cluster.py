@@ -165,6 +165,7 @@ def connect_cluster(settings: PlacementSettings) -> DaskCluster:
     except ImportError as error:
         raise refused(
             "placement",
+            code="dask-not-installed",
             rule="placement=dask needs the package distributed",
             got=str(error),
             remedy="pip install 'knobwise[dask]', or choose placement=local",
@@ -193,6 +194,7 @@ def connect_cluster(settings: PlacementSettings) -> DaskCluster:
     except (OSError, ValueError, RuntimeError) as error:
         raise refused(
             "placement.scheduler",
+            code="no-dask-scheduler",
             rule="must lead to a Dask scheduler: tcp://HOST:8786, tls://HOST:8786 (with "
             "certificates in Dask's own settings), or local (a cluster in this process)",
             got=f"{settings.address!r}: {last_line(error)}",
@@ -216,6 +218,7 @@ def check_fit(cluster: DaskCluster) -> None:
     for node, reason in cluster.unfit.items():
         raise refused(
             f"the Dask worker {node}",
+            code="dask-worker-unfit",
             rule=f"must have Knobwise {__version__} in its Python environment",
             got=reason,
             remedy="install it there, or set its PYTHONPATH",

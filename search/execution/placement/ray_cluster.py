@@ -37,6 +37,7 @@ def connect_cluster(settings: PlacementSettings) -> None:
     except ImportError as error:
         raise refused(
             "placement",
+            code="ray-not-installed",
             rule="placement=ray needs the package ray",
             got=str(error),
             remedy="pip install 'knobwise[ray]', or choose placement=local",
@@ -58,6 +59,7 @@ def connect_cluster(settings: PlacementSettings) -> None:
     except (OSError, ValueError, RuntimeError) as error:
         raise refused(
             "placement.address",
+            code="no-ray-cluster",
             rule="must lead to a Ray cluster: auto (the one on this machine), local (a new "
             "one), HOST:6379 or ray://HOST:10001",
             got=f"{settings.address!r}: {' '.join(str(error).split())[:MOST]}",

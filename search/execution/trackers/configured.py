@@ -38,6 +38,7 @@ def _maker(name: str, node: Any) -> Callable[[], EventCallback]:
     if not isinstance(node, DictConfig) or not isinstance(node.get("_target_"), str):
         raise refused(
             where,
+            code="callback-names-no-class",
             rule="names a class by `_target_`; its other keys are arguments",
             got=repr(node),
             remedy="see conf/callbacks/",
@@ -50,6 +51,7 @@ def _maker(name: str, node: Any) -> Callable[[], EventCallback]:
         remedy = f"pip install 'knobwise[{package}]'" if target in LIBRARIES else "mend the path"
         raise refused(
             f"{where}._target_",
+            code="callback-not-installed",
             rule=f"needs the package {package}",
             got="none installed",
             remedy=remedy,

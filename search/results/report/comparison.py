@@ -72,7 +72,8 @@ def _check_contract(first: Folder, other: Folder) -> None:
     if lines:
         raise UsageError(
             f"report: searches on one page share their contract (R2, R4), but {first.path.name} "
-            f"and {other.path.name} do not; report them one by one:\n  " + "\n  ".join(lines)
+            f"and {other.path.name} do not; report them one by one:\n  " + "\n  ".join(lines),
+            code="contracts-differ-on-page",
         )
 
 

@@ -1,0 +1,86 @@
+"""Which rows a set has that came with the data or stands in a file."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.errors import UsageError, refused
+
+Rows = NDArray[np.int64]
+
+
+def fixed_set(
+    node: Mapping[str, Any], key: str, rows: int, given: Mapping[str, Rows]
+) -> Rows | None:
+    """A set that came with the data or stands in a file; None where it is to be drawn."""
+    source = node.get(key)
+    if source == "given":
+        if key not in given:
+            raise _refused(
+                key,
+                f"`given` means a {key} set that came with the data",
+                "none",
+                "give a file or a share",
+                code="no-set-is-given",
+            )
+        return np.sort(given[key])
+    if isinstance(source, str):
+        return _read_rows(Path(source), key, rows)
+    if key in given:
+        rule = f"these data came with a {key} set, which counts"
+        raise _refused(
+            key, rule, repr(source), f"say split.{key}=given", code="given-set-is-ignored"
+        )
+    return None
+
+
+def _read_rows(path: Path, key: str, rows: int) -> Rows:
+    try:
+        numbers = (
+            np.load(path, allow_pickle=False)
+            if path.suffix == ".npy"
+            else np.loadtxt(path, dtype=np.int64, ndmin=1)
+        )
+        numbers = np.asarray(numbers)
+    except (OSError, ValueError, EOFError) as error:
+        raise _refused(
+            key,
+            "must be a .npy or .txt file of row numbers",
+            f"{path} ({error})",
+            "mend it",
+            code="row-numbers-not-readable",
+        ) from error
+    if numbers.ndim != 1 or numbers.dtype.kind not in "iu" or not len(numbers):
+        raise _refused(
+            key,
+            "must hold one row of whole numbers",
+            f"{path} of shape {numbers.shape}",
+            "mend it",
+            code="row-numbers-have-wrong-shape",
+        )
+    numbers = numbers.astype(np.int64)
+    outside = numbers[(numbers < 0) | (numbers >= rows)]
+    if len(outside):
+        raise _refused(
+            key,
+            f"rows are numbered from 0 to {rows - 1}",
+            f"{outside[0]} in {path}",
+            "mend it",
+            code="row-number-outside-data",
+        )
+    if len(np.unique(numbers)) < len(numbers):
+        raise _refused(
+            key,
+            "a row stands in a set once",
+            f"a number twice in {path}",
+            "mend it",
+            code="row-twice-in-set",
+        )
+    return np.sort(numbers)
+
+
+def _refused(key: str, rule: str, got: object, remedy: str, *, code: str) -> UsageError:
+    return refused(f"split.{key}", code=code, rule=rule, got=got, remedy=remedy)

@@ -1,0 +1,66 @@
+"""Errors: every one has a code of its own, which stays when its words change."""
+
+import ast
+import copy
+import pickle
+import re
+from collections import Counter
+
+import pytest
+from kit import ROOT
+
+from search.__main__ import main
+from search.errors import Interrupted, RunError, UsageError, refused
+
+KEBAB = re.compile(r"[a-z]+(-[a-z0-9]+){0,5}")
+RAISED = {"refused", "UsageError", "RunError", "Interrupted", "ServerAway"}
+
+
+def _calls():
+    for path in sorted((ROOT / "search").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                yield path.relative_to(ROOT), node
+
+
+def _code_of(call):
+    return next((keyword.value for keyword in call.keywords if keyword.arg == "code"), None)
+
+
+def codes():
+    """Every code that the source names, with how many times."""
+    named = (_code_of(call) for _, call in _calls())
+    return Counter(code.value for code in named if isinstance(code, ast.Constant))
+
+
+def test_a_code_is_a_few_words_in_kebab_case_and_is_written_once():
+    assert [code for code in codes() if not KEBAB.fullmatch(code)] == []
+    assert [code for code, number in codes().items() if number > 1] == []
+
+
+def test_every_error_that_the_source_raises_has_a_code():
+    calls = [
+        (f"{path}:{call.lineno}", call)
+        for path, call in _calls()
+        if getattr(call.func, "id", getattr(call.func, "attr", "")) in RAISED
+    ]
+    assert len(calls) > 200
+    assert [place for place, call in calls if _code_of(call) is None] == []
+
+
+@pytest.mark.parametrize("kind", [UsageError, RunError, Interrupted])
+@pytest.mark.parametrize("again", [copy.copy, lambda error: pickle.loads(pickle.dumps(error))])
+def test_an_error_keeps_its_code_and_its_text_from_process_to_process(kind, again):
+    error = again(kind("lr: must rise", code="range-holds-no-value"))
+    assert type(error) is kind
+    assert (str(error), error.code) == ("lr: must rise", "range-holds-no-value")
+
+
+def test_a_message_has_the_form_where_rule_but_got_remedy():
+    error = refused("here", code="a-code", rule="must be so", got="that", remedy="do this")
+    assert str(error) == "here: must be so, but got that; do this"
+
+
+def test_the_command_line_says_the_code_behind_the_message(capsys):
+    assert main(["tabel"]) == 2
+    assert re.search(r"'table'.* \[unknown-experiment-or-verb\]\n$", capsys.readouterr().err)
