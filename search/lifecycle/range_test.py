@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from search.config.fields import one_of, positive, whole
 from search.config.plan import Plan
@@ -20,6 +20,8 @@ from search.results.figures.lr_range import write_figure
 from search.storage.folder import LR_RANGE
 from search.storage.sealed import write_csv, write_json
 
+MEMORY = 0.9  # momentum that a ramp of `lr_range.steps` leaves time to forget
+SLOWEST = 5.0  # times as many steps, at most, for more of it
 DRAWN = ("rates", "losses")  # parts of a range that lie in lr_range.csv
 
 
@@ -48,7 +50,7 @@ def range_test(plan: Plan, path: Path, *, slot: Slot) -> tuple[Range, float]:
 def ramp_rates(config: DictConfig) -> list[float]:
     """The learning rate of every step."""
     low, high = positive(config, "lr_range.low"), positive(config, "lr_range.high")
-    steps = whole(config, "lr_range.steps", least=40)
+    steps = _slower(whole(config, "lr_range.steps", least=40), config)
     scale = one_of(config, "lr_range.scale", ("log", "linear"))
     if low >= high:
         got = f"{high:g} after {low:g}"
@@ -61,6 +63,16 @@ def ramp_rates(config: DictConfig) -> list[float]:
         )
     spaced = np.geomspace if scale == "log" else np.linspace
     return [float(rate) for rate in spaced(low, high, steps)]
+
+
+def _slower(steps: int, config: DictConfig) -> int:
+    """More steps where momentum remembers more than ten: what it has gathered is stepped by the
+    rate of now, so a ramp that rises faster than it forgets is lost far below the rate that is.
+    """
+    momentum = OmegaConf.select(config, "optimizer.momentum")
+    if not isinstance(momentum, int | float) or not MEMORY < momentum < 1:
+        return steps
+    return round(steps * min((1 - MEMORY) / (1 - momentum), SLOWEST))
 
 
 def _write(

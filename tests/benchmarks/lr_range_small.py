@@ -4,8 +4,9 @@
 
 A few seconds of processor time per set-up. `aside`: tables that were not looked at until the rule stood;
 `fresh`: tables of at most 300 rows, models, optimizers and batch sizes that were not looked at either, for the
-rule of 2026-11-27; `kinds`: losses, optimizers, layers and scales of other kinds, after it stood. Where the best rate of a sweep lies outside, it and the best one inside are trained with ten
-fresh seeds each: they tie if no paired t-test (one-sided, 5 %) tells that the one inside is worse. `--seconds`: of
+rule of 2026-11-27; `kinds`: losses, optimizers, layers and scales of other kinds, after it stood; `drawn`: other
+tables and ways by a dice, after that; `memories`: more momentum, after ramps were made slower for it. Where the best rate of a sweep lies outside, it and the
+best one inside are trained with ten fresh seeds each: they tie if no paired t-test (one-sided, 5 %) tells that the one inside is worse. `--seconds`: of
 processor time, after which no further set-up begins.
 """
 
@@ -21,6 +22,7 @@ SUPPORT = Path(__file__).parents[1] / "support"
 sys.path.insert(0, str(SUPPORT))
 
 import foreign
+import lr_range_drawn
 import lr_range_kinds
 import lr_range_tables
 import numpy as np
@@ -35,6 +37,7 @@ from search.contract.contract import prepare
 from search.contract.dataset import completed
 from search.diagnostics.lr_range import Range, read_range
 from search.diagnostics.probe_process import answer
+from search.lifecycle.range_test import ramp_rates
 from trainers.api import Data, Epoch, Failure
 from trainers.checkpoint import Unsaved
 from trainers.stock import Stock
@@ -59,7 +62,12 @@ SETS = {  # tables, ways to train, epochs of the sweep
     "aside": (ASIDE, OPTIMIZERS | DEEPER, 20),
     "fresh": (tuple(lr_range_tables.TABLES), OTHERS, 15),
 }
-RAMP, RATES, SEEDS, AGAIN = np.geomspace(1e-7, 10, 160), np.geomspace(1e-5, 10, 19), 3, 10
+DRAWN = {
+    "kinds": lr_range_kinds.set_ups,
+    "drawn": lr_range_drawn.set_ups,
+    "memories": lr_range_drawn.memories,
+}
+RATES, SEEDS, AGAIN = np.geomspace(1e-5, 10, 19), 3, 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,14 +89,15 @@ def measured(words, *, epochs):
         prepared = prepare(plan.config, metric=plan.metric)
         write_folds(Path(folder) / "arrays", prepared.folds(), stamp=prepared.stamp)
         config = trainer_config(TrialConfigs(plan.config).resolve(knobs={}, seed=plan.seed))
+        ramp = ramp_rates(plan.config)
         asked = {
             "config": config, "folder": folder, "device": "cpu", "task": plan.config.data.task,
-            "metric": asdict(plan.metric), "kind": "lr_range", "rates": RAMP.tolist(), "seeds": 5,
+            "metric": asdict(plan.metric), "kind": "lr_range", "rates": ramp, "seeds": 5,
         }  # fmt: skip
         curves = answer(asked)["losses"]
     final = prepared.final
     setup = SetUp(config=config, data=Data(train=final.train, val=final.val), task=plan.config.data.task, epochs=epochs)  # fmt: skip
-    return setup, read_range(RAMP.tolist(), curves), sweep(setup, RATES, seeds=range(SEEDS))
+    return setup, read_range(ramp, curves), sweep(setup, RATES, seeds=range(SEEDS))
 
 
 def sweep(setup, rates, *, seeds):
@@ -157,8 +166,8 @@ def _is_better(one, other):
 
 def set_ups(which):
     """Of a set: names of tables and of ways to train, words of the command, epochs of the sweep."""
-    if which == "kinds":
-        for name, table, more, seed in lr_range_kinds.set_ups():
+    if which in DRAWN:
+        for name, table, more, seed in DRAWN[which]():
             words = words_of(table, seed=seed)
             if any(word.startswith("loss=") for word in more):
                 words = [word for word in words if not word.startswith("loss=")]
@@ -172,17 +181,18 @@ def set_ups(which):
 
 def words_of(table, *, seed=0):
     """The data of a table, as words of the command."""
-    fresh = table in lr_range_tables.TABLES
-    numbers = lr_range_tables.NUMBERS if fresh else foreign.NUMBERS
+    places = {"lr_range_tables": lr_range_tables, "lr_range_drawn": lr_range_drawn}
+    place = next((name for name, module in places.items() if table in module.TABLES), None)
+    numbers = places[place].NUMBERS if place else foreign.NUMBERS
     task = ["data.task=regression", "metric=r2", "loss=mse"] if table in numbers else []
-    target = "lr_range_tables.table" if fresh else "foreign_data.table"
+    target = f"{place or 'foreign_data'}.table"
     return [f"data._target_={target}", *foreign.TABLE, f"+data.source='{table}'", f"+data.seed={seed}", *task]  # fmt: skip
 
 
 def main():
     """The table."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--tables", choices=[*SETS, "kinds"], default="looked")
+    parser.add_argument("--tables", choices=[*SETS, *DRAWN], default="looked")
     parser.add_argument("--only", nargs="+", default=(), help="tables, for running it in parts")
     parser.add_argument("--seconds", type=float, default=math.inf)
     words = parser.parse_args()

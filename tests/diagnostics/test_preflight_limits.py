@@ -225,7 +225,8 @@ def test_rows_beyond_those_given_are_no_fault_where_the_loss_is_of_those_given(t
 
 
 def test_a_wave_of_rates_that_counts_epochs_is_told_from_restarts_and_warm_up():
-    seen = {**CALM, "losses": [2.3] * 40, "ratios": [1e-3] * 40, "gradient_norms": [1.0] * 40}
+    norms = [1.0, 2.0] * 20
+    seen = {**CALM, "losses": [2.3] * 40, "ratios": [1e-3] * 40, "gradient_norms": norms}
     wave = [0.05 * (1 + math.cos(math.pi * step / 20)) for step in range(40)]
     told = learning.learning_rate({**seen, "rates": wave}, steps=10_000)
     assert (told.outcome, "at step 20 and rises again" in told.told) == ("fail", True)
@@ -233,6 +234,18 @@ def test_a_wave_of_rates_that_counts_epochs_is_told_from_restarts_and_warm_up():
     warm_up = [0.1 * min(1.0, (step + 1) / 20) for step in range(40)]
     for rates in (restarts, warm_up, [0.1] * 40):
         assert learning.learning_rate({**seen, "rates": rates}, steps=10_000).outcome == "pass"
+
+
+def test_a_gradient_of_one_norm_in_all_steps_is_a_clip_and_a_warning_where_the_loss_does_not_fall():
+    seen = {**CALM, "losses": [2.3] * 40, "ratios": [1e-3] * 40, "rates": [0.1] * 40}
+    cut = learning.learning_rate({**seen, "gradient_norms": [0.01] * 40}, steps=10_000)
+    assert (cut.outcome, "norm of 0.01 in each of 40 steps: all are" in cut.told) == ("warn", True)
+    falls = {**seen, "losses": [2.3 * 0.95**step for step in range(40)]}
+    learns = learning.learning_rate({**falls, "gradient_norms": [0.01] * 40}, steps=10_000)
+    assert learns.outcome == "note"
+    for norms in ([0.01] * 39 + [0.009], [0.01] * 8):
+        few = {**seen, "gradient_norms": norms}
+        assert learning.learning_rate(few, steps=10_000).outcome == "pass"
 
 
 def test_weights_shrunk_once_between_two_steps_and_a_negated_part_of_a_loss_are_faults():

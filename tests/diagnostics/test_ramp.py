@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kit import search
+from omegaconf import OmegaConf
 
 from search.diagnostics.lr_range import WIDTH, Range, read_range
 from search.errors import UsageError
+from search.lifecycle.range_test import ramp_rates
 from search.results.figures.lr_range import write_figure
 from search.results.transfer import compose_from
 from trainers.probes.subject import is_lost
@@ -226,3 +228,14 @@ def test_a_linear_ramp_rises_by_equal_steps(elsewhere):
     )
     rates = pd.read_csv(elsewhere / "results" / "lr_range" / "lr_range.csv").query("seed == 0").lr
     assert np.ptp(np.diff(rates)) < 1e-9
+
+
+@pytest.mark.parametrize(
+    ("momentum", "steps"),
+    [(0.9, 160), (0.5, 160), (0.97, 533), (0.999, 800), (None, 160), (1.5, 160)],
+)
+def test_a_ramp_is_slower_for_momentum_that_remembers_longer(momentum, steps):
+    ramp = {"low": 1e-7, "high": 10.0, "steps": 160, "scale": "log"}
+    config = OmegaConf.create({"lr_range": ramp, "optimizer": {"momentum": momentum}})
+    rates = ramp_rates(config)
+    assert (len(rates), rates[0], rates[-1]) == (steps, pytest.approx(1e-7), pytest.approx(10))

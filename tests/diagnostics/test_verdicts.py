@@ -582,6 +582,18 @@ def test_a_verdict_says_why_in_the_losss_own_numbers():
     assert [side.name for side in verdict.sides] == ["fewer_epochs"]
 
 
+def test_a_clip_that_cuts_every_step_is_told_beside_the_verdict_and_one_that_cuts_most_is_not():
+    falls = logged(lambda t: 2.2 - 1.5 * t, lambda t: 2.2 - 1.4 * t, classes=10)
+    count = len(falls.train)
+    cut = replace(falls, clipped=np.r_[math.nan, np.ones(count - 1)], grad_norm=np.full(count, 0.1))
+    told = {side.name: side.why for side in judge(cut).sides}
+    steps = f"all steps in each of {count - 1} epochs had their gradient clipped"
+    assert told["always_clipped"] == f"{steps}, to a norm of 0.1 at the end"
+    for shares in (np.r_[np.ones(count - 1), 0.9], np.zeros(count), None):
+        sides = judge(replace(falls, clipped=shares)).sides
+        assert "always_clipped" not in [side.name for side in sides]
+
+
 def test_epochs_are_named_by_their_numbers_where_not_all_were_evaluated():
     falls = logged(lambda t: 2.2 - 1.5 * t, lambda t: 2.2 - 1.4 * t, classes=10)
     every_tenth = replace(falls, epochs=10 * falls.epochs)

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from search.diagnostics.preflight.check import Check, Judge
 from search.diagnostics.preflight.reading import Reading, readable
+from search.diagnostics.preflight.target_marks import far_mark, unread_mark
 from search.diagnostics.preflight.telling_columns import each_alone
 
 # Shares of the squared distances, above which it is said that such a part of the rows holds them.
 TAILS = {0.01: 0.5, 0.05: 0.8}
-DISTINCT, MARKED = 20, 3  # distinct values of a target without classes; rows of a mark: least
 HUGE = 1e3  # spread of targets, in training units
 LAGGED = 0.95  # share of a neighbouring row's label that one feature must explain
 # accuracy of a plain model above the most frequent class, from which its doubts tell something
@@ -27,9 +27,9 @@ STEP = 0.1  # accuracy by which another row's label must be read better than the
 Shown = NDArray[Any]
 
 
-def targets(y: Shown, *, raw: Shown | None = None) -> Check:
-    """A regression's targets in training units: near one scale, and numbers rather than classes
-    (R1, R6). `raw`: as they came.
+def targets(y: Shown, *, raw: Shown | None = None, x: Shown | None = None) -> Check:
+    """A regression's targets in training units: near one scale, numbers rather than classes, and
+    none of them a mark (R1, R6, R10). `raw`: as they came; `x`: inputs, that marks may be told by.
     """
     judge = Judge(name="targets", rule="R6")
     spread = y.astype(np.float64).std(axis=0)
@@ -58,10 +58,19 @@ def targets(y: Shown, *, raw: Shown | None = None) -> Check:
         )
     if high >= 10 or low <= 0.1:
         return judge.warn(sentence, "say normalise.target=true", **measured)
-    if marked := _mark(y if raw is None else raw):
+    came = y if raw is None else raw
+    if marked := far_mark(came):
         text = f"{marked[1]} targets are {marked[0]:.4g}, farther out than all others spread"
         remedy = "is it a mark for a missing one? Drop these rows"
         return judge.warn(text, remedy, value=marked[0], **measured)
+    if x is not None and (unread := unread_mark(x, came)):
+        value, often, read = unread
+        text = (
+            f"{often} of {len(y)} targets are {value:.4g}, hardly any other number recurs; trees "
+            f"read {read:.0%} of the others' variance, and nothing tells these rows from them"
+        )
+        remedy = f"is {value:.4g} a mark for a missing target? Drop these rows; if not, allow it"
+        return judge.warn(text, remedy, value=value, **measured)
     for rows, most in TAILS.items():
         if (share := _share_of_farthest(y, rows)) > most:
             text = (
@@ -70,21 +79,6 @@ def targets(y: Shown, *, raw: Shown | None = None) -> Check:
             remedy = "a squared error is about these rows alone: look at them, or say metric=mae "
             return judge.note(text, f"{remedy}loss=huber", tail=share, **measured)
     return judge.passed(sentence, **measured)
-
-
-def _mark(y: Shown) -> tuple[float, int] | None:
-    """A single value at one end of a target, in several rows, that lies farther from all others
-    than these lie from each other; and how many rows have it. Not 0, which may be meant.
-    """
-    for column in y.reshape(len(y), -1).T:
-        values, often = np.unique(column, return_counts=True)
-        if len(values) < DISTINCT:
-            continue
-        for end, nearest, rest in ((0, 1, values[1:]), (-1, -2, values[:-1])):
-            gap = abs(float(values[nearest]) - float(values[end]))
-            if values[end] and often[end] >= MARKED and gap > float(np.ptp(rest)):
-                return float(values[end]), int(often[end])
-    return None
 
 
 def _share_of_farthest(y: Shown, rows: float) -> float:

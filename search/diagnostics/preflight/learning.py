@@ -11,6 +11,7 @@ from typing import Any
 
 from search.diagnostics.preflight.check import Check, Judge
 from search.diagnostics.preflight.schedule import ends_early
+from search.diagnostics.preflight.stepping import of_clip
 from trainers.api import IGNORED
 
 Answer = Mapping[str, Any]
@@ -80,7 +81,7 @@ def learning_rate(seen: Answer, *, steps: float, epochs: int = 0, higher: bool =
     if usual > WILD[0] and end >= start:
         least = judge.fail if usual > WILD[1] else judge.warn
         return least(sentence, lower, **numbers)
-    return judge.passed(sentence, **numbers)
+    return of_clip(judge, sentence, norms, held=end > FALLS * start, **numbers)
 
 
 def _turned_plateau(seen: Answer, *, higher: bool) -> str:

@@ -83,7 +83,8 @@ def of_data(plan: Plan, prepared: Prepared) -> Iterator[Check]:
     train_x, train_y = fold.train.x, y["train"]
     if task in ("regression", "step_regression"):
         known = train_y[np.isfinite(train_y)] if train_y.ndim == 3 else train_y
-        yield labels.targets(known, raw=data.y[index["train"]] if task == "regression" else None)
+        came = {"raw": data.y[index["train"]], "x": train_x} if task == "regression" else {}
+        yield time_left.check("targets", lambda: labels.targets(known, **came))
     if task in ("tagging", "transduction", "step_regression"):
         yield from _unknown(OF_LABELS, "labels of a sequence depend on the steps around them")
         return

@@ -4,13 +4,15 @@ between (R12).
 Pure functions of what `trainers.probes` has measured; never trains.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
 from search.diagnostics.preflight.check import Check, Judge
 
 Answer = Mapping[str, Any]
+CUT, ONE = 12, 1e-3  # steps whose gradients have one norm; relative difference of such norms
 FEW = 3  # steps that may begin without a memory of others
 SHRUNK = 0.99  # factor of all weights between two steps: a weight decay by hand is nearer to 1
 
@@ -74,3 +76,20 @@ def _by_hand(seen: Answer, judge: Judge, *, steps: int) -> Check | None:
         text = f"between two steps, {name} became another one, {times} times"
         return judge.fail(text, "draw initial weights once, before the first step")
     return None
+
+
+def of_clip(
+    judge: Judge, sentence: str, norms: Sequence[float], *, held: bool, **numbers: float
+) -> Check:
+    """A usable rate; unless the gradient has one norm in all of many steps, as if every step were
+    clipped (R48). `held`: whether the loss has hardly fallen meanwhile.
+    """
+    most = max(norms, default=0.0)
+    if len(norms) < CUT or not 0 < most < math.inf or most - min(norms) > ONE * most:
+        return judge.passed(sentence, **numbers)
+    clipped = (
+        f"the gradient has a norm of {most:.3g} in each of {len(norms)} steps: all are clipped"
+    )
+    text = f"{sentence}; {clipped}"
+    remedy = "clip less, or tune the clip with the rate (R48)"
+    return (judge.warn if held else judge.note)(text, remedy, **numbers)

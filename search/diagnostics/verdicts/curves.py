@@ -31,6 +31,7 @@ class Curves:
     early_gradient: Array | None = None
     dead_units: Array | None = None
     confidence: Array | None = None
+    clipped: Array | None = None
     comparable: bool = False
     stepped: Array | None = None
     untrained: bool = False

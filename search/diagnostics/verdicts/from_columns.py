@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from search.diagnostics.verdicts.curves import Curves
 from search.diagnostics.verdicts.trend import Array
 
-EXTRA = ("lr", "grad_norm", "early_gradient", "dead_units", "confidence")
+EXTRA = ("lr", "grad_norm", "early_gradient", "dead_units", "confidence", "clipped")
 
 
 def curves_of(

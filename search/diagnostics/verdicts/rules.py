@@ -187,6 +187,10 @@ def _rate(shape: Shape, main: str) -> str:
     return rules_rate.lr_too_high(shape) if main == "data_suspect" else ""
 
 
+def _clipped(shape: Shape, main: str) -> str:
+    return rules_rate.always_clipped(shape)
+
+
 def _easier(shape: Shape, main: str) -> str:
     return rules_training.data_suspect(shape) if main in ("unstable", "lr_too_high_late") else ""
 
@@ -198,4 +202,5 @@ SIDES: dict[str, Callable[[Shape, str], str]] = {
     "lr_too_high": _rate,
     "more_epochs": _more,
     "fewer_epochs": _fewer,
+    "always_clipped": _clipped,
 }

@@ -17,6 +17,7 @@ LONG = 16  # epochs whose halves can be compared
 SELDOM = 0.2  # share of epochs in which a steadily sinking loss may rise
 LASTING = 0.45  # pace in the last sixth over that in the last third, above which it lasts
 LOST = 0.93  # share of a constant prediction's loss below which a model has learned something
+CLIPPED = 0.99  # share of an epoch's steps whose gradient was clipped, from which all were
 BLOWN = 3.0  # a loss of so many times its first value, or a constant prediction's, has blown up
 
 
@@ -26,6 +27,20 @@ def blown(shape: Shape) -> str:
     if end < BLOWN * max(shape.first, 1.0):
         return ""
     return f"train went from {shape.loss(shape.first)} to {shape.loss(end)} in its last epoch"
+
+
+def always_clipped(shape: Shape) -> str:
+    """R48: every step of every epoch was cut to one length, so the rate and the clip set it
+    together.
+    """
+    shares = shape.curves.clipped
+    known = shares[np.isfinite(shares)] if shares is not None else np.empty(0)
+    if len(known) < FEWEST or known.min() < CLIPPED:
+        return ""
+    norm = shape.last(shape.curves.grad_norm)
+    to = "" if norm is None else f", to a norm of {norm:.3g} at the end"
+    least = "all" if known.min() == 1 else f"{known.min():.1%} and more of the"
+    return f"{least} steps in each of {len(known)} epochs had their gradient clipped{to}"
 
 
 def lr_too_high_late(shape: Shape) -> str:
