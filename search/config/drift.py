@@ -17,6 +17,7 @@ FREE_KEYS = (
 OF_THE_SEARCH = ("name", "chosen.", "choices.", "from")  # no words of a resumption
 PLAIN = re.compile(r"[A-Za-z][\w.+-]*")  # what Hydra's grammar reads as it stands
 MOST_WORDS = 3
+RENAMED = " (a folder that was renamed goes on once it is named {name} again)"
 
 
 def flat_config(config: DictConfig) -> dict[str, Any]:
@@ -42,6 +43,7 @@ def drift(old: DictConfig, new: DictConfig, *, grown: bool = False) -> list[str]
     before, now = flat_config(old), flat_config(new)
     return [
         f"{key}: {before.get(key, 'missing')} there, {now.get(key, 'missing')} now"
+        + RENAMED.format(name=before.get(key)) * (key == "name")
         for key in _drifting(before, now, new, grown=grown)
     ]
 

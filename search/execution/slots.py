@@ -91,7 +91,7 @@ def find_slots(
         slots: a number, or auto: every GPU × `slots_per_gpu`, else cores / `threads`, with the
             cores that cgroup and affinity allow.
         slots_per_gpu: workers that share a GPU.
-        gpus_per_trial: GPUs of one worker, where there are any.
+        gpus_per_trial: GPUs of one worker; above 1 they must be there.
         gpus: names of the GPUs to use; None for all that are visible.
         threads: of each worker.
         memory_gb: of each worker on its device; None: not promised.
@@ -129,13 +129,15 @@ def find_slots(
 
 def _groups(gpus: Sequence[str], *, size: int, slots_per_gpu: int) -> list[str]:
     """GPUs in groups of one worker each, as CUDA_VISIBLE_DEVICES names them."""
-    if size > 1 and (slots_per_gpu > 1 or 0 < len(gpus) < size):
+    if size > 1 and (slots_per_gpu > 1 or len(gpus) < size):
         got = f"{slots_per_gpu} slots per GPU" if slots_per_gpu > 1 else f"{len(gpus)} GPUs"
         raise refused(
             "placement.gpus_per_trial",
             code="gpus-not-enough-for-trial",
             rule=f"a trial with {size} GPUs needs as many for itself",
             got=got,
-            remedy="lower it, or leave placement.slots_per_gpu at 1",
+            remedy="lower it, or leave placement.slots_per_gpu at 1"
+            if gpus
+            else "leave it out to train on CPUs",
         )
     return [",".join(gpus[at : at + size]) for at in range(0, len(gpus) - size + 1, size)]

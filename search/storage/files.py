@@ -4,8 +4,6 @@ import errno
 import os
 from pathlib import Path
 
-ADDED = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-
 
 def write_text(path: Path, text: str) -> None:
     """Writes a whole file or nothing: into a fresh file, to the disk, then renamed into place."""
@@ -30,10 +28,18 @@ def fresh_file(path: Path) -> Path:
 
 def append(path: Path, data: bytes) -> None:
     """Appends the data and makes it durable. Raises OSError where a link stands."""
-    with os.fdopen(os.open(path, ADDED | os.O_NOFOLLOW, 0o666), "ab") as file:
+    with os.fdopen(open_to_add(path), "ab") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+
+
+def open_to_add(path: Path) -> int:
+    """A descriptor of a file that is added to or cut.
+
+    Raises OSError where a link stands: in a folder from elsewhere it may lead to any file.
+    """
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o666)
 
 
 class LineFile:
@@ -45,7 +51,7 @@ class LineFile:
     def __init__(self, path: Path, *, size: int) -> None:
         """Opens or creates the file; of an earlier one the first `size` bytes stay."""
         self._name, self._gathered = path.name, bytearray()
-        self._file = os.open(path, ADDED, 0o666)
+        self._file = open_to_add(path)
         os.ftruncate(self._file, size)
 
     def add(self, line: bytes) -> None:

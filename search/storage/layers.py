@@ -4,10 +4,12 @@ The last line of an epoch counts. The series are too large for the curves. No de
 so a failure to write them is not a failure of the search.
 """
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from search.storage.files import open_to_add
 from search.storage.json_numbers import plain
 from search.storage.sealed import read_line, seal_line
 
@@ -35,7 +37,7 @@ class LayerLog:
                 self._folder.mkdir(exist_ok=True)
                 _cut_torn_line(path)
                 self._repaired.add(trial)
-            with path.open("ab", buffering=0) as file:
+            with os.fdopen(open_to_add(path), "ab", buffering=0) as file:
                 file.write(seal_line(plain(record)))
         except OSError as error:
             self._given_up = True
@@ -68,5 +70,5 @@ def read_series(folder: Path, trial: int, name: str) -> dict[int, dict[str, floa
 
 def _cut_torn_line(path: Path) -> None:
     """Removes a last line that a kill has left incomplete."""
-    with path.open("ab") as file:
+    with os.fdopen(open_to_add(path), "ab") as file:
         file.truncate(path.read_bytes().rfind(b"\n") + 1)

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from search.storage.files import open_to_add
+
 TAIL = 20  # lines of a log that a message shows
 
 
@@ -13,6 +15,17 @@ def log_tail(path: Path) -> str:
     return "".join(
         path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)[-TAIL:]
     )
+
+
+def open_log(path: Path) -> int:
+    """A descriptor of the log, to be added to; its folder is made.
+
+    A link that stands there is removed: in a folder from elsewhere it may lead to any file.
+    """
+    if path.is_symlink():
+        path.unlink()
+    path.parent.mkdir(exist_ok=True)
+    return open_to_add(path)
 
 
 class TrialLogs:
@@ -29,14 +42,13 @@ class TrialLogs:
 
     def trim(self, trial: int) -> None:
         """Cuts off what exceeds the limit."""
-        if self._size(trial) > self._limit:
+        if self._size(trial) > self._limit and not self._path(trial).is_symlink():
             os.truncate(self._path(trial), self._limit)
 
     def append(self, name: str, output: bytes) -> None:
         """Adds what a worker printed before it knew its log, or on a node with other folders."""
         if output:
-            self._folder.mkdir(exist_ok=True)
-            with (self._folder / name).open("ab") as file:
+            with os.fdopen(open_log(self._folder / name), "ab") as file:
                 file.write(output)
 
     def pointer(self, trial: int) -> str:

@@ -63,6 +63,10 @@ def test_every_visible_gpu_has_its_slots(gpus):
         "placement.gpus_per_trial: a trial with 2 GPUs needs as many for itself, "
         "but got 1 GPUs; lower it, or leave placement.slots_per_gpu at 1"
     )
+    assert gpus("", gpus_per_trial=2) == (
+        "placement.gpus_per_trial: a trial with 2 GPUs needs as many for itself, "
+        "but got 0 GPUs; leave it out to train on CPUs"
+    )
     assert gpus("0,1", gpus_per_trial=2, slots_per_gpu=4).endswith(
         "leave placement.slots_per_gpu at 1"
     )

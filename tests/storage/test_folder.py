@@ -7,12 +7,14 @@ import re
 from pathlib import Path
 
 import pytest
-from kit import ROOT
+from kit import ROOT, TINY, search, trials
 
 from search.errors import UsageError
 from search.results.findings import find_folder
-from search.storage.files import append, write_text
+from search.storage.files import LineFile, append, write_text
 from search.storage.folder import Folder
+from search.storage.layers import LayerLog
+from search.storage.logs import TrialLogs
 
 
 def test_a_lock_of_the_dead_is_taken_over_and_of_the_living_is_not(tmp_path):
@@ -99,3 +101,50 @@ def test_a_journal_without_its_config_is_refused(tmp_path):
         match=r"a journal needs the config\.yaml it began with, but got none; restore it or use name=",
     ):
         folder.check_config(None)
+
+
+def test_no_link_in_a_search_folder_leads_what_is_added_or_cut_to_another_file(tmp_path):
+    other, logs = tmp_path / "precious", tmp_path / "logs"
+    other.write_text("no whole line")
+    logs.mkdir()
+    for name in ("journal.log", "0.jsonl", "logs/worker-0.log", "logs/0.log"):
+        (tmp_path / name).symlink_to(other)
+    with pytest.raises(OSError, match="symbolic links"):
+        LineFile(tmp_path / "journal.log", size=0)
+    assert "symbolic links" in LayerLog(tmp_path).append(0, {"epoch": 1})
+    trial_logs = TrialLogs(logs, limit=4)
+    trial_logs.append("worker-0.log", b"said")
+    trial_logs.trim(0)
+    assert other.read_text() == "no whole line"
+    assert (logs / "worker-0.log").read_bytes() == b"said"
+
+
+@pytest.mark.slow
+def test_a_resumption_follows_no_link_in_place_of_a_log_or_the_journal(tmp_path):
+    """A renamed folder is told what brings it back, too."""
+    words = [*TINY, "trainer.epochs=2", "seeds=1", "name=one"]
+    folder, other = tmp_path / "results" / "one", tmp_path / "precious"
+    assert search(*words, cwd=tmp_path).returncode == 0
+    ended = len(trials(folder))
+    other.write_text("precious")
+    for name in ("worker-0.log", "worker-1.log", f"{ended}.log"):
+        (folder / "logs" / name).unlink(missing_ok=True)
+        (folder / "logs" / name).symlink_to(other)
+    done = search(*words, "seeds=2", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len(trials(folder)) > ended
+    assert other.read_text() == "precious"
+
+    folder.rename(folder.with_name("moved"))
+    moved = search(*words, "seeds=2", "name=moved", cwd=tmp_path)
+    assert moved.returncode == 2
+    assert "(a folder that was renamed goes on once it is named one again)" in moved.stderr
+    folder.with_name("moved").rename(folder)
+    journal = folder / "journal.log"
+    journal.rename(other)
+    journal.symlink_to(other)
+    before = other.read_bytes()
+    refused = search(*words, "seeds=3", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "journal.log: Too many levels of symbolic links" in refused.stderr
+    assert other.read_bytes() == before

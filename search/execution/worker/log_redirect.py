@@ -5,7 +5,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+from search.storage.logs import open_log
 
 
 class LogRedirect:
@@ -44,11 +44,7 @@ class LogRedirect:
         return os.fstat(1).st_size - self._size_before if is_shared else 0
 
     def _write_to(self, name: str) -> None:
-        try:
-            file = os.open(self._logs / name, FLAGS, 0o666)
-        except FileNotFoundError:
-            self._logs.mkdir(exist_ok=True)
-            file = os.open(self._logs / name, FLAGS, 0o666)
+        file = open_log(self._logs / name)
         os.dup2(file, 1)
         os.dup2(file, 2)
         os.close(file)
