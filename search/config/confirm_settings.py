@@ -15,6 +15,7 @@ class ConfirmSettings:
     All get the first `fewest` of the seeds. The first one and its rivals get the others too, where
     further seeds decide (P5). `halved`: seeds after which only the better half of the others goes
     on to `fewest`; 0: all do. `early`: seeds at which a first look ends what is decided; 0: none.
+    `own_level`: whether the second one, which the sweeps found better, has an own level of error.
     """
 
     configurations: tuple[Mapping[str, Value], ...]
@@ -22,6 +23,7 @@ class ConfirmSettings:
     fewest: int
     halved: int = 0
     early: int = 0
+    own_level: bool = False
 
     def trials(self, configurations: int) -> int:
         """Trials of so many configurations, without further seeds that decide."""

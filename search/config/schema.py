@@ -73,6 +73,7 @@ TABLE: dict[str, Rule] = {
     "protocol.leaders": whole(1, 1000),
     "protocol.known": mappings(),
     "protocol.halving": truth(),
+    "protocol.own_level": truth(),
     "sampler.kind": one_of("auto", "gp", "tpe", "qmc", "random", "cmaes", "grid"),
     "sampler.startup": whole(1, 10**6),
     "pruner.kind": one_of("none", "median", "asha", "hyperband", "patient"),

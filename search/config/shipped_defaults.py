@@ -17,7 +17,8 @@ from search.config.catalogue import CONF
 
 GLOBAL = "# @package _global_"  # first line of a file whose keys stand below their groups
 # What older versions did, where a key that was added since ships with something else.
-BEFORE = {"protocol.halving": False}
+OWN_LEVEL = "protocol.own_level"
+BEFORE = {"protocol.halving": False, OWN_LEVEL: False}
 # The stages of `protocol=guide` before there was one for longer trainings.
 GUIDE = [
     "preflight", "baseline", "regularisers_off", "lr_range", {"sweep": "lr"},
@@ -32,9 +33,9 @@ def is_former_default(key: str, before: object, now: object) -> bool:
     return before in FORMER.get(key, ()) and is_shipped_default(key, now)
 
 
-def with_former_stages(config: DictConfig, begun: DictConfig) -> DictConfig:
+def with_former_rules(config: DictConfig, begun: DictConfig) -> DictConfig:
     """The config with the stages that its search began with, where the shipped protocol has got
-    further ones since; else the config itself.
+    further ones since, and with the confirmation's rule of that time; else the config itself.
     """
     before, now = (
         OmegaConf.to_container(
@@ -42,11 +43,16 @@ def with_former_stages(config: DictConfig, begun: DictConfig) -> DictConfig:
         )
         for each in (begun, config)
     )
-    if before == now or not is_former_default("protocol.stages", before, now):
+    has_stages = before != now and is_former_default("protocol.stages", before, now)
+    shared = OmegaConf.select(config, OWN_LEVEL) and OmegaConf.select(begun, OWN_LEVEL) is None
+    if not has_stages and not shared:
         return config
     former = copy.deepcopy(config)
     OmegaConf.set_readonly(former, False)
-    former.protocol.stages = before
+    if has_stages:
+        former.protocol.stages = before
+    if shared:
+        former.protocol.own_level = False
     OmegaConf.set_readonly(former, True)
     return former
 

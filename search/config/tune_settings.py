@@ -60,6 +60,8 @@ class TuneSettings:
     `confirm`: fresh seeds, for the baseline, the incumbent and at most `leaders` more (P13).
     `halving`: whether only the better half goes on, of a sweep's values after one seed, of the
     confirmation's leaders after half of the seeds.
+    `own_level`: whether the confirmation compares what the sweeps have found better at a level of
+    its own, and the joint stage's leaders at another one.
     `most_seeds`, `confirm_most`: seeds that a value may get where further ones decide (P5).
     `budget_trials`, `budget_seconds`, `gpu_budget` [GPU-seconds]: of the whole search; None: no
     limit.
@@ -78,6 +80,7 @@ class TuneSettings:
     most_seeds: int
     leaders: int
     halving: bool
+    own_level: bool
     extend: int
     refine: int
     budget_trials: int | None
@@ -146,6 +149,7 @@ def read_tune(config: DictConfig, knobs: tuple[Knob, ...]) -> TuneSettings:
         leaders=whole(config, "protocol.leaders", least=0),
         # Searches from before have no such key, and gave every value all its seeds.
         halving=bool(config.protocol.get("halving")),
+        own_level=bool(config.protocol.get("own_level")),  # searches from before had none
         extend=whole(config, "protocol.extend", least=0),
         refine=whole(config, "protocol.refine", least=0),
         budget_trials=None if trials is None else whole(config, "budget_trials", least=1),

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from search.config.plan import Plan, read_plan
 from search.config.quick_imports import quick_imports
-from search.config.shipped_defaults import with_former_stages
+from search.config.shipped_defaults import with_former_rules
 from search.config.tune_settings import TuneSettings
 from search.contract.dataset import completed
 from search.errors import Interrupted, disk_error
@@ -74,13 +74,13 @@ def launch(
 
 
 def plan_in_folder(config: DictConfig) -> tuple[Plan, Folder]:
-    """The plan of a composed config, and its folder. A search that has begun keeps the stages that
-    its protocol had then.
+    """The plan of a composed config, and its folder. A search that has begun keeps the stages
+    that its protocol had then, and the rule of its confirmation.
     """
     plan = read_plan(completed(config), root=Path.cwd())
     folder = Folder(plan.folder)
     if folder.started:
-        begun = with_former_stages(plan.config, folder.load_config())
+        begun = with_former_rules(plan.config, folder.load_config())
         plan = plan if begun is plan.config else read_plan(begun, root=Path.cwd())
     return plan, folder
 

@@ -45,7 +45,18 @@ def chosen_words(findings: Findings, history: History, step: Step, *, val_rows: 
     lost = _overtuning(gain, history) or _fresh_is_lower(plan, winner.mean, history, step)
     edge = at_the_edge(history, plan.all_knobs(findings.chosen[winner.candidate]))
     blind = "".join(f"; {line}" for line in untested(decision) if decision.identical)
-    return text + blind + lost + few_rows(plan, gain, val_rows) + edge
+    return text + _own_level(decision) + blind + lost + few_rows(plan, gain, val_rows) + edge
+
+
+def _own_level(decision: Decision) -> str:
+    """Why the sweeps' incumbent is adopted by a p that is no leader's to be adopted by."""
+    if not decision.own_level or decision.winner != 1 or decision.untested:
+        return ""
+    compared = decision.comparisons[1]
+    return (
+        f"; the sweeps found it on other seeds, so its p of {compared.p:.2g} is held against a "
+        f"level of its own, {compared.critical_p:.2g} (P5)"
+    )
 
 
 def _nearest(findings: Findings, decision: Decision) -> str:

@@ -92,7 +92,21 @@ def _settings(plan: Plan, history: History, request: Request) -> Settings:
         fewest=settings.confirm,
         halved=halved(settings),
         early=early(settings),
+        own_level=settings.own_level and _found_before(history, request.configurations),
     )
+
+
+def _found_before(history: History, configurations: Sequence[Mapping[str, Value]]) -> bool:
+    """Whether the second configuration is an incumbent that a test on other seeds has adopted: not
+    one by one seed per value, and not more epochs alone, which are taken without a test.
+    """
+    tested = any(
+        step.decision == "adopt"
+        and step.request.stage in ("sweep", "regularisers_off")
+        and not step.evidence.get("untested")
+        for step in history.steps
+    )
+    return tested and dict(configurations[1]) == dict(history.held)
 
 
 def _follower(history: History, request: Request) -> Follower | None:

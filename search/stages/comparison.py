@@ -19,7 +19,8 @@ class Comparison:
 
     `difference` of means over the seeds that trained, with its interval from `low` to `high`, of
     the decision's `confidence` for all comparisons together; each end holds with 95 %. NaN where
-    too few seeds tell the noise.
+    too few seeds tell the noise. `p`: one-sided, of this comparison alone; at and below
+    `critical_p` the value is better, others being compared too.
     `broken` of `trained` seeds collapsed or gave no result. `p_breaks`, `p_steadier`: of Fisher's
     exact test, one-sided, that breaking more, or less, often than the baseline is chance.
     """
@@ -28,6 +29,7 @@ class Comparison:
     low: float
     high: float
     p: float
+    critical_p: float
     broken: int
     trained: int
     p_breaks: float
@@ -83,7 +85,7 @@ def comparisons(of: SeedStatistics, edge: Advantage) -> tuple[Comparison, ...]:
     for index in range(len(of.counts)):
         width = math.nan
         if index and min(of.counts[0], of.counts[index]) > 1:
-            quantile = float(special.stdtrit(edge.freedom[index], 1 - edge.critical))
+            quantile = float(special.stdtrit(edge.freedom[index], 1 - edge.critical[index]))
             width = quantile * float(edge.errors[index])
         difference = float(edge.differences[index])
         compared.append(
@@ -92,6 +94,7 @@ def comparisons(of: SeedStatistics, edge: Advantage) -> tuple[Comparison, ...]:
                 low=difference - width,
                 high=difference + width,
                 p=float(edge.p[index]),
+                critical_p=float(edge.critical[index]),
                 broken=int(of.broken[index]),
                 trained=int(of.trained[index]),
                 p_breaks=float(breaks[index]),

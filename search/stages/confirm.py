@@ -1,6 +1,11 @@
 """Configurations, each trained with the same seeds, compared with the first of them (R15, P13).
 
 The baseline at the start of a search, and the best configurations at its end on fresh seeds.
+
+There the incumbent of the sweeps has a level of error of its own, and the leaders of the joint
+search share another one (Wiens, Pharm. Stat. 2, 2003): the sweeps found the incumbent better on
+other seeds, so a false step by it needs two errors, and it does not pay for configurations that
+were chosen among many. Each level is `racing.OWN` of the one that all would share.
 """
 
 import itertools
@@ -32,13 +37,19 @@ def settings(plan: Plan) -> ConfirmSettings:
 def race_of(plan: Plan) -> Race:
     """The rules by which the first configuration and its rivals get further seeds."""
     fixed = settings(plan)
-    return Race(first=fixed.fewest, most=len(fixed.seeds), halved=fixed.halved)
+    return _race(fixed, first=fixed.fewest, most=len(fixed.seeds))
 
 
 def _opening_of(plan: Plan) -> Race:
     """The rules of the first look, which ends what is decided by then."""
     fixed = settings(plan)
-    return Race(first=fixed.early, most=fixed.early + 1, halved=fixed.halved)
+    return _race(fixed, first=fixed.early, most=fixed.early + 1)
+
+
+def _race(fixed: ConfirmSettings, *, first: int, most: int) -> Race:
+    """With one rival there is nothing that shares a level."""
+    own_level = fixed.own_level and len(fixed.configurations) > 2
+    return Race(first=first, most=most, halved=fixed.halved, own_level=own_level)
 
 
 def wanted(plan: Plan, rows: Sequence[TrialRecord], *, resolution: float = 0.0) -> list[TrialSpec]:
@@ -97,6 +108,7 @@ def _go_on(
     first, trained = scores[:, :after], (~np.isnan(scores)).sum(1)
     floor = step_of(first, share=resolution) / 2
     on = (trained >= after) & still_open(first, _opening_of(plan), resolution=floor)
+    on[0] = on[1:].any()  # what was dropped may lead by its kind seeds, and gets no more
     if (trained > after)[~on].any():  # begun by an earlier version, which made no such look
         on = trained >= after
     return list(on)

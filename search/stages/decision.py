@@ -44,7 +44,7 @@ class Decision:
     `untested`: one seed per value, or seeds that change nothing (`identical`): the best value was
     taken without a test. `spread`: standard deviation between seeds among the values near the
     best. `worth`: a gain above it would be worth further seeds. `confidence`: of the intervals of
-    differences.
+    differences. `own_level`: whether value 1 was compared at a level of its own.
     """
 
     winner: int | None
@@ -58,6 +58,7 @@ class Decision:
     spread: float = math.nan
     worth: float = math.nan
     confidence: float = NO_RACE.confidence
+    own_level: bool = False
 
     @property
     def tie(self) -> bool:
@@ -104,7 +105,7 @@ def decide(
     usable = of.counts > 0
     if not usable.any():
         return Decision(winner=None, standings=tuple("unusable" for _ in groups))
-    edge = advantage(of, reference=0, level=race.level)
+    edge = advantage(of, reference=0, level=race.level, alone=race.alone)
     dropped = _dropped(of, race)
     best = _best(of, dropped)
     identical = bool(are_identical(scores, perfect=groups[0].perfect))
@@ -130,6 +131,7 @@ def decide(
         spread=float(pooled_deviation(of)),
         worth=float(worth_of(of, resolution=floor)) if race.worth is None else race.worth,
         confidence=race.confidence,
+        own_level=race.own_level,
     )
 
 

@@ -15,6 +15,8 @@ together. Sources:
   of freedom where a baseline may lose its place. Only candidates are shrunken: the reference is
   in every comparison, and its noise must be its own (simulated: a prior of 1 for the reference
   too keeps a noisy one too rarely);
+- a value that other seeds have found better is compared at a level of its own, a part of the
+  whole one, and pays for no other (Wiens, Pharm. Stat. 2, 2003);
 - values that share seeds are compared as pairs, as far as `correlation` finds that they are.
 """
 
@@ -69,8 +71,8 @@ class Advantage:
 
     `differences`: of means, value less reference. `errors`: their standard errors. `freedom`:
     degrees. `p`: one-sided, for this value alone; 1 where there are too few seeds to test.
-    `critical`: [...] the p below which a value is better, so that all comparisons together err
-    at most at the level asked for.
+    `critical`: the p at and below which each is better, so that all comparisons that share a level
+    err at most at it together.
     """
 
     differences: Floats
@@ -130,7 +132,12 @@ def _shrunken(of: SeedStatistics, *, own: int | None) -> tuple[Floats, Floats]:
 
 
 def advantage(
-    of: SeedStatistics, *, reference: int, level: float, own_noise: bool = True
+    of: SeedStatistics,
+    *,
+    reference: int,
+    level: float,
+    own_noise: bool = True,
+    alone: int | None = None,
 ) -> Advantage:
     """Which values are better than a reference; a wrong one in at most `level` of sweeps.
 
@@ -138,6 +145,7 @@ def advantage(
         of: the values.
         reference: the place of the one that all others are compared with.
         level: the error of all comparisons together.
+        alone: the place of a value that has this level for itself; the others share one.
         own_noise: whether the reference's noise is its own alone, as it must be for a baseline
             that stays or goes; among many values that may each be called worse, the small ones
             are shrunken.
@@ -168,7 +176,12 @@ def advantage(
     looked_at = of.counts > 0
     looked_at[..., reference] = False
     p = np.where(testable & (differences != 0), np.nan_to_num(p, nan=1.0), 1.0)
-    critical = _critical(np.where(looked_at, np.minimum(shares, 0.999), np.nan), level)
+    if alone is not None:
+        looked_at[..., alone] = False
+    loads = np.where(looked_at, np.minimum(shares, 0.999), np.nan)
+    critical = np.repeat(_critical(loads, level)[..., None], of.counts.shape[-1], axis=-1)
+    if alone is not None:
+        critical[..., alone] = level
     return Advantage(
         differences=differences, errors=errors, freedom=degrees, p=p, critical=critical
     )

@@ -30,6 +30,7 @@ HIDDEN = 2.0  # standard errors of a lead that collapsed seeds may hide
 CONTENDERS = 2  # most at a time: each costs a training per seed
 FEWEST = 3  # seeds of both sides without which a race adopts nothing: two tell no noise
 STABLE = 0.1  # share of seeds by which an adopted value may break more often than the baseline
+OWN = 0.75  # of a look's level: an incumbent of earlier seeds has it alone, its rivals share it
 WORTH = 1 / 3  # of the noise between seeds: what a gain must exceed to be worth further seeds
 
 
@@ -37,13 +38,15 @@ WORTH = 1 / 3  # of the noise between seeds: what a gain must exceed to be worth
 class Race:
     """`first`: seeds that every value gets; `most`: seeds that no value exceeds; `worth`: a gain,
     in the metric's units, that is worth further seeds, None: as `worth_of` says; `halved`: seeds
-    after which only the better half goes on to `first`, 0: every value does.
+    after which only the better half goes on to `first`, 0: every value does; `own_level`: whether
+    value 1, which other seeds have found better, is compared at a level of its own.
     """
 
     first: int
     most: int
     worth: float | None = None
     halved: int = 0
+    own_level: bool = False
 
     @property
     def on(self) -> bool:
@@ -52,8 +55,15 @@ class Race:
 
     @property
     def level(self) -> float:
-        """The share of sweeps in which one look errs: without a race there is one look only."""
-        return LOOK if self.on else LEVEL
+        """The share of sweeps in which one look errs: without a race there is one look only. With
+        an own level it is that of each of the two families.
+        """
+        return (LOOK if self.on else LEVEL) * (OWN if self.own_level else 1)
+
+    @property
+    def alone(self) -> int | None:
+        """The place of the value that has that level for itself, if any has."""
+        return 1 if self.own_level else None
 
     @property
     def confidence(self) -> float:
@@ -78,18 +88,18 @@ def goes_on(scores: Floats, *, seeds: int, ties: bool) -> Bools:
     others by the mean of these seeds (successive halving: Karnin, Koren and Somekh, ICML 2013).
 
     Args:
-        scores: [values, seeds], the baseline first.
+        scores: [..., values, seeds], the baseline first.
         seeds: that every value has had.
         ties: whether all go on that tie with the last of that half, else the first of them.
     """
-    means = scores[1:, :seeds].mean(-1)
-    half = -(-len(means) // 2)
-    order = np.argsort(-means, kind="stable")
-    stays = np.zeros(len(means), dtype=bool)
-    stays[order[:half]] = True
+    means = scores[..., 1:, :seeds].mean(-1)
+    half = -(-means.shape[-1] // 2)
+    order = np.argsort(-means, axis=-1, kind="stable")
+    stays = np.argsort(order, axis=-1) < half
     if ties and half:
-        stays |= means >= means[order[half - 1]]
-    return np.concatenate([[True], stays & np.isfinite(means)])
+        stays |= means >= np.take_along_axis(means, order[..., half - 1, None], -1)
+    baseline = np.ones((*means.shape[:-1], 1), dtype=bool)
+    return np.concatenate([baseline, stays & np.isfinite(means)], axis=-1)
 
 
 def is_better(of: SeedStatistics, edge: Advantage, *, reference: int = 0, fewest: int = 2) -> Bools:
@@ -98,7 +108,7 @@ def is_better(of: SeedStatistics, edge: Advantage, *, reference: int = 0, fewest
     """
     excess = of.broken_share - of.broken_share[..., reference : reference + 1]
     enough = (of.counts >= fewest) & (of.counts[..., reference : reference + 1] >= fewest)
-    return enough & (edge.p <= edge.critical[..., None]) & (excess <= STABLE + 1e-9)
+    return enough & (edge.p <= edge.critical) & (excess <= STABLE + 1e-9)
 
 
 def still_open(scores: Floats, race: Race, *, resolution: float) -> Bools:
@@ -106,14 +116,15 @@ def still_open(scores: Floats, race: Race, *, resolution: float) -> Bools:
     them: none once one of them is better, else those that are not behind it in the mean.
 
     Args:
-        scores: [values, seeds], the baseline first.
+        scores: [..., values, seeds], the baseline first.
         race: its rules; the look errs as one of its looks.
         resolution: least standard deviation between seeds that is believed.
     """
     of = statistics_of(scores, resolution=resolution)
-    edge = advantage(of, reference=0, level=race.level)
-    on = ~(edge.differences <= 0) & ~is_better(of, edge, fewest=race.fewest).any()
-    on[0] = on[1:].any()
+    edge = advantage(of, reference=0, level=race.level, alone=race.alone)
+    better = is_better(of, edge, fewest=race.fewest)
+    on = ~(edge.differences <= 0) & ~better.any(-1, keepdims=True)
+    on[..., 0] = on[..., 1:].any(-1)
     return on
 
 
@@ -224,7 +235,7 @@ def seeds_needed(scores: Floats, race: Race, *, resolution: Floats | float = 0.0
         asked = seed < counts[alive, :, None]
         shown = np.where(asked, sweeps[alive], np.nan)
         of = statistics_of(shown, resolution=floor[alive])
-        edge = advantage(of, reference=0, level=race.level)
+        edge = advantage(of, reference=0, level=race.level, alone=race.alone)
         worth = _worth(of, race, floor[alive])
         racing = _contenders(of, edge, worth=worth, least=race.first)
         racing |= _hidden_gain(shown, of, race, floor[alive])

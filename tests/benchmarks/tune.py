@@ -1,11 +1,11 @@
 """Does the carried-out guide pay? Against a joint search, TPE and random search, from poor starts.
 
-    python tests/benchmarks/tune.py chance [--protocols 400]
+    python tests/benchmarks/tune.py chance [--protocols 400] [--words budget_trials=64 …]
     python tests/benchmarks/tune.py starts [--data digits …] [--start rate …] [--seeds 0 1]
 
 `chance`: whole protocols in which nothing is to be found, by the functions that decide: the share
 whose answer is the baseline, and how many sweeps adopted something on the way; then protocols with
-one rate that is better by so many deviations between seeds.
+one rate that is better by so many deviations between seeds. `--words`: further ones of the command.
 
 `starts`: real trainings (`tune_trained.py`), the same poor start for everyone. A rival gets
 `TRIALS`, the protocol `SHARE` of them. Everyone's answer is trained again with ten seeds that
@@ -80,9 +80,9 @@ ROUNDING = 1e-12  # by which means of the same scores may differ
 WITHIN = 0.6  # of the other's epochs, until the incumbent is as good
 
 
-def chance(protocols: int) -> None:
+def chance(protocols: int, *, words: Sequence[str]) -> None:
     """The share of protocols that end at the baseline, by how much better one rate is."""
-    plan = tune_plan("space=[lr,dropout,width,momentum]")
+    plan = tune_plan("space=[lr,dropout,width,momentum]", *words)
     for gain in (0.0, 2.0, 4.0):
         ends, adopted, sweeps, fresh_seeds = 0, 0, 0, []
         for repeat in range(protocols):
@@ -255,6 +255,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=["chance", "starts"])
     parser.add_argument("--protocols", type=int, default=400)
+    parser.add_argument("--words", nargs="+", default=[])
     parser.add_argument("--data", nargs="+", default=["breast_cancer", "diabetes", "digits"])
     parser.add_argument("--start", nargs="+", default=list(STARTS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
@@ -263,7 +264,7 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=Path("starts.jsonl"))
     options = parser.parse_args()
     if options.what == "chance":
-        chance(options.protocols)
+        chance(options.protocols, words=options.words)
     else:
         torch.set_num_threads(1)
         starts(options)

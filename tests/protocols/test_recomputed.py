@@ -49,8 +49,13 @@ def pairs_correlation(scores):
     return max(limit, 0.0)
 
 
-def intervals(scores, level):
-    """Of every value less the first, higher being better: None where too few seeds tell."""
+OWN = 0.75  # of a look's level: what the sweeps' incumbent has for itself, and the leaders share
+
+
+def intervals(scores, level, *, alone=None):
+    """Of every value less the first, higher being better: None where too few seeds tell. `alone`:
+    the place of the value that has the level for itself.
+    """
     counts, means = [len(each) for each in scores], [np.mean(each) for each in scores]
     variances = [np.var(each, ddof=1) if len(each) > 1 else None for each in scores]
     rivals = [place for place in range(1, len(scores)) if counts[place] > 1]
@@ -63,7 +68,8 @@ def intervals(scores, level):
             freedom[place] += 1
     correlation, own = pairs_correlation(scores), used[0] / counts[0]
     shares = {place: own / (own + used[place] / counts[place]) for place in rivals}
-    loads = [math.sqrt(shares.get(place, 0.5)) for place in range(1, len(scores))]
+    others = [place for place in range(1, len(scores)) if place != alone]
+    loads = [math.sqrt(shares.get(place, 0.5)) for place in others]
     critical, found = critical_p(loads, level), [None] * len(scores)
     for place in rivals:
         share, square = shares[place], used[place] / counts[place]
@@ -74,7 +80,7 @@ def intervals(scores, level):
         degrees = 1 / (share**2 / freedom[0] + (1 - share) ** 2 / freedom[place])
         if min(counts[0], counts[place]) < 3:
             degrees = min(freedom[0], freedom[place])
-        width = stats.t.isf(critical, degrees) * error
+        width = stats.t.isf(level if place == alone else critical, degrees) * error
         found[place] = (means[place] - means[0] - width, means[place] - means[0] + width)
     return found
 
@@ -84,7 +90,8 @@ def check(evidence, *, sign=1):
     values = evidence["values"]
     assert not any(each["broken"] for each in values)
     scores = [[sign * score for score in each["scores"]] for each in values]
-    again = intervals(scores, LEVELS[evidence["confidence"]])
+    level, own = LEVELS[evidence["confidence"]], evidence["own_level"]
+    again = intervals(scores, level * (OWN if own else 1), alone=1 if own else None)
     for each, expected in zip(values, again, strict=True):
         assert (None in each["interval"]) == (expected is None)
         if expected is not None:

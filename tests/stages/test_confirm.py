@@ -5,14 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from simulated import begun, tune_plan
+from simulated_confirmations import confirmed
+from simulated_sweeps import LAWS, OTHER_LAWS, RESOLUTION
 
 from search.config.tune_settings import RATE
 from search.protocols.stage_plan import stage_plan
-from search.protocols.step import Request
+from search.protocols.step import Request, Step
 from search.stages import confirm
 from search.stages.decision import decide
 from search.stages.group import Group
-from search.stages.racing import Race
+from search.stages.racing import LEVEL, OWN, Race
 from search.storage.trials import TrialRecord
 
 POINTS = (  # the baseline, the incumbent of the sweeps, and leaders of a joint stage
@@ -27,13 +29,16 @@ POINTS = (  # the baseline, the incumbent of the sweeps, and leaders of a joint 
 LEVELS = (0.8, 0.9, 0.9, 0.7, 0.7)  # of these; one standard deviation between seeds is 0.004
 
 
-def _planned(*, most=5):
-    """The plan of a confirmation by the guide; `most`: fresh seeds that the budget pays."""
+def _planned(*, most=5, own_level=False):
+    """The plan of a confirmation by the guide; `most`: fresh seeds that the budget pays;
+    `own_level`: of the incumbent, since a sweep has adopted it.
+    """
     plan = tune_plan()
     request = Request(entry=8, stage="confirm", because="", configurations=POINTS)
     staged = stage_plan(plan, begun(plan), request, name="confirmed")
     seeds = staged.settings.seeds[:most]
-    return replace(staged, settings=replace(staged.settings, seeds=seeds))
+    fixed = replace(staged.settings, seeds=seeds, own_level=own_level)
+    return replace(staged, settings=fixed)
 
 
 def _former(plan):
@@ -133,3 +138,90 @@ def test_a_configuration_that_was_dropped_after_kind_seeds_does_not_win_by_these
     assert groups[4].mean > groups[2].mean
     assert (decision.winner, decision.best) == (2, 2)
     assert decision.standings == ("worse", "dropped", "tie", "tie", "dropped")
+
+
+# A level of its own for the incumbent of the sweeps
+
+
+@pytest.mark.parametrize("own_level", [False, True])
+@pytest.mark.parametrize("most", [5, 10])
+@pytest.mark.parametrize("law", ["normal", "collapse 0.2"])
+def test_confirmations_simulated_at_once_end_as_the_stage_does(law, most, own_level):
+    noise = LAWS[law](np.random.default_rng(most), (25, len(POINTS), most))
+    scores = noise + np.array([0.0, 1.5, 2.0, 0.0, 0.0])[:, None]
+    plan, at_once = _planned(most=most, own_level=own_level), confirmed(scores, own_level=own_level)
+    for place, each in enumerate(scores):
+        outcome, rows = _carried_out(plan, lambda at, seed, each=each: float(each[at, seed]))
+        assert outcome.decision.winner == at_once.winners[place]
+        assert len(rows) == at_once.trainings[place]
+
+
+def test_an_incumbent_that_shared_the_leaders_level_and_stayed_out_is_adopted_at_its_own():
+    seeds = (0.0, 0.03, -0.03, 0.06, -0.06)  # of each, so that the p of the incumbent is 0.02
+    levels, noise = (0.67, 0.735, 0.66, 0.6, 0.6), (seeds, seeds[::-1], seeds, seeds, seeds)
+    ends = []
+    for own_level in (False, True):
+        plan = _planned(own_level=own_level)
+        ends.append(
+            _carried_out(plan, lambda place, seed: levels[place] + noise[place][seed])[0].decision
+        )
+    shared, own = ends
+    assert (shared.winner, own.winner) == (0, 1)
+    assert shared.comparisons[1].critical_p < own.comparisons[1].p < OWN * LEVEL
+    assert own.comparisons[1].critical_p == OWN * LEVEL
+    assert own.comparisons[1].low > 0
+    assert own.comparisons[2].critical_p < OWN * LEVEL  # the leaders share the other one
+
+
+def test_with_one_rival_there_is_one_level_and_it_is_whole():
+    plan = _planned(own_level=True)
+    both = replace(plan.settings, configurations=POINTS[:2])
+    assert not confirm.race_of(replace(plan, settings=both)).own_level
+    assert confirm.race_of(plan).own_level
+
+
+@pytest.mark.parametrize("most", [5, 10])
+@pytest.mark.parametrize("law", [*LAWS, *OTHER_LAWS])
+def test_an_own_level_finds_the_incumbent_more_often_and_leaders_as_before(law, most):
+    resolution = RESOLUTION.get(law, 0.0)
+
+    def shares(*truth):
+        noise = (LAWS | OTHER_LAWS)[law](np.random.default_rng(5), (400, len(truth), most))
+        scores = noise + np.array(truth)[:, None]
+        for own_level in (False, True):
+            winners = confirmed(scores, own_level=own_level, resolution=resolution).winners
+            yield float(np.mean(winners > 0)), float(np.mean(np.array(truth)[winners]))
+
+    (former, _), (false, _) = shares(0, 0, 0, 0, 0)
+    assert false <= 2 * OWN * former + 0.02  # two levels in place of one; the same draws for both
+    (_, former_gain), (_, gain) = shares(0, 2, 0, 0, 0)
+    assert gain >= former_gain
+    (_, former_gain), (_, gain) = shares(0, 0, 2.5, 0, 0)
+    assert gain >= former_gain - 0.125  # a twentieth of the gain
+
+
+@pytest.mark.parametrize(
+    ("stage", "evidence", "has_one"),
+    [
+        ("sweep", {"untested": False}, True),
+        ("regularisers_off", {"untested": False}, True),
+        ("sweep", {"untested": True}, False),  # one seed per value
+        ("longer", {"untested": False}, False),  # taken unless it is worse
+    ],
+)
+def test_only_what_a_test_on_other_seeds_has_adopted_gets_a_level_of_its_own(
+    stage, evidence, has_one
+):
+    plan, request = tune_plan(), Request(entry=5, stage=stage, because="")
+    step = Step(
+        number=1, request=request, decision="adopt", says="", held=POINTS[1], evidence=evidence
+    )
+    confirmation = Request(entry=8, stage="confirm", because="", configurations=POINTS)
+    fixed = stage_plan(plan, begun(plan, step), confirmation, name="confirmed").settings
+    assert fixed.own_level == has_one
+    leaders = replace(confirmation, configurations=(POINTS[0], *POINTS[2:]))
+    assert not stage_plan(plan, begun(plan, step), leaders, name="confirmed").settings.own_level
+    former = tune_plan("protocol.own_level=false")
+    assert not stage_plan(
+        former, begun(former, step), confirmation, name="confirmed"
+    ).settings.own_level

@@ -175,7 +175,7 @@ class Simulated:
             edge = advantage(
                 self.statistics, reference=index, level=level_of_each(values), own_noise=False
             )
-            called |= (edge.p <= edge.critical[:, None]).any(1)
+            called |= (edge.p <= edge.critical).any(1)
         return float(called.mean())
 
 

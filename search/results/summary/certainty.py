@@ -211,12 +211,14 @@ def evidence(findings: Findings, decision: Decision, *, noun: str) -> dict[str, 
                 "difference": number(metric.value_of(compared.difference)),
                 "interval": [number(end) for end in ends],
                 "p": number(compared.p),
+                "critical_p": number(compared.critical_p),
             }
         values.append(entry)
     return {
         "metric": metric.name,
         "untested": decision.untested,
         "confidence": decision.confidence,
+        "own_level": decision.own_level,
         "spread": number(decision.spread),
         "values": values,
     }
