@@ -770,6 +770,32 @@ def test_a_cliff_is_found_in_a_refined_sweep_as_in_a_coarse_one(refined):
     assert sum(map(bool, found)) >= 40
 
 
+@pytest.mark.parametrize(("drop", "least", "most"), [(0.0, 0, 5), (0.05, 98, 100)])
+def test_a_rate_that_shakes_is_a_cliff_only_if_it_scores_less_than_the_best(drop, least, most):
+    """The drop is of ten deviations between seeds, or none."""
+    found = [
+        across(
+            [
+                replace(each, verdict="lr_too_high") if each.value >= 0.1 else each
+                for each in trials(
+                    [0.001, 0.003, 0.01, 0.03, 0.1, 0.3],
+                    score=lambda v, dice: (
+                        0.9
+                        + 0.05 * min(math.log10(v), -1.0)
+                        - drop * (v > 0.1)
+                        + 0.005 * dice.normal()
+                    ),
+                    seed=seed,
+                )
+            ],
+            knob="optimizer.lr",
+            role="rate",
+        )
+        for seed in range(100)
+    ]
+    assert least <= sum(any(one.rule == "P11" for one in each) for each in found) <= most
+
+
 def test_a_cliff_behind_a_plateau_asks_for_nothing():
     found = [
         across(

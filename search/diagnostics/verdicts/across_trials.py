@@ -167,27 +167,39 @@ def _cliff(trials: Sequence[Trained], knob: str, *, stock: bool) -> Together | N
     best = max(means, key=lambda value: means[value], default=None)
     if best is None or best <= 0:
         return None
-    lost = [value for value in _lost(trials) if best < value <= best * DECADE]
+    above = [t for t in trials if t.value is not None and best < t.value <= best * DECADE]
+    lost = _lost(above, groups[best])
     if not lost or not _rises(groups, best):
         return None
     warm_up, clipping = (" (schedule=one_cycle)", " (trainer.clip=5)") if stock else ("", "")
-    above = min(lost)
+    cliff = min(lost)
     # A trial that shakes and still has its score has not diverged.
-    what = "diverges" if any(t.score is None for t in trials if t.value == above) else "shakes"
+    what = "diverges" if any(t.score is None for t in trials if t.value == cliff) else "shakes"
     says = (
-        f"{knob} = {best:g} is best and {above:g}, close above it, {what}: warm-up{warm_up} "
+        f"{knob} = {best:g} is best and {cliff:g}, close above it, {what}: warm-up{warm_up} "
         f"or clipping{clipping} lets higher rates live, rather than a lower rate"
     )
     return Together(name="unstable", rule="P11", says=says)
 
 
-def _lost(trials: Sequence[Trained]) -> list[float]:
-    """Values at which at least half of the trials came to nothing or trained unstably."""
-    lost = dict[float, list[bool]]()
+def _lost(trials: Sequence[Trained], best: Sequence[Trained]) -> list[float]:
+    """Values at which at least half of the trials came to nothing, or trained unstably and score
+    less than the best value's beyond chance: one that shakes and scores as well costs nothing.
+    """
+    tried = dict[float, list[Trained]]()
     for trial in trials:
         if trial.value is not None:
-            lost.setdefault(trial.value, []).append(trial.score is None or trial.verdict in CLIFF)
-    return [value for value, each in lost.items() if np.mean(each) >= 0.5]
+            tried.setdefault(trial.value, []).append(trial)
+    lost = []
+    for value, each in tried.items():
+        shakes = [trial.score is None or trial.verdict in CLIFF for trial in each]
+        scores = [trial.score for trial in each if trial.score is not None]
+        if np.mean(shakes) >= 0.5 and (
+            2 * len(scores) <= len(each)
+            or _less(scores, list(map(_score, best))) < CHANCE / len(tried)
+        ):
+            lost.append(value)
+    return lost
 
 
 def _rises(groups: Mapping[float, Sequence[Trained]], best: float) -> bool:
@@ -227,13 +239,16 @@ def _score(trial: Trained) -> float:
 
 
 def _less(ones: Sequence[float], others: Sequence[float]) -> float:
-    """How likely chance alone makes `ones` less than `others` by as much (Welch 1947); 0 or 1 where
-    neither varies.
+    """How likely chance alone makes `ones` less than `others` by as much (Welch 1947; with one of
+    a kind, by the others' noise); 0 or 1 where neither varies, 1 where nothing tells the noise.
     """
+    least, most = sorted(map(len, (ones, others)))
+    if most < 2:
+        return 1.0
     if np.ptp(ones) == 0 and np.ptp(others) == 0:
         return float(np.mean(ones) >= np.mean(others))
     from scipy.stats import ttest_ind  # takes a second
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # scipy's, of seeds that are all but equal
-        return float(ttest_ind(ones, others, equal_var=False, alternative="less").pvalue)
+        return float(ttest_ind(ones, others, equal_var=least < 2, alternative="less").pvalue)
