@@ -582,6 +582,21 @@ def test_a_verdict_says_why_in_the_losss_own_numbers():
     assert [side.name for side in verdict.sides] == ["fewer_epochs"]
 
 
+def test_losses_that_never_move_by_a_digit_are_no_vanishing_gradients_unless_they_are_rounded():
+    def told(val):
+        train = np.full(30, val[0]) + 1e-9 * np.arange(30)
+        return judge(Curves(epochs=np.arange(1.0, 31), train=train, val=val, classes=10))
+
+    rests = np.full(30, math.log(10))
+    moved = rests + 1e-6 * np.sin(np.arange(30))
+    frozen, alike = told(rests), ("vanishing", "dead_units", "lr_too_high")
+    assert (frozen.name, frozen.alike) == ("dead", ("dead_units",))
+    assert "not even the bias of the last layer moves" in frozen.why
+    for other in (moved, np.round(rests, 3)):
+        assert (told(other).name, told(other).alike) == ("dead", alike)
+        assert "record each layer's gradients" in told(other).why
+
+
 def test_a_clip_that_cuts_every_step_is_told_beside_the_verdict_and_one_that_cuts_most_is_not():
     falls = logged(lambda t: 2.2 - 1.5 * t, lambda t: 2.2 - 1.4 * t, classes=10)
     count = len(falls.train)

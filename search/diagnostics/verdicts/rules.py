@@ -54,7 +54,7 @@ def judge(curves: Curves) -> Verdict:
                 if side != name and (why := SIDES[side](shape, name))
             ]
             alike = _alike_of(name, shape)
-            text = f"{text}; {_to_record(name)}" if alike else text
+            text = f"{text}; {_to_record(name, alike)}" if alike else text
             return Verdict(name=name, why=text, sides=tuple(sides), alike=alike)
     text = (
         f"no trend beyond its noise: train shakes by {shape.by(shape.jitter)} from epoch to epoch"
@@ -74,14 +74,20 @@ def _alike_of(name: str, shape: Shape) -> tuple[str, ...]:
     """
     curves = shape.curves
     if name == "dead" and curves.early_gradient is None and curves.dead_units is None:
-        return ("vanishing", "dead_units", "lr_too_high")
+        return UNMOVED if rules_training.is_frozen(shape) else STILL
     if curves.grad_norm is None and (name == "exploding" or rules_rate.is_huge(shape)):
         return {"exploding": ("lr_too_high",), "lr_too_high": ("exploding",)}.get(name, ())
     return ()
 
 
-def _to_record(name: str) -> str:
+def _to_record(name: str, alike: tuple[str, ...]) -> str:
     """What would tell a verdict from those that look the same."""
+    if alike == UNMOVED:
+        return (
+            "validation's loss is the same to the last digit in every epoch, so not even the bias "
+            "of the last layer moves: is a step taken, does a gradient arrive, is the rate 0? Dead "
+            "units do so only where that layer has no bias"
+        )
     inner = {"dead": "each layer's gradients and share of dead units"}
     return f"record {inner.get(name, 'the norm of the gradient')} to tell the cause"
 
@@ -119,6 +125,7 @@ def _grew(curves: Curves) -> str:
     return f"train had grown to {before[-1]:.3g} from {before[0]:.3g} before"
 
 
+STILL, UNMOVED = ("vanishing", "dead_units", "lr_too_high"), ("dead_units",)
 NEED_SCALE = ("dead", "stuck", "exploding", "data_suspect", "lr_drop_due")
 NEED_VALIDATION = ("overfitting", "overconfident", "val_stalled", "data_suspect", "fewer_epochs")
 RULES: tuple[tuple[str, Callable[[Shape], str]], ...] = (

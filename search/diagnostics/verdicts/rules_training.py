@@ -26,6 +26,7 @@ NOTHING = 0.8  # of a constant prediction's loss, from which a train that never 
 FEW_NATS = 0.6  # a loss below which a good model's accuracy is near what guessing would give
 VANISHED = 1e-3  # the first layer's gradient over the last one's
 EXPLODED = 100.0  # a gradient's norm over its first value, or over a constant prediction's loss
+DIGITS = 4  # digits behind the point, which a log of rounded losses has
 EARLY = 6  # the first sixth of the epochs may be rough
 ASK = "the loss of a constant prediction (of a log: --classes C, or --constant L)"
 
@@ -103,6 +104,15 @@ def dead(shape: Shape) -> str:
     if rests or guesses:
         text = "which is what a constant prediction loses"
     return f"train rests at {shape.stands}, {text}: nothing has been learned{shape.sure}"
+
+
+def is_frozen(shape: Shape) -> bool:
+    """Whether validation's loss is the same to the last digit in every epoch, of digits enough that
+    rounding cannot do it: gradients that vanish still move the bias of the last layer.
+    """
+    val = shape.curves.val
+    is_long = shape.curves.held_out and shape.count > SHORT
+    return bool(is_long and np.ptp(val) == 0 and abs(val[0] - round(val[0], DIGITS)) > 0)
 
 
 def _goes_nowhere(shape: Shape) -> bool:
