@@ -124,7 +124,11 @@ def check_whole(config: DictConfig, path: Path) -> None:
 
 def check_complete(config: DictConfig, where: str) -> None:
     """Keys that are ??? have no default that would be right; they must be given."""
-    missing = sorted(OmegaConf.missing_keys(config))
+    try:
+        missing = sorted(OmegaConf.missing_keys(config))
+    except OmegaConfBaseException:  # a link leads nowhere: say so as elsewhere
+        resolved_config(config, where=where)
+        raise
     if missing:
         raise refused(
             where,

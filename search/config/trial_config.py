@@ -78,7 +78,9 @@ def resolved_config(config: DictConfig, *, where: str) -> dict[str, Any]:
         return plain_config(config, resolve=True)
     except (OmegaConfBaseException, RecursionError) as error:
         remedy = "mend the link"
-        if str(error).startswith("Interpolation key 'data.") and _data_are_own(config):
+        if "Environment variable" in str(error):
+            remedy = "set it, as it was when the search began"
+        elif str(error).startswith("Interpolation key 'data.") and _data_are_own(config):
             remedy = "data=own has no such key, so say model=own"
         elif OmegaConf.select(config, "chosen.data") == "own":
             remedy = "data=own leaves the rows to your trainer; drop it beside data._target_"

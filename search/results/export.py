@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 from omegaconf import OmegaConf
 
+from search.config.passwords import with_environment_as_links
 from search.config.plan import Plan
 from search.config.trial_config import plain_config, trial_config
 from search.errors import UsageError, refused
@@ -39,8 +40,14 @@ def trained_config(plan: Plan, row: TrialRecord) -> dict[str, Any]:
 
 
 def best_config(plan: Plan, row: TrialRecord, *, contract: dict[str, Any]) -> str:
-    """The text of best.yaml: the winning config, resolved, with its seed, value and contract."""
-    config = trained_config(plan, row)
+    """The text of best.yaml: the winning config, resolved, with its seed, value and contract.
+
+    A text from the environment, which may be a password, stays a link.
+    """
+    written = trial_config(plan.config, knobs=row.spec.knobs, seed=row.spec.seed)
+    config: dict[str, Any] = with_environment_as_links(
+        plain_config(written, resolve=True), plain_config(written, resolve=False)
+    )
     config["protocol"] = {"kind": "train"}
     config["space"] = {}
     config.pop("choices", None)
