@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from search.contract.metrics import Metric
 from search.execution.trial_ends import StopDecision
 
+LARGEST = 1e150  # a metric beyond it has a square that no number holds, and so no variance
 DIVERGED = 10  # a loss above so many times the loss of the untrained model has diverged
 
 
@@ -63,6 +64,9 @@ class EarlyStopping:
             return StopDecision.GO
         if not math.isfinite(value):
             self.reason = f"diverged: {self.metric.name} is not finite at epoch {epoch}"
+            return StopDecision.DIVERGED
+        if abs(value) > LARGEST:
+            self.reason = f"diverged: {self.metric.name} is {value:.3g} at epoch {epoch}"
             return StopDecision.DIVERGED
         if self._has_exploded(reported):
             self.reason = (

@@ -66,6 +66,15 @@ def test_a_metric_that_is_not_finite_has_diverged():
     assert early_stopping.reason == "diverged: accuracy is not finite at epoch 1"
 
 
+@pytest.mark.parametrize("metric", [UP, DOWN])
+@pytest.mark.parametrize("value", [1e308, -1e308, 2e150])
+def test_a_metric_whose_variance_no_number_holds_has_diverged(metric, value):
+    early_stopping = EarlyStopping(metric=metric, patience=None)
+    assert _feed(early_stopping, [0.1, value])[-1] == "diverged"
+    assert early_stopping.reason == f"diverged: {metric.name} is {value:.3g} at epoch 1"
+    assert _feed(EarlyStopping(metric=metric, patience=None), [0.1, -1e150, 5e-324])[-1] == "go"
+
+
 def test_a_measurement_stops_after_its_last_epoch():
     early_stopping = EarlyStopping(metric=UP, patience=None, last_epoch=1)
     assert _feed(early_stopping, [0.1, 0.2]) == ["go", "stop"]
