@@ -210,3 +210,48 @@ def test_validation_that_was_best_at_once_asks_for_a_scale_unless_its_metric_is_
         path.write_text("epoch,train_loss,val_loss,val_acc\n" + rows)
         (curves,) = read_logs(str(path), constant=constant).trainings.values()
         assert judge(curves).name == name
+
+
+def _curves(tmp_path, text):
+    path = tmp_path / "log.txt"
+    path.write_text(text)
+    (curves,) = read_logs(str(path)).trainings.values()
+    return curves
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "{{'loss': {t:.4f}, 'grad_norm': nan, 'epoch': {e}.0}}\n{{'eval_loss': {v:.4f}, 'epoch': {e}.0}}\n",
+        "{{'loss': '{t:.4f}', 'epoch': '{e}'}}\n 50%|##   | 1/2 [00:05<00:00]{{'eval_loss': '{v:.4f}', 'epoch': '{e}'}}\n",
+        'epoch done {{"epoch": {e}, "train_loss": {t:.4f}, "val_loss": {v:.4f}, "best": true}}\n',
+    ],
+    ids=["dicts", "texts behind a bar", "json among text"],
+)  # fmt: skip
+def test_records_that_a_program_prints_among_other_text_are_read(tmp_path, form):
+    rows = enumerate(zip(TRAIN, VAL, strict=True), start=1)
+    text = "".join(form.format(e=e, t=t, v=v) for e, (t, v) in rows)
+    curves = _curves(
+        tmp_path, f"loading {{'a': 1}} …\n{text}{{'train_runtime': 3.1, 'epoch': 8.0}}\n"
+    )
+    assert curves.epochs.tolist() == list(range(1, 9))
+    assert curves.train == pytest.approx(np.array(TRAIN), abs=1e-4)
+    assert curves.val == pytest.approx(np.array(VAL), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("head", "row", "foot"),
+    [
+        ("┏━━━┳━━━┳━━━┓\n┃ epoch ┃ train loss ┃ val loss ┃\n┡━━━╇━━━╇━━━┩\n", "│ {e} │ {t:.4f} │ {v:.4f} │\n", "└───┴───┴───┘\n"),
+        ("+---+---+---+\n| epoch | train_loss | val_loss |\n+===+===+===+\n", "| {e} | {t:.4f} | {v:.4f} |\n", "+---+---+---+\n"),
+        ("epoch;train_loss;val_loss\n", "{e};{t:.4f};{v:.4f}\n", ""),
+    ],
+    ids=["box", "ascii", "decimal comma"],
+)  # fmt: skip
+def test_drawn_tables_and_decimal_commas_are_read(tmp_path, head, row, foot):
+    rows = enumerate(zip(TRAIN, VAL, strict=True), start=1)
+    text = "".join(row.format(e=e, t=t, v=v) for e, (t, v) in rows)
+    curves = _curves(tmp_path, head + (text if foot else text.replace(".", ",")) + foot)
+    assert curves.epochs.tolist() == list(range(1, 9))
+    assert curves.train == pytest.approx(np.array(TRAIN), abs=1e-4)
+    assert curves.val == pytest.approx(np.array(VAL), abs=1e-4)

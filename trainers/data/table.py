@@ -57,8 +57,7 @@ def load(
         DataError: no such table or column, text among numbers, no target, group or sequence.
     """
     file, texts = Path(path), _texts(na_values)
-    mark = "\t" if separator == r"\t" else separator  # as a shell passes it on
-    form = Format(separator=mark, decimal=decimal, encoding=encoding, na_values=texts)
+    form = Format(separator=separator, decimal=decimal, encoding=encoding, na_values=texts)
     frame = read_table(file, form)
     targets = _names("target", target, frame)
     if not targets:
@@ -84,11 +83,7 @@ def load(
         lengths=lengths,
         target_lengths=target_lengths,
         auxiliary={name: np.asarray(frame[name]) for name in further},
-        notes=(
-            *_names_of_numbers(frame, path),
-            *_gaps(features, category_names, path),
-            *_two_cases(frame, [*targets, *further, *category_names], path),
-        ),
+        notes=_notes(frame, features, [*targets, *further], category_names, path),
     )
     if sequence is None:
         return rows
@@ -133,8 +128,17 @@ def _special(named: Mapping[str, str | None], frame: pd.DataFrame) -> dict[str, 
     return special
 
 
-def _two_cases(frame: pd.DataFrame, names: Sequence[str], path: str) -> tuple[str, ...]:
-    return tuple(note for name in names for note in names_in_two_cases(frame[name], path))
+def _notes(
+    frame: pd.DataFrame,
+    features: pd.DataFrame,
+    targets: Sequence[str],
+    categories: Sequence[str],
+    path: str,
+) -> tuple[str, ...]:
+    """What whoever begins a search on the table should hear."""
+    named = [*targets, *categories]
+    cases = [note for name in named for note in names_in_two_cases(frame[name], path)]
+    return (*_names_of_numbers(frame, path), *_gaps(features, categories, path), *cases)
 
 
 def _names_of_numbers(frame: pd.DataFrame, path: str) -> tuple[str, ...]:

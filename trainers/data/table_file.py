@@ -38,10 +38,15 @@ class Format:
     encoding: str
     na_values: Sequence[str] | None
 
+    @property
+    def mark(self) -> str:
+        """The separator; a shell passes a tab on as two letters."""
+        return "\t" if self.separator == r"\t" else self.separator
+
     def read(self, path: Path, **options: Any) -> pd.DataFrame:
         """The file by pandas; `options` win over the format's."""
         settings = {
-            "sep": self.separator,
+            "sep": self.mark,
             "decimal": self.decimal,
             "encoding": self.encoding,
             "na_values": None if self.na_values is None else list(self.na_values),
@@ -84,7 +89,7 @@ def read_table(path: Path, form: Format) -> pd.DataFrame:
             remedy="save it as one of them",
         )
     check_is_file(path)
-    if len(form.separator) > 1 and form.separator != r"\s+":
+    if len(form.mark) > 1 and form.mark != r"\s+":
         raise broken(
             "data.separator",
             rule=r"is one character, or \s+ for blanks, or \t for a tab",
@@ -146,11 +151,11 @@ def _header(path: Path, form: Format) -> list[str]:
 
 def _check_fields(frame: pd.DataFrame, path: Path, form: Format) -> None:
     """Every row has all fields. One that ends early, as that of a file cut off, has no last one."""
-    if len(form.separator) > 1 or not len(frame) or not frame.iloc[:, -1].isna().any():
+    if len(form.mark) > 1 or not len(frame) or not frame.iloc[:, -1].isna().any():
         return
     opened = OPENED.get(path.suffix, open)
     with suppress(csv.Error), opened(path, "rt", encoding=form.encoding, newline="") as file:
-        for row in (reader := csv.reader(file, delimiter=form.separator)):
+        for row in (reader := csv.reader(file, delimiter=form.mark)):
             if row and any(map(str.strip, row)) and len(row) < frame.shape[1]:
                 raise broken(
                     f"{path}:{reader.line_num}",

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,10 @@ from search.diagnostics.logs.line import Line, is_told, number_in, plain_name, s
 from search.errors import refused
 
 DELIMITERS = ",;\t|"
-RULER = set("-:= ")  # of a table in Markdown
+WALLS = str.maketrans("│┃║", "|||")  # between the columns of a table that is drawn with lines
+# What a line below a table's names consists of, in Markdown or drawn.
+RULER = set("-:=+ ─━═┄┈╌┌┬┐├┼┤└┴┘┏┳┓┣╋┫┗┻┛┡╇┩╞╪╡╔╦╗╠╬╣╚╩╝╭╮╰╯┢┪┠┨┯┷")
+DECIMAL_COMMA = re.compile(r"([-+]?\d+),(\d+(?:e[-+]?\d+)?)", re.I)
 OF_RUN = " - "  # between a run's name and a column's
 SHOWN = 60  # letters of a line that is no header
 TABLE = "must be a table with a header, JSON, or text whose lines name losses"
@@ -67,16 +71,18 @@ def _of_one_run(header: Sequence[str]) -> list[str]:
 
 def _rows(path: Path, text: str) -> list[tuple[int, list[str]]]:
     """Every row that is not empty and no comment, with its number."""
+    text = text.translate(WALLS)
     first = next(
-        (line for line in text.splitlines() if line.strip() and not line.startswith("#")), ""
+        (line for line in text.splitlines() if set(line) - RULER and not line.startswith("#")), ""
     )
     delimiter = max(DELIMITERS, key=first.count)
     reader = csv.reader(
         io.StringIO(text), delimiter=delimiter if delimiter in first else " ", skipinitialspace=True
     )
+    point = r"\1.\2" if delimiter in first and delimiter != "," else r"\g<0>"
     try:
         return [
-            (reader.line_num, row)
+            (reader.line_num, [_with_point(cell, point) for cell in row])
             for row in reader
             if set().union(*row) - RULER and not row[0].startswith("#")
         ]
@@ -85,3 +91,9 @@ def _rows(path: Path, text: str) -> list[tuple[int, list[str]]]:
         raise refused(
             where, code="csv-line-not-readable", rule=rule, got=str(error), remedy="mend it"
         ) from error
+
+
+def _with_point(cell: str, point: str) -> str:
+    """A cell whose decimal mark is a comma, where no comma parts the cells, with a point."""
+    number = DECIMAL_COMMA.fullmatch(cell.strip())
+    return number.expand(point) if number else cell

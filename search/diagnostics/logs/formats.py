@@ -7,6 +7,7 @@ from pathlib import Path
 from search.diagnostics.logs.csv_lines import csv_lines
 from search.diagnostics.logs.json_lines import json_lines
 from search.diagnostics.logs.line import Line
+from search.diagnostics.logs.printed_records import printed_records
 from search.diagnostics.logs.tensorboard_events import event_lines, is_events
 from search.diagnostics.logs.text_lines import is_text_log, text_lines
 from search.errors import refused
@@ -29,6 +30,8 @@ def lines_of(path: Path) -> tuple[list[str], list[Line]]:
     text = _text(path)
     if JSON.match(text):
         return json_lines(path, text)
+    if records := printed_records(text):
+        return json_lines(path, records)
     return text_lines(text) if is_text_log(text) else csv_lines(path, text)
 
 
