@@ -46,22 +46,18 @@ def run(words: list[str], config_dir: Path | None) -> int:
     console = Terminal(quiet=options.json)
     console.say("preflight: reading the config …")
     with quick_imports():
-        from search.diagnostics.preflight.report import require
-        from search.diagnostics.preflight.run import told_preflight
+        from search.diagnostics.preflight.report import require, show, write
+        from search.diagnostics.preflight.run import preflight
         from search.lifecycle.run_stage import trainings
         from search.lifecycle.standalone import looked
         from search.storage.folder import PREFLIGHT
     source, overrides = take(options.overrides, "from")
     with looked(overrides, config_dir, source=source, verb="preflight") as look:
-        checks = told_preflight(
-            look.plan,
-            look.prepared,
-            place=look.folder.path,
-            slots=look.slots,
-            trainings=trainings(look.plan),
-            since=since,
-            console=console,
-        )
+        place, count = look.folder.path, trainings(look.plan)
+        checks = preflight(look.plan, look.prepared, place=place, slots=look.slots, trainings=count)
+        seconds = time.monotonic() - since
+        write(checks, place, seconds=seconds)
+        show(checks, console, seconds=seconds)
     if options.json:
         content = read_json(look.folder.path / PREFLIGHT)
         print_document("preflight", {"name": look.plan.name, **content})

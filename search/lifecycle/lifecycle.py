@@ -17,7 +17,7 @@ from search.config.user_code import user_code
 from search.contract.contract import Contract, Prepared, prepare
 from search.contract.sequences import CTC, check_alignable
 from search.contract.targets import untrained_classes
-from search.diagnostics.preflight.report import require, sound
+from search.diagnostics.preflight.report import require, show, sound, write
 from search.errors import Interrupted, RunError
 from search.execution.dry_run import dry_run
 from search.execution.terminal import say
@@ -218,17 +218,13 @@ def check_set_up(
     """
     if plan.preflight.mode == "off" or folder.has_trials() or sound(folder.path):
         return
-    from search.diagnostics.preflight.run import told_preflight  # scikit-learn takes a second
+    from search.diagnostics.preflight.run import preflight  # scikit-learn takes a second
 
-    checks = told_preflight(
-        plan,
-        prepared,
-        place=folder.path,
-        slots=pool.slots,
-        trainings=trainings,
-        since=time.monotonic(),
-        console=console,
-    )
+    since = time.monotonic()
+    checks = preflight(plan, prepared, place=folder.path, slots=pool.slots, trainings=trainings)
+    seconds = time.monotonic() - since
+    write(checks, folder.path, seconds=seconds)
+    show(checks, console, seconds=seconds, briefly=True)
     if plan.preflight.mode == "on":
         require(
             checks,
@@ -274,8 +270,8 @@ def export_winner(
     write_best(plan, winner, folder)
     if spared is not None:
         drop_beaten(plan, winner, folder, spared=spared)
-    for write in (write_groups, write_layers):
-        if message := write(plan, winner, folder):
+    for write_file in (write_groups, write_layers):
+        if message := write_file(plan, winner, folder):
             console.print(message, markup=False, soft_wrap=True)
 
 

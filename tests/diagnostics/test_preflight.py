@@ -806,6 +806,18 @@ def test_checks_that_one_reason_leaves_out_stand_in_one_line(capsys):
     assert lines[-2].startswith("4 of 5 checks could not be made, mainly because of x=[y] and")
 
 
+def test_before_a_search_checks_that_passed_are_counted_and_not_listed(capsys):
+    fine = [Judge(name=f"fine{i}", rule="R3").passed("all well") for i in range(3)]
+    note = Judge(name="seen", rule="R7").note("9.6 per row")
+    show([*fine, note], Console(width=80), seconds=2, briefly=True)
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert [line.split()[0] for line in lines[:2]] == ["check", "seen"]
+    assert lines[2:] == ["4 checks in 2 s: 3 pass, 1 note; every check: preflight.json"]
+    show(fine, Console(width=80), seconds=2, briefly=True)
+    text = capsys.readouterr().out
+    assert text == "3 checks in 2 s: 3 pass; every check: preflight.json\n"
+
+
 def test_a_preflight_that_could_check_next_to_nothing_is_no_good_news():
     fine = [asdict(Judge(name=f"f{i}", rule="R1").passed("well")) for i in range(6)]
     unseen = [asdict(Judge(name=f"u{i}", rule="R1").unknown("no step was seen")) for i in range(7)]

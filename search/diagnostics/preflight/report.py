@@ -41,9 +41,11 @@ def failed(checks: Sequence[Check]) -> list[str]:
     return [check.name for check in checks if check.outcome == "fail"]
 
 
-def show(checks: Sequence[Check], console: Console, *, seconds: float) -> None:
+def show(
+    checks: Sequence[Check], console: Console, *, seconds: float, briefly: bool = False
+) -> None:
     """A row per check; under those that are not well, what to do. Checks that cannot be made, many
-    for one reason, stand in one line.
+    for one reason, stand in one line. `briefly`: those that passed are counted.
     """
     reasons = Counter(check.told for check in checks if check.outcome == "not checkable")
     shared = [reason for reason, count in reasons.items() if count >= MANY]
@@ -51,19 +53,21 @@ def show(checks: Sequence[Check], console: Console, *, seconds: float) -> None:
     for column in ("check", "outcome", "rule", "what was found"):
         table.add_column(column, overflow="fold")
     for check in checks:
-        if check.told in shared:
+        if check.told in shared or (briefly and check.outcome == "pass"):
             continue
         remedy = f"\n→ {check.remedy}" if check.remedy else ""
         text = f"{check.told}{remedy}".replace("[", r"\[")
         table.add_row(check.name, check.outcome, check.rule, text, style=STYLES[check.outcome])
-    console.print(table)
+    if table.row_count:
+        console.print(table)
     for reason in shared:
         names = ", ".join(check.name for check in checks if check.told == reason)
         line = f"not checkable, {reason}: {names}"
         console.print(line, markup=False, highlight=False, style=STYLES["not checkable"])
     counts = Counter[str](check.outcome for check in checks)
     text = ", ".join(f"{counts[outcome]} {outcome}" for outcome in STYLES if counts[outcome])
-    console.print(f"{len(checks)} checks in {seconds:.0f} s: {text}", highlight=False)
+    where = f"; every check: {PREFLIGHT}" if briefly else ""
+    console.print(f"{len(checks)} checks in {seconds:.0f} s: {text}{where}", highlight=False)
     if missing := unmade(map(asdict, checks)):
         line = f"{missing}: this does not say that the set-up is sound"
         console.print(line, markup=False, highlight=False, style=STYLES["warn"])

@@ -6,13 +6,11 @@ one looks at the data. Only here, and only between sets, are test rows looked at
 but the outcome of each check.
 """
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 from search.config.plan import Plan
 from search.contract.contract import Prepared
@@ -23,7 +21,6 @@ from search.diagnostics.preflight import (
     losses,
     model,
     output,
-    report,
     stepping,
 )
 from search.diagnostics.preflight.check import Check, excused
@@ -53,27 +50,6 @@ def preflight(
             plan, prepared, answers(), data_checks=checks, slots=slots, trainings=trainings
         )
     return excused(checks)
-
-
-def told_preflight(
-    plan: Plan,
-    prepared: Prepared,
-    *,
-    place: Path,
-    slots: tuple[Slot, ...],
-    trainings: int,
-    since: float,
-    console: Console,
-) -> tuple[Check, ...]:
-    """The checks of `preflight`, written to `place` and shown.
-
-    `since`: when it began, of the monotonic clock, seconds.
-    """
-    checks = preflight(plan, prepared, place=place, slots=slots, trainings=trainings)
-    seconds = time.monotonic() - since
-    report.write(checks, place, seconds=seconds)
-    report.show(checks, console, seconds=seconds)
-    return checks
 
 
 def of_training(
