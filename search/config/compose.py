@@ -77,10 +77,29 @@ def compose_experiment(
         if config.get("name", "") is None:
             config.name = where
     check_complete(config, where)
+    _check_budget(config)
     check_settings(resolved_config(config, where=where))
     check_keys(config)
     OmegaConf.set_readonly(config, True)
     return config
+
+
+def _check_budget(config: DictConfig) -> None:
+    """`budget_trials` bounds a protocol; one sweep or joint search would not look at it.
+
+    Raises:
+        UsageError: it is set where nothing reads it.
+    """
+    kind, budget = config.protocol.get("kind"), config.get("budget_trials")
+    if budget is not None and kind in ("sweep", "joint"):
+        settled = "leave it out: the values and seeds= settle how many there are"
+        raise refused(
+            "budget_trials",
+            code="budget-trials-without-protocol",
+            rule="bounds the trials of a whole protocol, such as tune",
+            got=f"a search of kind {kind}",
+            remedy=f"say n_trials={budget}" if kind == "joint" else settled,
+        )
 
 
 def _check_direction(config: DictConfig, words: list[str]) -> None:

@@ -37,6 +37,8 @@ def files(elsewhere, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (["lr_sweep", "budget_trials=5"], r"budget_trials: bounds the trials of a whole protocol, such as tune, but got a search of kind sweep; leave it out: the values and seeds= settle"),
+        (["joint", "budget_trials=5"], r"budget_trials: bounds .* but got a search of kind joint; say n_trials=5"),
         (["lr_swep"], r"experiment or verb 'lr_swep' does not exist; did you mean 'lr_sweep'\? there are: activation_sweep, "),
         (["tabel", "x"], r"experiment or verb 'tabel' does not exist; did you mean 'table'"),
         (["lr_sweep", "--config-dir", "own", "space=twice"], r"lr_sweep: .*found duplicate key lr"),
