@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.diagnostics.preflight.check import Check, Judge
+from search.diagnostics.preflight.mixed_units import mixed_units
 
 LEAST, VALUES = 1500, 30_000_000  # rows, and values, that are looked at one by one
 FEW = 0.10  # share of constant features from which something is missing
@@ -70,8 +71,10 @@ def constant_features(x: Shown, *, channels: int = 1) -> Check:
     )
 
 
-def extreme_values(x: Shown) -> Check:
-    """Values so far out that they look like a mark for something missing, or a read error (R10)."""
+def extreme_values(x: Shown, *, raw: Shown | None = None) -> Check:
+    """Values so far out that they look like a mark for something missing, or a read error; or some
+    in another unit (R10). `raw`: as they came.
+    """
     judge = Judge(name="extreme_values", rule="R10")
     flat = x[: _affordable(x)].reshape(-1, x[0].size).astype(np.float64)
     far = np.abs(flat - np.median(flat, axis=0))
@@ -94,6 +97,11 @@ def extreme_values(x: Shown) -> Check:
             values=int(beyond.sum()),
             farthest=worst,
         )
+    if raw is not None and (mixed := mixed_units(raw[: _affordable(raw)])):
+        feature, factor, rows = mixed
+        text = f"{rows} values of feature {feature}, over {factor:.0f}, are spread as the others"
+        remedy = "is their unit another one, or was a decimal point lost?"
+        return judge.warn(text, remedy, values=rows, farthest=worst, factor=factor)
     return judge.passed(sentence, farthest=worst)
 
 

@@ -158,7 +158,7 @@ def _of_features(plan: Plan, data: DataSet, train: Part, time_left: TimeLeft) ->
     checks: dict[str, Callable[[], Check]] = {
         "missing_values": lambda: features.missing_values(raw),
         "constant_features": lambda: features.constant_features(raw, channels=channels),
-        "extreme_values": lambda: features.extreme_values(x),
+        "extreme_values": lambda: features.extreme_values(x, raw=raw),
         "feature_scales": lambda: features.feature_scales(x, whole=whole),
     }
     for name, make in checks.items():
