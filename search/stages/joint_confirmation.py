@@ -10,12 +10,14 @@ from dataclasses import replace
 import numpy as np
 
 from search.config.joint_settings import default_point, size
+from search.config.knobs import Knob, Value
 from search.config.plan import Plan
 from search.stages.decision import decide
 from search.stages.group import Group, Leader, mark_collapsed, scores_of
 from search.stages.joint import (
     CONFIRM,
     STAGE,
+    Key,
     configurations,
     count,
     ended,
@@ -75,8 +77,35 @@ def leaders(plan: Plan, rows: Sequence[TrialRecord]) -> list[TrialRecord]:
     ranked = sorted(
         whole, key=lambda found: (-mean(whole[found], sign), whole[found][0].spec.trial)
     )
-    best = [found for found in ranked if found != default][: settings(plan).leaders]
+    rivals = [found for found in ranked if found != default]
+    best = _apart(plan, rivals)[: settings(plan).leaders]
     return [by_key[found][0] for found in ([default] if default in by_key else []) + best]
+
+
+def _apart(plan: Plan, ranked: Sequence[Key]) -> list[Key]:
+    """Configurations, best first, those last that are all but a better one: their choices are the
+    same, and each number lies within a step of its knob's grid. What breaks one breaks the other.
+    """
+    knobs = {knob.path: knob for knob in plan.knobs}
+
+    def is_near(one: Key, other: Key) -> bool:
+        ours, theirs = dict(one), dict(other)
+        return ours.keys() == theirs.keys() and all(
+            within_a_step(knobs[path], value, theirs[path]) for path, value in ours.items()
+        )
+
+    first, twins = list[Key](), list[Key]()
+    for found in ranked:
+        (twins if any(is_near(found, better) for better in first) else first).append(found)
+    return [*first, *twins]
+
+
+def within_a_step(knob: Knob, value: Value, other: Value) -> bool:
+    """Whether two values are as good as one: a choice, or numbers a step of the grid apart."""
+    if value == other or knob.choices:
+        return value == other
+    step = (knob.scaled(knob.high) - knob.scaled(knob.low)) / max(knob.points - 1, 1)
+    return abs(knob.scaled(value) - knob.scaled(other)) <= step
 
 
 def mean(rows: Sequence[TrialRecord], sign: float) -> float:

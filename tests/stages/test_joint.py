@@ -569,6 +569,26 @@ def test_settings_that_cannot_be_are_refused(words, message):
         joint_plan(*words)
 
 
+def test_near_copies_of_a_leader_are_confirmed_after_all_others():
+    """Rates of 0.9 and 1 diverge with another seed together, whichever is chosen."""
+    known = (
+        "[{lr:1.0,dropout:0.0},{lr:0.95,dropout:0.0},{lr:0.9,dropout:0.01},{lr:0.3,dropout:0.0}]"
+    )
+
+    def higher_is_better(knobs, seed):
+        if knobs["optimizer.lr"] > 0.8 and seed >= 1:
+            return None
+        return 0.8 + 0.1 * min(knobs["optimizer.lr"], 1.0) - 0.01 * knobs["model.dropout"]
+
+    words = ["n_trials=5", "seeds=1", "protocol.leaders=2", f"protocol.known={known}"]
+    plan, rows = joint_of(higher_is_better, *TWO, *words)
+    tried = [row for row in rows if row.spec.stage == joint.STAGE]
+    assert [row.spec.knobs["optimizer.lr"] for row in leaders(plan, tried)[1:]] == [1.0, 0.3]
+    few = [row for row in tried if row.spec.knobs["optimizer.lr"] != 0.3]
+    assert [row.spec.knobs["optimizer.lr"] for row in leaders(plan, few)[1:]] == [1.0, 0.95]
+    assert find(plan, rows, val_rows=250).winner.spec.knobs["optimizer.lr"] == 0.3
+
+
 KNOWN = "protocol.known=[{lr:0.02,model.dropout:0.1},{model.dropout:0.25},{optimizer.lr:0.1}]"
 
 
