@@ -715,7 +715,7 @@ def test_the_page_says_which_knobs_were_turned_and_by_how_many_seeds_values_were
     assert held.startswith("turned by the joint stage, in no sweep: ")
     assert held.split(": ")[1].removesuffix(" (P1)").split(", ") == together
     assert not {*answer, *together} & {*never.split(": ")[1].removesuffix(" (P1)").split(", ")}
-    assert seeds.startswith("sweeps train each value with one, the better half with 3")
+    assert seeds.startswith("sweeps train each value with one seed, the better half with 3")
     (sweep, *_) = (step for step in findings.steps if step["kind"] == "sweep")
     tied = [each["value"] for each in sweep["evidence"]["values"] if each["standing"] == "tie"]
     line = f"lr: a tie: {', '.join(map(str, tied))}: no significant difference from the best mean"
