@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from kit import ROOT
+from refusals import raises
 
 from search.contract.arrays import FoldData, read_folds, write_folds
-from search.errors import UsageError
 from trainers.api import Data, Part
 
 READERS = ("pickle", "cPickle", "dill", "cloudpickle", "shelve")  # whatever is called of them
@@ -65,9 +65,7 @@ def test_an_array_that_is_a_pickle_or_damaged_is_refused_by_name_and_never_run(k
         np.save(path, np.array([Bomb()], dtype=object), allow_pickle=True)
     else:
         path.write_bytes(path.read_bytes()[:-5])
-    with pytest.raises(
-        UsageError, match=r"train\.x\.npy: must be a plain array.*; delete .*arrays"
-    ):
+    with raises("prepared-array-damaged", "train.x.npy"):
         read_folds(tmp_path / "arrays")
     assert not (tmp_path / "exploded").exists()
 

@@ -69,10 +69,9 @@ def compose_experiment(
     except SearchError:
         raise
     except Exception as error:  # Hydra raises ValueError, TypeError, AttributeError as well
-        message = refusal(error, words, compose=_opened, config_dir=config_dir)
-        raise UsageError(
-            f"{where}: {message or first_part(error)}", code="config-cannot-be-composed"
-        ) from error
+        told = refusal(error, words, where=where, compose=_opened, config_dir=config_dir)
+        text = f"{where}: {first_part(error)}"
+        raise told or UsageError(text, code="config-cannot-be-composed") from error
     with open_dict(config):
         if config.get("name", "") is None:
             config.name = where

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from search.config.catalogue import roots
 from search.config.check_keys import options_with
 from search.config.drift import flat_config
-from search.errors import broken_rule, unknown
+from search.errors import UsageError, refused, unknown
 
 OVERRIDE = re.compile(r"Could not override '([^']+)'")
 DELETION = re.compile(r"Could not delete from config\. '([^']+)' does not exist")
@@ -23,14 +23,16 @@ def refusal(
     error: Exception,
     words: Sequence[str],
     *,
+    where: str,
     compose: Callable[[list[str]], DictConfig],
     config_dir: Path | None,
-) -> str | None:
-    """The message for a name that does not exist, nearest first; None for other errors.
+) -> UsageError | None:
+    """The error for a name that does not exist, nearest first; None for other errors.
 
     Args:
         error: as Hydra raised it.
         words: the overrides that were composed.
+        where: what is composed.
         compose: words to a config.
         config_dir: the user's configs.
     """
@@ -41,12 +43,16 @@ def refusal(
         ]
         if group and "." in option and not option.endswith(".yaml"):
             rule, remedy = "names a file of its group", f"say {group}._target_={option}"
-            return broken_rule(group, rule=rule, got=f"the import path {option}", remedy=remedy)
-        return unknown(f"{group} option", name=option, known=options) if group else None
+            got = f"the import path {option}"
+            place = f"{where}: {group}"
+            return refused(place, code="import-path-as-option", rule=rule, got=got, remedy=remedy)
+        text = unknown(f"{group} option", name=option, known=options)
+        return UsageError(f"{where}: {text}", code="unknown-option-of-group") if group else None
     twice = TWICE.match(str(error))
     if twice is not None:
         rule, got = "a key that the config has needs no +", f"+{twice[1]}"
-        return broken_rule(twice[1], rule=rule, got=got, remedy=f"say {twice[1]}=…")
+        place, remedy = f"{where}: {twice[1]}", f"say {twice[1]}=…"
+        return refused(place, code="key-is-there-already", rule=rule, got=got, remedy=remedy)
     override, deletion = OVERRIDE.match(str(error)), DELETION.match(str(error))
     match = override or deletion
     if match is None:
@@ -59,13 +65,16 @@ def refusal(
         if (name in groups and name != key) or name.startswith("hydra.")
     ]
     config = compose(choices)
-    message = unknown_key(config, key)
-    if deletion:
-        return message
+    elsewhere = "" if deletion else _added(key)
+    return UsageError(f"{where}: {unknown_key(config, key)}{elsewhere}", code="unknown-key")
+
+
+def _added(key: str) -> str:
+    """Where a key exists, and how it becomes a new one."""
     group, _, inner = key.partition(".")
     options = [f"{group}={option}" for option in options_with(group, inner)]
     elsewhere = f"; it exists with {' or '.join(options)}" if options else ""
-    return f"{message}{elsewhere}; a new key is added with +{key}=…"
+    return f"{elsewhere}; a new key is added with +{key}=…"
 
 
 def unknown_key(config: DictConfig, path: str) -> str:

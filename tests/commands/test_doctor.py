@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from kit import INLINE, search, trials
+from refusals import raises
 
 from search.__main__ import main
 from search.commands.support.reading import _mostly_out_of_patience
 from search.diagnostics.logs.read import read_logs
 from search.diagnostics.verdicts.rules import NEED_VALIDATION, Verdict, judge
-from search.errors import UsageError
 from search.storage.layers import LayerLog, read_series
 from search.storage.sealed import read_line
 
@@ -431,7 +431,7 @@ def test_events_are_read_where_their_package_is_installed_else_asked_for(tmp_pat
     path = tmp_path / "events.out.tfevents.1.host"
     if importlib.util.find_spec("tensorboard") is None:
         path.write_bytes(b"")
-        with pytest.raises(UsageError, match="read by the package tensorboard, but got it is not"):
+        with raises("tensorboard-not-installed"):
             read_csv(path)
         return
     from torch.utils.tensorboard import SummaryWriter
@@ -472,9 +472,9 @@ def test_columns_chosen_by_hand_decide_and_foreign_ones_are_refused_with_what_ex
     chosen["val"] = "Held Out"
     (curves,) = read_csv(path, columns=chosen).values()
     assert (curves.train.tolist(), curves.metric[0]) == (FALL, 0.1)
-    with pytest.raises(UsageError, match="--columns train: column 'nil' does not exist"):
+    with raises("log-lacks-chosen-column", "'nil'"):
         read_csv(path, columns={"train": "nil"})
-    with pytest.raises(UsageError, match="role of a column 'tran' does not exist"):
+    with raises("unknown-role-of-column", "'tran'"):
         read_csv(path, columns={"tran": "nll"})
 
 
@@ -509,38 +509,38 @@ def test_a_metric_that_is_an_error_is_better_when_lower(tmp_path):
 @pytest.mark.parametrize(
     ("text", "match"),
     [
-        ("", "needs a header and a row per epoch, but got 0 lines"),
-        ("epoch,train_loss,val_loss\n", "but got 1 lines"),
+        ("", ("csv-needs-header-and-rows",)),
+        ("epoch,train_loss,val_loss\n", ("csv-needs-header-and-rows",)),
         (
             "epoch,train_loss,val_a_loss,val_b_loss\n1,2,3,4\n",
-            r"needs a column val_loss \(or valid_loss, .*\), but got val_a_loss, val_b_loss; rename",
+            ("log-lacks-losses", "val_loss", "valid_loss", "val_a_loss"),
         ),
-        ("epoch,val_loss\n1,2\n", "needs a column train_loss"),
-        (HEADER + "1,2,3,4\n2,bad,3,4\n", "line 3: train_loss must be a number, but got 'bad'"),
+        ("epoch,val_loss\n1,2\n", ("log-lacks-losses", "train_loss")),
+        (HEADER + "1,2,3,4\n2,bad,3,4\n", ("log-cell-not-a-number", "train_loss", "'bad'")),
         (
             HEADER + "2,2,3,4\n1,1,3,4\n",
-            "line 3: epochs must rise, but got 1 after 2; sort the rows",
+            ("log-epochs-do-not-rise",),
         ),
         (
             HEADER + "1,2,3,4\n1,2,3,4\n",
-            "line 3: an epoch has one row, but got another train_loss for the epoch before",
+            ("log-epoch-twice", "train_loss"),
         ),
-        (HEADER + ",2,3,4\n", "line 2: every row needs its epoch"),
+        (HEADER + ",2,3,4\n", ("log-row-lacks-epoch",)),
         (
             HEADER + "1,,,\n2,,,\n",
-            "needs epochs with numbers in train_loss and val_loss, but got none",
+            ("log-lacks-numbers", "train_loss", "val_loss"),
         ),
-        ("epoch,train_loss,val_loss\n1,2,inf-ish\n", "val_loss must be a number"),
-        ("epoch,train_loss,val_loss\ninf,nan,2\n", "line 2: every row needs its epoch"),
-        ("epoch,loss,loss,val_loss\n1,2,2,2\n", "a column has one name, but got loss twice"),
+        ("epoch,train_loss,val_loss\n1,2,inf-ish\n", ("log-cell-not-a-number", "val_loss")),
+        ("epoch,train_loss,val_loss\ninf,nan,2\n", ("log-row-lacks-epoch",)),
+        ("epoch,loss,loss,val_loss\n1,2,2,2\n", ("csv-column-twice",)),
         (
             'epoch,train_loss,val_loss\n1,2,"2\n' + "x" * 200_000 + "\n",
-            "must be a line of a CSV file, but got field larger",
+            ("csv-line-not-readable",),
         ),
     ],
 )
 def test_a_bad_file_is_refused_with_its_line(tmp_path, text, match):
-    with pytest.raises(UsageError, match=match):
+    with raises(*match):
         read_csv(written(tmp_path, text), classes=0)
 
 

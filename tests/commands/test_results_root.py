@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 import yaml
 from omegaconf import OmegaConf
+from refusals import raises
 
 from search.__main__ import main
 from search.commands.support.closing import show_closing
 from search.config.plan import read_plan
 from search.config.results_root import address, root_of
 from search.config.words import take
-from search.errors import UsageError
 from search.execution.terminal import Terminal
 from search.results.findings import open_results
 from search.results.report.answer import answer_of
@@ -46,9 +46,7 @@ def _search_of(root):
 def test_the_root_is_a_path_and_a_search_in_results_is_named_by_its_name_alone():
     assert root_of(_search_of("a/b"), start=Path("/r")) == Path("/r/a/b")
     for odd in (None, 0.5, True, "", " ", [], {}):
-        with pytest.raises(
-            UsageError, match=r"results_root: must be the path of a folder, but got"
-        ):
+        with raises("results-root-not-a-path", "results_root"):
             root_of(_search_of(odd), start=Path("/r"))
     here = Path.cwd()
     assert address(here / "results" / "smoke") == "smoke"

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
+from refusals import raises
 
 from search.config.knob_roles import whole_by_default
 from search.config.overrides import Overrides
 from search.config.space import read_space
 from search.config.trial_config import trial_config
-from search.errors import UsageError
 
 
 def _one(**node):
@@ -176,71 +176,71 @@ def test_plain_overrides_are_left_to_hydra():
     [
         (
             {"low": 1, "high": 0.1, "scale": "log"},
-            r"space\.optimizer\.lr: `low < high` must hold, but got low=1, high=0.1; swap",
+            ("range-holds-no-value", "space.optimizer.lr", "low=1", "high=0.1"),
         ),
         (
             {"low": 0.0, "high": 1, "scale": "log"},
-            r"a log scale needs `low > 0`, but got low=0; raise it or say scale: linear",
+            ("log-scale-needs-positive", "low=0"),
         ),
         (
             {"low": 0, "high": 1},
-            r"`scale` must be log or linear; it is never implied, but got None; say scale",
+            ("scale-is-missing",),
         ),
-        ({"low": 0, "high": 1, "scale": "cubic"}, r"`scale` must be log or linear.*got 'cubic'"),
-        ({"low": 0, "scale": "log"}, r"`low` and `high` belong together"),
+        ({"low": 0, "high": 1, "scale": "cubic"}, ("scale-is-missing", "'cubic'")),
+        ({"low": 0, "scale": "log"}, ("range-lacks-an-end",)),
         (
             {"low": "1e-4x", "high": 1, "scale": "log"},
-            r"`low` must be a finite number within .*, but got '1e-4x'",
+            ("knob-number-not-finite", "'1e-4x'"),
         ),
         (
             {"low": 0, "high": float("inf"), "scale": "linear"},
-            r"`high` must be a finite number within .*, but got inf",
+            ("knob-number-not-finite",),
         ),
         (
             {"low": 0, "high": 1, "scale": "linear", "points": 1},
-            r"`points` must be a whole number of at least 2, and at most 1000, but got 1",
+            ("points-not-a-size", "1000"),
         ),
         (
             {"low": 0.5, "high": 3, "scale": "linear", "type": "int"},
-            r"a knob of whole numbers needs whole ends, but got low=0.5",
+            ("whole-knob-needs-whole-ends", "low=0.5"),
         ),
         (
             {"low": 0, "high": 1, "scale": "linear", "step": 2},
-            r"a knob has the keys low, high.*but got step; mend the key",
+            ("knob-has-strange-keys",),
         ),
         (
             {"low": 0, "high": 1, "scale": "linear", "group": "magic"},
-            r"`group` is one of optimization.*but got 'magic'",
+            ("unknown-word-of-knob", "'magic'"),
         ),
-        ({"choices": []}, r"`choices` needs at least two different values, but got \[\]"),
-        ({"choices": [1, 1]}, r"`choices` needs at least two different values, but got \[1, 1\]"),
+        ({"choices": []}, ("choices-not-different",)),
+        ({"choices": [1, 1]}, ("choices-not-different", "[1")),
         (
             3,
-            r"a knob needs `low` and `high`, `choices`, or a string such as interval\(0, 1\), but got 3",
+            ("knob-holds-no-value",),
         ),
-        ("interval(1)", r"a knob's string is interval\(a, b\).*but got 'interval\(1\)'"),
-        ("loguniform(1, 2)", r"a knob's string is interval"),
-        ("5", r"a knob needs more than one value, but got '5'"),
-        ("range(0, 1, 1e-8)", r"a range with a step has at most 1000 values, but got 100000001 by"),
-        ("range(0, 1, 0)", r"a range rises from its start to its end by a step above 0, but got"),
-        ("range(5, 1)", r"a range rises from its start to its end"),
-        ("tag(log, range(1, 6))", r"the only tag is log, and it goes with an interval, but got"),
-        ("tag(fast, interval(1, 6))", r"the only tag is log, and it goes with an interval"),
-        ({"choices": "abc"}, r"`choices` is a list of values, but got 'abc'"),
-        ({"choices": [1, 2], "low": 0}, r"a knob has choices or a range, but got choices and low"),
-        ({"choices": [1, float("inf")]}, r"a choice is a finite number, a string"),
-        ({"low": 0, "high": 1, "scale": "linear", "points": 10**21}, r"`points` must be a whole"),
-        ({"low": 0, "high": 1, "scale": "linear", "min": "x"}, r"`min` must be a finite number"),
-        ({"low": 0, "high": 1, "scale": "linear", "type": True}, r"`type` is one of float, int"),
-        ({"low": 0, "high": 1, "scale": "linear", "group": []}, r"`group` is one of optimization"),
-        ({"low": 1, "high": 1 + 1e-12, "scale": "linear"}, r"wider than a billionth of its ends"),
-        ("int(interval(0.5, 3.5))", r"a knob of whole numbers needs whole ends, but got low=0.5"),
-        ({"low": 1, "high": 1, "scale": "linear"}, r"but got low=1, high=1; widen the range"),
-        ({"low": 0, "high": 1e300, "scale": "linear"}, r"`high` must be a finite number"),
+        ("interval(1)", ("domain-not-understood", "'interval(1)'")),
+        ("loguniform(1, 2)", ("domain-not-understood",)),
+        ("5", ("domain-of-one-value", "'5'")),
+        ("range(0, 1, 1e-8)", ("domain-of-too-many-values", "1000", "100000001")),
+        ("range(0, 1, 0)", ("domain-does-not-rise",)),
+        ("range(5, 1)", ("domain-does-not-rise",)),
+        ("tag(log, range(1, 6))", ("domain-has-strange-tag",)),
+        ("tag(fast, interval(1, 6))", ("domain-has-strange-tag",)),
+        ({"choices": "abc"}, ("choices-not-a-list", "'abc'")),
+        ({"choices": [1, 2], "low": 0}, ("choices-beside-range",)),
+        ({"choices": [1, float("inf")]}, ("choice-not-plain",)),
+        ({"low": 0, "high": 1, "scale": "linear", "points": 10**21}, ("points-not-a-size",)),
+        ({"low": 0, "high": 1, "scale": "linear", "min": "x"}, ("knob-number-not-finite",)),
+        ({"low": 0, "high": 1, "scale": "linear", "type": True}, ("unknown-word-of-knob",)),
+        ({"low": 0, "high": 1, "scale": "linear", "group": []}, ("unknown-word-of-knob",)),
+        ({"low": 1, "high": 1 + 1e-12, "scale": "linear"}, ("range-too-narrow",)),
+        ("int(interval(0.5, 3.5))", ("whole-knob-needs-whole-ends", "low=0.5")),
+        ({"low": 1, "high": 1, "scale": "linear"}, ("range-holds-no-value", "low=1", "high=1")),
+        ({"low": 0, "high": 1e300, "scale": "linear"}, ("knob-number-not-finite",)),
     ],
 )
 def test_a_domain_that_breaks_a_rule_is_refused_with_rule_value_and_remedy(node, message):
-    with pytest.raises(UsageError, match=message):
+    with raises(*message):
         read_space({"optimizer": {"lr": node}})
 
 

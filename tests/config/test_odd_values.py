@@ -4,12 +4,12 @@ In this process, on the composed config itself: the checks of the door, without 
 """
 
 import math
-import re
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf, open_dict, read_write
+from refusals import check_told, raises
 
 from search.__main__ import main
 from search.config.compose import compose_experiment
@@ -18,7 +18,7 @@ from search.config.drift import flat_config
 from search.config.plan import check_task, read_plan
 from search.contract.contract import prepare
 from search.contract.dataset import completed
-from search.errors import SearchError, UsageError
+from search.errors import SearchError
 from search.execution.dry_run import questions
 from search.execution.worker.dry_run import answer
 from search.execution.worker_pool import slots_of
@@ -105,23 +105,23 @@ def test_every_key_with_every_odd_value_is_refused_before_anything_is_built_in_v
 @pytest.mark.parametrize(
     ("word", "message"),
     [
-        ("trainer.max_log_mb=1e400", r"trainer\.max_log_mb: must be a number above 0, but got inf"),
+        ("trainer.max_log_mb=1e400", ("wrong-type-or-range", "trainer.max_log_mb")),
         (
             "data.impute=true",
-            r"data\.impute 'True' does not exist; .*there are: mean, median, most",
+            ("unknown-choice", "data.impute", "'True'"),
         ),
-        ("preflight.allow=5", r"preflight\.allow: must be a list of names, but got 5"),
-        ("space.optimizer.lr.points=1e21", r"`points` must be a whole number of at least 2"),
-        ("~metric", r"metric: must be a group of keys, but got None"),
-        ("~split", r"split: must be a group of keys, but got None"),
-        ("~trainer.patience", r"trainer\.patience: every config has this key, but got none"),
-        ("~results_root", r"results_root: every config has this key, but got none"),
-        ("seeds=2000000000", r"seeds: must be a whole number of at most 1000, but got 2000000000"),
-        ("trainer.batch_size=abc", r"trainer\.batch_size: must be a whole number of at least 1"),
-        ("loss.label_smoothing=abc", r"loss\.label_smoothing: must be a number of at least 0"),
-        ("model.depth=-1", r"model\.depth: must be a whole number of at least 0, but got -1"),
-        (f"name={LONG}", r"name: a name has at most 100 characters, but got 'xxx"),
-        ("protocol.follower=optimizer.rate", r"protocol\.follower: .* are keys of the config"),
+        ("preflight.allow=5", ("wrong-type-or-range", "preflight.allow")),
+        ("space.optimizer.lr.points=1e21", ("points-not-a-size",)),
+        ("~metric", ("wrong-type-or-range",)),
+        ("~split", ("wrong-type-or-range",)),
+        ("~trainer.patience", ("required-key-missing", "trainer.patience")),
+        ("~results_root", ("required-key-missing", "results_root")),
+        ("seeds=2000000000", ("wrong-type-or-range", "1000", "2000000000")),
+        ("trainer.batch_size=abc", ("wrong-type-or-range", "trainer.batch_size")),
+        ("loss.label_smoothing=abc", ("wrong-type-or-range", "loss.label_smoothing")),
+        ("model.depth=-1", ("wrong-type-or-range", "model.depth", "-1")),
+        (f"name={LONG}", ("name-not-allowed", "100")),
+        ("protocol.follower=optimizer.rate", ("follower-not-a-key", "protocol.follower")),
     ],
 )
 def test_an_odd_word_of_a_command_is_refused_in_one_line_and_nothing_is_written(
@@ -130,7 +130,7 @@ def test_an_odd_word_of_a_command_is_refused_in_one_line_and_nothing_is_written(
     assert main(["lr_sweep", word]) == 2
     error = capsys.readouterr().err
     assert len(error.splitlines()) == 1
-    assert re.search(message, error), error
+    check_told(error, *message)
     assert list(Path.cwd().iterdir()) == []
 
 
@@ -142,14 +142,14 @@ def test_an_odd_schedule_is_refused_too(capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["knob.loss.label_smoothing=interval(0,2)"], r"label_smoothing: must be a number of at most 1"),
-        (["knob.trainer.batch_size=choice(16,abc)"], r"batch_size: must be a whole number of at least 1"),
-        (["knob.model.depth=int(interval(-2,2))"], r"model\.depth: must be a whole number of at least 0"),
-        (["knob.optimizer.nesterov=choice(1,2)", "optimizer=nesterov"], r"nesterov: must be true or false"),
+        (["knob.loss.label_smoothing=interval(0,2)"], ("wrong-type-or-range", "label_smoothing")),
+        (["knob.trainer.batch_size=choice(16,abc)"], ("wrong-type-or-range", "batch_size")),
+        (["knob.model.depth=int(interval(-2,2))"], ("wrong-type-or-range", "model.depth")),
+        (["knob.optimizer.nesterov=choice(1,2)", "optimizer=nesterov"], ("wrong-type-or-range",)),
     ],
 )  # fmt: skip
 def test_values_of_a_knob_that_its_key_cannot_have_are_refused(words, message):
-    with pytest.raises(UsageError, match=message):
+    with raises(*message):
         read_plan(compose_experiment("lr_sweep", overrides=words, config_dir=None), root=Path.cwd())
 
 
@@ -176,5 +176,5 @@ def test_a_file_whose_aliases_grow_without_end_is_refused_quickly(tmp_path):
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
     path = tmp_path / "bomb.yaml"
     path.write_text("\n".join(lines) + "\n")
-    with pytest.raises(UsageError, match=r"bomb\.yaml: has at most \d+ values, but got more"):
+    with raises("config-too-large", "bomb.yaml"):
         load_config(path, overrides=[])

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
+from refusals import raises
 
 from search.config.compose import compose_experiment
 from search.config.compose_protocol import spaces_by_path
@@ -54,10 +55,7 @@ def test_a_stage_wants_what_is_missing_and_numbers_on():
 
 
 def test_a_metric_of_another_task_is_refused():
-    with pytest.raises(
-        UsageError,
-        match=r"metric: a metric of regression is one of mse, mae, r2, but got accuracy; say metric=mse loss=mse, or another of these",
-    ):
+    with raises("metric-does-not-fit-task", "r2", "metric=mse", "loss=mse"):
         check_task(_plan("data.task=regression"))
     check_task(_plan())
 
@@ -75,14 +73,9 @@ def test_the_users_own_configs_are_found_and_must_not_bear_our_names(tmp_path):
     assert plan.name == "mine"
     assert plan.default(plan.knob) == 0.01
     (tmp_path / "optimizer" / "sgd.yaml").write_text("lr: 1\n")
-    with pytest.raises(
-        UsageError,
-        match=r"sgd\.yaml: a config of your own needs a name of its own, but got optimizer/sgd\.yaml, which is shipped",
-    ):
+    with raises("own-config-named-like-shipped", "sgd.yaml", "optimizer/sgd.yaml"):
         _plan(experiment="mine", config_dir=tmp_path)
-    with pytest.raises(
-        UsageError, match=r"--config-dir: must be a folder, but got .*nowhere; create it"
-    ):
+    with raises("config-dir-not-a-folder"):
         _plan(config_dir=tmp_path / "nowhere")
 
 
@@ -114,16 +107,16 @@ def test_only_what_may_differ_on_resume_may():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (None, r"must be a file, but got nothing there; mend the path"),
-        ("a: [1", r"must be valid YAML, but got"),
-        ("- 1\n- 2\n", r"must hold a mapping, but got ListConfig; give a config"),
+        (None, ("config-not-found",)),
+        ("a: [1", ("config-not-valid-yaml",)),
+        ("- 1\n- 2\n", ("config-not-a-mapping",)),
     ],
 )
 def test_a_file_that_is_no_config_is_refused(text, message, tmp_path):
     path = tmp_path / "c.yaml"
     if text is not None:
         path.write_text(text)
-    with pytest.raises(UsageError, match=message):
+    with raises(*message):
         load_config(path, overrides=[])
 
 
@@ -134,10 +127,7 @@ def test_overrides_of_a_file_must_name_keys_that_it_has(tmp_path):
     message = r"c\.yaml: key 'a\.c' does not exist; there are: a\.b$"
     with pytest.raises(UsageError, match=message):
         load_config(path, overrides=["a.c=2"])
-    with pytest.raises(
-        UsageError,
-        match=r"c\.yaml: Error parsing override 'a\.b==': .*got extraneous input '='; put",
-    ):
+    with raises("override-does-not-fit", "c.yaml", "'a.b=='", "'='"):
         load_config(path, overrides=["a.b=="])
 
 

@@ -4,11 +4,11 @@ import json
 
 import pytest
 from kit import INLINE, search
+from refusals import raises
 
 from search.commands.reference import _chosen, _show
 from search.config.compose import compose_experiment
 from search.config.reference import Published, Reference, read_reference, reference_names
-from search.errors import UsageError
 from search.execution.terminal import Terminal
 
 
@@ -40,14 +40,12 @@ def test_a_reference_is_compared_on_the_models_that_are_trained_and_refused_with
         return list(_chosen(reference, config).models)
 
     assert chosen("[gru,linear]") == ["linear", "gru"]
-    with pytest.raises(
-        UsageError, match=r"space\.model\.choices: a reference trains one of linear"
-    ):
+    with raises("reference-trains-other-models", "space.model.choices"):
         chosen("[rnn,lstm]")
 
 
 def test_a_reference_that_does_not_exist_is_refused_with_those_that_do():
-    with pytest.raises(UsageError, match="did you mean 'mnist1d'"):
+    with raises("unknown-reference", "'mnist1d'"):
         read_reference("mnist")
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from refusals import raises
 
 from search.contract.arrays import hash_of
 from search.contract.split import Marks, make_split
@@ -90,42 +91,37 @@ def test_given_sets_and_sets_from_files_are_taken_as_they_are(tmp_path):
 @pytest.mark.parametrize(
     ("node", "message"),
     [
-        (_node("cut"), r"split 'cut' does not exist; there are: grouped, holdout, kfold, ordered, predefined"),
-        (_node("holdout", test=1.5), r"split\.test: a share lies between 0 and 1, but got 1\.5; say 0\.3 for 30 %"),
-        (_node("holdout", val="much"), r"split\.val: a share lies between 0 and 1, but got 'much'"),
-        (_node("holdout", test=True), r"split\.test: a share lies between 0 and 1, but got True"),
-        (_node("holdout", seed="x"), r"split\.seed: must be a whole number of at least 0, but got 'x'"),
-        (_node("holdout", test=0.999), r"split\.test: the set and what is left need a row, but got 20 and 0 rows, by a share of 0\.999 of 20; change split\.test, or find more rows"),
-        (_node("ordered", test=0.001), r"split: 20 rows must give three sets, but got no row for test"),
-        (_node("grouped"), r"split\.kind: split=grouped needs a group per row, but got none; name the column: data\.groups="),
-        (_node("kfold", folds=1), r"split\.folds: must be a whole number of at least 2, but got 1; say 5"),
-        (_node("kfold", folds=15), r"split\.folds: there must be no more folds than rows \(14\), but got 15"),
-        (_node("predefined", test="given"), r"split\.test: `given` means a test set that came with the data, but got none"),
-        (_node("predefined", test="no.npy"), r"split\.test: must be a \.npy or \.txt file of row numbers, but got no\.npy"),
-        (_node("predefined", test="out.npy"), r"split\.test: rows are numbered from 0 to 19, but got 20 in out\.npy; mend it"),
-        (_node("predefined", test="twice.npy"), r"split\.test: a row stands in a set once, but got a number twice in twice\.npy"),
-        (_node("predefined", test="grid.npy"), r"split\.test: must hold one row of whole numbers, but got grid\.npy of shape \(2, 2\)"),
-        (_node("predefined", test="a.npy", val="b.npy"), r"split\.val: no row is in two sets, but got row 3 in test and validation"),
+        (_node("cut"), ("unknown-split", "'cut'")),
+        (_node("holdout", test=1.5), ("share-not-between-0-and-1", "split.test", "1.5", "0.3")),
+        (_node("holdout", val="much"), ("share-not-between-0-and-1", "split.val", "'much'")),
+        (_node("holdout", test=True), ("share-not-between-0-and-1", "split.test")),
+        (_node("holdout", seed="x"), ("split-seed-not-whole", "split.seed", "'x'")),
+        (_node("holdout", test=0.999), ("set-too-small", "split.test", "20", "0.999")),
+        (_node("ordered", test=0.001), ("set-without-rows", "20")),
+        (_node("grouped"), ("grouped-split-needs-groups", "split.kind", "split=grouped", "data.groups")),
+        (_node("kfold", folds=1), ("folds-not-a-count", "split.folds")),
+        (_node("kfold", folds=15), ("more-folds-than-rows", "split.folds", "14", "15")),
+        (_node("predefined", test="given"), ("no-set-is-given", "split.test")),
+        (_node("predefined", test="no.npy"), ("row-numbers-not-readable", "split.test", ".npy", ".txt")),
+        (_node("predefined", test="out.npy"), ("row-number-outside-data", "split.test", "19", "20")),
+        (_node("predefined", test="twice.npy"), ("row-twice-in-set", "split.test", "twice.npy")),
+        (_node("predefined", test="grid.npy"), ("row-numbers-have-wrong-shape", "split.test", "grid.npy")),
+        (_node("predefined", test="a.npy", val="b.npy"), ("row-in-two-sets", "split.val")),
     ],
 )  # fmt: skip
 def test_a_split_that_cannot_be_is_refused(node, message, elsewhere):
     arrays = {"out": [20, 1], "twice": [1, 1], "grid": [[1, 2], [3, 4]], "a": [2, 3], "b": [3, 4]}
     for name, rows in arrays.items():
         np.save(elsewhere / f"{name}.npy", np.array(rows))
-    with pytest.raises(UsageError, match=message):
+    with raises(*message):
         make_split(node, rows=20, marks=Marks())
 
 
 def test_data_that_bring_sets_of_their_own_are_not_split_anew():
     marks = Marks(given={"test": np.arange(3), "val": np.arange(3, 6)})
-    with pytest.raises(
-        UsageError,
-        match=r"came with their own test and val set, which counts, but got 'kfold'; say split=predef",
-    ):
+    with raises("given-set-ignored-by-split", "'kfold'", "split=predef"):
         make_split(_node("kfold"), rows=20, marks=marks)
-    with pytest.raises(
-        UsageError, match=r"came with a val set, which counts, but got 0\.2; say split\.val=given"
-    ):
+    with raises("given-set-is-ignored", "0.2", "split.val=given"):
         make_split(_node("predefined", test="given"), rows=20, marks=marks)
 
 
@@ -138,15 +134,9 @@ def test_a_share_is_drawn_from_what_given_sets_leave():
 
 
 def test_groups_and_time_that_a_split_would_not_heed_are_refused():
-    with pytest.raises(
-        UsageError,
-        match=r"split\.kind: data\.groups is named, and only split=grouped or kfold heeds it, but got 'holdout'; say",
-    ):
+    with raises("column-ignored-by-split", "split.kind", "data.groups", "split=grouped"):
         make_split(_node("holdout"), rows=60, marks=Marks(groups=np.arange(60)))
-    with pytest.raises(
-        UsageError,
-        match=r"split\.kind: data\.time is named, and only split=ordered heeds it, but got 'kfold'",
-    ):
+    with raises("column-ignored-by-split", "split.kind", "data.time", "split=ordered"):
         make_split(_node("kfold"), rows=60, marks=Marks(time=np.arange(60)))
 
 
@@ -156,17 +146,17 @@ HOLDOUT, FOLDS = _node("holdout", test=0.3, val=0.2), _node("kfold", test=0.3, f
 @pytest.mark.parametrize(
     ("node", "of_class", "message"),
     [
-        (HOLDOUT, (20, 20, 1), "split.test: each set needs rows of every class, but got 1 of class 'yak' among the 41 rows; merge or drop that class, or find more of it"),
-        (HOLDOUT, (50, 50, 2), "split.val: each set needs rows of every class, but got 1 of class 'yak' among the 71 rows that are not in test; merge"),
-        (HOLDOUT, (4, 4, 4), "split.val: the set and what is left need a row of each of the 3 classes, but got 2 and 6 rows, by a share of 0.2 of 8; change split.val, or find more rows"),
-        (FOLDS, (30, 30, 6), "split.folds: every fold needs a row of every class, but got 5 folds, and 4 of class 'yak' among the rows that are not in test; say split.folds=4"),
-        (FOLDS, (50, 50, 2), "split.folds: every fold needs a row of every class, but got 5 folds, and 1 of class 'yak' among the rows that are not in test; merge"),
+        (HOLDOUT, (20, 20, 1), ("set-lacks-a-class", "split.test", "'yak'", "41")),
+        (HOLDOUT, (50, 50, 2), ("set-lacks-a-class", "split.val", "'yak'", "71")),
+        (HOLDOUT, (4, 4, 4), ("set-too-small", "split.val", "0.2")),
+        (FOLDS, (30, 30, 6), ("fold-lacks-a-class", "split.folds", "'yak'", "split.folds=4")),
+        (FOLDS, (50, 50, 2), ("fold-lacks-a-class", "split.folds", "'yak'")),
     ],
 )  # fmt: skip
 def test_too_few_rows_of_a_class_are_told_by_its_own_name(node, of_class, message):
     labels = np.repeat(np.arange(3), of_class)
     marks = Marks(labels=labels, classes=("cat", "dog", "yak"))
-    with pytest.raises(UsageError, match=re.escape(message)):
+    with raises(*message):
         make_split(node, rows=len(labels), marks=marks)
 
 
@@ -186,5 +176,5 @@ def test_folds_part_no_group_and_groups_fewer_than_folds_are_refused(labels):
     for fold in split.folds:
         assert not set(marks.groups[fold.train]) & set(marks.groups[fold.val])
     few = Marks(labels=labels, groups=np.repeat(np.arange(4), 30))
-    with pytest.raises(UsageError, match=r"no more folds than groups \(2\), but got 4; say fewer"):
+    with raises("more-folds-than-groups"):
         make_split(_node("kfold", folds=4, test=0.5), rows=120, marks=few)

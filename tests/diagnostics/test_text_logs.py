@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from refusals import raises
 
 from search.__main__ import main
 from search.diagnostics.logs.read import read_logs
@@ -152,7 +153,7 @@ def test_a_record_without_its_epoch_belongs_to_the_last_one_unless_it_tells_a_lo
     assert curves.train == pytest.approx(np.array(TRAIN))
     assert curves.metric == pytest.approx(np.array(METRIC))
     path.write_text("".join(first + second.replace("accuracy", "loss") for first, second in pairs))
-    with pytest.raises(UsageError, match="line 2: every row needs its epoch"):
+    with raises("log-row-lacks-epoch"):
         read_logs(str(path))
 
 

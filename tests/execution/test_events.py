@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from kit import search, trials
 from omegaconf import OmegaConf
+from refusals import raises
 
 from search.config.compose import compose_experiment
-from search.errors import UsageError
 from search.execution import event_stream
 from search.execution.event_stream import EventStream
 from search.execution.events import (
@@ -138,13 +138,13 @@ def test_a_callback_that_hangs_is_left_behind(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("callbacks", "message"),
     [
-        ({"x": {"url": "a"}}, "callbacks.x: names a class by `_target_`"),
-        ({"x": 3}, "callbacks.x: names a class by `_target_`"),
-        ({"x": {"_target_": "nowhere.Thing"}}, "callbacks.x._target_: needs the package nowhere, but got none installed"),
+        ({"x": {"url": "a"}}, ("callback-names-no-class", "callbacks.x", "_target_")),
+        ({"x": 3}, ("callback-names-no-class", "callbacks.x", "_target_")),
+        ({"x": {"_target_": "nowhere.Thing"}}, ("callback-not-installed", "callbacks.x._target_")),
     ],
 )  # fmt: skip
 def test_a_callback_that_cannot_be_is_refused_before_anything_is_written(callbacks, message):
-    with pytest.raises(UsageError, match=message):
+    with raises(*message):
         configured_callbacks(OmegaConf.create({"callbacks": callbacks}))
     assert configured_callbacks(OmegaConf.create({})) == {}
 

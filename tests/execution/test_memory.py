@@ -5,10 +5,10 @@ import signal
 
 import pytest
 from kit import search, trials
+from refusals import raises
 from test_faults import NAUGHTY
 from test_lanes_run import _served, _underway
 
-from search.errors import UsageError
 from search.execution import memory
 from search.execution.connections import WorkerExited, WorkerHandle
 from search.execution.memory import check_memory, memory_kills
@@ -54,7 +54,7 @@ def test_more_memory_than_is_free_is_refused_before_anything_is_written(tmp_path
 def test_slots_are_counted_by_the_memory_that_they_share(monkeypatch):
     monkeypatch.setattr(memory, "free_memory", {"0": 80 * 10**9, "1": 10 * 10**9}.get)
     check_memory({"cuda:0": 4, "cuda:1": 1, "cuda:MIG-1": 9}, memory_gb=10)
-    with pytest.raises(UsageError, match=r"2 slots of 10 GB must fit into the free memory of cuda:1, but got 10\.0 GB free; say placement\.slots=1, or placement\.memory_gb=5\.0 or less"):  # fmt: skip
+    with raises("slots-exceed-gpu-memory", "10", "cuda:1", "10.0"):  # fmt: skip
         check_memory({"cuda:0": 4, "cuda:1": 2}, memory_gb=10)
 
 

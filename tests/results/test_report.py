@@ -24,9 +24,9 @@ from pages import (
     table_of,
     words_of,
 )
+from refusals import raises
 from scipy.special import stdtrit
 
-from search.errors import UsageError
 from search.results.report import report_page
 from search.results.report.answer import answer_of
 from search.results.report.budget import best_at, best_of
@@ -424,9 +424,7 @@ def test_searches_of_one_contract_share_a_page_and_others_are_refused(tmp_path):
     assert "candidates" in re.findall(r'<section id="([^"]+)"', alone)  # an address that stays
     other = {**CONTRACT, "split": {**CONTRACT["split"], "hash": "other"}}
     folder = folder_of(tmp_path / "second", second, contract=other)
-    with pytest.raises(
-        UsageError, match=r"share their contract[^§]*split: hash \w+.* in first, hash other"
-    ):
+    with raises("contracts-differ-on-page"):
         comparison_page([found[0], replace(found[1], folder=folder)])
 
 
@@ -457,7 +455,7 @@ def test_report_off_leaves_the_page_out(tmp_path):
     write_results(findings, curves_of(findings), folder_of(tmp_path, findings))
     assert not (tmp_path / "report.html").exists()
     assert (tmp_path / "sweep.svg").exists()
-    with pytest.raises(UsageError, match="report 'maybe' does not exist"):
+    with raises("unknown-choice", "'maybe'"):
         findings_of(planted(0.01), "report=maybe")
 
 

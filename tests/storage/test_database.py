@@ -11,6 +11,7 @@ from kit import TINY, running, search, steady, trials, wait_for
 from omegaconf import OmegaConf
 from optuna.storages import RDBStorage
 from postgres import PASSWORD, Server, needs_postgres, server
+from refusals import raises
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
@@ -18,7 +19,7 @@ from search.__main__ import main
 from search.config.knobs import Knob
 from search.config.passwords import complete, redacted, without_password
 from search.contract.metrics import Metric
-from search.errors import RunError, UsageError
+from search.errors import RunError
 from search.storage.database import Database
 from search.storage.folder import Folder
 from search.storage.study import Study
@@ -145,7 +146,7 @@ def test_a_server_that_stays_away_ends_the_search_in_words_and_so_does_an_interr
 
     monkeypatch.setattr(database._database, "create_new_trial", away)
     monkeypatch.setattr("search.storage.write_through.PAUSE", 0.02)
-    with pytest.raises(RunError, match=r"x\.db: could not be written for 0 s \(no route to host\); give the same command again once it can"):  # fmt: skip
+    with raises("database-stayed-away", "x.db"):  # fmt: skip
         study.start(_ask(0), values={})
     database = _database(tmp_path / "one", patience=10**6)
     study = _study(database)
@@ -160,19 +161,19 @@ def test_the_study_of_another_folder_or_program_is_refused_and_left_as_it_is(tmp
     study = _study(_database(tmp_path / "one"))
     _carry_out(study, 0)
     study.close()
-    with pytest.raises(UsageError, match=r"the study 's' belongs to the search of one folder, but got the study of \S+:\S+/one with 1 trials; use name=…"):  # fmt: skip
+    with raises("study-of-another-folder", "'s'"):  # fmt: skip
         _database(tmp_path / "two").check(name="s")
-    with pytest.raises(UsageError, match="belongs to the search of one folder"):
+    with raises("study-of-another-folder"):
         _study(_database(tmp_path / "two"))
     assert not (tmp_path / "two" / "storage.json").exists()
     _database(tmp_path / "two").check(name="other")
     stock = optuna.create_study(study_name="theirs", storage=f"sqlite:///{tmp_path}/x.db")
     stock.add_trial(optuna.trial.create_trial(value=1.0))
-    with pytest.raises(UsageError, match="only writer of its study 'theirs', but got a trial of another program"):  # fmt: skip
+    with raises("study-has-other-writer", "'theirs'"):  # fmt: skip
         _database(tmp_path / "two").check(name="theirs")
     ours = _stock("s", f"sqlite:///{tmp_path}/x.db")
     ours.add_trial(optuna.trial.create_trial(value=1.0))
-    with pytest.raises(UsageError, match="only writer of its study 's', but got a trial of another program"):  # fmt: skip
+    with raises("study-has-other-writer", "'s'"):  # fmt: skip
         _study(_database(tmp_path / "one"))
     assert len(ours.trials) == 2
 
@@ -210,16 +211,16 @@ def test_a_search_that_begins_anew_leaves_nothing_of_its_own_and_all_of_others(t
 @pytest.mark.parametrize(
     ("address", "message"),
     [
-        ("nonsense", r"storage\.url: must be an address as SQLAlchemy takes it, .*but got 'nonsense'"),
-        ("nosuch://h/d", r"must be a database that answers, but got a dialect 'nosuch', which is unknown"),
-        ("oracle://h/d", r"got no driver for oracle; pip install 'knobwise\[postgresql\]' for PostgreSQL"),
-        ("sqlite:////no/such/folder/x.db", r"got unable to open database file; start it, correct the address"),
+        ("nonsense", ("database-address-not-valid", "storage.url", "'nonsense'")),
+        ("nosuch://h/d", ("database-does-not-answer", "'nosuch'")),
+        ("oracle://h/d", ("database-does-not-answer", "'knobwise[postgresql]'")),
+        ("sqlite:////no/such/folder/x.db", ("database-does-not-answer",)),
     ],
 )  # fmt: skip
 def test_an_address_that_leads_nowhere_is_refused_in_words(address, message, tmp_path):
-    with pytest.raises(UsageError, match=message):
+    with raises(*message):
         _database(tmp_path / "one", address).check(name="s")
-    with pytest.raises(UsageError, match=r"no file gone\.db"):
+    with raises("database-does-not-answer", "gone.db"):
         _database(tmp_path / "one", "sqlite:///gone.db").read()
     assert not Path("gone.db").exists()
 
@@ -374,5 +375,5 @@ def test_a_database_that_has_lost_the_search_is_told_and_no_trial_begins_again(t
     folder.check_config(config)
     (tmp_path / "x.db").unlink()
     _database(tmp_path / "two").open(name="another")  # a fresh file
-    with pytest.raises(UsageError, match=r"x\.db: a search's file is as the search wrote it, but got nothing of the search whose epochs curves\.jsonl holds"):  # fmt: skip
+    with raises("file-was-changed", "x.db", "curves.jsonl"):  # fmt: skip
         folder.check_config(config)

@@ -3,11 +3,11 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from refusals import raises
 
 from search.config.compose import compose_experiment
 from search.contract.contract import prepare
 from search.contract.metrics import Metric
-from search.errors import UsageError
 from search.storage.folder import Folder
 from search.storage.ledger import Ledger
 
@@ -70,7 +70,5 @@ def test_a_damaged_ledger_is_named_with_its_line(text, tmp_path):
     ledger.begin(RECORD)
     with ledger.path.open("a") as file:
         file.write(text + "\n")
-    with pytest.raises(
-        UsageError, match=r"test_ledger-\w+\.jsonl:2: a ledger has one opening per line"
-    ):
+    with raises("ledger-line-damaged"):
         ledger.openings()

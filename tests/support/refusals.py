@@ -9,7 +9,7 @@ from search.errors import SearchError
 
 
 @contextmanager
-def refuses(code: str, *data: str) -> Iterator[pytest.ExceptionInfo[SearchError]]:
+def raises(code: str, *data: str) -> Iterator[pytest.ExceptionInfo[SearchError]]:
     """The block raises an error with this code, whose message holds the data, such as a value, a path or the
     nearest name.
     """
@@ -18,3 +18,9 @@ def refuses(code: str, *data: str) -> Iterator[pytest.ExceptionInfo[SearchError]
     text = str(caught.value)
     assert caught.value.code == code, text
     assert [each for each in data if each not in text] == [], text
+
+
+def check_told(error: str, code: str, *data: str) -> None:
+    """What a command has written to standard error ends with this code, and holds the data."""
+    assert error.endswith(f" [{code}]\n"), error
+    assert [each for each in data if each not in error] == [], error

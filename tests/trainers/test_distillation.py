@@ -8,6 +8,7 @@ import torch
 import yaml
 from kit import INLINE, search
 from omegaconf import OmegaConf
+from refusals import raises
 from safetensors.torch import save_file
 from sklearn.datasets import load_digits
 
@@ -193,6 +194,6 @@ def test_a_teacher_that_changed_since_the_search_began_is_refused(tmp_path):
     record_teacher(folder, "")
     record_teacher(folder, "a" * 64)
     record_teacher(folder, "a" * 64)
-    with pytest.raises(UsageError, match="must be the teacher with which this search began"):
+    with raises("teacher-was-exchanged"):
         record_teacher(folder, "b" * 64)
     assert check_teacher(OmegaConf.create({"distillation": {"teacher": None}}), None) == ""
