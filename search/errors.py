@@ -23,6 +23,7 @@ from functools import partial
 from typing import Any
 
 LONGEST = 500  # characters of a foreign value that a message shows
+MANY = 50  # names above which a message names the nearest alone
 FULL = (errno.ENOSPC, errno.EDQUOT)
 # Limits of the machine, each with what it must let happen, and how it is raised.
 LIMITS = {
@@ -124,7 +125,8 @@ def _is_short_write(error: OSError) -> bool:
 
 
 def unknown(kind: str, *, name: str, known: Iterable[str], nearest: str = "") -> str:
-    """The message for a name that does not exist: the nearest one first, then all that exist.
+    """The message for a name that does not exist: the nearest one first, then all that exist; of
+    very many, the nearest alone.
 
     Args:
         kind: what is named, such as "key".
@@ -139,9 +141,10 @@ def unknown(kind: str, *, name: str, known: Iterable[str], nearest: str = "") ->
     close = difflib.get_close_matches(name[:LONGEST].removeprefix(prefix), endings, n=1)
     near = nearest or next((endings[ending] for ending in close), "")
     hint = f"did you mean {near!r}? " if near else ""
-    return (
-        f"{kind} {shortened(name)!r} does not exist; {hint}there are: {', '.join(names) or 'none'}"
-    )
+    there = f"there are: {', '.join(names) or 'none'}"
+    if near and len(names) > MANY:
+        there = f"it is one of {len(names)}"
+    return f"{kind} {shortened(name)!r} does not exist; {hint}{there}"
 
 
 def shortened(text: str) -> str:

@@ -39,7 +39,7 @@ def files(elsewhere, monkeypatch):
     [
         (["lr_sweep", "budget_trials=5"], r"budget_trials: bounds the trials of a whole protocol, such as tune, but got a search of kind sweep; leave it out: the values and seeds= settle"),
         (["joint", "budget_trials=5"], r"budget_trials: bounds .* but got a search of kind joint; say n_trials=5"),
-        (["lr_swep"], r"experiment or verb 'lr_swep' does not exist; did you mean 'lr_sweep'\? there are: activation_sweep, "),
+        (["lr_swep"], r"experiment or verb 'lr_swep' does not exist; did you mean 'lr_sweep'\? it is one of [0-9]+"),
         (["tabel", "x"], r"experiment or verb 'tabel' does not exist; did you mean 'table'"),
         (["lr_sweep", "--config-dir", "own", "space=twice"], r"lr_sweep: .*found duplicate key lr"),
         (["lr_sweep", "--config-dir", "own", "space=dotted"], r"space\.optimizer\.lr: a path has one knob, but got two; drop one of them"),
