@@ -37,7 +37,12 @@ def unmentioned(config: Config, keys: Sequence[str]) -> list[str]:
         return []
     if target == COMMAND and not names & {"KNOBWISE_CONFIG"} and "config" not in filled:
         names = set()  # it sees the words of its command alone
-    return [key for key in keys if key not in filled and not set(key.split(".")) <= names]
+    filled |= {".".join(parts[:n]) for parts in map(_parts, filled) for n in range(1, len(parts))}
+    return [key for key in keys if key not in filled and not set(_parts(key)) <= names]
+
+
+def _parts(key: str) -> list[str]:
+    return key.split(".")
 
 
 def _user_files(module: str) -> list[Path]:

@@ -145,6 +145,8 @@ def parse_override(word: str) -> Override:
         UsageError: it is none.
     """
     remedy = "put odd text into quotes: key='\"…\"'"
+    if word.partition("=")[2].startswith("["):
+        remedy = "put each odd word of the list into quotes, as key='[a,\"--b=2\"]'"
     try:
         override = OverridesParser.create().parse_override(word)
         if override.key_or_group:

@@ -99,6 +99,7 @@ def test_what_a_program_reads_stands_in_its_words_or_its_script(text, words, unr
     command = ["{python}", "script.py", *words]
     config = {"trainer": {"_target_": "trainers.command.train", "command": command}}
     assert unmentioned(config, ["optimizer.lr", "model.width", "trainer.amp"]) == unread
+    assert unmentioned(config, ["optimizer"]) == (["optimizer"] if words == ["{config}"] else [])
     config["trainer"]["command"] = ["./binary", *words]
     assert unmentioned(config, ["model.width"]) == []  # there is no code to read
 
