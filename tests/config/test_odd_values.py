@@ -136,7 +136,7 @@ def test_an_odd_word_of_a_command_is_refused_in_one_line_and_nothing_is_written(
 
 def test_an_odd_schedule_is_refused_too(capsys):
     assert main(["lr_sweep", "schedule=exponential", "schedule.gamma=abc"]) == 2
-    assert "schedule.gamma: must be a number above 0, but got 'abc'" in capsys.readouterr().err
+    check_told(capsys.readouterr().err, "wrong-type-or-range", "schedule.gamma", "'abc'")
 
 
 @pytest.mark.parametrize(

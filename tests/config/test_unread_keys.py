@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from drawn import plan_of
 from kit import search
-from refusals import raises
+from refusals import check_told, raises
 
 from search.config.catalogue import experiments, needed_words
 from search.config.check_keys import unusual_keys
@@ -127,4 +127,4 @@ def test_the_first_lines_of_a_search_name_what_its_trainer_never_mentions(placem
     assert said in " ".join((done.stdout + done.stderr).split())
     assert "held fixed: all else as in config.yaml" in " ".join(done.stdout.split())
     judged = search("doctor", "own_trainer", cwd=tmp_path)
-    assert "needs train_loss and val_loss, but got curves of accuracy; yield" in judged.stderr
+    check_told(judged.stderr, "verdict-needs-both-losses", "own_trainer", "accuracy")

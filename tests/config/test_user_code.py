@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from kit import running, search, trials, wait_for
 from omegaconf import OmegaConf
+from refusals import check_told
 
 from search.config.foreign_code import say_code
 from search.config.user_code import user_code
@@ -205,7 +206,7 @@ def test_a_failed_set_up_does_not_use_up_the_name(tmp_path):
     assert (folder / "notes.txt").read_text() == "mine"
     other = search(*WORDS, "trainer.epochs=3", cwd=tmp_path)
     assert other.returncode == 2
-    assert "holds a search with another config" in other.stderr
+    check_told(other.stderr, "config-of-another-search", "trainer.epochs")
 
 
 def _foreign(**changes):
