@@ -78,13 +78,14 @@ def leaders(plan: Plan, rows: Sequence[TrialRecord]) -> list[TrialRecord]:
         whole, key=lambda found: (-mean(whole[found], sign), whole[found][0].spec.trial)
     )
     rivals = [found for found in ranked if found != default]
-    best = _apart(plan, rivals)[: settings(plan).leaders]
+    best = _apart(plan, rivals, count=settings(plan).leaders)
     return [by_key[found][0] for found in ([default] if default in by_key else []) + best]
 
 
-def _apart(plan: Plan, ranked: Sequence[Key]) -> list[Key]:
-    """Configurations, best first, those last that are all but a better one: their choices are the
-    same, and each number lies within a step of its knob's grid. What breaks one breaks the other.
+def _apart(plan: Plan, ranked: Sequence[Key], *, count: int) -> list[Key]:
+    """At most `count` configurations, best first, those last that are all but a better one: their
+    choices are the same, and each number lies within a step of its knob's grid. What breaks one
+    breaks the other.
     """
     knobs = {knob.path: knob for knob in plan.knobs}
 
@@ -96,8 +97,10 @@ def _apart(plan: Plan, ranked: Sequence[Key]) -> list[Key]:
 
     first, twins = list[Key](), list[Key]()
     for found in ranked:
+        if len(first) == count:
+            break
         (twins if any(is_near(found, better) for better in first) else first).append(found)
-    return [*first, *twins]
+    return [*first, *twins][:count]
 
 
 def within_a_step(knob: Knob, value: Value, other: Value) -> bool:

@@ -37,6 +37,10 @@ class SamplerThread:
     """`wake` is called whenever a proposal is ready."""
 
     def __init__(self, plan: Plan, *, wake: Callable[[], None]) -> None:
+        # Whole, before the thread imports a part of it: of a package that another thread is still
+        # importing, Python imports parts at once, and either thread may see the other's half.
+        import scipy.stats  # noqa: F401
+
         self._plan, self._wake = plan, wake
         self._kind = joint.settings(plan).sampler
         self._space = {knob.path: distribution_of(_smooth(knob), ()) for knob in plan.knobs}

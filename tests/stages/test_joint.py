@@ -1,6 +1,8 @@
 """The joint search, on trials whose values are drawn: its start, its samplers, its end, its confirmation, its calibration."""
 
 import math
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from itertools import islice
@@ -185,6 +187,25 @@ def test_options_with_whole_numbers_under_them_are_used_up_and_make_a_small_grid
     )  # and a baseline of 0.1
     grid = joint_plan("space=optimizer", "sampler=grid", "n_trials=60", "pruner=none")
     assert len(list(joint.points(grid))) == 5 * len(names) + 1
+
+
+HALF = """
+import sys
+from pathlib import Path
+from search.config.compose import compose_experiment
+from search.config.plan import read_plan
+from search.stages.sampler_thread import SamplerThread
+SamplerThread._run = lambda self: print(hasattr(sys.modules.get("scipy.stats"), "qmc"))
+plan = read_plan(compose_experiment("joint", overrides=["sampler=gp"], config_dir=None), root=Path.cwd())
+SamplerThread(plan, wake=lambda: None).close()
+"""
+
+
+@pytest.mark.slow
+def test_no_sampler_imports_a_part_of_a_package_while_the_rest_of_it_is_being_imported():
+    """scipy.stats, imported by two threads at once, ended searches by an ImportError, now and then."""
+    done = subprocess.run([sys.executable, "-c", HALF], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True"]
 
 
 def test_cma_es_begins_at_the_best_point_known():

@@ -1,7 +1,7 @@
 """What all summaries share: the numbers of a group, and how numbers and tables are shown."""
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,8 +41,9 @@ def markdown(frame: pd.DataFrame) -> str:
     def row(cells: Iterable[str]) -> str:
         return "| " + " | ".join(map(for_markdown, cells)) + " |"
 
+    forms: dict[Hashable, str] = {column: form_of(column, frame) for column in frame.columns}
     shown = [
-        [cell(value, form=form_of(column, frame)) for column, value in record.items()]
+        [cell(value, form=forms[column]) for column, value in record.items()]
         for record in frame.to_dict("records")
     ]
     lines = [row(map(cell, frame.columns)), "|" + " --- |" * len(frame.columns)]
