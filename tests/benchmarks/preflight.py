@@ -87,7 +87,7 @@ def judged(job):
             checks = checked(plan, prepared, Path(place), quick=quick)
             alarms = {c.name: (c.outcome, c.told) for c in checks if c.outcome in ("warn", "fail")}
         except SearchError as error:
-            alarms = {"door": ("fail", str(error))}
+            alarms = {"door": ("fail", f"{error} [{error.code}]")}
     return setup, alarms, time.monotonic() - begun
 
 

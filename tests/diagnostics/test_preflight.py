@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kit import INLINE, MARK, marked, running, search, told_of, wait_for, words_of
+from refusals import check_told, raises
 from rich.console import Console
 from sklearn.datasets import load_digits
 
@@ -41,7 +42,6 @@ from search.diagnostics.preflight.report import require, show, sound, soundness,
 from search.diagnostics.preflight.run import of_training
 from search.diagnostics.preflight.telltale import telltale_feature
 from search.diagnostics.probe_process import answer
-from search.errors import RunError, UsageError
 from search.execution.slots import Slot
 from search.storage.json_numbers import plain
 from trainers.probes import questions, watched
@@ -105,7 +105,7 @@ ASKED_ELSEWHERE = ("wrong backward pass", "label noise 40 %, two classes")
 )
 def test_a_planted_fault_is_told_by_its_own_check_and_by_no_other(setup, elsewhere):
     if setup.door:
-        with pytest.raises(UsageError, match=setup.door):
+        with raises(setup.door):
             _prepared(setup, elsewhere)
         return
     alarms = alarms_of(setup, elsewhere)
@@ -595,7 +595,7 @@ def test_a_search_with_a_preflight_ends_there_unless_told_otherwise(elsewhere):
              "space.optimizer.lr.points=2", *INLINE]  # fmt: skip
     ended = search(*words, "preflight=on", cwd=elsewhere)
     assert ended.returncode == 1
-    assert "preflight: a sound set-up fails no check, but got learning_rate" in ended.stderr
+    check_told(ended.stderr, "preflight-failed", "learning_rate")
     assert not (elsewhere / "results" / "lr_sweep" / "journal.log").exists()
     warned = search(*words, "preflight=warn", cwd=elsewhere)
     assert warned.returncode == 0, warned.stdout + warned.stderr
@@ -608,34 +608,34 @@ def test_a_search_with_a_preflight_ends_there_unless_told_otherwise(elsewhere):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["preflight=sometimes"], "preflight option 'sometimes' does not exist"),
+        (["preflight=sometimes"], ("unknown-option-of-group", "'sometimes'")),
         (
             ["preflight.mode=sometimes"],
-            "preflight.mode 'sometimes' does not exist; there are: off, on, warn",
+            ("unknown-choice", "preflight.mode", "'sometimes'", "off, on, warn"),
         ),
         (
             ["preflight.allow=[overfitt]"],
-            "preflight.allow: check 'overfitt' does not exist; did you mean 'overfit'?",
+            ("unknown-check", "preflight.allow", "'overfitt'", "'overfit'"),
         ),
     ],
 )
 def test_a_wrong_word_is_told(words, told, elsewhere):
     done = search("preflight", *words, cwd=elsewhere)
     assert done.returncode == 2
-    assert told in done.stderr
+    check_told(done.stderr, *told)
     assert not (elsewhere / "results").exists()
 
 
 def test_a_folder_with_a_search_is_left_alone(smoke):
     done = search("preflight", "smoke", "name=smoke", cwd=smoke)
     assert done.returncode == 2
-    assert "a preflight needs a folder of its own, but got a search there" in done.stderr
+    check_told(done.stderr, "folder-has-a-search", "results/smoke")
 
 
 def test_a_training_that_dies_or_hangs_is_told(elsewhere):
     for target, seconds, told in (
-        ("toys.dies", 60, "its process ended with"),
-        ("toys.hangs", 5, "could not be looked at within 5 s"),
+        ("toys.dies", 60, ("training-ends-when-looked-at",)),
+        ("toys.hangs", 5, ("training-hangs-when-looked-at", "5 s", "trainer.epoch_timeout")),
     ):
         done = search(
             "preflight",
@@ -646,7 +646,7 @@ def test_a_training_that_dies_or_hangs_is_told(elsewhere):
             cwd=elsewhere,
         )
         assert done.returncode == 1, done.stdout + done.stderr
-        assert told in done.stderr
+        check_told(done.stderr, *told)
 
 
 def test_a_preflight_that_is_killed_leaves_no_process_behind(elsewhere):
@@ -688,7 +688,7 @@ def test_what_failed_stands_in_the_file_and_is_required(elsewhere):
         "n": 3,
     }
     require([bad], allow=["overfit"], remedy="")
-    with pytest.raises(RunError, match=r"fails no check, but got overfit; mend it"):
+    with raises("preflight-failed", "overfit", "mend it"):
         require([bad], allow=[], remedy="mend it")
 
 

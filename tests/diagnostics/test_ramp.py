@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kit import search
 from omegaconf import OmegaConf
+from refusals import check_told, raises
 
 from search.diagnostics.lr_range import WIDTH, Range, read_range
-from search.errors import UsageError
 from search.lifecycle.range_test import ramp_rates
 from search.results.figures.lr_range import write_figure
 from search.results.transfer import compose_from
@@ -173,13 +173,13 @@ def test_the_command_leaves_range_curves_and_figure_and_hands_them_to_a_sweep(el
     assert ends == pytest.approx([found["low"], found["high"]], rel=0.01)
     own, _ = _from_range("schedule=cyclical", "schedule.base_lr=0.002", "optimizer.lr=0.3")
     assert [own.schedule.base_lr, own.schedule.max_lr] == [0.002, 0.3]
-    with pytest.raises(UsageError, match="its range was measured for another set-up"):
+    with raises("range-of-another-setup", "optimizer._target_"):
         _from_range("optimizer=adam")
     status = search("status", cwd=elsewhere)
     assert re.search(r"lr_range: a range test: learning rates from [\d.]+ to [\d.]+", status.stdout)
     table = search("table", "lr_range", cwd=elsewhere)
     assert table.returncode == 2
-    assert "lr_range: needs a search with trials, but got a range test" in table.stderr
+    check_told(table.stderr, "search-without-trials", "lr_range")
     assert not (folder / "arrays").exists()
     again = search("lr_range", *QUICK, "data=breast_cancer", cwd=elsewhere)
     assert again.returncode == 0
@@ -193,28 +193,28 @@ def test_a_loop_of_ones_own_is_ramped_too(elsewhere):
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "told"),
+    ("words", "status", "told"),
     [
         (
             ["lr_range.low=1", "lr_range.high=0.1"],
             2,
-            "lr_range.high: a ramp rises, but got 0.1 after 1; raise it",
+            ("ramp-does-not-rise", "lr_range.high", "0.1", "1"),
         ),
-        (["lr_range.scale=square"], 2, "lr_range.scale"),
-        (["lr_sweeps"], 2, "experiment 'lr_sweeps' does not exist; did you mean 'lr_sweep'?"),
-        (["lr_range.steps=5"], 2, "lr_range.steps"),
-        (["own_command"], 1, "no range was found, because no step of a torch optimizer was seen"),
-        (["lr_range.high=1e-6", *QUICK], 1, "no more than its noise"),
+        (["lr_range.scale=square"], 2, ("unknown-choice", "lr_range.scale", "'square'")),
+        (["lr_sweeps"], 2, ("unknown-experiment", "'lr_sweeps'", "'lr_sweep'")),
+        (["lr_range.steps=5"], 2, ("wrong-type-or-range", "lr_range.steps", "5")),
+        (["own_command"], 1, ("no-range-found", "no step of a torch optimizer was seen")),
+        (["lr_range.high=1e-6", *QUICK], 1, ("no-range-found", "no more than its noise")),
     ],
 )
-def test_a_range_that_cannot_be_told_is_an_error_with_its_cause(words, code, told, elsewhere):
+def test_a_range_that_cannot_be_told_is_an_error_with_its_cause(words, status, told, elsewhere):
     done = search("lr_range", *words, cwd=elsewhere)
-    assert done.returncode == code, done.stdout + done.stderr
-    assert told in done.stderr
-    if code == 1 and words[0] != "own_command":
+    assert done.returncode == status, done.stdout + done.stderr
+    check_told(done.stderr, *told)
+    if status == 1 and words[0] != "own_command":
         handed = search("plan", "lr_sweep", "from=lr_range", cwd=elsewhere)
         assert handed.returncode == 2
-        assert "needs a range test with a range, but got none" in handed.stderr
+        check_told(handed.stderr, "source-has-no-range", "from=lr_range")
 
 
 def test_a_linear_ramp_rises_by_equal_steps(elsewhere):

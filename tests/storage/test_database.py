@@ -1,5 +1,6 @@
 """Trials in a database: the same search whichever storage, a server that goes away, passwords that stay hidden, refusals."""
 
+import os
 import shutil
 import time
 from dataclasses import replace
@@ -11,7 +12,7 @@ from kit import TINY, running, search, steady, trials, wait_for
 from omegaconf import OmegaConf
 from optuna.storages import RDBStorage
 from postgres import PASSWORD, Server, needs_postgres, server
-from refusals import raises
+from refusals import check_told, raises
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
@@ -19,7 +20,6 @@ from search.__main__ import main
 from search.config.knobs import Knob
 from search.config.passwords import complete, redacted, without_password
 from search.contract.metrics import Metric
-from search.errors import RunError
 from search.storage.database import Database
 from search.storage.folder import Folder
 from search.storage.study import Study
@@ -186,9 +186,8 @@ def test_a_conductor_in_a_copy_of_the_folder_stops_the_first_one_in_words(tmp_pa
     shutil.copytree(tmp_path / "one", tmp_path / "copy")
     second = _study(_database(tmp_path / "copy"))
     _carry_out(second, 1)
-    message = r"one conductor per search, but another one writes to the same study in the database \(process \d+ on \S+\), so this one stops"
     for trial in (1, 2):  # one that the other has finished, and one of its own
-        with pytest.raises(RunError, match=message):
+        with raises("study-was-taken-over", f"(process {os.getpid()} on "):
             _carry_out(first, trial)
     _carry_out(second, 3)
     assert [(row.spec.trial, row.state) for row in second.rows(alive=True)] == [(0, "complete"), (1, "complete"), (2, "running"), (3, "complete")]  # fmt: skip
@@ -265,7 +264,7 @@ def test_a_search_in_a_database_file_gives_the_table_of_one_in_the_journal(tmp_p
     assert main(["table", "base"]) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert "sqlite:///x.db: must be a database that answers, but got no file x.db" in printed.err
+    check_told(printed.err, "database-does-not-answer", "storage.url: sqlite:///x.db", "x.db;")
     assert main(["status"]) == 1
     printed = capsys.readouterr()
     assert "calm: done" in printed.out
@@ -319,13 +318,13 @@ def test_two_searches_of_one_name_on_one_server_are_refused_and_a_wrong_password
     assert done.returncode == 0, done.stdout + done.stderr
     _nobody_reads_the_password(tmp_path / "results")
     for change, address, message in (
-        (["results_root=elsewhere"], postgres.url, "the study 'one' belongs to the search of one folder, but got the study of "),
-        ([], postgres.url.replace(PASSWORD, "wrong"), "password authentication failed for user"),
-        ([], postgres.url.replace(str(postgres.port), "1"), "must be a database that answers, but got connection"),
+        (["results_root=elsewhere"], postgres.url, ("study-of-another-folder", "'one'", str(tmp_path / "results" / "one"))),
+        ([], postgres.url.replace(PASSWORD, "wrong"), ("database-does-not-answer", "password authentication failed for user")),
+        ([], postgres.url.replace(str(postgres.port), "1"), ("database-does-not-answer", "storage.url")),
     ):  # fmt: skip
         told = search(*words, *change, cwd=tmp_path, PG_URL=address)
         assert (told.returncode, told.stdout.count("trial")) == (2, 0), told.stdout + told.stderr
-        assert message in told.stderr
+        check_told(told.stderr, *message)
     assert not (tmp_path / "elsewhere").exists()
 
 
@@ -353,7 +352,7 @@ def test_a_password_in_a_command_reaches_no_file_no_table_and_no_document(
         assert PASSWORD not in capsys.readouterr().out
     monkeypatch.delenv("PGPASSWORD")
     assert main(["table", "said"]) == 2
-    assert "or give its password by PGPASSWORD, ~/.pgpass" in capsys.readouterr().err
+    check_told(capsys.readouterr().err, "database-does-not-answer", "PGPASSWORD, ~/.pgpass")
     _nobody_reads_the_password(tmp_path / "results")
 
 

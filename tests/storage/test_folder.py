@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from kit import ROOT, TINY, search, trials
+from refusals import check_told, raises
 
-from search.errors import UsageError
 from search.results.findings import find_folder
 from search.storage.files import LineFile, append, write_text
 from search.storage.folder import Folder
@@ -28,10 +28,7 @@ def test_a_lock_of_the_dead_is_taken_over_and_of_the_living_is_not(tmp_path):
         assert folder.alive()
         assert json.loads((folder.path / "lock").read_text())["pid"] == os.getpid()
         with (
-            pytest.raises(
-                UsageError,
-                match=rf"one conductor per search, but got a second beside process {os.getpid()} on .*; wait",
-            ),
+            raises("search-has-conductor", str(tmp_path / "s"), f"process {os.getpid()} "),
             Folder(tmp_path / "s").locked(),
         ):
             pass
@@ -43,7 +40,7 @@ def test_a_lock_whose_holder_has_not_written_its_name_yet_is_still_a_lock(tmp_pa
     folder = Folder(tmp_path)
     with (tmp_path / "lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        with pytest.raises(UsageError, match="beside one that is just starting"), folder.locked():
+        with raises("search-has-conductor", str(tmp_path)), folder.locked():
             pass
 
 
@@ -96,10 +93,7 @@ def test_lines_are_added_one_by_one(tmp_path):
 def test_a_journal_without_its_config_is_refused(tmp_path):
     folder = Folder(tmp_path)
     folder.journal.write_text("")
-    with pytest.raises(
-        UsageError,
-        match=r"a journal needs the config\.yaml it began with, but got none; restore it or use name=",
-    ):
+    with raises("journal-without-config", str(tmp_path), "config.yaml"):
         folder.check_config(None)
 
 
@@ -138,7 +132,7 @@ def test_a_resumption_follows_no_link_in_place_of_a_log_or_the_journal(tmp_path)
     folder.rename(folder.with_name("moved"))
     moved = search(*words, "seeds=2", "name=moved", cwd=tmp_path)
     assert moved.returncode == 2
-    assert "(a folder that was renamed goes on once it is named one again)" in moved.stderr
+    check_told(moved.stderr, "config-of-another-search", "name: one there, moved now")
     folder.with_name("moved").rename(folder)
     journal = folder / "journal.log"
     journal.rename(other)
@@ -146,5 +140,5 @@ def test_a_resumption_follows_no_link_in_place_of_a_log_or_the_journal(tmp_path)
     before = other.read_bytes()
     refused = search(*words, "seeds=3", cwd=tmp_path)
     assert refused.returncode == 2
-    assert "journal.log: Too many levels of symbolic links" in refused.stderr
+    check_told(refused.stderr, "disk-refuses", "journal.log: Too many levels of symbolic links")
     assert other.read_bytes() == before

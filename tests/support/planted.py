@@ -1,6 +1,6 @@
 """Set-ups with a fault planted in them, and sound ones: what a preflight must find, and what it must leave alone.
 
-A set-up is the words of a command; `found`: the checks that may tell its fault, `door`: what the program says before any check.
+A set-up is the words of a command; `found`: the checks that may tell its fault, `door`: the code of what the program says before any check.
 """
 
 from copy import deepcopy
@@ -502,8 +502,8 @@ FAULTS = [
     SetUp("groups in two sets", ["data=breast_cancer", *_data("cancer", "groups"), "split=predefined"], ("shared_groups",)),
     SetUp("a class without validation", [*_data("digits", "lost_class"), "split=predefined", "split.test=0.3", "split.val=given"], ("class_balance",), ("same_distribution",)),
     SetUp("classes as numbers", [*REGRESSION, *_data("diabetes", "classes")], ("targets",)),
-    SetUp("squared error on class indices", ["loss=mse"], door="a loss of classification"),
-    SetUp("NaN in one row", _data("digits", "missing"), door="must be finite"),
+    SetUp("squared error on class indices", ["loss=mse"], door="loss-does-not-fit-task"),
+    SetUp("NaN in one row", _data("digits", "missing"), door="data-not-finite"),
     SetUp("zero initial weights", _net("zero"), ("initial_weights",)),
     SetUp("dead ReLUs", _net("dead"), ("dead_units",)),
     SetUp("frozen layer", _net("frozen"), ("gradients",)),

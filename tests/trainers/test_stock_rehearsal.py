@@ -13,7 +13,6 @@ from refusals import raises
 from search.config.compose import compose_experiment
 from search.config.plan import HEADS, LOSS_TASKS, check_task, read_plan
 from search.contract.contract import prepare
-from search.errors import UsageError
 from search.execution.dry_run import questions
 from search.execution.worker.dry_run import answer
 from search.lifecycle.rows_fit import check_rows_fit
@@ -115,7 +114,7 @@ def test_a_loss_trains_with_its_tasks_and_is_refused_in_words_with_every_other(t
         check_task(plan)
         assert answer(questions(plan))["wrong"] == ""
         return
-    with pytest.raises(UsageError, match=rf"loss: a loss of {task} is such as .*got {loss}"):
+    with raises("loss-does-not-fit-task", task, loss):
         check_task(plan)
 
 
