@@ -74,12 +74,21 @@ def check(path: str, value: object, rule: Rule) -> None:
             names = [str(name) for name in rule["enum"] if isinstance(name, str)]
             raise UsageError(unknown(path, name=str(value), known=names), code="unknown-choice")
     elif "type" in rule and not _follows(value, rule):
-        rule_text = f"must be {describe(rule, value)}"
-        is_no_text = "string" in rule["type"] and isinstance(value, bool | int | float)
-        remedy = f"""write it as a text: '{path}="…"'""" if is_no_text else "mend it"
         raise refused(
-            path, code="wrong-type-or-range", rule=rule_text, got=repr(value), remedy=remedy
+            path,
+            code="wrong-type-or-range",
+            rule=f"must be {describe(rule, value)}",
+            got=repr(value),
+            remedy=_remedy(path, value, rule),
         )
+
+
+def _remedy(path: str, value: object, rule: Rule) -> str:
+    if value == "None" and "null" in rule["type"]:  # as tables show it, and Python writes it
+        return f"say {path}=null"
+    if "string" in rule["type"] and isinstance(value, bool | int | float):
+        return f"""write it as a text: '{path}="…"'"""
+    return "mend it"
 
 
 def describe(rule: Rule, value: object = None) -> str:

@@ -105,6 +105,7 @@ def test_every_key_with_every_odd_value_is_refused_before_anything_is_built_in_v
 @pytest.mark.parametrize(
     ("word", "message"),
     [
+        ("trainer.clip=None", ("wrong-type-or-range", "trainer.clip=null")),
         ("trainer.max_log_mb=1e400", ("wrong-type-or-range", "trainer.max_log_mb")),
         (
             "data.impute=true",
