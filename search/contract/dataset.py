@@ -167,26 +167,22 @@ def read_labels(path: Path, rows: int, *, task: str) -> tuple[NDArray[Any], tupl
         UsageError: it is no such file, of another length, or does not fit the task.
     """
     try:
-        labels = np.load(path, allow_pickle=False)
+        with path.open("rb") as file:
+            labels = np.lib.format.read_array(file, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise refused(
             "data.labels",
             code="labels-not-npy",
             rule="must be a .npy file",
-            got=str(error),
+            got=f"{path} ({error})",
             remedy="save it with numpy.save",
         ) from error
-    if not isinstance(labels, np.ndarray) or labels.shape[:1] != (rows,):
-        got = (
-            f"shape {labels.shape}"
-            if isinstance(labels, np.ndarray)
-            else f"{path}, which is no .npy"
-        )
+    if labels.shape[:1] != (rows,):
         raise refused(
             "data.labels",
             code="labels-differ-from-rows",
             rule=f"must hold data.rows={rows} labels",
-            got=got,
+            got=f"shape {labels.shape}",
             remedy="make them agree",
         )
     if task == "classification":

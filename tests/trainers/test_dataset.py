@@ -240,12 +240,14 @@ def test_labels_of_own_data_are_checked():
     assert read_labels(Path("whole.npy"), 3, task="regression")[0].dtype == np.float32
     assert read_labels(Path("words.npy"), 3, task="classification")[1] == ("a", "b", "c")
     for name, message in (
-        ("t.npz", ("labels-differ-from-rows", "3", "t.npz")),
+        ("t.npz", ("labels-not-npy", "t.npz")),
         ("words.npy", ("labels-not-numbers", "<U1")),
         ("holes.npy", ("data-not-finite", "y", "row 1")),
     ):
         with raises(*message):
             read_labels(Path(name), 3, task="regression")
+    with raises("labels-differ-from-rows", "data.rows=4", "(3,)"):
+        read_labels(Path("whole.npy"), 4, task="regression")
 
 
 def test_a_class_that_no_train_row_has_is_named_with_its_sets():
