@@ -3,6 +3,7 @@
 import os
 
 from kit import INLINE, search
+from refusals import check_told
 
 from search.__main__ import main
 
@@ -27,19 +28,17 @@ def test_a_search_leaves_a_page_and_the_verb_writes_it_again_or_elsewhere(
 def test_what_cannot_be_shown_on_one_page_is_refused(smoke, monkeypatch, capsys):
     monkeypatch.chdir(smoke)
     assert main(["report", "smok"]) == 2
-    assert "did you mean 'smoke'?" in capsys.readouterr().err
+    check_told(capsys.readouterr().err, "unknown-search", "'smok'", "'smoke'")
     assert main(["report", "smoke", "smoke", "--watch"]) == 2
-    assert "--watch follows one search, but got 2" in capsys.readouterr().err
+    check_told(capsys.readouterr().err, "watch-one-search", "--watch", "2")
     other = search("smoke", *INLINE, "name=other", "split.seed=1", cwd=smoke)
     assert other.returncode == 0, other.stderr
     assert main(["report", "smoke", "other"]) == 2
-    message = capsys.readouterr().err
-    assert "searches on one page share their contract" in message
-    assert "\n  split: " in message
+    check_told(capsys.readouterr().err, "contracts-differ-on-page", "\n  split: ")
     assert main(["report", "smoke", "results/smoke"]) == 0
     assert (smoke / "results" / "smoke-smoke.html").exists()
     assert main(["report", "smoke", "--to", "nowhere/mine.html"]) == 2
-    assert "--to: needs a folder that exists, but got nowhere/" in capsys.readouterr().err
+    check_told(capsys.readouterr().err, "option-not-valid", "--to", "nowhere/")
 
 
 def test_a_finished_search_that_is_given_again_draws_nothing(smoke):

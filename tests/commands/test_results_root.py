@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 from omegaconf import OmegaConf
-from refusals import raises
+from refusals import check_told, raises
 
 from search.__main__ import main
 from search.commands.support.closing import show_closing
@@ -63,7 +63,7 @@ def test_every_verb_that_reads_a_search_takes_the_root_or_the_searchs_folder(ver
     assert main([verb, f"{ROOT}/smoke", *again]) == 0
     assert first.splitlines()[0] == capsys.readouterr().out.splitlines()[0]
     assert main([verb, "smoke", *again]) == 2
-    assert "search 'smoke' does not exist" in capsys.readouterr().err
+    check_told(capsys.readouterr().err, "unknown-search", "'smoke'")
 
 
 def test_status_lists_the_searches_of_a_root_and_names_it_where_there_are_none(moved, capsys):
@@ -111,4 +111,5 @@ def test_a_search_without_a_winner_is_named_with_its_root(moved, capsys):
     folder = moved / ROOT / "smoke"
     (folder / "best.yaml").unlink()
     assert main(["test", "smoke", f"results_root={ROOT}"]) == 2
-    assert f"python -m search status '{ROOT}/smoke'" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    check_told(told, "exported-files-missing", f"python -m search status '{ROOT}/smoke'")

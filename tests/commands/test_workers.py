@@ -5,6 +5,7 @@ import json
 import pandas as pd
 import pytest
 from kit import TINY, running, search, steady, trials, wait_for
+from refusals import check_told
 
 from search.__main__ import main
 from search.storage.slot_orders import (
@@ -72,15 +73,15 @@ def test_slots_are_freed_and_used_again_while_a_search_runs_and_its_rows_stay_th
         for slot in ("0", "1"):
             ordered("start", slot)
         for words, message in (
-            (["stop", "7"], "slot '7' does not exist; there are: 0, 1"),
-            (["halt", "1"], "order 'halt' does not exist; there are: drain, start, stop"),
-            (["stop"], "stop needs a slot, but got none"),
+            (["stop", "7"], ("unknown-slot-or-worker", "'7'", "0, 1")),
+            (["halt", "1"], ("unknown-workers-order", "'halt'", "drain, start, stop")),
+            (["stop"], ("workers-order-needs-target", "stop", "slot")),
         ):
-            assert message in refused(*words)
+            check_told(refused(*words), *message)
         conductor.terminate()
         conductor.communicate(timeout=60)
     assert read_slots(folder) == []
-    assert "the search must be running, but it is not" in refused("stop", "1")
+    check_told(refused("stop", "1"), "search-not-running")
     done = search(*SEARCH, cwd=tmp_path, TOY_PAUSE="0")
     assert done.returncode == 0, done.stdout + done.stderr
     tables = [steady(trials(tmp_path / "results" / name)) for name in ("calm", "busy")]
