@@ -12,6 +12,7 @@ import pytest
 from kit import MARK, TINY, environment, marked, running, search, steady, trials, wait_for
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
+from refusals import check_told
 
 from search.execution.placement.bookings import Bookings
 
@@ -180,10 +181,7 @@ def test_every_worker_sees_its_own_gpu_and_its_threads(tmp_path):
     assert 2 <= len(workers) <= 4, "warm workers serve many trials"
     refused = search(*words, "placement.gpus=7", "name=other", cwd=tmp_path, **path)
     assert refused.returncode == 2
-    assert (
-        "placement.gpus: must be among the visible GPUs (0, 1, 2, 3), but got 7; name visible ones"
-        in refused.stderr
-    )
+    check_told(refused.stderr, "gpu-not-visible", "placement.gpus", "(0, 1, 2, 3)", "7")
     assert not (tmp_path / "results" / "other").exists()
 
 

@@ -7,6 +7,7 @@ import time
 
 import pytest
 from kit import MARK, TINY, marked, search, trials
+from refusals import check_told
 
 from search.execution.connections import WorkerExited
 from search.execution.worker_pool import KILLED, FailedStarts
@@ -66,11 +67,7 @@ def test_a_child_left_behind_is_stopped_and_named(tmp_path):
 def test_trials_that_all_fail_alike_end_the_search_early(tmp_path):
     done = search("own_trainer", "trainer._target_=toys.broken", cwd=tmp_path)
     assert done.returncode == 1
-    assert (
-        "the first 3 trials all failed alike, so the search stops: RuntimeError: no luck (toys.py:"
-        in done.stderr
-    )
-    assert "mend it, then use name=" in done.stderr
+    check_told(done.stderr, "first-trials-failed", "3", "RuntimeError: no luck (toys.py:", "name=")
     assert len(trials(tmp_path / "results" / "own_trainer").query("state == 'failed'")) >= 3
 
 
@@ -84,10 +81,7 @@ def test_a_training_that_told_nothing_to_its_end_is_not_run_three_times(tmp_path
     ):
         done = search(*words, "placement.slots=1", "name=silent", cwd=tmp_path)
         assert done.returncode == 1
-        assert (
-            f"search: the search stops, since no other trial would tell more: {reason}"
-            in done.stderr
-        )
+        check_told(done.stderr, "no-trial-tells-more", reason)
         assert "(command.py:" not in done.stderr, "a line of ours is none of the user's mistakes"
         table = trials(tmp_path / "results" / "silent")
         assert list(table.state[:2]) == ["failed", "queued"]
@@ -111,11 +105,7 @@ def _search_whose_program_takes(seed, folder):
 def test_other_seeds_that_all_fail_alike_end_the_search_early(tmp_path):
     done = _search_whose_program_takes("== '0'", tmp_path)
     assert done.returncode == 1
-    assert (
-        "seed 0 trains, but the first 5 trials of other seeds all failed alike, so the search "
-        "stops: CommandFailed:" in done.stderr
-    )
-    assert "mend it, then use name=…, or seeds=1" in done.stderr
+    check_told(done.stderr, "other-seeds-failed", "seed 0", "5", "CommandFailed:", "seeds=1")
     table = trials(tmp_path / "results" / "own_command")
     assert set(table[table.seed == 0].state) == {"complete"}
     failed = table.query("state == 'failed'")
@@ -163,10 +153,7 @@ def test_workers_that_end_before_they_ask_for_work_end_the_search(tmp_path):
     path = f"{tmp_path}:{os.environ['PYTHONPATH']}"
     done = search(*TINY, "placement.slots=1", cwd=tmp_path, PYTHONPATH=path)
     assert done.returncode == 1
-    assert (
-        "3 workers in a row ended before they asked for work, the last one so: nobody home; "
-        "see logs/worker-0.log" in done.stderr
-    )
+    check_told(done.stderr, "workers-end-before-work", "3", "nobody home", "logs/worker-0.log")
     assert (
         "nobody home"
         in (tmp_path / "results" / "own_trainer" / "logs" / "worker-0.log").read_text()
@@ -198,16 +185,19 @@ def test_a_minute_of_kills_ends_a_search_and_so_do_three_starts_that_fail_by_the
 
 
 @pytest.mark.parametrize(
-    "words",
+    ("words", "code"),
     [
-        ["model._target_=nowhere.Model"],
-        ["data=csv", "data.path=nowhere.csv", "data.task=classification", "data.target=y"],
+        (["model._target_=nowhere.Model"], "dry-run-failed"),
+        (
+            ["data=csv", "data.path=nowhere.csv", "data.task=classification", "data.target=y"],
+            "data-cannot-be-read",
+        ),
     ],
 )
-def test_a_start_that_is_refused_leaves_no_worker_and_no_file(words, tmp_path):
+def test_a_start_that_is_refused_leaves_no_worker_and_no_file(words, code, tmp_path):
     done = search("lr_sweep", *words, "placement.slots=2", cwd=tmp_path, **{MARK: str(tmp_path)})
     assert done.returncode == 2
-    assert "nowhere" in done.stderr
+    check_told(done.stderr, code, "nowhere")
     assert list(tmp_path.iterdir()) == []
     assert marked(str(tmp_path)) == []
 

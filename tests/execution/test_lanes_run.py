@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 from kit import INLINE, search, trials
 from odd import SHAPE
+from refusals import check_told, raises
 from rich.console import Console
 
 from search.config.compose import compose_experiment
 from search.config.plan import read_plan
 from search.config.settings import Limits
 from search.contract.metrics import Metric
-from search.errors import UsageError
 from search.execution.connections import WorkerHandle
 from search.execution.lanes import Fusion, Fusions, decide
 from search.execution.progress import ShownProgress
@@ -261,23 +261,22 @@ def test_why_trials_train_one_by_one_is_told_once(tmp_path):
     [
         (
             ["lanes=1"],
-            "lanes: must be auto, off or a number of trials of at least 2, but got 1; mend it",
+            ("lanes-not-allowed", "lanes: ", "1"),
         ),
         (
             ["lanes=many"],
-            "lanes: must be auto, off or a number of trials of at least 2, but got 'many'; mend it",
+            ("lanes-not-allowed", "lanes: ", "'many'"),
         ),
         (
             ["lanes=4", "metric=composite", "metric.formula='accuracy - 0.01 * log10(seconds)'"],
-            "lanes: a metric with seconds in it needs trials that train one by one, "
-            "but got 4; give lanes=off",
+            ("timed-metric-needs-no-lanes", "4", "lanes=off"),
         ),
     ],
 )
 def test_lanes_that_cannot_be_are_refused(words, message, tmp_path):
     done = search("lr_sweep", *words, cwd=tmp_path)
     assert done.returncode == 2
-    assert message in done.stderr
+    check_told(done.stderr, *message)
     assert not (tmp_path / "results").exists()
 
 
@@ -354,10 +353,7 @@ def test_a_doubtful_pace_serves_its_own_search_and_is_not_kept_for_others(tmp_pa
 )
 def test_a_damaged_file_of_decisions_is_named_with_its_remedy(text, tmp_path):
     (tmp_path / "lanes.json").write_text(text)
-    with pytest.raises(
-        UsageError,
-        match=r"lanes\.json: must hold the search's decisions on lanes, but got .*; restore it, or",
-    ):
+    with raises("lanes-decisions-damaged", "lanes.json"):
         Fusions(tmp_path, shared=tmp_path / "shared", most=None, slots=1)
 
 

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 from kit import search, trials
-from refusals import raises
+from refusals import check_told, raises
 from test_faults import NAUGHTY
 from test_lanes_run import _served, _underway
 
@@ -45,10 +45,7 @@ def test_a_trial_that_asks_for_more_than_its_slot_has_is_tried_alone_and_then_in
 def test_more_memory_than_is_free_is_refused_before_anything_is_written(tmp_path):
     done = search(*NAUGHTY, "placement.memory_gb=5000", cwd=tmp_path)
     assert (done.returncode, list(tmp_path.iterdir())) == (2, [])
-    assert (
-        "placement.memory_gb: 2 slots of 5000 GB must fit into the free memory of cpu"
-        in done.stderr
-    )
+    check_told(done.stderr, "slots-exceed-gpu-memory", "placement.memory_gb", "5000", "cpu")
 
 
 def test_slots_are_counted_by_the_memory_that_they_share(monkeypatch):
