@@ -14,6 +14,7 @@ from torch import nn
 from search.config.compose import compose_experiment
 from search.config.plan import check_task, read_plan
 from search.config.trial_config import TrialConfigs, trainer_config
+from search.contract.auxiliary import further_targets
 from search.contract.contract import prepare
 from search.contract.dataset import completed
 from search.diagnostics.verdicts.heads import heads_apart
@@ -187,3 +188,11 @@ def test_losses_that_are_not_on_one_scale_are_said_and_others_never():
     assert "price weighs 100, main 1.1, 91 times less; lower loss.weights.price" in said.says
     assert "raise loss.weights.price" in heads_apart(columns, {"price": 0.01}).says
     assert heads_apart(columns, {"price": 0.0}) is None
+
+
+def test_further_targets_of_another_task_or_of_no_column_are_refused():
+    columns = {"price": np.zeros(3)}
+    with raises("auxiliary-needs-other-task", "data.task=tagging", "data.auxiliary"):
+        further_targets(columns, {"price": "regression"}, task="tagging")
+    with raises("further-target-not-a-column", "prize", "price"):
+        further_targets(columns, {"prize": "regression"}, task="classification")

@@ -254,3 +254,19 @@ def test_drawn_tables_and_decimal_commas_are_read(tmp_path, head, row, foot):
     assert curves.epochs.tolist() == list(range(1, 9))
     assert curves.train == pytest.approx(np.array(TRAIN), abs=1e-4)
     assert curves.val == pytest.approx(np.array(VAL), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"loss,val_loss\n\xff,1\n", ("log-not-utf8", "log.json")),
+        (b"\x1f\x8b\x08\x00", ("log-not-readable", "log.json", ".gz")),
+        (b"[]", ("json-needs-records", "log.json")),
+        (b'{"loss": 1}\n{loss: 2}\n{"loss": 3}\n', ("json-line-not-readable", "log.json: line 2")),
+    ],
+)
+def test_a_log_that_cannot_be_read_is_named_with_its_line(content, message, tmp_path):
+    path = tmp_path / "log.json"
+    path.write_bytes(content)
+    with raises(*message):
+        read_logs(str(path))

@@ -5,8 +5,10 @@ import sys
 import joblib
 import pytest
 from kit import search
+from refusals import check_told, raises
 
 from search.errors import UsageError
+from search.execution.gpus import driver_gpus
 from search.execution.slots import Slot, find_slots
 
 TWO = "GPU 0: NVIDIA X (UUID: GPU-aa11)\nGPU 1: NVIDIA X (UUID: GPU-bb22)\n"
@@ -44,7 +46,7 @@ def gpus(tmp_path, monkeypatch):
         try:
             return [slot.gpu for slot in _slots(**settings)]
         except UsageError as error:
-            return str(error)
+            return f"{error} [{error.code}]\n"
 
     return asked
 
@@ -59,20 +61,15 @@ def test_every_visible_gpu_has_its_slots(gpus):
     assert gpus("0,GPU-bb22", gpus=["GPU-bb22"]) == ["GPU-bb22"]
     assert gpus("0,1", slots=3) == ["0", "1", "0"]
     assert gpus("0,GPU-bb22", gpus_per_trial=2) == ["0,GPU-bb22"]
-    assert gpus("0", gpus_per_trial=2) == (
-        "placement.gpus_per_trial: a trial with 2 GPUs needs as many for itself, "
-        "but got 1 GPUs; lower it, or leave placement.slots_per_gpu at 1"
-    )
-    assert gpus("", gpus_per_trial=2) == (
-        "placement.gpus_per_trial: a trial with 2 GPUs needs as many for itself, "
-        "but got 0 GPUs; leave it out to train on CPUs"
-    )
-    assert gpus("0,1", gpus_per_trial=2, slots_per_gpu=4).endswith(
-        "leave placement.slots_per_gpu at 1"
-    )
+    few, none = gpus("0", gpus_per_trial=2), gpus("", gpus_per_trial=2)
+    for told in (few, none, gpus("0,1", gpus_per_trial=2, slots_per_gpu=4)):
+        check_told(told, "gpus-not-enough-for-trial", "placement.gpus_per_trial", "2 GPUs")
+    assert "1 GPUs; " in few
+    assert "placement.slots_per_gpu" in few
+    assert "0 GPUs; " in none
+    assert "placement.slots_per_gpu" not in none  # a CPU is not shared by it
     assert gpus("0,1", slots_per_gpu=4) == ["0", "1"] * 4
-    rule = "placement.gpus: must be among the visible GPUs (0, 1), but got 2; name"
-    assert gpus("0,1", gpus=["2"]).startswith(rule)
+    check_told(gpus("0,1", gpus=["2"]), "gpu-not-visible", "placement.gpus", "(0, 1)", "2")
 
 
 @pytest.mark.parametrize("variable", ["", "-1", "none", "NoDevFiles", "-1,0", "void,1", " "])
@@ -104,22 +101,20 @@ def test_a_divided_gpu_has_a_slot_per_mig_device(gpus):
 @pytest.mark.parametrize("variable", ["2", "0,7", "GPU-zz", "MIG-cc33"])
 def test_a_gpu_that_the_driver_does_not_list_is_refused(variable, gpus):
     wrong = variable.split(",")[-1]
-    assert gpus(variable) == (
-        "CUDA_VISIBLE_DEVICES: must name GPUs that the driver lists (0, GPU-aa11, 1, GPU-bb22), "
-        f"but got {wrong}; correct it, or train on the CPU with CUDA_VISIBLE_DEVICES=''"
-    )
+    listed, remedy = "(0, GPU-aa11, 1, GPU-bb22)", "CUDA_VISIBLE_DEVICES=''"
+    check_told(gpus(variable), "gpu-not-listed", listed, f" {wrong};", remedy)
 
 
 def test_without_a_driver_there_are_no_gpus_and_a_variable_that_names_one_is_refused(gpus):
     assert set(gpus(None, driver=None)) == {None}
     assert set(gpus(None, driver="no driver", exit_code=9)) == {None}
     for variable in ("0", "GPU-aa11", "0,-1,1"):
-        assert "the driver lists (none), but got" in gpus(variable, driver=None)
+        check_told(gpus(variable, driver=None), "gpu-not-listed", "(none)")
 
 
 def test_a_torch_without_cuda_is_refused_where_there_are_gpus(gpus):
     for variable in (None, "0", "0,-1,1"):
-        assert gpus(variable, cuda="None").startswith("torch: must be built with CUDA to use the ")
+        check_told(gpus(variable, cuda="None"), "torch-without-cuda", "2.11.0")
     assert set(gpus("", cuda="None")) == {None}
     assert gpus("0", cuda="None", by_torch=False) == ["0"]  # a trainer of another library
 
@@ -128,7 +123,7 @@ def test_what_torch_cannot_use_is_said_before_anything_is_written(tmp_path, monk
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,-1,1")
     done = search("smoke", cwd=tmp_path)
     assert done.returncode == 2
-    assert "must name GPUs that the driver lists" in done.stderr
+    check_told(done.stderr, "gpu-not-listed", "CUDA_VISIBLE_DEVICES")
     assert not (tmp_path / "results").exists()
 
 
@@ -161,3 +156,12 @@ def test_a_worker_keeps_its_memory_unless_the_user_says_how(monkeypatch):
     monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "4096")
     environment = Slot(number=0, gpu=None, threads=1).environment()
     assert (environment["MALLOC_MMAP_MAX_"], environment["MALLOC_TRIM_THRESHOLD_"]) == ("0", "4096")
+
+
+def test_a_driver_that_cannot_be_asked_is_told(tmp_path, monkeypatch):
+    program = tmp_path / "nvidia-smi"
+    program.write_text("#!/no/such/shell\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with raises("driver-does-not-list-gpus", "nvidia-smi", "FileNotFoundError"):
+        driver_gpus()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from kit import ROOT, TINY, search, trials
+from omegaconf import OmegaConf
 from refusals import check_told, raises
 
 from search.results.findings import find_folder
@@ -142,3 +143,10 @@ def test_a_resumption_follows_no_link_in_place_of_a_log_or_the_journal(tmp_path)
     assert refused.returncode == 2
     check_told(refused.stderr, "disk-refuses", "journal.log: Too many levels of symbolic links")
     assert other.read_bytes() == before
+
+
+def test_an_address_of_a_database_that_does_not_resolve_is_refused(tmp_path):
+    config = OmegaConf.create({"storage": {"url": "${oc.env:NO_SUCH_ADDRESS}"}})
+    with raises("storage-url-does-not-resolve", "storage.url", "'NO_SUCH_ADDRESS'"):
+        Folder(tmp_path / "one").check_storage(config, name="one")
+    assert list(tmp_path.iterdir()) == []

@@ -264,6 +264,14 @@ def test_a_class_that_no_train_row_has_is_named_with_its_sets():
     assert untrained_classes(equal, task="classification", classes=()) == ""
 
 
+def test_targets_of_two_columns_are_no_classes_and_rows_that_are_none_are_refused():
+    with raises("class-not-one-column", "y", "(3, 2)"):
+        number_classes(np.zeros((3, 2)), where="y")
+    np.savez("flat.npz", x=np.ones(3), y=[0, 1, 0])
+    with raises("data-not-rows", "x", "(3,)"):
+        load_rows(_npz(path="flat.npz"))
+
+
 def test_a_row_without_a_class_or_group_is_refused():
     with raises("class-is-missing", "y", "None", "row 1"):
         number_classes(np.array(["a", None, "b"], dtype=object), where="y")

@@ -218,6 +218,7 @@ def test_a_row_of_a_table_may_be_a_sequence_with_a_column_of_its_length():
         ({"x": np.arange(9.0).reshape(3, 3) / 2}, {"vocabulary": 9}, ("token-id-outside-vocabulary", "data.vocabulary=9", "0.5")),
         ({}, {"outputs": 9}, ("shape-differs-from-rows", "data.outputs")),
         ({"x": np.ones((3, 3, 2, 2))}, {}, ("sequences-have-wrong-shape",)),
+        ({"x": np.ones((3, 3, 2))}, {"vocabulary": 9}, ("token-ids-have-wrong-shape", "(3, 3, 2)")),
     ],
 )  # fmt: skip
 def test_bad_sequences_are_named(change, keys, message):

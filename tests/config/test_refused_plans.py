@@ -1,0 +1,113 @@
+"""A protocol, a knob or a file that cannot be is refused by its own code, and nothing is written."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+from refusals import check_told, raises
+
+from search.__main__ import main
+from search.config.follower import read_follower
+from search.config.settings import read_preflight
+from search.config.space import read_space
+
+TIMED = [
+    "metric=composite", "metric.formula='accuracy - 0.01*log10(seconds)'",
+    "metric.direction=maximize", "schedule=plateau", "schedule.watch=metric",
+]  # fmt: skip
+FOLLOWS = ["lr_sweep", "protocol.link=linear"]
+
+
+def _refused(words, message, capsys):
+    before = sorted(Path.cwd().rglob("*"))
+    assert main(words) == 2
+    check_told(capsys.readouterr().err, *message)
+    assert sorted(Path.cwd().rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["protocol=joint"], ("protocol-lists-no-stages", "protocol=joint", "guide")),
+        (["protocol.knobs=[]"], ("protocol-needs-knob", "space=[lr]")),
+        (["space=[optimizer.lr]"], ("space-names-files", "optimizer.lr", "knob.optimizer.lr=")),
+        (["space=[lrr]"], ("unknown-knob", "'lrr'", "'lr'")),
+        (["space=[]"], ("space-names-no-knob", "space=[lr,dropout]")),
+        (["space.model.widht.low=3"], ("unknown-key-of-knob", "space.model.widht.low=3")),
+        (["protocol.share=1"], ("share-not-below-one", "protocol.share", "1.0")),
+        (["protocol.share=0"], ("needs-positive-number", "protocol.share", "0")),
+        (["protocol.stages=[baseline,dance]"], ("unknown-stage", "'dance'", "confirm")),
+        (["protocol.stages=[baseline,{sweep: lrr}]"], ("stage-of-unknown-knob", "'lrr'", "'lr'")),
+        (["protocol.stages=[baseline,{sweeps: often}]"], ("unknown-order-of-sweeps", "'often'", "given")),
+        (["protocol.stages=[confirm]"], ("protocol-needs-baseline", "['confirm']", "baseline")),
+        (["protocol.stages=[baseline,{sweeps: passes}]", "protocol.passes=null"], ("passes-need-an-end", "None", "protocol.passes=3")),
+        (["protocol.stages=[[baseline]]"], ("stage-entry-not-understood", "['baseline']")),
+        pytest.param(["budget_trials=1"], ("budget-too-small", "budget_trials", "37"), marks=pytest.mark.slow),
+        pytest.param(["protocol.until=[dance]"], ("unknown-verdict", "protocol.until", "'dance'"), marks=pytest.mark.slow),
+    ],
+)  # fmt: skip
+def test_a_protocol_that_cannot_be_run_is_refused(words, message, elsewhere, capsys):
+    _refused(["tune", *words], message, capsys)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([*FOLLOWS, "protocol.follower=optimizer.lr"], ("follower-is-a-knob", "optimizer.lr")),
+        ([*FOLLOWS, "protocol.follower=seeds"], ("follower-has-no-effect", "seeds")),
+        ([*FOLLOWS, "protocol.follower=optimizer.momentum", "optimizer.momentum=0"], ("follower-not-positive", "optimizer.momentum=0")),
+        (["own_trainer", "trainer._target_=toys.steady", "knob.seconds=log(1,10)"], ("knob-named-like-column", "space.seconds", "my.seconds")),
+        (["lr_sweep", "+space.optimizer.lr.needs=['model.depth>9']"], ("knob-lacks-its-need", "model.depth>9", "model.depth=1")),
+        (["lr_sweep", "knob.optimizer=log(1,10)"], ("choices-not-option-names", "space.optimizer")),
+        (["lr_sweep", "knob.model.activation=log(1,10)"], ("swept-key-not-a-number", "model.activation", "'relu'")),
+        (["lr_sweep", *TIMED], ("timed-metric-not-watched", "schedule.watch=val_loss")),
+    ],
+)  # fmt: skip
+def test_a_knob_or_what_goes_with_it_that_cannot_be_is_refused(words, message, elsewhere, capsys):
+    _refused(words, message, capsys)
+
+
+@pytest.mark.parametrize(
+    ("space", "message"),
+    [
+        ([1], ("space-not-a-mapping", "[1]")),
+        ({"my": {"low": 1, "high": 2, "scale": "log", "why": 3}}, ("why-not-a-text", "space.my", "3")),
+        ({"my": {"choices": [1, 2], "needs": "model.depth=1"}}, ("needs-not-conditions", "'model.depth=1'")),
+        ({"my": {"low": 1, "high": 2**60, "scale": "log", "type": "int"}}, ("whole-number-too-large", "space.my", "2**53")),
+    ],
+)  # fmt: skip
+def test_a_space_that_breaks_a_rule_is_refused(space, message):
+    with raises(*message):
+        read_space(space)
+
+
+def test_a_link_and_a_preflight_that_do_not_exist_are_refused_where_they_are_read():
+    with raises("unknown-link", "protocol.link", "'cubic'", "linear, none, sqrt"):
+        read_follower(OmegaConf.create({"protocol": {"link": "cubic"}}), [])
+    with raises("unknown-preflight-mode", "'often'", "off, on, warn"):
+        read_preflight(OmegaConf.create({"preflight": {"mode": "often"}}))
+
+
+def test_a_file_of_ones_own_that_cannot_be_taken_is_named(elsewhere, capsys):
+    Path("latin.yaml").write_bytes(b"a: \xff\n")
+    _refused(["train", "latin.yaml"], ("config-not-readable", "latin.yaml"), capsys)
+    Path("own/experiment").mkdir(parents=True)
+    Path("own/experiment/table.yaml").write_text("# @package _global_\n# x\n# Mine.\n")
+    told = ("experiment-named-like-verb", "own/experiment/table.yaml", "'table'")
+    _refused(["lr_sweep", "--config-dir", "own"], told, capsys)
+
+
+@pytest.mark.parametrize(
+    ("package", "words", "message"),
+    [
+        ("cmaes", ["joint", "sampler=cmaes", "space=[lr,dropout]"], ("cmaes-not-installed", "'knobwise[cmaes]'")),
+        ("distributed", ["lr_sweep", "placement=dask"], ("dask-not-installed", "'knobwise[dask]'", "placement=local")),
+        ("ray", ["lr_sweep", "placement=ray"], ("ray-not-installed", "'knobwise[ray]'", "placement=local")),
+    ],
+)  # fmt: skip
+def test_a_package_that_is_not_installed_is_named_with_its_extra(
+    package, words, message, elsewhere, capsys, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, package, None)
+    _refused(words, message, capsys)
