@@ -270,3 +270,13 @@ def test_a_log_that_cannot_be_read_is_named_with_its_line(content, message, tmp_
     path.write_bytes(content)
     with raises(*message):
         read_logs(str(path))
+
+
+def test_events_without_a_scalar_are_named(tmp_path):
+    pytest.importorskip("tensorboard", reason="the extra [tensorboard] is not installed")
+    from torch.utils.tensorboard import SummaryWriter
+
+    with SummaryWriter(tmp_path / "run") as writer:
+        writer.add_text("note", "no loss here")
+    with raises("events-hold-no-scalars", str(tmp_path / "run")):
+        read_logs(str(tmp_path / "run"))

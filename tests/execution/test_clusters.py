@@ -244,7 +244,8 @@ def test_a_killed_head_is_the_reason_and_the_same_command_goes_on(nodes, calm, t
         if not comes_at_once:
             nodes.order("head")
         assert conductor.returncode == 1, output
-        assert f"cannot work: the {head} has ended" in output
+        assert f": the {head} has ended" in output
+        assert "[slot-cannot-work]" in output
         wait_for(lambda: not nodes.processes(WORKER), what="every worker to end")
     done = search(*nodes.words, cwd=tmp_path, timeout=200)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -110,6 +110,7 @@ def test_one_signal_checkpoints_and_the_same_command_goes_on_to_the_same_rows(
         conductor.send_signal(number)
         output, _ = conductor.communicate(timeout=20)
     assert conductor.returncode == 130
+    assert "[interrupted]\n" in output
     assert (
         "stopping at the next epoch's end, after 30 s at the latest; once more stops at once"
         in output

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from optuna.storages import RDBStorage
 from postgres import PASSWORD, Server, needs_postgres, server
 from refusals import check_told, raises
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.pool import NullPool
 
 from search.__main__ import main
@@ -155,6 +155,18 @@ def test_a_server_that_stays_away_ends_the_search_in_words_and_so_does_an_interr
     with pytest.raises(ServerAway):
         study.start(_ask(0), values={})
     assert study.rows(alive=True) == []  # the copy in memory answers
+
+
+def test_a_record_that_the_server_refuses_ends_the_search_at_once(tmp_path, monkeypatch):
+    database = _database(tmp_path / "one", patience=10**6)
+    study = _study(database)
+
+    def refuses(*arguments):
+        raise IntegrityError("statement", {}, Exception("a value too long"))
+
+    monkeypatch.setattr(database._database, "create_new_trial", refuses)
+    with raises("storage-refuses-record", "a value too long"):
+        study.start(_ask(0), values={})
 
 
 def test_the_study_of_another_folder_or_program_is_refused_and_left_as_it_is(tmp_path):

@@ -145,6 +145,12 @@ def test_a_teacher_that_is_none_is_refused_in_words(taught, tmp_path):
     (other / "config.yaml").write_text(yaml.safe_dump(config))
     with pytest.raises(ValueError, match="choose a search whose trainer has a predict function"):
         with_teacher(_config(width=8, epochs=1, teacher=str(other)), data, device="cpu")
+    node = {"split": {"kind": "holdout"}, "distillation": {"teacher": str(tmp_path / "no")}}
+    with raises("teacher-not-readable", str(tmp_path / "no")):
+        check_teacher(OmegaConf.create(node), None)
+    node["distillation"]["teacher"] = str(other)
+    with raises("teacher-names-no-contract", "distillation.teacher"):
+        check_teacher(OmegaConf.create(node), None)
     steps = Part(index=np.arange(2), x=np.zeros((2, 3)), y=np.zeros((2, 3), dtype=np.int64))
     with pytest.raises(
         ValueError, match="needs rows with one answer each, but got an answer per step"
