@@ -167,7 +167,7 @@ def test_a_file_with_scalars_or_lists_in_place_of_groups_is_refused(odd, tmp_pat
         path.write_text(f"{OmegaConf.to_yaml(changed)}{group}: {odd}\n")
         assert main(["train", str(path)]) == 2, group
         error = capsys.readouterr().err
-        assert f"{group}: must be a group of keys, but got " in error
+        check_told(error, "wrong-type-or-range", f"search: {group}: ")
         assert len(error.splitlines()) == 1
     assert not (tmp_path / "results").exists()
 

@@ -19,7 +19,7 @@ def arrays(tmp_path):
 def test_units_that_are_no_json_are_named(arrays):
     (units,) = (arrays / "fold-0").glob("*.json")
     units.write_text("{")
-    with raises("prepared-units-damaged", str(units), f"delete {arrays}"):
+    with raises("prepared-units-damaged", str(units), f" {arrays};"):
         read_folds(arrays)
 
 
@@ -31,5 +31,5 @@ def test_targets_that_are_gone_or_changed_are_named(how, arrays):
         path.unlink()
     else:
         np.save(path, np.array([2, 1, 0]))
-    with raises("prepared-targets-damaged", "train.y.npy", f"delete {arrays}"):
+    with raises("prepared-targets-damaged", "train.y.npy", f" {arrays};"):
         train_targets(arrays)
