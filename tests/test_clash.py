@@ -6,6 +6,7 @@ import sys
 
 import pytest
 from kit import ROOT, environment, search
+from refusals import check_told
 
 from search.execution.module_process import module_command
 
@@ -64,10 +65,7 @@ def test_python_m_search_names_the_module_that_hides_ours_and_the_way_out(elsewh
     (elsewhere / "trainers.py").write_text(HIDING)
     done = search("smoke", cwd=elsewhere, anew=True)
     assert done.returncode == 2
-    assert "trainers.py: must not hide Knobwise's own package, but got the name `trainers`" in (
-        done.stderr
-    )
-    assert "rename it, or use the command `knobwise`" in done.stderr
+    check_told(done.stderr, "package-is-hidden", "trainers.py", "`trainers`", "`knobwise`")
 
 
 def test_the_console_script_is_declared():
@@ -94,5 +92,4 @@ def test_a_python_without_our_packages_is_told_what_to_do(tmp_path):
     (line,) = done.stderr.splitlines()
     assert f"{sys.executable}: " in line
     assert " rich;" in line
-    assert "pip install -c constraints.txt -e ." in line
-    assert line.endswith(" [python-lacks-package]")
+    check_told(done.stderr, "python-lacks-package", "-c constraints.txt -e .")

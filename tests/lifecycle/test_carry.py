@@ -7,13 +7,12 @@ import pytest
 import yaml
 from kit import INLINE, search, trials
 from omegaconf import OmegaConf
-from refusals import raises
+from refusals import check_told, raises
 
 from search.config.compose_protocol import compose_protocol
 from search.config.plan import read_plan
 from search.config.sweep_words import protocol_words
 from search.config.words import take
-from search.errors import RunError
 from search.results.findings import open_results
 from search.results.repeat import check_repeats
 from search.results.transfer import compose_from, started_from
@@ -74,11 +73,10 @@ def test_a_search_from_another_runs_under_its_contract_and_resumes(smoke):
     assert search(*words, cwd=smoke).returncode == 0
     refused = search(*words[:2], "split.seed=4", "name=other", cwd=smoke)
     assert refused.returncode == 2
-    assert "the contract that comes with the config: a contract is fixed" in refused.stderr
-    assert "split.seed: 0 there, 4 now" in refused.stderr
+    check_told(refused.stderr, "contract-differs", "split.seed: 0 there, 4 now")
     assert not (smoke / "results" / "other").exists()
     nobody = search("momentum_sweep", "from=nobody", cwd=smoke)
-    assert "search 'nobody' does not exist; there are: momentum_sweep, smoke" in nobody.stderr
+    check_told(nobody.stderr, "unknown-search", "'nobody'", "momentum_sweep, smoke")
 
 
 def _check_that_another_number_is_an_error(cwd):
@@ -89,9 +87,7 @@ def _check_that_another_number_is_an_error(cwd):
     ]
     first, *others = findings.rows
     other = replace(findings, rows=(replace(first, value=first.value - 1e-9), *others))
-    with pytest.raises(
-        RunError, match=r"momentum_sweep: the baseline must repeat trial 0 of smoke"
-    ):
+    with raises("baseline-does-not-repeat", "momentum_sweep", "trial 0 of smoke"):
         check_repeats(other)
     cuda = replace(findings, rows=(replace(first, value=0.5, device="cuda:0"), *others))
     assert "a GPU repeats within noise only" in check_repeats(cuda)[0]

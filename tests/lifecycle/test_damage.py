@@ -12,10 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kit import search
-from refusals import raises
+from refusals import check_told, raises
 
 from search.__main__ import main
-from search.errors import SearchError, UsageError
+from search.errors import SearchError
 from search.results.diagnosis import diagnosed
 from search.results.findings import open_results
 from search.results.summary import conclusion
@@ -59,7 +59,7 @@ def test_one_flipped_bit_anywhere_is_named_or_changes_nothing(smoke_once, tmp_pa
     if message:
         assert len(message.splitlines()) == 1
         assert name in message
-        assert re.search("; .*(restore|name=)", message)
+        assert "; " in message
         return
     if name == "journal.log" and place == len(data) - 1:
         return  # the last line counts as torn by a kill: its trial is queued again
@@ -73,9 +73,7 @@ def test_a_search_whose_journal_was_deleted_is_not_begun_anew_over_its_tables(ch
     folder = Folder(smoke / "results" / "smoke")
     config = folder.load_config()
     change(folder.journal)
-    with pytest.raises(
-        UsageError, match=r"journal\.log: .* none of the 4 trials that trials\.csv lists; restore"
-    ):
+    with raises("file-was-changed", "journal.log", "4 trials", "trials.csv"):
         folder.check_config(config)
 
 
@@ -86,7 +84,7 @@ def test_the_config_of_another_search_under_the_same_contract_is_named(smoke, ca
     assert mark.startswith("# begun ")
     config.write_text(seal_text(f"# begun 0123abcd\n{text.replace('seeds: 3', 'seeds: 4')}"))
     assert main(["table", "smoke"]) == 2
-    assert "the config of another search than contract.yaml is of" in capsys.readouterr().err
+    check_told(capsys.readouterr().err, "file-was-changed", "config.yaml", "contract.yaml")
 
 
 @pytest.mark.slow
@@ -110,7 +108,9 @@ def test_a_place_that_may_not_be_written_and_a_clock_set_back_are_told_in_a_line
     smoke, capsys, monkeypatch
 ):
     assert main(["report", "smoke", "--to", "/sys/page.html"]) == 2
-    assert re.fullmatch(r"search: /sys/.*; mend it .*\n", capsys.readouterr().err)
+    told = capsys.readouterr().err
+    check_told(told, "disk-refuses", "/sys/")
+    assert told.count("\n") == 1
     before = (smoke / "results" / "smoke" / "report.html").stat().st_mtime_ns
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     assert main(["table", "smoke"]) == 0
@@ -135,7 +135,7 @@ def test_status_goes_on_with_the_other_searches(smoke):
     for number, name in enumerate(FILES[:3]):
         (line,) = [line for line in done.stdout.splitlines() if line.startswith(f"other-{number}")]
         assert name in line
-        assert "restore" in line
+        assert "; " in line
 
 
 def _flipped(content, _):
@@ -227,14 +227,14 @@ def test_what_belongs_to_other_trainings_or_is_cut_off_is_named_and_opens_no_tes
     curves = pd.read_parquet(folder.curves)
     other = curves.assign(accuracy=1 - curves.accuracy).to_parquet(None)
     error = refused(folder.curves, lambda _: other, ["table", "smoke"])
-    assert "curves of other trainings (trial 0: accuracy 0." in error, error
+    check_told(error, "file-was-changed", "trial 0: accuracy 0.")
 
     def half(content):
         lines = content.splitlines(keepends=True)
         return b"".join(lines[: len(lines) // 2])
 
     error = refused(folder.journal, half, ["table", "smoke"])
-    assert "of the trials that trials.csv lists" in error
+    check_told(error, "file-was-changed", "trials.csv")
     refused(folder.contract, lambda content: content[: len(content) // 2], ["test", "smoke"])
     refused(folder.split, lambda content: content[:100], ["test", "smoke"])
     weights = folder.best / "weights.safetensors"
@@ -276,15 +276,15 @@ def test_a_table_that_is_read_back_is_the_one_that_was_written(tmp_path, rows, a
 @pytest.mark.slow
 def test_what_is_gone_is_named_as_gone_and_not_as_never_begun(smoke, capsys):
     folder = Folder(smoke / "results" / "smoke")
-    for path, got in (
-        (folder.config, "results/smoke: a journal needs the config.yaml it began with, but got none"),
-        (folder.journal, r"journal.log: a search's file .* none of the 4 trials that trials.csv lists"),
-    ):  # fmt: skip
+    for path, message in (
+        (folder.config, ("journal-without-config", "results/smoke", "config.yaml")),
+        (folder.journal, ("file-was-changed", "journal.log", "4 trials", "trials.csv")),
+    ):
         content = path.read_bytes()
         path.unlink()
         for verb in ("table", "status"):
             assert main([verb, "smoke"]) == 2
-            assert re.search(got, capsys.readouterr().err)
+            check_told(capsys.readouterr().err, *message)
         path.write_bytes(content)
         path.unlink()
         path.mkdir()
@@ -300,7 +300,7 @@ def test_what_is_gone_is_named_as_gone_and_not_as_never_begun(smoke, capsys):
     note = read_json(best)
     write_json(best, {**note, "trial": note["trial"] + 1})
     assert main(["test", "smoke"]) == 2
-    assert "best: holds the search's answer, trial" in capsys.readouterr().err
+    check_told(capsys.readouterr().err, "export-of-another-trial", "best")
     assert not list(smoke.glob("results/test_ledger*"))
 
 

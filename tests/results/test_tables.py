@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 from drawn import findings_of, plan_of, planted
 from pages import joint_findings, smooth
+from refusals import raises
 from rich.console import Console
 
 from search.config.knob_roles import COLUMNS
 from search.diagnostics.verdicts.rules import Verdict
-from search.errors import UsageError
 from search.results.report.answer import answer_of
 from search.results.summary import conclusion, joint, show_summary, sweep
 from search.results.summary.certainty import inert
@@ -47,9 +47,7 @@ def test_no_knob_may_be_called_like_a_column_of_a_table():
     assert {*STATES} < {*COLUMNS}
     words = ["trainer._target_=toys.steady", "data.rows=9"]
     for name in ("n", "seed", "state"):
-        with pytest.raises(
-            UsageError, match=rf"space\.{name}: is a column .* nest it, as my\.{name}"
-        ):
+        with raises("knob-named-like-column", f"space.{name}", f"my.{name}"):
             plan_of("own_trainer", *words, f"knob.{name}=choice(1,2)")
     assert plan_of("own_trainer", *words, "knob.my.n=choice(1,2)").knob.path == "my.n"
 

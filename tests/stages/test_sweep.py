@@ -14,7 +14,6 @@ from search.config.compose import compose_experiment
 from search.config.knob_roles import unequal_settings
 from search.config.plan import read_plan
 from search.config.trial_config import TrialConfigs, trial_config
-from search.errors import UsageError
 from search.results.findings import find
 from search.results.summary import conclusion
 from search.results.summary.sweep import records
@@ -232,19 +231,22 @@ def test_followers_keep_their_type_and_epochs_move_against_the_learning_rate():
 
 
 @pytest.mark.parametrize(
-    ("words", "got"),
+    ("words", "message"),
     [
-        (["protocol.follower=optimizer.lr"], r"optimizer\.lr, which is a knob itself"),
-        (["protocol.follower=split.seed", "split.seed=3"], r"split\.seed, which no trainer sees"),
+        (["protocol.follower=optimizer.lr"], ("follower-is-a-knob", "optimizer.lr")),
+        (
+            ["protocol.follower=split.seed", "split.seed=3"],
+            ("follower-has-no-effect", "split.seed"),
+        ),
         (
             ["protocol.follower=trainer.patience", "trainer.patience=null"],
-            r"trainer\.patience=None",
+            ("follower-not-positive", "trainer.patience=None"),
         ),
-        (["protocol.follower=model.dropout"], r"model\.dropout=0\.0"),
+        (["protocol.follower=model.dropout"], ("follower-not-positive", "model.dropout=0.0")),
     ],
 )
-def test_what_cannot_follow_is_refused(words, got):
-    with pytest.raises(UsageError, match=rf"protocol\.follower: the follower.*got {got}"):
+def test_what_cannot_follow_is_refused(words, message):
+    with raises(*message):
         _plan(*words, "protocol.link=sqrt")
 
 
