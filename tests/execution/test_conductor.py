@@ -68,10 +68,7 @@ def test_a_second_conductor_is_refused_and_the_first_is_named(tmp_path):
         before = _journal(tmp_path).stat().st_size
         second = search(*TINY, cwd=tmp_path)
         assert second.returncode == 2
-        assert re.search(
-            rf"one conductor per search, but got a second beside process {first.pid} on ",
-            second.stderr,
-        )
+        check_told(second.stderr, "search-has-conductor", f"process {first.pid} ")
         assert _journal(tmp_path).stat().st_size >= before
         assert first.poll() is None
 

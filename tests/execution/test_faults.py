@@ -105,7 +105,7 @@ def _search_whose_program_takes(seed, folder):
 def test_other_seeds_that_all_fail_alike_end_the_search_early(tmp_path):
     done = _search_whose_program_takes("== '0'", tmp_path)
     assert done.returncode == 1
-    check_told(done.stderr, "other-seeds-failed", "seed 0", "5", "CommandFailed:", "seeds=1")
+    check_told(done.stderr, "other-seeds-failed", " 0 ", "5", "CommandFailed:", "seeds=1")
     table = trials(tmp_path / "results" / "own_command")
     assert set(table[table.seed == 0].state) == {"complete"}
     failed = table.query("state == 'failed'")
