@@ -179,3 +179,8 @@ def _damaged(path: Path, error: Exception, *, code: str, rule: str) -> UsageErro
         got=f"{type(error).__name__}: {error}",
         remedy=f"delete {path.parents[1]}; the same command writes it again",
     )
+
+
+def data_refused(name: str, rule: str, got: object, remedy: str, *, code: str) -> UsageError:
+    """The error for an array of the data, by its name."""
+    return refused(f"data: {name}", code=code, rule=rule, got=got, remedy=remedy)

@@ -11,7 +11,7 @@ from hydra.utils import instantiate
 from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from search.contract.arrays import trained_type
+from search.contract.arrays import data_refused, trained_type
 from search.contract.auxiliary import further_targets
 from search.contract.sequences import checked_sequences
 from search.contract.targets import Rows, check_finite, is_missing, number_classes, rows_of_task
@@ -35,7 +35,7 @@ def load_rows(node: DictConfig) -> Rows:
     data = _load(node)
     _check_columns(data)
     if data.x.dtype.kind not in "fiub":
-        raise _refused(
+        raise data_refused(
             "x",
             "features must be numbers",
             f"dtype {data.x.dtype}",
@@ -72,7 +72,7 @@ def _check_columns(data: DataSet) -> None:
             or array.ndim < (2 if name == "x" else 1)
             or not len(array)
         ):
-            raise _refused(
+            raise data_refused(
                 name,
                 "must be an array of rows",
                 getattr(array, "shape", type(array).__name__),
@@ -80,7 +80,7 @@ def _check_columns(data: DataSet) -> None:
                 code="data-not-rows",
             )
     if len(data.x) != len(data.y):
-        raise _refused(
+        raise data_refused(
             "y",
             f"must have a row per row of x ({len(data.x)})",
             len(data.y),
@@ -90,7 +90,7 @@ def _check_columns(data: DataSet) -> None:
     for name in ("groups", "time"):
         column = getattr(data, name)
         if column is not None and column.shape != (len(data.x),):
-            raise _refused(
+            raise data_refused(
                 name,
                 f"must have one value per row ({len(data.x)})",
                 f"shape {column.shape}",
@@ -98,7 +98,7 @@ def _check_columns(data: DataSet) -> None:
                 code="column-differs-from-rows",
             )
     if data.groups is not None and (missing := is_missing(data.groups)).any():
-        raise _refused(
+        raise data_refused(
             "groups",
             "every row needs its group",
             f"{data.groups[missing][0]} in row {int(missing.argmax())}",
@@ -188,7 +188,7 @@ def read_labels(path: Path, rows: int, *, task: str) -> tuple[NDArray[Any], tupl
     if task == "classification":
         return number_classes(labels, where="labels")
     if labels.dtype.kind not in "fiu":
-        raise _refused(
+        raise data_refused(
             "labels",
             "regression needs numbers",
             str(labels.dtype),
@@ -198,7 +198,3 @@ def read_labels(path: Path, rows: int, *, task: str) -> tuple[NDArray[Any], tupl
     check_finite("y", labels, missing_allowed=False)
     numbers = labels.astype(np.float64)
     return numbers.astype(trained_type(numbers)), ()
-
-
-def _refused(name: str, rule: str, got: object, remedy: str, *, code: str) -> UsageError:
-    return refused(f"data: {name}", code=code, rule=rule, got=got, remedy=remedy)

@@ -19,7 +19,7 @@ def fixed_set(
     source = node.get(key)
     if source == "given":
         if key not in given:
-            raise _refused(
+            raise split_refused(
                 key,
                 f"`given` means a {key} set that came with the data",
                 "none",
@@ -31,7 +31,7 @@ def fixed_set(
         return _read_rows(Path(source), key, rows)
     if key in given:
         rule = f"these data came with a {key} set, which counts"
-        raise _refused(
+        raise split_refused(
             key, rule, repr(source), f"say split.{key}=given", code="given-set-is-ignored"
         )
     return None
@@ -46,7 +46,7 @@ def _read_rows(path: Path, key: str, rows: int) -> Rows:
         )
         numbers = np.asarray(numbers)
     except (OSError, ValueError, EOFError) as error:
-        raise _refused(
+        raise split_refused(
             key,
             "must be a .npy or .txt file of row numbers",
             f"{path} ({error})",
@@ -54,7 +54,7 @@ def _read_rows(path: Path, key: str, rows: int) -> Rows:
             code="row-numbers-not-readable",
         ) from error
     if numbers.ndim != 1 or numbers.dtype.kind not in "iu" or not len(numbers):
-        raise _refused(
+        raise split_refused(
             key,
             "must hold one row of whole numbers",
             f"{path} of shape {numbers.shape}",
@@ -64,7 +64,7 @@ def _read_rows(path: Path, key: str, rows: int) -> Rows:
     numbers = numbers.astype(np.int64)
     outside = numbers[(numbers < 0) | (numbers >= rows)]
     if len(outside):
-        raise _refused(
+        raise split_refused(
             key,
             f"rows are numbered from 0 to {rows - 1}",
             f"{outside[0]} in {path}",
@@ -72,7 +72,7 @@ def _read_rows(path: Path, key: str, rows: int) -> Rows:
             code="row-number-outside-data",
         )
     if len(np.unique(numbers)) < len(numbers):
-        raise _refused(
+        raise split_refused(
             key,
             "a row stands in a set once",
             f"a number twice in {path}",
@@ -82,5 +82,6 @@ def _read_rows(path: Path, key: str, rows: int) -> Rows:
     return np.sort(numbers)
 
 
-def _refused(key: str, rule: str, got: object, remedy: str, *, code: str) -> UsageError:
-    return refused(f"split.{key}", code=code, rule=rule, got=got, remedy=remedy)
+def split_refused(key: str, rule: str, got: object, remedy: str, *, code: str) -> UsageError:
+    """The error for a key of the split, or, without a name, for the split as a whole."""
+    return refused(f"split.{key}" if key else "split", code=code, rule=rule, got=got, remedy=remedy)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from search.errors import UsageError, refused
+from search.contract.arrays import data_refused
 from trainers.api import END, Part
 from trainers.data import DataSet
 
@@ -29,7 +29,7 @@ def checked_sequences(data: DataSet, *, vocabulary: int | None) -> DataSet:
     """
     if data.lengths is not None:
         if data.x.ndim not in (2, 3):
-            raise _refused(
+            raise data_refused(
                 "x",
                 "sequences are [rows, steps] or [rows, steps, features]",
                 f"shape {data.x.shape}",
@@ -88,7 +88,7 @@ def step_labels(data: DataSet) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         UsageError: y has no label for every step.
     """
     if data.y.shape != data.x.shape[:2]:
-        raise _refused(
+        raise data_refused(
             "y",
             f"tagging needs a label per step, {data.x.shape[:2]}",
             f"shape {data.y.shape}",
@@ -106,7 +106,7 @@ def target_sequences(data: DataSet) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         UsageError: y is no such array, or its lengths do not fit it.
     """
     if data.y.ndim != 2 or data.target_lengths is None:
-        raise _refused(
+        raise data_refused(
             "y",
             "transduction needs targets [rows, longest] and their lengths, y_lengths",
             f"shape {data.y.shape}" + ("" if data.target_lengths is not None else " alone"),
@@ -134,7 +134,7 @@ def check_alignable(parts: Iterable[Part]) -> None:
         needed = labels.sum(axis=1) + again.sum(axis=1)
         if (needed > steps).any():
             row = int((needed > steps).argmax())
-            raise _refused(
+            raise data_refused(
                 "y",
                 "loss=ctc needs an input step per label, and one between two equal labels",
                 f"{needed[row]} needed, {steps[row]} steps in row {part.index[row]}",
@@ -157,7 +157,7 @@ def one_label(data: DataSet, *, remedy: str) -> DataSet:
     apart = ((labels != labels[:, :1]) & real).any(axis=1)
     if apart.any():
         row = int(apart.argmax())
-        raise _refused(
+        raise data_refused(
             "y",
             "a task with one answer per sequence needs one value per sequence",
             f"{labels[row, 0]} and others in sequence {row}",
@@ -179,7 +179,7 @@ def described_lengths(lengths: NDArray[Any]) -> dict[str, int]:
 def _checked_lengths(lengths: NDArray[Any], name: str, *, array: NDArray[Any]) -> NDArray[np.int64]:
     lengths = np.asarray(lengths)
     if lengths.shape != (len(array),):
-        raise _refused(
+        raise data_refused(
             name,
             f"must be one number per sequence ({len(array)})",
             f"shape {lengths.shape}",
@@ -188,7 +188,7 @@ def _checked_lengths(lengths: NDArray[Any], name: str, *, array: NDArray[Any]) -
         )
     numbers = lengths.dtype.kind in "iuf"
     if not numbers or not np.isfinite(lengths).all() or (lengths != np.round(lengths)).any():
-        raise _refused(
+        raise data_refused(
             name,
             "must be whole numbers",
             f"{lengths.dtype} {lengths[:3]}",
@@ -205,7 +205,7 @@ def _checked_lengths(lengths: NDArray[Any], name: str, *, array: NDArray[Any]) -
     ):
         if wrong.any():
             row = int(wrong.argmax())
-            raise _refused(
+            raise data_refused(
                 name, rule, f"{lengths[row]:g} in row {row}", remedy, code="length-out-of-range"
             )
     return lengths.astype(np.int64)
@@ -235,7 +235,7 @@ def _is_per_step(data: DataSet, real: NDArray[np.bool_]) -> bool:
 def _token_ids(data: DataSet, vocabulary: int) -> NDArray[np.int64]:
     x = data.x
     if x.ndim != 2:
-        raise _refused(
+        raise data_refused(
             "x",
             "token ids are [rows, steps]",
             f"shape {x.shape}",
@@ -245,7 +245,7 @@ def _token_ids(data: DataSet, vocabulary: int) -> NDArray[np.int64]:
     bad = (x != np.round(x)) | (x < 0) | (x >= vocabulary)
     if bad.any():
         row, step = np.argwhere(bad)[0]
-        raise _refused(
+        raise data_refused(
             "x",
             f"token ids are whole numbers below data.vocabulary={vocabulary}",
             f"{x[row, step]} at step {step} of row {row}",
@@ -262,7 +262,3 @@ def padded_classes(
     y = np.full(real.shape, padding, dtype=np.int64)
     y[real] = numbers
     return y
-
-
-def _refused(name: str, rule: str, got: object, remedy: str, *, code: str) -> UsageError:
-    return refused(f"data: {name}", code=code, rule=rule, got=got, remedy=remedy)

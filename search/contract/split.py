@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.contract.arrays import hash_of
-from search.contract.fixed_set import Rows, fixed_set
-from search.errors import UsageError, refused, unknown
+from search.contract.fixed_set import Rows, fixed_set, split_refused
+from search.errors import UsageError, unknown
 
 KINDS = ("holdout", "kfold", "predefined", "grouped", "ordered")
 FEW_OF_CLASS = "merge or drop that class, or find more of it"
@@ -97,13 +97,13 @@ def make_split(node: Mapping[str, Any], *, rows: int, marks: Marks) -> Split:
     given = dict(marks.given or {})
     if given and kind != "predefined":
         rule = f"these data came with their own {' and '.join(given)} set, which counts"
-        raise _refused(
+        raise split_refused(
             "kind", rule, repr(kind), "say split=predefined", code="given-set-ignored-by-split"
         )
     for key, fits in HEEDING.items():
         if getattr(marks, key) is not None and kind not in (*fits, "predefined"):
             rule = f"data.{key} is named, and only split={' or '.join(fits)} heeds it"
-            raise _refused(
+            raise split_refused(
                 "kind",
                 rule,
                 repr(kind),
@@ -136,7 +136,7 @@ def _predefined(
         val = _at_random(rest, "val", node, marks)[1]
     if len(overlap := np.intersect1d(test, val)):
         got = f"row {overlap[0]} in test and validation"
-        raise _refused(
+        raise split_refused(
             "val", "no row is in two sets", got, "mend the files", code="row-in-two-sets"
         )
     return _checked(Split(folds=(Fold(train=np.setdiff1d(rest, val), val=val),), test=test), rows)
@@ -155,7 +155,7 @@ def _at_random(rows: Rows, key: str, node: Mapping[str, Any], marks: Marks) -> t
             got = f"{fewest} of class {name} among the {len(rows)} rows"
             got += " that are not in test" * (key == "val")
             rule = "each set needs rows of every class"
-            raise _refused(key, rule, got, FEW_OF_CLASS, code="set-lacks-a-class")
+            raise split_refused(key, rule, got, FEW_OF_CLASS, code="set-lacks-a-class")
     _check_size(key, share, count=len(rows), least=classes, noun="row")
     kept, drawn = train_test_split(rows, test_size=share, stratify=labels, random_state=_seed(node))
     return np.sort(kept), np.sort(drawn)
@@ -164,7 +164,7 @@ def _at_random(rows: Rows, key: str, node: Mapping[str, Any], marks: Marks) -> t
 def _by_group(rows: Rows, key: str, node: Mapping[str, Any], marks: Marks) -> tuple[Rows, Rows]:
     if marks.groups is None:
         rule, remedy = "split=grouped needs a group per row", "name the column: data.groups=…"
-        raise _refused("kind", rule, "none", remedy, code="grouped-split-needs-groups")
+        raise split_refused("kind", rule, "none", remedy, code="grouped-split-needs-groups")
     from sklearn.model_selection import GroupShuffleSplit  # takes a second
 
     share, groups = _share(node, key), marks.groups[rows]
@@ -187,7 +187,7 @@ def _check_size(key: str, share: float, *, count: int, least: int, noun: str) ->
         each = f"a {noun}" if least == 1 else f"a {noun} of each of the {least} classes"
         got = f"{drawn} and {count - drawn} {noun}s, by a share of {share:g} of {count}"
         remedy = f"change split.{key}, or find more {noun}s"
-        raise _refused(
+        raise split_refused(
             key, f"the set and what is left need {each}", got, remedy, code="set-too-small"
         )
 
@@ -195,7 +195,7 @@ def _check_size(key: str, share: float, *, count: int, least: int, noun: str) ->
 def _folds(rows: Rows, node: Mapping[str, Any], marks: Marks) -> tuple[Fold, ...]:
     count = node.get("folds")
     if isinstance(count, bool) or not isinstance(count, int) or count < 2:
-        raise _refused(
+        raise split_refused(
             "folds",
             "must be a whole number of at least 2",
             repr(count),
@@ -203,7 +203,7 @@ def _folds(rows: Rows, node: Mapping[str, Any], marks: Marks) -> tuple[Fold, ...
             code="folds-not-a-count",
         )
     if count > len(rows):
-        raise _refused(
+        raise split_refused(
             "folds",
             f"there must be no more folds than rows ({len(rows)})",
             count,
@@ -222,12 +222,12 @@ def _folds(rows: Rows, node: Mapping[str, Any], marks: Marks) -> tuple[Fold, ...
             got = f"{count} folds, and {fewest} of class {name} among the rows that are not in test"
             remedy = f"say split.folds={fewest}" if fewest > 1 else FEW_OF_CLASS
             rule = "every fold needs a row of every class"
-            raise _refused("folds", rule, got, remedy, code="fold-lacks-a-class")
+            raise split_refused("folds", rule, got, remedy, code="fold-lacks-a-class")
     groups = None if marks.groups is None else marks.groups[rows]
     if groups is not None:
         if count > (there := len(np.unique(groups))):
             rule = f"there must be no more folds than groups ({there})"
-            raise _refused("folds", rule, count, "say fewer", code="more-folds-than-groups")
+            raise split_refused("folds", rule, count, "say fewer", code="more-folds-than-groups")
         stratified = model_selection.StratifiedGroupKFold(
             count, shuffle=True, random_state=_seed(node)
         )
@@ -239,7 +239,7 @@ def _folds(rows: Rows, node: Mapping[str, Any], marks: Marks) -> tuple[Fold, ...
 def _share(node: Mapping[str, Any], key: str) -> float:
     share = node.get(key)
     if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share < 1:
-        raise _refused(
+        raise split_refused(
             key,
             "a share lies between 0 and 1",
             repr(share),
@@ -252,7 +252,7 @@ def _share(node: Mapping[str, Any], key: str) -> float:
 def _seed(node: Mapping[str, Any]) -> int:
     seed = node.get("seed", 0)
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
-        raise _refused(
+        raise split_refused(
             "seed",
             "must be a whole number of at least 0",
             repr(seed),
@@ -266,9 +266,7 @@ def _checked(split: Split, rows: int) -> Split:
     for name, part in split.arrays().items():
         if not len(part):
             rule, got = f"{rows} rows must give three sets", f"no row for {name}"
-            raise _refused("", rule, got, "change the shares or the data", code="set-without-rows")
+            raise split_refused(
+                "", rule, got, "change the shares or the data", code="set-without-rows"
+            )
     return split
-
-
-def _refused(key: str, rule: str, got: object, remedy: str, *, code: str) -> UsageError:
-    return refused(f"split.{key}" if key else "split", code=code, rule=rule, got=got, remedy=remedy)

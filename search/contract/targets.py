@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from search.contract.arrays import data_refused
 from search.contract.sequences import one_label, padded_classes, step_labels, target_sequences
-from search.errors import UsageError, refused
 from trainers.api import END, IGNORED
 from trainers.data import DataSet
 
@@ -85,11 +85,11 @@ def number_classes(
         labels = labels[:, 0]
     if labels.ndim != 1:
         rule, got = "classification needs one class per row", f"shape {labels.shape}"
-        raise _refused(where, rule, got, "give one column", code="class-not-one-column")
+        raise data_refused(where, rule, got, "give one column", code="class-not-one-column")
     if labels.dtype.kind == "f":
         odd = labels[~np.isfinite(labels) | (labels != np.round(labels))]
         if len(odd):
-            raise _refused(
+            raise data_refused(
                 where,
                 "classes are whole numbers or names",
                 odd[0],
@@ -97,7 +97,7 @@ def number_classes(
                 code="class-not-whole-or-name",
             )
     if labels.dtype.kind in "if" and (labels == IGNORED).any():
-        raise _refused(
+        raise data_refused(
             where,
             f"{IGNORED} means no label, as torch's losses take it",
             f"it in row {int((labels == IGNORED).argmax())}",
@@ -105,7 +105,7 @@ def number_classes(
             code="class-means-no-label",
         )
     if (missing := is_missing(labels)).any() and labels.dtype.kind == "O":
-        raise _refused(
+        raise data_refused(
             where,
             "every row needs its class",
             f"{labels[missing][0]} in row {int(missing.argmax())}",
@@ -116,7 +116,7 @@ def number_classes(
         labels = labels.astype(str)
     names, numbers = np.unique(labels, return_inverse=True)
     if len(names) < 2:
-        raise _refused(
+        raise data_refused(
             where,
             "classification needs at least two classes",
             f"only the class {names.tolist()[0]!r}",
@@ -140,7 +140,7 @@ def _tags(data: DataSet) -> Rows:
         real = real & (labels != IGNORED)
     empty = ~real.any(axis=1)
     if empty.any():
-        raise _refused(
+        raise data_refused(
             "y",
             "a sequence has at least one label",
             f"{IGNORED}, which means none, at every step of row {int(empty.argmax())}",
@@ -167,7 +167,7 @@ def _no_number(y: NDArray[Any]) -> str:
 def _numbers(data: DataSet) -> Rows:
     data = one_label(data, remedy=PER_STEP)
     if data.y.dtype.kind not in "fiu" or data.y.ndim > 2:
-        raise _refused(
+        raise data_refused(
             "y",
             "regression needs numbers [n] or [n, outputs]",
             _no_number(data.y),
@@ -181,7 +181,7 @@ def _numbers(data: DataSet) -> Rows:
 def _numbers_of_steps(data: DataSet) -> Rows:
     labels, real = step_labels(data)
     if labels.dtype.kind not in "fiu":
-        raise _refused(
+        raise data_refused(
             "y",
             "regression needs numbers",
             str(labels.dtype),
@@ -262,14 +262,10 @@ def check_finite(
         named = [column for column, is_bad in zip(of, bad.any(axis=0), strict=False) if is_bad]
         more = f" and {len(named) - SHOWN} more" if len(named) > SHOWN else ""
         where = f", in {', '.join(named[:SHOWN])}{more}" if named else ""
-        raise _refused(
+        raise data_refused(
             name,
             "must be finite",
             f"NaN or inf in {int(bad.any(axis=1).sum())} rows, first in row {row}{where}",
             remedy,
             code="data-not-finite",
         )
-
-
-def _refused(name: str, rule: str, got: object, remedy: str, *, code: str) -> UsageError:
-    return refused(f"data: {name}", code=code, rule=rule, got=got, remedy=remedy)
