@@ -28,6 +28,7 @@ from trainers.api import (
     Values,
 )
 from trainers.build import Built, build, made, on_device, plain_loss, seed_all, soft_outputs
+from trainers.dry_run import rehearse
 from trainers.features import with_features
 from trainers.lanes.admission import admitted
 from trainers.lanes.group import Group
@@ -35,7 +36,6 @@ from trainers.lanes.key import Unfusable, fusion_key
 from trainers.lanes.lane import lane_of
 from trainers.lanes.pace import measure
 from trainers.lanes.program import Program
-from trainers.rehearsal import rehearse
 from trainers.replay import LONG, first_bad
 from trainers.seat import EVALUATION_ROWS, Seat
 from trainers.sequences import as_yielded, outputs_of, own_shape

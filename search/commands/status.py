@@ -10,7 +10,7 @@ from search.errors import UsageError
 from search.execution.pace import duration
 from search.execution.progress import shown_knobs
 from search.results.findings import Findings, looks, open_results, searches
-from search.results.standing import Standing, standing_of
+from search.results.status import Status, status_of
 
 SUMMARY = "tells how far a search has come; without a name, all of them"
 ENDED = {"running": "begun", "done": "ended", "stopped": "last trial ended", "died": "begun"}
@@ -40,7 +40,7 @@ class _Entry:
     name: str
     look: str = ""
     error: UsageError | None = None
-    progress: tuple[Standing, Findings] | None = None
+    progress: tuple[Status, Findings] | None = None
 
 
 def run(words: list[str], config_dir: Path | None) -> int:
@@ -69,52 +69,52 @@ def _entry(name: str, root: Path, *, look: str) -> _Entry:
         folder, findings = open_results(name, root=root)
     except UsageError as error:
         return _Entry(name=name, error=error)
-    return _Entry(name=name, progress=(standing_of(folder, findings), findings))
+    return _Entry(name=name, progress=(status_of(folder, findings), findings))
 
 
 def _show(entry: _Entry, *, trials: bool) -> None:
     if entry.progress is None:
         print(f"{entry.name}: {entry.look or f'cannot be read: {entry.error}'}")
         return
-    standing, findings = entry.progress
-    counts = ", ".join(f"{count} {state}" for state, count in standing.counts.items())
-    stage = f" in stage {standing.stage}" if standing.stage else ""
-    of = "" if standing.stage else f" of {standing.foreseen}"
-    done = f"{standing.finished}{of} trials finished ({counts})"
+    status, findings = entry.progress
+    counts = ", ".join(f"{count} {state}" for state, count in status.counts.items())
+    stage = f" in stage {status.stage}" if status.stage else ""
+    of = "" if status.stage else f" of {status.foreseen}"
+    done = f"{status.finished}{of} trials finished ({counts})"
     name = Path(entry.name).name
-    begun = "" if name == standing.name else f" (begun as {standing.name})"
-    print(f"{name}{begun}: {standing.state}{stage}, {done}")
+    begun = "" if name == status.name else f" (begun as {status.name})"
+    print(f"{name}{begun}: {status.state}{stage}, {done}")
     facts = []
-    best = standing.best
+    best = status.best
     if best is not None:
-        score = f"{standing.metric} {best.value:.4g}"
+        score = f"{status.metric} {best.value:.4g}"
         knobs = shown_knobs(best.knobs, findings.plan)
         facts.append(
-            f"{'incumbent so far' if standing.stage else 'chosen'}: {knobs}, mean {score}"
+            f"{'incumbent so far' if status.stage else 'chosen'}: {knobs}, mean {score}"
             if best.decided
             else f"best {score}: trial {best.trial}, {knobs}".removesuffix(", ")
         )
-    if standing.age:
-        facts.append(f"{ENDED[standing.state]} {duration(standing.age)} ago")
-    if standing.left is not None:
-        facts.append(f"about {duration(standing.left)} left")
+    if status.age:
+        facts.append(f"{ENDED[status.state]} {duration(status.age)} ago")
+    if status.left is not None:
+        facts.append(f"about {duration(status.left)} left")
     if facts:
         print(f"  {'; '.join(facts)}")
-    if standing.command and standing.state in ("stopped", "died"):
-        print(f"  goes on by: {standing.command}")
+    if status.command and status.state in ("stopped", "died"):
+        print(f"  goes on by: {status.command}")
     if trials:
-        _show_trials(standing, findings)
+        _show_trials(status, findings)
 
 
-def _show_trials(standing: Standing, findings: Findings) -> None:
+def _show_trials(status: Status, findings: Findings) -> None:
     """A line per trial that runs or has failed; its last epoch stands in the curves."""
     for row in findings.rows:
         if row.state not in ("running", "failed", "lost"):
             continue
         trial, reached = row.spec.trial, ""
-        if trial in standing.reached:
-            value = f"{standing.metric} {standing.values[trial]:.4g}"
-            reached = f"epoch {standing.reached[trial]} of {findings.plan.epochs}, {value}"
+        if trial in status.reached:
+            value = f"{status.metric} {status.values[trial]:.4g}"
+            reached = f"epoch {status.reached[trial]} of {findings.plan.epochs}, {value}"
         knobs = f"{shown_knobs(row.spec.knobs, findings.plan)} seed {row.spec.seed}".lstrip()
         line = f"  trial {trial} {row.state}: {knobs}  {reached}  {row.reason}"
         print(line.rstrip())
@@ -124,28 +124,28 @@ def _record(entry: _Entry) -> dict[str, Any]:
     if entry.progress is None:
         state = "unreadable" if entry.error else "look"
         return {"name": entry.name, "state": state, "says": entry.look or str(entry.error)}
-    standing, findings = entry.progress
-    best = standing.best
+    status, findings = entry.progress
+    best = status.best
     return {
         "name": Path(entry.name).name,
-        "state": standing.state,
-        "stage": standing.stage or None,
-        "command": standing.command or None,
-        "trials_finished": standing.finished,
-        "trials_foreseen": None if standing.stage else standing.foreseen,
-        "trials_by_state": standing.counts,
-        "metric": standing.metric,
+        "state": status.state,
+        "stage": status.stage or None,
+        "command": status.command or None,
+        "trials_finished": status.finished,
+        "trials_foreseen": None if status.stage else status.foreseen,
+        "trials_by_state": status.counts,
+        "metric": status.metric,
         "best": best and asdict(best),
-        "age_seconds": standing.age,
-        "seconds_left": standing.left,
+        "age_seconds": status.age,
+        "seconds_left": status.left,
         "running": [
             {
                 "trial": row.spec.trial,
                 "knobs": dict(row.spec.knobs),
                 "seed": row.spec.seed,
-                "epoch": standing.reached.get(row.spec.trial),
+                "epoch": status.reached.get(row.spec.trial),
                 "epochs": findings.plan.epochs,
-                "value": standing.values.get(row.spec.trial),
+                "value": status.values.get(row.spec.trial),
             }
             for row in findings.rows
             if row.state == "running"

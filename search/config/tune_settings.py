@@ -159,7 +159,7 @@ def read_tune(config: DictConfig, knobs: tuple[Knob, ...]) -> TuneSettings:
 
 
 def knobs_of(config: DictConfig) -> tuple[Knob, ...]:
-    """Every knob of a protocol once, for the rehearsal; the first of two that turn one path."""
+    """Every knob of a protocol once, for the dry run; the first of two that turn one path."""
     spaces, _ = _spaces(config)
     by_path = {
         knob.path: knob

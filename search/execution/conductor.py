@@ -16,6 +16,7 @@ from search.execution.callbacks import Callback
 from search.execution.carried_files import CarriedFiles, FileMessage
 from search.execution.clocks import TICK, Clocks
 from search.execution.connections import Happening, MessageReceived, WorkerExited, WorkerHandle
+from search.execution.end_reasons import StopDecision
 from search.execution.lanes import Fusions
 from search.execution.messages import MessageError
 from search.execution.recorder import Recorder
@@ -24,7 +25,6 @@ from search.execution.signals import signals_handled
 from search.execution.slot_control import SlotControl
 from search.execution.slots import Slot
 from search.execution.trial_endings import TrialEndings, machine_error
-from search.execution.trial_ends import StopDecision
 from search.execution.trial_queue import TrialQueue
 from search.execution.worker_pool import WorkerPool
 from search.stages.lookahead import looked_ahead

@@ -1,4 +1,4 @@
-"""The rehearsal: can everything in the config be imported and built, does every knob act?
+"""The dry run: can everything in the config be imported and built, does every knob act?
 
 It runs before anything is written, in another process: the search's own process loads neither
 torch nor the user's modules. A worker that has started early has torch already and answers; where
@@ -33,7 +33,7 @@ def dry_run(
     early: WorkerConnections | None = None,
     say: Callable[[str], None] | None = None,
 ) -> Iterator[None]:
-    """Rehearses the baseline and the knobs; errors of the block come first.
+    """A dry run of the baseline and the knobs; errors of the block come first.
 
     `early`: workers that are starting, and answer after the block; without them, a process answers
     while the block runs. `say` hears which settings the user's code does not mention.

@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass
 
 from search.contract.metrics import Metric
-from search.execution.trial_ends import StopDecision
+from search.execution.end_reasons import StopDecision
 
 LARGEST = 1e150  # a metric beyond it has a square that no number holds, and so no variance
 DIVERGED = 10  # a loss above so many times the loss of the untrained model has diverged

@@ -10,8 +10,8 @@ import msgspec
 
 from search.config.knobs import Value
 from search.contract.metrics import Metric
+from search.execution.end_reasons import StopDecision, TrialEnd
 from search.execution.lanes import Fusion, LaneSetup
-from search.execution.trial_ends import StopDecision, TrialEnd
 from trainers.api import Pace
 
 LIMIT = 16 * 2**20  # size of one message [bytes]

@@ -12,10 +12,10 @@ from search.config.plan import Plan
 from search.contract.contract import Contract
 from search.errors import RunError
 from search.execution.callbacks import Callback
+from search.execution.end_reasons import StopDecision
 from search.execution.messages import EpochTrained, FoldNumbers
 from search.execution.running_trial import RunningTrial
 from search.execution.slots import Slot
-from search.execution.trial_ends import StopDecision
 from search.stages.stage import Stage
 from search.storage.curves import MEAN, CurveLog
 from search.storage.folder import Folder

@@ -12,8 +12,8 @@ from search.config.knobs import Value
 from search.config.settings import Limits
 from search.contract.metrics import Metric
 from search.execution.early_stopping import EarlyStopping
+from search.execution.end_reasons import StopDecision
 from search.execution.messages import Answer, AssignedTrial
-from search.execution.trial_ends import StopDecision
 from search.storage.trials import TrialRecord, TrialSpec, TrialState
 
 SHARED_DEATHS = 2  # of workers with several trials, after which a trial runs alone

@@ -11,12 +11,12 @@ from pathlib import Path
 from search.errors import RunError
 from search.execution.callbacks import Callback
 from search.execution.connections import WorkerConnections, WorkerExited, WorkerHandle
+from search.execution.end_reasons import STATE_AFTER, TrialEnd
 from search.execution.machine_fault import full_disk
 from search.execution.memory import memory_kills
 from search.execution.messages import TrialEnded
 from search.execution.recorder import Recorder
 from search.execution.running_trial import SHARED_DEATHS, RunningTrial
-from search.execution.trial_ends import STATE_AFTER, TrialEnd
 from search.execution.trial_queue import TrialQueue, trials_beside
 from search.storage.logs import TrialLogs
 from search.storage.trials import OUT_OF_MEMORY, TrialState

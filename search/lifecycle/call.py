@@ -14,8 +14,8 @@ from search.config.overrides import value_word
 from search.config.results_root import root_of
 from search.config.words import take
 from search.errors import UsageError, refused
-from search.execution.environment import variables_set
 from search.execution.process_guard import MARK
+from search.execution.temporary_variables import variables_set
 from search.execution.terminal import Terminal
 from search.lifecycle.launch import launch
 from search.lifecycle.train_function import importable

@@ -16,9 +16,9 @@ from search.diagnostics.verdicts.across_trials import Together
 from search.diagnostics.verdicts.rules import Verdict
 from search.errors import UsageError, refused, unknown
 from search.stages import joint
+from search.stages.importance import importances
 from search.stages.kinds import kind_of
 from search.stages.outcome import Outcome
-from search.stages.samplers import importances
 from search.storage.folder import LR_RANGE, PREFLIGHT, Folder
 from search.storage.sealed import read_json, read_json_lines
 from search.storage.study import Study, stages_of

@@ -15,7 +15,7 @@ from search.config.plan import Plan, read_plan
 from search.config.trial_config import TrialConfigs, trainer_config
 from search.contract.contract import prepare
 from search.execution.early_stopping import EarlyStopping
-from search.execution.trial_ends import StopDecision
+from search.execution.end_reasons import StopDecision
 from search.execution.worker.trial_runner import TrialRunner
 from search.results.warm_start import Past
 from trainers.checkpoint import TrialCheckpoint

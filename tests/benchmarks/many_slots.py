@@ -35,10 +35,10 @@ from kit import environment
 
 from search.config.settings import PlacementSettings
 from search.execution import messages
+from search.execution.end_reasons import END_AFTER, TrialEnd
 from search.execution.link import Link
 from search.execution.placement import Event, WorkerJoined
 from search.execution.slots import Slot
-from search.execution.trial_ends import END_AFTER, TrialEnd
 
 EPOCHS = 20
 DURATIONS = "MANY_SLOTS"  # the file of epochs' durations, for the process of the workers

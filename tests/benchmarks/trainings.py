@@ -21,8 +21,8 @@ from search.config.plan import Plan
 from search.config.trial_config import TrialConfigs, trainer_config
 from search.contract.arrays import FoldData
 from search.contract.contract import prepare
+from search.execution.end_reasons import StopDecision
 from search.execution.running_trial import fresh_early_stopping
-from search.execution.trial_ends import StopDecision
 from search.execution.worker.trial_runner import TrialRunner
 from search.stages.kinds import kind_of
 from search.stages.past_trial import Past

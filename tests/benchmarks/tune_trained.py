@@ -18,8 +18,8 @@ from search.config.trial_config import TrialConfigs, trainer_config
 from search.config.tune_settings import TuneSettings
 from search.diagnostics.lr_range import read_range
 from search.diagnostics.probe_process import answer
+from search.execution.end_reasons import StopDecision
 from search.execution.running_trial import fresh_early_stopping
-from search.execution.trial_ends import StopDecision
 from search.lifecycle.range_test import ramp_rates
 from search.protocols.conclude import conclude
 from search.protocols.history import History

@@ -23,7 +23,7 @@ from search.config.catalogue import experiments, verbs
 from search.config.knobs import Knob
 from search.execution.pace import epochs_left, seconds_left
 from search.results.findings import open_results
-from search.results.standing import standing_of
+from search.results.status import status_of
 from search.storage.sealed import read_json
 
 READERS = [
@@ -214,17 +214,17 @@ def test_a_search_that_was_killed_before_its_first_trial_is_read_by_every_verb(s
 def test_a_search_whose_conductor_was_killed_has_died_and_one_that_was_left_has_stopped(smoke):
     folder, findings = open_results("smoke", root=smoke / "results")
     unfinished = replace(findings, foreseen=5)
-    assert standing_of(folder, unfinished).state == "stopped"
+    assert status_of(folder, unfinished).state == "stopped"
     code = (
         "import os, sys; from pathlib import Path; from search.storage.folder import Folder\n"
         "with Folder(Path('results/smoke')).locked(): os.kill(os.getpid(), 9)"
     )
     subprocess.run([sys.executable, "-c", code], cwd=smoke, env=environment(), check=False)
-    assert standing_of(folder, unfinished).state == "died"
+    assert status_of(folder, unfinished).state == "died"
     with folder.locked():
-        assert standing_of(folder, unfinished).state == "running"
-    assert standing_of(folder, unfinished).state == "stopped"
-    assert standing_of(folder, findings).state == "done"
+        assert status_of(folder, unfinished).state == "running"
+    assert status_of(folder, unfinished).state == "stopped"
+    assert status_of(folder, findings).state == "done"
 
 
 def test_a_table_is_sorted_cut_and_printed_in_every_format_with_the_same_numbers(smoke, capsys):

@@ -1,4 +1,4 @@
-"""A setting that nobody reads never stands there as if it acted: refused, or named by the rehearsal."""
+"""A setting that nobody reads never stands there as if it acted: refused, or named by the dry run."""
 
 from pathlib import Path
 

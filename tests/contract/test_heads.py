@@ -174,7 +174,7 @@ def test_what_does_not_fit_is_refused_in_words(words, message, table):
         ([TASKS, "loss.weights={price: -1}"], r"loss\.weights\.price: must be a number of 0 or mo"),
     ],
 )
-def test_heads_that_cannot_be_built_are_refused_by_the_rehearsal(words, message, table):
+def test_heads_that_cannot_be_built_are_refused_by_the_dry_run(words, message, table):
 
     assert re.search(message, answer(questions(_plan(*table, "loss=heads", *words)))["wrong"])
 

@@ -40,7 +40,7 @@ from search.diagnostics.preflight.of_data import of_data
 from search.diagnostics.preflight.reading import Reading
 from search.diagnostics.preflight.report import require, show, sound, soundness, write
 from search.diagnostics.preflight.run import of_training
-from search.diagnostics.preflight.telltale import telltale_feature
+from search.diagnostics.preflight.target_leakage import telltale_feature
 from search.diagnostics.probe_process import answer
 from search.execution.slots import Slot
 from search.storage.json_numbers import plain

@@ -15,7 +15,7 @@ from search.diagnostics.preflight.label_noise import UNSEEN, label_noise
 from search.diagnostics.preflight.near_rows import near_copies, repeated
 from search.diagnostics.preflight.noise_floor import CERTAIN, noise_floor
 from search.diagnostics.preflight.reading import Reading
-from search.diagnostics.preflight.telltale import telltale_feature
+from search.diagnostics.preflight.target_leakage import telltale_feature
 from search.diagnostics.preflight.time_left import TimeLeft
 from search.diagnostics.preflight.validation_labels import validation_labels
 from search.storage.json_numbers import plain

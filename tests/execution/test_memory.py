@@ -11,6 +11,7 @@ from test_lanes_run import _served, _underway
 
 from search.execution import memory
 from search.execution.connections import WorkerExited, WorkerHandle
+from search.execution.end_reasons import TrialEnd
 from search.execution.memory import check_memory, memory_kills
 from search.execution.messages import Hello
 from search.execution.placement.cluster import ClusterSlot
@@ -18,7 +19,6 @@ from search.execution.placement.dask_cluster import Node, rooms
 from search.execution.placement.ray_cluster import _room
 from search.execution.running_trial import RunningTrial
 from search.execution.trial_endings import TrialEndings
-from search.execution.trial_ends import TrialEnd
 from search.execution.trial_queue import TrialQueue
 from search.execution.worker.failures import cause_of, end_of
 from trainers.command_end import CommandFailed, CommandKilled, check_end

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from search.execution.end_reasons import StopDecision, TrialEnd
 from search.execution.lanes import Fusion
 from search.execution.link import Link
 from search.execution.messages import (
@@ -29,7 +30,6 @@ from search.execution.messages import (
     decode,
     encode,
 )
-from search.execution.trial_ends import StopDecision, TrialEnd
 
 NUMBERS = st.floats(allow_nan=False)
 VALUES = st.dictionaries(st.text(), NUMBERS, max_size=4)

@@ -12,6 +12,7 @@ from refusals import check_told
 
 from search.contract.arrays import FoldData, read_folds, write_folds
 from search.contract.metrics import Metric
+from search.execution.end_reasons import StopDecision, TrialEnd
 from search.execution.lanes import LaneSetup
 from search.execution.link import Link
 from search.execution.messages import (
@@ -24,7 +25,6 @@ from search.execution.messages import (
     TrialEnded,
     Work,
 )
-from search.execution.trial_ends import StopDecision, TrialEnd
 from search.execution.worker.notice import Notice
 from search.execution.worker.worker import Worker
 from trainers import shared_numbers

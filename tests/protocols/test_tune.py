@@ -54,7 +54,7 @@ from search.protocols.stage_plan import stage_plan
 from search.protocols.step import Request, Step
 from search.results.ensemble import candidates_of
 from search.results.findings import open_results
-from search.results.standing import standing_of
+from search.results.status import status_of
 from search.results.summary.advise import joint_paths
 from search.results.summary.edges import at_edges
 from search.results.summary.tune import caveats, conclusion, unresolved
@@ -850,7 +850,7 @@ def test_residual_connections_are_tried_once_a_deeper_model_is_the_incumbent(bes
         return 0.9 + 0.03 * (knobs.get("model.depth", 1) == best) + _noise(knobs, seed, 0.001)
 
     plan = tune_plan("protocol=fixed_order", "protocol.knobs=[lr,depth,residual]")
-    assert not {"model.residual"} & {knob.path for knob in plan.knobs}  # not for the rehearsal
+    assert not {"model.residual"} & {knob.path for knob in plan.knobs}  # not for the dry run
     history, _ = carried_out(plan, value)
     swept = [step.request.knob for step in history.sweeps]
     assert swept == ["lr", "depth", *["residual"] * (best > 1)]
@@ -1147,7 +1147,7 @@ def test_a_protocol_killed_at_any_moment_goes_on_to_the_same_rows_and_decisions(
         assert {str(trial) for trial in numbers} <= {
             path.name for path in folder.checkpoints.iterdir()
         }
-    standing = standing_of(folder, ended)
+    standing = status_of(folder, ended)
     assert (standing.state, standing.stage) == ("done", "")
     assert standing.command == f"python -m search {shlex.join([*TINY, 'name=killed'])}"
     runs = json.loads((folder.path / "runs.json").read_text())["runs"]

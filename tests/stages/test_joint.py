@@ -23,10 +23,10 @@ from search.results.summary import conclusion, view_of
 from search.results.summary.joint import account
 from search.results.warm_start import Past
 from search.stages import joint
+from search.stages.importance import importances
 from search.stages.joint_confirmation import confirmations, leaders, opening
 from search.stages.observations import Observations
 from search.stages.sampler_thread import SamplerThread
-from search.stages.samplers import importances
 from search.stages.spent import elapsed, gpu_seconds
 from search.storage.distributions import distribution_of
 

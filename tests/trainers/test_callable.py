@@ -14,7 +14,7 @@ from matplotlib import pyplot
 import trainers
 from search.contract.arrays import FoldData
 from search.contract.metrics import Metric
-from search.execution.trial_ends import TrialEnd
+from search.execution.end_reasons import TrialEnd
 from search.execution.worker.failures import end_of
 from search.execution.worker.trial_runner import TrialRunner
 from trainers import shared_files

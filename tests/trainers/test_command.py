@@ -454,7 +454,7 @@ except ValueError:
     assert runner.step() == [End(trial=5, remark=said if fails else "")]
 
 
-def test_a_program_that_is_not_there_is_found_by_the_rehearsal():
+def test_a_program_that_is_not_there_is_found_by_the_dry_run():
     config = {"metric": {}, "trainer": {"_target_": "trainers.command.train"}}
     for command, message in (
         (

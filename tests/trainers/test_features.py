@@ -205,7 +205,7 @@ def test_rows_without_a_table_and_models_without_inputs_are_refused():
         seats.admit(0, config=config, checkpoint=Unsaved())
 
 
-def test_the_rehearsal_tells_two_choices_of_features_apart_and_refuses_a_wrong_one():
+def test_the_dry_run_tells_two_choices_of_features_apart_and_refuses_a_wrong_one():
     shape = (12, 2, "classification")
     half, all_ = (
         rehearse(_config({"k_best": {**K_BEST["k_best"], "share": share}}), shape)

@@ -26,13 +26,13 @@ from trainers.augment import Flip, Noise, check_fits
 from trainers.callable import open_seats
 from trainers.checkpoint import FolderCheckpoint, Unsaved
 from trainers.data import toys
+from trainers.dry_run import rehearse
 from trainers.losses import Focal
 from trainers.models.recurrent import CELLS, Recurrent
 from trainers.models.steps import POOLS
 from trainers.models.transformer import Transformer
 from trainers.probes.padding import padding_counts
 from trainers.probes.subject import Subject
-from trainers.rehearsal import rehearse
 from trainers.seat import Seat
 from trainers.stock import Stock, predict
 

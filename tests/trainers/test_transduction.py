@@ -16,8 +16,8 @@ from search.contract.metrics import Metric, constant_score, scores
 from search.contract.sequences import check_alignable
 from trainers.api import END, Part
 from trainers.checkpoint import Unsaved
+from trainers.dry_run import rehearse
 from trainers.models.encoder_decoder import EncoderDecoder
-from trainers.rehearsal import rehearse
 from trainers.seat import Seat
 from trainers.sequence_losses import CTC, SequenceCrossEntropy
 

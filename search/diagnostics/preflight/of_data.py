@@ -19,7 +19,7 @@ from search.diagnostics.preflight.by_chance import by_chance
 from search.diagnostics.preflight.check import Check, Judge
 from search.diagnostics.preflight.label_noise import label_noise
 from search.diagnostics.preflight.reading import Reading
-from search.diagnostics.preflight.telltale import telltale_feature, telltale_word
+from search.diagnostics.preflight.target_leakage import telltale_feature, telltale_word
 from search.diagnostics.preflight.time_left import TimeLeft
 from search.diagnostics.preflight.validation_labels import validation_labels
 from trainers.api import IGNORED, Part

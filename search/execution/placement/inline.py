@@ -11,11 +11,11 @@ import traceback
 from collections.abc import Callable, Sequence
 
 from search.config.settings import PlacementSettings
-from search.execution.environment import variables_set
 from search.execution.link import Link
 from search.execution.messages import Hello, Setup
 from search.execution.placement import Event, WorkerJoined, WorkerLeft
 from search.execution.slots import Slot, find_slots
+from search.execution.temporary_variables import variables_set
 from search.execution.worker.worker import Worker
 
 

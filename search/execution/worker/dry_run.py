@@ -1,4 +1,4 @@
-"""Carries out a rehearsal in a process of its own or in a fork of a worker.
+"""Carries out a dry run in a process of its own or in a fork of a worker.
 
 Never sees the data, never trains more than two steps, never touches a GPU.
 """

@@ -1,4 +1,4 @@
-"""Life of a worker process: says hello, imports early, rehearses, is set up, serves.
+"""Life of a worker process: says hello, imports early, does the dry run, is set up, serves.
 
 Started by a placement with the numbers of its lifeline and its socket, a module to import, and
 the certificates by which the connection is encrypted, where it is.
@@ -72,7 +72,7 @@ def main(descriptor: int, early: str, *certificates: str) -> None:
 
 
 def serve(link: Link, early: str, *, notice: Notice) -> None:
-    """Says hello, imports, rehearses, is set up, and trains until there is no more work.
+    """Says hello, imports, does the dry run, is set up, and trains until there is no more work.
 
     Raises:
         EOFError, OSError: the conductor has gone; OSError also for a fault of the machine.

@@ -21,10 +21,10 @@ from search.config.trial_config import TrialConfigs, trainer_config
 from search.contract.arrays import read_folds
 from search.execution import messages
 from search.execution import process_guard as guard
+from search.execution.end_reasons import END_AFTER, TrialEnd
 from search.execution.link import Channel
 from search.execution.memory import memory_kills
 from search.execution.messages import Quit, Settled, TrialEnded, Work
-from search.execution.trial_ends import END_AFTER, TrialEnd
 from search.execution.worker.conductor_channel import ConductorChannel, ConductorGone, expected
 from search.execution.worker.epoch_record import TrialFailed
 from search.execution.worker.failures import cause_of, end_of, out_of_memory, print_error

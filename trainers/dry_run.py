@@ -1,4 +1,4 @@
-"""The stock trainer's rehearsal: everything that a config names is built, and trains two steps.
+"""The stock trainer's dry run: everything that a config names is built, and trains two steps.
 
 On random rows, without the data; what is found here burns no name and no trial.
 """

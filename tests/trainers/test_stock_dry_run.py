@@ -1,4 +1,4 @@
-"""What the stock trainer's rehearsal finds before a name or a trial is used up."""
+"""What the stock trainer's dry run finds before a name or a trial is used up."""
 
 import itertools
 from dataclasses import replace
@@ -16,7 +16,7 @@ from search.contract.contract import prepare
 from search.execution.dry_run import questions
 from search.execution.worker.dry_run import answer
 from search.lifecycle.rows_fit import check_rows_fit
-from trainers.rehearsal import rehearse
+from trainers.dry_run import rehearse
 
 SHAPE = (64, 10, "classification")
 

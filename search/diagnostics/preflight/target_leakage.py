@@ -1,5 +1,5 @@
-"""The check of features that give the label away (R10): one alone, a few together, or what a text
-holds.
+"""Target leakage: do features give the label away (R10), one alone, a few together, or what a
+text holds? The check is named `telltale_feature`.
 
 Validation and test labels take no part. Pure functions of arrays; never trains a model of the
 user's.
@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.diagnostics.preflight.check import Check, Judge
-from search.diagnostics.preflight.own_means import means_of_classes, means_of_numbers
-from search.diagnostics.preflight.telling_columns import (
+from search.diagnostics.preflight.leaking_columns import (
     by_column_per_class,
     by_greatest,
     by_indicators,
@@ -23,8 +22,9 @@ from search.diagnostics.preflight.telling_columns import (
     each_alone,
     label_code,
 )
-from search.diagnostics.preflight.telling_pairs import by_combination, by_ratio, of_the_rest
-from search.diagnostics.preflight.telling_words import by_word
+from search.diagnostics.preflight.leaking_pairs import by_combination, by_ratio, of_the_rest
+from search.diagnostics.preflight.leaking_words import by_word
+from search.diagnostics.preflight.target_encoding import means_of_classes, means_of_numbers
 
 TELLTALE = 0.997  # share of the labels from which a feature gives them away
 PARTLY = 0.9  # most that one of several features may explain alone, as a share of the labels

@@ -1,4 +1,4 @@
-"""The rehearsal before a search: in a copy of a worker that has started early, and what becomes of it if that dies."""
+"""The dry run before a search: in a copy of a worker that has started early, and what becomes of it if that dies."""
 
 import pytest
 from kit import MARK, marked, search, trials
@@ -90,7 +90,7 @@ def test_inline_a_process_of_its_own_rehearses(tmp_path):
         ("import os\nos.abort()", "the trainer cannot be built: it ended at once"),
     ],
 )
-def test_the_last_words_of_a_rehearsal_that_dies_are_told_and_nothing_is_left(text, told, tmp_path):
+def test_the_last_words_of_a_dry_run_that_dies_are_told_and_nothing_is_left(text, told, tmp_path):
     done = _run(text, tmp_path, "placement.slots=2", **{MARK: str(tmp_path)})
     assert done.returncode == 2
     assert marked(str(tmp_path)) == []
@@ -98,7 +98,7 @@ def test_the_last_words_of_a_rehearsal_that_dies_are_told_and_nothing_is_left(te
     assert not (tmp_path / "results").exists()
 
 
-def test_a_worker_that_dies_with_its_rehearsal_costs_the_search_nothing(tmp_path):
+def test_a_worker_that_dies_with_its_dry_run_costs_the_search_nothing(tmp_path):
     done = _run(KILLING, tmp_path, "placement.slots=2")
     assert done.returncode == 0, done.stdout + done.stderr
     assert (tmp_path / "killed.txt").exists()

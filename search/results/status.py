@@ -30,7 +30,7 @@ class Leader:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
+class Status:
     """A search as it stands.
 
     `state`: died means that its conductor ended without a word, as by `kill -9`; the same command
@@ -55,7 +55,7 @@ class Standing:
     values: Mapping[int, float]
 
 
-def standing_of(folder: Folder, findings: Findings) -> Standing:
+def status_of(folder: Folder, findings: Findings) -> Status:
     """How a search stands now."""
     rows, plan = findings.rows, findings.plan
     finished = [row for row in rows if row.finished]
@@ -70,7 +70,7 @@ def standing_of(folder: Folder, findings: Findings) -> Standing:
     left = None
     if state == "running" and not findings.stage:
         left = _left(findings, reached, since=started, seconds=now - started)
-    return Standing(
+    return Status(
         name=plan.name,
         state=state,
         finished=len(finished),

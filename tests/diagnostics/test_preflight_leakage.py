@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from search.diagnostics.preflight.labels import targets
+from search.diagnostics.preflight.leaking_pairs import by_ratio
 from search.diagnostics.preflight.near_rows import repeated
-from search.diagnostics.preflight.own_means import means_of_classes, means_of_numbers
-from search.diagnostics.preflight.telling_pairs import by_ratio
-from search.diagnostics.preflight.telltale import TELLTALE, telltale_feature, telltale_word
+from search.diagnostics.preflight.target_encoding import means_of_classes, means_of_numbers
+from search.diagnostics.preflight.target_leakage import TELLTALE, telltale_feature, telltale_word
 
 ROWS = 600
 

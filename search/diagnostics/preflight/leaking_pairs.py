@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from search.diagnostics.preflight.leaking_columns import by_tree
 from search.diagnostics.preflight.reading import ROWS
-from search.diagnostics.preflight.telling_columns import by_tree
 
 COLUMNS, SIFTED = 60, 200  # columns that are paired; rows by which pairs are sifted first
 NEARLY = 0.95  # share of the sifted rows that a pair must rank right, to be tried on all rows
