@@ -13,6 +13,7 @@ from search.__main__ import main
 from search.errors import Interrupted, RunError, UsageError, refused
 
 KEBAB = re.compile(r"[a-z]+(-[a-z0-9]+){0,5}")
+NAMED = re.compile(r"""["'\[]([a-z]+(?:-[a-z0-9]+)+|interrupted)["'\]]""")
 RAISED = {"refused", "UsageError", "RunError", "Interrupted", "ServerAway"}
 
 
@@ -36,6 +37,16 @@ def codes():
 def test_a_code_is_a_few_words_in_kebab_case_and_is_written_once():
     assert [code for code in codes() if not KEBAB.fullmatch(code)] == []
     assert [code for code, number in codes().items() if number > 1] == []
+
+
+def test_every_code_is_named_by_a_test():
+    """As `"the-code"`, or in brackets as the command line shows it."""
+    named = {
+        word
+        for path in (ROOT / "tests").rglob("*.py")
+        for word in NAMED.findall(path.read_text(encoding="utf-8"))
+    }
+    assert sorted(codes().keys() - named) == []
 
 
 def test_every_error_that_the_source_raises_has_a_code():

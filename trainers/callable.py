@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+import logging
 import random
 import sys
 from collections.abc import Generator, Iterator, Sequence
@@ -45,12 +46,12 @@ def rehearse(config: Config, shape: Sequence[Any]) -> str | None:
     Raises:
         ImportError, TypeError: as `open_seats`; and whatever building a user's class raises.
     """
-    trainer = _import(config["trainer"]["_target_"], "trainer._target_")
+    trainer = import_function(config["trainer"]["_target_"], "trainer._target_")
     read_steps(config)
     if config["metric"].get("_target_"):
-        _import(config["metric"]["_target_"], "metric._target_")
+        import_function(config["metric"]["_target_"], "metric._target_")
     if config["trainer"].get("predict"):
-        _import(config["trainer"]["predict"], "trainer.predict")
+        import_function(config["trainer"]["predict"], "trainer.predict")
     description: str | None = (
         trainer.rehearse(config, shape) if hasattr(trainer, "rehearse") else None
     )
@@ -58,6 +59,7 @@ def rehearse(config: Config, shape: Sequence[Any]) -> str | None:
 
 
 MOST_EPOCHS = 10**9
+logging.getLogger(get_object.__module__).addHandler(logging.NullHandler())  # the error says it all
 
 
 def open_seats(target: str, *, data: Data, device: str) -> Seats:
@@ -69,7 +71,7 @@ def open_seats(target: str, *, data: Data, device: str) -> Seats:
         ImportError: the path cannot be imported; the text says what was tried.
         TypeError: the path names something else.
     """
-    trainer = _import(target, "trainer._target_")
+    trainer = import_function(target, "trainer._target_")
     if _seats_class(trainer):
 
         def make(rows: Data) -> Seats:
@@ -83,7 +85,13 @@ def open_seats(target: str, *, data: Data, device: str) -> Seats:
     return CallableSeats(trainer, data=data, device=device)
 
 
-def _import(target: str, key: str) -> Any:
+def import_function(target: str, key: str) -> Any:
+    """The function, or class of seats, that a `key` of the config names.
+
+    Raises:
+        TrainerNotImported: it cannot be imported.
+        TypeError: it is neither.
+    """
     try:
         trainer: Any = get_object(target)
     except SystemExit as error:  # a script that reads its arguments, or trains, at import

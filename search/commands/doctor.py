@@ -84,12 +84,12 @@ def _of_search(options: Namespace) -> Reading:
     folder, findings = open_results(options.name, root=options.results_root)
     curves = curves_so_far(findings, folder)
     findings = diagnosed(findings, curves, folder=folder)
+    if not findings.verdicts and findings.without_curves:
+        raise UsageError(f"{folder.path}: {deleted(findings)[0]}", code="curves-were-deleted")
     if options.trial is not None:
         verdict = _verdict(findings, options.trial)
         verdicts, acts = {options.trial: verdict}, turnable(findings)
         return Reading(name=options.name, verdicts=verdicts, findings=findings, acts=acts)
-    if not findings.verdicts and findings.without_curves:
-        raise UsageError(f"{folder.curves}: {deleted(findings)[0]}", code="curves-were-deleted")
     if not findings.verdicts:
         columns = curves.dropna(axis="columns", how="all").columns.difference(ALWAYS)
         raise refused(
@@ -157,7 +157,7 @@ def _verdict(findings: Findings, trial: str) -> Verdict:
         raise refused(f"doctor {trial}", code="no-such-trial", rule=rule, got=trial, remedy=remedy)
     verdict = findings.verdicts.get(int(trial))
     if verdict is None:
-        rule, got = "a verdict needs curves", f"a trial that is {rows[trial].state}"
+        rule, got = "a verdict needs curves of both losses", f"a trial that is {rows[trial].state}"
         raise refused(
             f"doctor {trial}",
             code="verdict-needs-curves",

@@ -10,7 +10,7 @@ import numpy as np
 from omegaconf import DictConfig
 
 from search.commands.support.arguments import VerbParser
-from search.commands.support.scoring import Judge, imported, trials_scores
+from search.commands.support.scoring import Judge, imported, kept_rows, trials_scores
 from search.config.compose import compose_experiment
 from search.config.reference import Reference, read_reference, reference_names
 from search.config.words import changed_keys
@@ -96,6 +96,20 @@ def _tested(findings: Findings, reference: Reference) -> Scores:
     with folder.locked():
         prepared = prepare(plan.config, metric=plan.metric)
         folder.check_contract(prepared.contract)
+        judge = Judge(
+            prepared, metric=plan.metric, predict=imported(str(plan.config.trainer.predict))
+        )
+        trials = {
+            model: [row.spec.trial for row in findings.rows if row.spec.knobs.get("model") == model]
+            for model in reference.models
+        }
+        for model, numbers in trials.items():
+            if not kept_rows(findings, folder, numbers):
+                raise RunError(
+                    f"reference {reference.name}: no training of {model} has ended with weights; "
+                    f"see {folder.path / 'trials.csv'}, then train anew: name=…",
+                    code="reference-without-weights",
+                )
         opening = Ledger(folder).begin(
             {
                 "config": hashlib.sha256(folder.config.read_bytes()).hexdigest(),
@@ -104,21 +118,10 @@ def _tested(findings: Findings, reference: Reference) -> Scores:
                 "reference": reference.name,
             }
         )
-        judge = Judge(
-            prepared, metric=plan.metric, predict=imported(str(plan.config.trainer.predict))
-        )
-        scores = {}
-        for model in reference.models:
-            trials = [
-                row.spec.trial for row in findings.rows if row.spec.knobs.get("model") == model
-            ]
-            scores[model] = trials_scores(findings, folder, trials, judge=judge)
-            if not scores[model]:
-                raise RunError(
-                    f"reference {reference.name}: no training of {model} has ended with weights; "
-                    f"see {folder.path / 'trials.csv'}",
-                    code="reference-without-weights",
-                )
+        scores = {
+            model: trials_scores(findings, folder, numbers, judge=judge)
+            for model, numbers in trials.items()
+        }
         Ledger(folder).finish(opening, score=max(float(np.mean(each)) for each in scores.values()))
     return scores
 

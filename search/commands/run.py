@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from search.commands.support.arguments import VerbParser
 from search.config.passwords import redacted
 from search.config.quick_imports import quick_imports
+from search.config.results_root import from_here
 from search.config.words import take
 from search.errors import RunError
 from search.execution.terminal import Terminal
@@ -77,8 +78,8 @@ def run_config(
     if findings.winner is None:
         raise RunError(
             findings.obstacle
-            or f"{findings.plan.name}: nothing has won; "
-            f"the reasons stand in {findings.plan.folder / 'trials.csv'}",
+            or f"{findings.plan.name}: a search needs a trial that gives a value, but got none; "
+            f"see the reasons in {from_here(findings.plan.folder)}/trials.csv, then use name=…",
             code="nothing-has-won",
         )
     return 0

@@ -58,7 +58,8 @@ def run(words: list[str], config_dir: Path | None) -> int:
     (row,) = findings.rows
     if row.value is None:
         raise RunError(
-            f"{config.name}: the training gave no value: {row.state}, {row.reason}",
+            f"{config.name}: a training must give a value, but it {row.state}: {row.reason}; "
+            "mend it, then use name=…",
             code="training-gave-no-value",
         )
     metric = findings.plan.metric

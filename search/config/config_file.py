@@ -93,10 +93,7 @@ def override_keys(config: DictConfig, words: Sequence[str], *, where: str) -> No
             override = parse_override(in_grammar(word))
             OmegaConf.update(config, override.get_key_element(), override.value())
         except (ConfigAttributeError, ConfigKeyError) as error:
-            raise UsageError(
-                f"{where}: {unknown_key(config, override.key_or_group)}",
-                code="override-of-unknown-key",
-            ) from error
+            raise unknown_key(config, override.key_or_group, where=where) from error
         except (UsageError, HydraException, OmegaConfBaseException) as error:
             raise UsageError(
                 f"{where}: {first_part(error)}", code="override-does-not-fit"

@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from search.config.grids import rounded
 from search.config.knobs import Knob, Value
-from search.config.space import shipped_limits
+from search.config.ranges import shipped_limits
 from search.config.trial_config import hidden_keys
 from search.errors import UsageError, refused, unknown
 

@@ -11,9 +11,10 @@ from typing import Any
 
 from search.config.catalogue import CONF
 from search.config.knobs import GROUPS
+from search.config.ranges import POINTS_MOST, SCALES, TYPES
 from search.config.rules import Rule, number, one_of, text, whole, word
 from search.config.schema import CLASSES, MAPPINGS, OPTIONAL_MAPPINGS, TABLE
-from search.config.space import POINTS_MOST, ROLES, SCALES, TYPES
+from search.config.space import ROLES
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 # `${optimizer.lr}` leads to another key, `???` is to be given on the command line.

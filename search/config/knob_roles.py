@@ -10,8 +10,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from search.config.knobs import Knob
+from search.config.ranges import shipped_limits
 from search.config.schema import check_value
-from search.config.space import shipped_limits
 from search.config.trial_config import hidden_keys, target_of
 from search.errors import UsageError, refused, unknown
 

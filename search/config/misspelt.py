@@ -65,8 +65,7 @@ def refusal(
         if (name in groups and name != key) or name.startswith("hydra.")
     ]
     config = compose(choices)
-    elsewhere = "" if deletion else _added(key)
-    return UsageError(f"{where}: {unknown_key(config, key)}{elsewhere}", code="unknown-key")
+    return unknown_key(config, key, where=where, more="" if deletion else _added(key))
 
 
 def _added(key: str) -> str:
@@ -77,10 +76,11 @@ def _added(key: str) -> str:
     return f"{elsewhere}; a new key is added with +{key}=…"
 
 
-def unknown_key(config: DictConfig, path: str) -> str:
-    """The message for a key that a config does not have."""
+def unknown_key(config: DictConfig, path: str, *, where: str, more: str = "") -> UsageError:
+    """The error for a key that a config does not have; `more`: what is said behind the names."""
     name, known = _place(config, path)
-    return unknown("key", name=name, known=known, nearest=_elsewhere(config, name))
+    text = unknown("key", name=name, known=known, nearest=_elsewhere(config, name))
+    return UsageError(f"{where}: {text}{more}", code="unknown-key")
 
 
 def _place(config: DictConfig, path: str) -> tuple[str, list[str]]:

@@ -8,7 +8,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, QuotedString, RangeSweep
 from hydra.errors import HydraException
 
-from search.errors import UsageError, refused
+from search.errors import refused
 
 FORMS = "interval(a, b), log(a, b), range(a, b), choice(…), int(interval(…)) or tag(log, …)"
 CAST = re.compile(r"\bint\s*\(")
@@ -31,12 +31,12 @@ def read_domain(path: str, text: str) -> dict[str, Any]:
             sweep = OverridesParser.create().parse_override(f"x={full}").value()
     except HydraException as error:
         got = f"{text!r} ({str(error).splitlines()[0]})"
-        raise _refused(
+        raise refused(
             path,
-            f"a knob's string is {FORMS}",
-            got,
-            "see conf/README.md",
             code="domain-not-understood",
+            rule=f"a knob's string is {FORMS}",
+            got=got,
+            remedy="see conf/README.md",
         ) from error
     if isinstance(sweep, ChoiceSweep):
         _check_tags(path, sweep.tags, text, known=())
@@ -46,8 +46,12 @@ def read_domain(path: str, text: str) -> dict[str, Any]:
         return _range(path, sweep, text)
     if not isinstance(sweep, IntervalSweep):
         remedy = "give interval(a, b) or choice(a, b)"
-        raise _refused(
-            path, "a knob needs more than one value", repr(text), remedy, code="domain-of-one-value"
+        raise refused(
+            path,
+            code="domain-of-one-value",
+            rule="a knob needs more than one value",
+            got=repr(text),
+            remedy=remedy,
         )
     _check_tags(path, sweep.tags, text, known=("log",))
     return {
@@ -64,12 +68,12 @@ def _range(path: str, sweep: RangeSweep, text: str) -> dict[str, Any]:
     start, stop, step = (Decimal(str(end)) for end in ends)
     if not all(number.is_finite() for number in (start, stop, step)) or step <= 0 or start >= stop:
         rule = "a range rises from its start to its end by a step above 0"
-        raise _refused(
+        raise refused(
             path,
-            rule,
-            repr(text),
-            "give range(a, b) or range(a, b, step)",
             code="domain-does-not-rise",
+            rule=rule,
+            got=repr(text),
+            remedy="give range(a, b) or range(a, b, step)",
         )
     are_whole = all(isinstance(end, int) for end in ends)
     if are_whole and step == 1:
@@ -77,7 +81,13 @@ def _range(path: str, sweep: RangeSweep, text: str) -> dict[str, Any]:
     count = int((stop - start) / step) + 1
     if count > MOST:
         rule, remedy = f"a range with a step has at most {MOST} values", "give interval(a, b)"
-        raise _refused(path, rule, f"{count} by {text}", remedy, code="domain-of-too-many-values")
+        raise refused(
+            path,
+            code="domain-of-too-many-values",
+            rule=rule,
+            got=f"{count} by {text}",
+            remedy=remedy,
+        )
     numbers = [start + index * step for index in range(count)]
     return {"choices": [int(number) if are_whole else float(number) for number in numbers]}
 
@@ -87,13 +97,9 @@ def _check_tags(path: str, tags: set[str], text: str, *, known: tuple[str, ...])
     if strange:
         rule = "the only tag is log, and it goes with an interval"
         remedy = "give tag(log, interval(a, b)) or tag(log, int(interval(a, b)))"
-        raise _refused(path, rule, repr(text), remedy, code="domain-has-strange-tag")
+        raise refused(path, code="domain-has-strange-tag", rule=rule, got=repr(text), remedy=remedy)
 
 
 def _plain(item: Any) -> Any:
     """Hydra's quoted strings as plain ones."""
     return item.text if isinstance(item, QuotedString) else item
-
-
-def _refused(path: str, rule: str, got: object, remedy: str, *, code: str) -> UsageError:
-    return refused(path, code=code, rule=rule, got=got, remedy=remedy)

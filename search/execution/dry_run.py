@@ -53,6 +53,14 @@ def dry_run(
                 pass
     if answer["wrong"]:
         raise UsageError(str(answer["wrong"]), code="dry-run-failed")
+    if answer["alike"]:
+        raise refused(
+            f"space.{answer['alike']}",
+            code="knob-trains-alike",
+            rule="a knob must have an effect",
+            got="one and the same training at all of its values",
+            remedy="drop it, or link what should follow it",
+        )
     if say is None:
         return
     if answer["unread"]:
@@ -85,7 +93,12 @@ def _from_early(plan: Plan, early: WorkerConnections) -> Answer:
         raise _hangs(limit) from error
     if reply is None or reply.wrong is None:
         return {}
-    return {"wrong": reply.wrong, "unread": reply.unread, "inert": reply.inert}
+    return {
+        "wrong": reply.wrong,
+        "alike": reply.alike,
+        "unread": reply.unread,
+        "inert": reply.inert,
+    }
 
 
 @contextmanager

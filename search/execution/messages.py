@@ -124,12 +124,14 @@ class TrialEnded(Message, frozen=True, kw_only=True):
 
 
 class DryRunAnswer(Message, frozen=True, kw_only=True):
-    """`wrong`: what is wrong with the config, empty if nothing is; None: the dry run has died.
+    """`wrong`: what cannot be imported or built, empty if nothing; None: the dry run has died.
 
-    `unread`: keys that no code mentions; `inert`: a line per setting that changes nothing.
+    `alike`: a knob that changes nothing, empty if none; `unread`: keys that no code mentions;
+    `inert`: a line per setting that changes nothing.
     """
 
     wrong: str | None
+    alike: str = ""
     unread: list[str] = []
     inert: list[str] = []
 

@@ -346,6 +346,21 @@ def test_code_that_cannot_be_imported_or_built_is_found_before_anything_is_writt
     assert not list(elsewhere.iterdir())
 
 
+def test_trainings_without_a_value_end_with_1_and_what_happened(elsewhere):
+    steady = search(*TINY, "seeds=1", "name=sound", cwd=elsewhere, TOY_PAUSE="0")
+    assert steady.returncode == 0, steady.stderr
+    best = elsewhere / "results" / "sound" / "best.yaml"
+    best.write_text(best.read_text().replace("toys.steady", "toys.broken"))
+    failed = search("train", str(best), "name=again", cwd=elsewhere)
+    assert failed.returncode == 1
+    check_told(failed.stderr, "training-gave-no-value", "again", "no luck (toys.py:", "logs/0.log")
+    diverged = search(*TINY, "trainer._target_=toys.nan", "name=none", cwd=elsewhere)
+    assert diverged.returncode == 1
+    check_told(diverged.stderr, "nothing-has-won")
+    assert set(trials(elsewhere / "results" / "none").state) == {"infeasible"}
+    assert not (elsewhere / "results" / "none" / "best.yaml").exists()
+
+
 def test_another_result_than_expected_is_told_and_exits_1(smoke):
     path = smoke / "results" / "smoke" / "best.yaml"
     path.write_text(re.sub(r"expected: .*", "expected: 0.123", path.read_text()))
@@ -465,7 +480,7 @@ def test_plan_of_a_training_that_cannot_run_shows_the_logs_end(elsewhere):
 def test_plan_refuses_a_knob_without_effect(elsewhere):
     done = search("plan", "lr_sweep", "schedule=one_cycle", "schedule.max_lr=0.1", cwd=elsewhere)
     assert done.returncode == 2
-    check_told(done.stderr, "dry-run-failed", "space.optimizer.lr")
+    check_told(done.stderr, "knob-trains-alike", "space.optimizer.lr")
     linked = search("plan", "lr_sweep", "schedule=one_cycle", cwd=elsewhere)
     assert linked.returncode == 0, linked.stderr
 

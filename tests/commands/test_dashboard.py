@@ -1,16 +1,25 @@
 """The dashboard shows a search and changes nothing, whoever asks."""
 
 import json
+import sys
 
 import pytest
 from optuna_dashboard import wsgi
+from refusals import check_told
 
+from search.__main__ import main
 from search.commands.support.read_only import read_only
 from search.contract.metrics import Metric
 from search.storage.journal import JournalFile
 from search.storage.study import Study
 
 PORT = 8080
+
+
+def test_without_its_package_it_says_how_to_install_it(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "optuna_dashboard", None)
+    assert main(["dashboard", "smoke"]) == 2
+    check_told(capsys.readouterr().err, "dashboard-not-installed", "'knobwise[dashboard]'")
 
 
 @pytest.fixture

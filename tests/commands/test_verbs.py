@@ -206,8 +206,16 @@ def test_a_search_that_was_killed_before_its_first_trial_is_read_by_every_verb(s
     for verb in ("status", "table", "report"):
         assert main([verb, "smoke"]) == 0, verb
     assert "no decision yet: 4 trials are still to come" in capsys.readouterr().out
-    assert main(["doctor", "smoke"]) == 2
-    check_told(capsys.readouterr().err, "verdict-needs-both-losses", "smoke")
+    for words, code in (
+        (["doctor", "smoke"], "verdict-needs-both-losses"),
+        (["doctor", "smoke", "0"], "verdict-needs-curves"),
+        (["export", "smoke", "--to", "b.yaml"], "export-needs-winner"),
+        (["momentum_sweep", "from=smoke"], "source-has-no-winner"),
+    ):
+        assert main(words) == 2, words
+        check_told(capsys.readouterr().err, code, "queued" if words[-1] == "0" else "smoke")
+    assert {path.name for path in smoke.iterdir()} == {"results"}
+    assert {path.name for path in (smoke / "results").iterdir()} == {"smoke"}
     assert len(search_package.load("smoke").trials) == 4
 
 

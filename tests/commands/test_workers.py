@@ -1,6 +1,7 @@
 """`python -m search workers`: who trains where, and slots that are freed and used again while the search runs."""
 
 import json
+import signal
 
 import pandas as pd
 import pytest
@@ -8,6 +9,7 @@ from kit import TINY, running, search, steady, trials, wait_for
 from refusals import check_told
 
 from search.__main__ import main
+from search.commands import workers
 from search.storage.slot_orders import (
     SlotOrder,
     answer_order,
@@ -78,6 +80,11 @@ def test_slots_are_freed_and_used_again_while_a_search_runs_and_its_rows_stay_th
             (["stop"], ("workers-order-needs-target", "stop", "slot")),
         ):
             check_told(refused(*words), *message)
+        monkeypatch.setattr(workers, "PATIENCE", 0.2)
+        conductor.send_signal(signal.SIGSTOP)
+        check_told(refused("stop", "1"), "search-does-not-answer", "0.2 s")
+        assert list((folder / "orders").iterdir()) == []  # it takes no effect later
+        conductor.send_signal(signal.SIGCONT)
         conductor.terminate()
         conductor.communicate(timeout=60)
     assert read_slots(folder) == []

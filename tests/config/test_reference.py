@@ -4,7 +4,7 @@ import json
 
 import pytest
 from kit import INLINE, search
-from refusals import raises
+from refusals import check_told, raises
 
 from search.commands.reference import _chosen, _show
 from search.config.compose import compose_experiment
@@ -57,6 +57,13 @@ def test_a_reference_scores_the_test_rows_and_leaves_them_sealed_for_a_choice(el
     assert "published 0.969 ± 0.012: not reached" in done.stdout
     assert "another recipe than the published one: trainer.epochs, space.model" in done.stdout
     (ledger,) = (elsewhere / "results").glob("test_ledger-*.jsonl")
-    assert json.loads(ledger.read_text())["reference"] == "digits"
+    before = ledger.read_text()
+    assert json.loads(before)["reference"] == "digits"
+    for path in (elsewhere / "results" / "reference_digits" / "checkpoints").glob("*/*"):
+        path.unlink()
+    unkept = search("reference", "digits", *words, cwd=elsewhere)
+    assert unkept.returncode == 1
+    check_told(unkept.stderr, "reference-without-weights", "digits", "trials.csv")
+    assert ledger.read_text() == before  # no row of the test set was looked at for nothing
     tested = search("test", "reference_digits", cwd=elsewhere)
     assert tested.returncode == 0, tested.stderr

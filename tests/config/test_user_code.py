@@ -165,9 +165,7 @@ def test_trials_do_not_mix_code_and_finished_ones_are_named_as_older(tmp_path):
         process.wait(60)
     refused = search(*WORDS, cwd=tmp_path)
     assert refused.returncode == 2
-    text = " ".join(refused.stderr.split())
-    assert "trained with one version of your code, but mine_code.py changed after 2 trials" in text
-    assert "accept_code=true goes on" in text
+    check_told(refused.stderr, "code-has-changed", "mine_code.py", "2 trials", "accept_code=true")
     done = search(*WORDS, "accept_code=true", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "trained with older code: trials 0, 1" in " ".join(done.stdout.split())

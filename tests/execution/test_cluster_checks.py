@@ -6,6 +6,7 @@ import pytest
 from refusals import raises
 
 from search.execution.placement.cluster_checks import check_shared
+from search.execution.placement.dask_cluster import DaskCluster, check_fit
 
 
 def test_a_folder_where_each_node_leaves_its_mark_is_shared_and_keeps_none(tmp_path):
@@ -29,3 +30,13 @@ def test_a_folder_that_a_node_does_not_share_is_refused_by_the_name_of_the_node(
 def test_a_folder_in_which_nothing_can_be_written_is_refused():
     with raises("shared-folder-not-writable", "/proc", "results_root="):
         check_shared(Path("/proc/one"), leave_marks=lambda probe: {})
+
+
+def test_a_dask_worker_that_lacks_this_program_is_refused_by_its_address_with_the_reason():
+    cluster = DaskCluster(client=None)
+    check_fit(cluster)
+    cluster.unfit["tcp://10.0.0.7:4000"] = "ModuleNotFoundError: No module named 'search'"
+    with raises(
+        "dask-worker-unfit", "tcp://10.0.0.7:4000", "No module named 'search'", "PYTHONPATH"
+    ):
+        check_fit(cluster)

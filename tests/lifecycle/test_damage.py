@@ -88,7 +88,7 @@ def test_the_config_of_another_search_under_the_same_contract_is_named(smoke, ca
 
 
 @pytest.mark.slow
-def test_deleted_curves_are_noticed_and_there_curves_are_not(smoke):
+def test_deleted_curves_are_noticed_and_there_curves_are_not(smoke, capsys):
     folder, findings = open_results("smoke", root=smoke / "results")
 
     def told():
@@ -101,6 +101,9 @@ def test_deleted_curves_are_noticed_and_there_curves_are_not(smoke):
         "curves.parquet holds no curves of 4 trials that trained (0, 1, 2, 3): without them there "
         "is no verdict; restore the file from a copy"
     ) in told()
+    for words in (["smoke"], ["smoke", "0"]):
+        assert main(["doctor", *words]) == 2
+        check_told(capsys.readouterr().err, "curves-were-deleted", "curves.parquet", "0, 1, 2, 3")
 
 
 @pytest.mark.slow
@@ -209,41 +212,64 @@ def test_whatever_file_is_damaged_a_verb_names_it_or_tells_the_same_numbers(
 
 
 @pytest.mark.slow
+def test_a_folder_in_place_of_a_table_is_named(smoke, capsys):
+    table = smoke / "results" / "smoke" / "trials.csv"
+    table.unlink()
+    table.mkdir()
+    assert main(["table", "smoke"]) == 2
+    check_told(capsys.readouterr().err, "not-a-file", "results/smoke/trials.csv")
+    assert list(table.iterdir()) == []
+
+
+@pytest.mark.slow
 def test_what_belongs_to_other_trainings_or_is_cut_off_is_named_and_opens_no_test_set(
     smoke, capsys
 ):
     folder = Folder(smoke / "results" / "smoke")
 
-    def refused(path, content, words):
+    def refused(path, content, words, code):
         sound = path.read_bytes()
         path.write_bytes(content(sound))
         assert main(words) == 2, path
         error = capsys.readouterr().err
         path.write_bytes(sound)
         assert len(error.splitlines()) == 1, error
-        assert path.name in error
+        check_told(error, code, path.name)
         return error
 
     curves = pd.read_parquet(folder.curves)
     other = curves.assign(accuracy=1 - curves.accuracy).to_parquet(None)
-    error = refused(folder.curves, lambda _: other, ["table", "smoke"])
-    check_told(error, "file-was-changed", "trial 0: accuracy 0.")
+    error = refused(folder.curves, lambda _: other, ["table", "smoke"], "file-was-changed")
+    assert "trial 0: accuracy 0." in error
 
     def half(content):
         lines = content.splitlines(keepends=True)
         return b"".join(lines[: len(lines) // 2])
 
-    error = refused(folder.journal, half, ["table", "smoke"])
-    check_told(error, "file-was-changed", "trials.csv")
-    refused(folder.contract, lambda content: content[: len(content) // 2], ["test", "smoke"])
-    refused(folder.split, lambda content: content[:100], ["test", "smoke"])
+    error = refused(folder.journal, half, ["table", "smoke"], "file-was-changed")
+    assert "trials.csv" in error
+    for path, length, code in (
+        (folder.contract, folder.contract.stat().st_size // 2, "file-was-changed"),
+        (folder.split, 100, "split-was-changed"),
+    ):
+        refused(path, lambda content, length=length: content[:length], ["test", "smoke"], code)
     weights = folder.best / "weights.safetensors"
+    code = "export-was-changed"
     for path, words in ((folder.best_config, b"lr: "), (weights, b"\x00"), (weights, b"F32")):
         refused(
             path,
             lambda content, words=words: content.replace(words, b"lr: 1", 1),
             ["test", "smoke"],
+            code,
         )
+    code = "predict-not-importable"
+    trainers_own, nowhere = b"predict: trainers.stock.predict", b"predict: nowhere.mine"
+    error = refused(
+        folder.best_config,
+        lambda content: content.replace(trainers_own, nowhere),
+        ["test", "smoke"],
+        code,
+    )
     assert not list(smoke.glob("results/test_ledger*"))
     assert main(["test", "smoke"]) == 0
 

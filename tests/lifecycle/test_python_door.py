@@ -6,6 +6,7 @@ import math
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from kit import ROOT, environment
 from refusals import raises
 
 import search
+from search.lifecycle import call as call_module
 from search.lifecycle.call import run_search
 from search.lifecycle.train_function import importable
 from search.storage.folder import Folder
@@ -53,6 +55,10 @@ def test_a_result_has_its_winner_config_units_and_figures(smoke):
         result.figure.swep  # noqa: B018
     with raises("curves-of-unknown-trial", "99"):
         result.figure.curves([99])
+    with raises("curves-of-unknown-column", "'val_los'", "'val_loss'"):
+        result.figure.curves(column="val_los")
+    with raises("unknown-figure", "sweep figure 'b'", "accuracy by optimizer.lr"):
+        result.figure.sweep("b")
     page = result._repr_html_()
     assert page.startswith("<h4>smoke</h4><p>Keep the baseline, optimizer.lr = 0.1")
 
@@ -114,6 +120,24 @@ def test_a_script_that_searches_when_it_is_imported_is_told_where_to_put_the_cal
     assert done.returncode != 0
     assert '`if __name__ == "__main__":`' in done.stderr
     assert not (elsewhere / "results").exists()
+
+
+def test_a_search_within_a_worker_or_beside_the_main_thread_is_refused(elsewhere, monkeypatch):
+    heard = []
+
+    def call():
+        with raises("call-outside-main-thread", "a thread"):
+            search.run("smoke", quiet=True)
+        heard.append(True)
+
+    thread = threading.Thread(target=call, name="a thread")
+    thread.start()
+    thread.join()
+    assert heard == [True]
+    monkeypatch.setenv(call_module.MARK, "1")
+    with raises("call-within-worker"):
+        search.run("smoke", quiet=True)
+    assert list(elsewhere.iterdir()) == []
 
 
 def _notebook(source, **names):
@@ -180,6 +204,7 @@ def test_constants_of_a_notebook_keep_their_values_and_names_like_pythons_own_ar
         ("fit = lambda *_: 1", ("train-not-at-top",)),
         ("def outer():\n    def fit(*_):\n        yield {}\n    return fit\nfit = outer()", ("train-not-at-top", "outer.<locals>.fit")),
         ("fit = print", ("train-not-a-function", "builtin_function_or_method")),
+        ("exec('def half(x): return x / 2')\ndef fit(*_):\n    yield {'a': half(1)}", ("train-has-no-source", "half")),
         ("import threading\nlock = threading.Lock()\ndef fit(*_):\n    yield {'a': lock}", ("train-uses-other-values",)),
     ],
 )  # fmt: skip

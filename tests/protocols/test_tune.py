@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kit import INLINE, running, search, steady, trials, wait_for
 from pages import staged_findings
-from refusals import raises
+from refusals import check_told, raises
 from rich.console import Console
 from simulated import VAL_ROWS, begun, carried_out, tune_plan
 
@@ -1271,6 +1271,16 @@ def test_an_average_that_is_better_predicts_as_one_thing_and_the_test_tells_the_
     assert float(told[1]) == pytest.approx(opening["score"], abs=1e-4)
     again = search(*words, "confirm.refit=true", cwd=tmp_path)
     assert "training trial" not in again.stdout  # once
+    weights = place.parent / "best" / "refit.safetensors"
+    weights.write_bytes(weights.read_bytes().replace(b"F32", b"F16", 1))
+    changed = search("test", "tune", "--again", cwd=tmp_path)
+    assert changed.returncode == 2
+    check_told(changed.stderr, "weights-were-changed", "best/refit.safetensors")
+    weights.unlink()
+    sealed = search("test", "tune", "--again", cwd=tmp_path)
+    assert sealed.returncode == 2
+    check_told(sealed.stderr, "refit-is-missing", "refit.safetensors", "confirm.refit")
+    assert len(read_json_lines(place.parent / "test_ledger.jsonl")) == 1
     assert content["says"] in again.stdout.replace("\n", " ")
 
 

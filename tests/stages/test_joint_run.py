@@ -72,6 +72,9 @@ def test_a_finished_joint_search_is_extended_by_more_trials_and_refuses_fewer(el
     fewer = search(*words, "sampler=tpe", "n_trials=10", cwd=elsewhere)
     assert fewer.returncode == 2
     check_told(fewer.stderr, "trials-already-finished", "n_trials", "10", "16", "name=")
+    seeds = search(*words, "sampler=tpe", "n_trials=16", "seeds=2", cwd=elsewhere)
+    assert seeds.returncode == 2
+    check_told(seeds.stderr, "joint-seeds-changed", "2, 1 there", "name=")
     other = search(*words, "sampler=gp", "n_trials=16", cwd=elsewhere)
     assert other.returncode == 2
     check_told(other.stderr, "config-of-another-search", "sampler.kind: tpe there, gp now")

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from hydra.utils import get_object
 from omegaconf import DictConfig
 
+from search.config.text import one_line
 from search.config.trial_config import plain_config, trial_config
 from search.contract.contract import Prepared
 from search.contract.metrics import OUTPUTS, Metric, output_of, scores
@@ -14,7 +14,8 @@ from search.errors import RunError, UsageError
 from search.results.findings import Findings
 from search.storage.folder import Folder
 from search.storage.trials import TrialRecord
-from trainers.api import Predict
+from trainers.api import Predict, TrainerNotImported
+from trainers.callable import import_function
 from trainers.checkpoint import WEIGHTS
 from trainers.predicted import predicted
 
@@ -90,14 +91,10 @@ def imported(path: str) -> Predict:
     """The function that `trainer.predict` names.
 
     Raises:
-        UsageError: it cannot be imported.
+        UsageError: it cannot be imported, or is no function.
     """
     try:
-        predict: Predict = get_object(path)
-    except Exception as error:  # importing runs a user's module, which may raise anything
-        raise UsageError(
-            f"trainer.predict: must name a function, but {path!r} cannot be imported: {error}; "
-            "mend it",
-            code="predict-not-importable",
-        ) from error
+        predict: Predict = import_function(path, "trainer.predict")
+    except (TrainerNotImported, TypeError) as error:
+        raise UsageError(one_line(error), code="predict-not-importable") from error
     return predict

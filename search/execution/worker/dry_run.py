@@ -32,12 +32,21 @@ Answer = dict[str, Any]
 
 
 def answer(asked: Questions) -> Answer:
-    """`wrong`: what is wrong, empty if nothing is; `unread`: keys that no code mentions; `inert`:
-    a line per setting that changes nothing.
+    """`wrong`: what cannot be imported or built, empty if nothing; `alike`: a knob that changes
+    nothing, empty if none; `unread`: keys that no code mentions; `inert`: a line per setting that
+    changes nothing.
     """
-    if wrong := _wrong(asked):
-        return {"wrong": wrong, "unread": [], "inert": []}
-    return {"wrong": "", "unread": _unread(asked), "inert": _inert(asked)}
+    wrong, alike = "", ""
+    try:
+        alike = _alike(asked)
+    except Exception as error:  # noqa: BLE001  # a user's module or class may raise anything
+        message = shortened(str(error))
+        names_its_key = message.partition(".")[0] in asked["baseline"]
+        cause = "" if names_its_key else f"the trainer cannot be built: {type(error).__name__}: "
+        wrong = f"{cause}{message}"
+    if wrong or alike:
+        return {"wrong": wrong, "alike": alike, "unread": [], "inert": []}
+    return {"wrong": "", "alike": "", "unread": _unread(asked), "inert": _inert(asked)}
 
 
 def _unread(asked: Questions) -> list[str]:
@@ -47,23 +56,15 @@ def _unread(asked: Questions) -> list[str]:
         return []
 
 
-def _wrong(asked: Questions) -> str:
+def _alike(asked: Questions) -> str:
+    """The first knob at all of whose values the training is one and the same; empty if none is."""
     shape = asked["shape"]
-    try:
-        if rehearse(asked["baseline"], shape) is None:
-            return ""
-        for path, configs in asked["values"].items():
-            trainings = {rehearse(config, shape) for config in configs}
-            if len(trainings) == 1 and None not in trainings:
-                return (
-                    f"space.{path}: a knob must have an effect, but got one and the same training "
-                    "at all of its values; drop it, or link what should follow it"
-                )
-    except Exception as error:  # noqa: BLE001  # a user's module or class may raise anything
-        message = shortened(str(error))
-        names_its_key = message.partition(".")[0] in asked["baseline"]
-        cause = "" if names_its_key else f"the trainer cannot be built: {type(error).__name__}: "
-        return f"{cause}{message}"
+    if rehearse(asked["baseline"], shape) is None:
+        return ""
+    for path, configs in asked["values"].items():
+        trainings = {rehearse(config, shape) for config in configs}
+        if len(trainings) == 1 and None not in trainings:
+            return str(path)
     return ""
 
 

@@ -1,0 +1,177 @@
+"""A knob's range of numbers: ends, scale, type, grid and hard limits, with every rule checked."""
+
+import math
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import yaml
+
+from search.config.catalogue import CONF
+from search.config.knobs import ABOVE_ZERO, Knob
+from search.errors import refused
+
+SCALES = ("log", "linear")
+TYPES = ("float", "int")
+ENDS = ("min", "max")
+POINTS_MOST = 1000  # of a grid
+LARGEST, WHOLE_LARGEST = 1e100, 2.0**53  # sizes up to which numbers, and whole numbers, are exact
+NARROWEST = 1e-9  # width of a range, as a share of its ends
+Node = Mapping[str, Any]
+Limits = tuple[float | None, float | None]
+
+
+def number_knob(path: str, node: Node, shared: dict[str, Any]) -> Knob:
+    """A knob with a range; `shared`: what it has whatever its domain.
+
+    Raises:
+        UsageError: the range breaks a rule.
+    """
+    if "low" not in node or "high" not in node:
+        raise refused(
+            path,
+            code="range-lacks-an-end",
+            rule="`low` and `high` belong together",
+            got=dict(node),
+            remedy="give both",
+        )
+    if node.get("scale") not in SCALES:
+        rule = "`scale` must be log or linear; it is never implied"
+        raise refused(
+            path,
+            code="scale-is-missing",
+            rule=rule,
+            got=repr(node.get("scale")),
+            remedy="say scale: log or scale: linear",
+        )
+    check_name(path, node, "type", TYPES)
+    is_log, is_whole = node["scale"] == "log", node.get("type") == "int"
+    low, high = (_finite(path, name, node[name]) for name in ("low", "high"))
+    _check_range(path, low, high, is_log=is_log, is_whole=is_whole)
+    points = node.get("points", 13)
+    is_count = isinstance(points, int) and not isinstance(points, bool)
+    if not is_count or not 2 <= points <= POINTS_MOST:
+        rule = f"`points` must be a whole number of at least 2, and at most {POINTS_MOST}"
+        raise refused(
+            path,
+            code="points-not-a-size",
+            rule=rule,
+            got=repr(points),
+            remedy="give the grid's size",
+        )
+    least, most = _limits(path, node, low, high, is_whole=is_whole)
+    shared |= {"least": least, "most": most}
+    return Knob(low=low, high=high, log=is_log, integer=is_whole, points=points, **shared)
+
+
+def _check_range(path: str, low: float, high: float, *, is_log: bool, is_whole: bool) -> None:
+    """Both ends of a range, against each other and the knob's scale and type."""
+    got = f"low={low:.12g}, high={high:.12g}"
+    if not low < high:
+        remedy = "swap them" if low > high else "widen the range"
+        raise refused(
+            path, code="range-holds-no-value", rule="`low < high` must hold", got=got, remedy=remedy
+        )
+    if is_log and low < 1 / LARGEST:
+        rule, remedy = "a log scale needs `low > 0`", "raise it or say scale: linear"
+        raise refused(
+            path, code="log-scale-needs-positive", rule=rule, got=f"low={low:.12g}", remedy=remedy
+        )
+    if is_whole and (low != round(low) or high != round(high)):
+        raise refused(
+            path,
+            code="whole-knob-needs-whole-ends",
+            rule="a knob of whole numbers needs whole ends",
+            got=got,
+            remedy="round them",
+        )
+    if high - low <= NARROWEST * max(abs(low), abs(high)):
+        rule = "a range must be wider than a billionth of its ends"
+        raise refused(
+            path, code="range-too-narrow", rule=rule, got=f"{low!r} … {high!r}", remedy="widen it"
+        )
+    if is_whole and max(abs(low), abs(high)) > WHOLE_LARGEST:
+        raise refused(
+            path,
+            code="whole-number-too-large",
+            rule="whole numbers must lie within ±2**53",
+            got=got,
+            remedy="say type: float",
+        )
+
+
+def _limits(
+    path: str, node: Node, low: float, high: float, *, is_whole: bool
+) -> tuple[float, float]:
+    """The hard limits: the node's own, else those of the shipped knob on this path.
+
+    Without either, a range keeps its sign: a bound of 0 is a limit, a range above 0 stays above it.
+    """
+    sign_low = -math.inf if low < 0 else 0.0 if low == 0 else 1.0 if is_whole else ABOVE_ZERO
+    sign_high = math.inf if high > 0 else 0.0 if high == 0 else -1.0 if is_whole else -ABOVE_ZERO
+    shipped_least, shipped_most = shipped_limits().get(path.partition(".")[2], (None, None))
+    least = min(low, sign_low if shipped_least is None else shipped_least)
+    most = max(high, sign_high if shipped_most is None else shipped_most)
+    if node.get("min") is not None:
+        least = _finite(path, "min", node["min"])
+    if node.get("max") is not None:
+        most = _finite(path, "max", node["max"])
+    if not least <= low < high <= most:
+        shown = " … ".join(f"{0 if abs(end) == ABOVE_ZERO else end:.12g}" for end in (least, most))
+        rule = f"the range must lie within its hard limits {shown}"
+        raise refused(
+            path,
+            code="range-beyond-hard-limits",
+            rule=rule,
+            got=f"low={low:.12g}, high={high:.12g}",
+            remedy="narrow it",
+        )
+    if is_whole:
+        least = math.ceil(least) if math.isfinite(least) else least
+        most = math.floor(most) if math.isfinite(most) else most
+    return least, most
+
+
+@cache
+def shipped_limits() -> dict[str, Limits]:
+    """`min` and `max` of every knob of conf/space/, by its path."""
+    limits: dict[str, Limits] = {}
+
+    def collect(node: object, path: str) -> None:
+        if isinstance(node, Mapping):
+            if "min" in node or "max" in node:
+                # As floats: YAML 1.1 takes 1e-8, which has no point, for a string.
+                least, most = (None if node.get(key) is None else float(node[key]) for key in ENDS)
+                limits[path] = (least, most)
+            for key, below in node.items():
+                collect(below, f"{path}.{key}".lstrip("."))
+
+    for file in sorted((CONF / "space").glob("*.yaml")):
+        collect(safe_loader()(file.read_text(encoding="utf-8")).get_single_data(), "")
+    return limits
+
+
+def safe_loader() -> type[Any]:
+    """PyYAML's fast loader where it is compiled in."""
+    return getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def _finite(path: str, name: str, number: object) -> float:
+    is_number = isinstance(number, int | float) and not isinstance(number, bool)
+    if not is_number or not abs(number) < LARGEST:  # type: ignore[arg-type]
+        rule = f"`{name}` must be a finite number within ±{LARGEST:g}"
+        remedy = "give a number, such as 1.0e-4"
+        raise refused(
+            path, code="knob-number-not-finite", rule=rule, got=repr(number), remedy=remedy
+        )
+    return float(number)  # type: ignore[arg-type]
+
+
+def check_name(path: str, node: Node, key: str, names: tuple[str, ...]) -> None:
+    """The value of a key is one of some names; the first one where it is left out."""
+    if node.get(key, names[0]) not in names:
+        listed = ", ".join(dict.fromkeys(name for name in names if name))
+        rule, remedy = f"`{key}` is one of {listed}", "mend or leave it out"
+        raise refused(
+            path, code="unknown-word-of-knob", rule=rule, got=repr(node[key]), remedy=remedy
+        )
