@@ -229,6 +229,8 @@ def growth_reason(spec: TrialSpec, tried: Sequence[TrialSpec], *, adaptive: bool
         return "more seeds decide" if spec.knobs in confirmed else "further leaders may win"
     if adaptive:
         return "the sampler goes on"
+    if spec.seed > min(other.seed for other in tried):  # a new value begins with the first seed
+        return "more seeds of values that were tried"
     for path, value in spec.knobs.items():
         numbers = [other.knobs.get(path) for other in tried]
         known = [number for number in numbers if _is_number(number)]

@@ -84,7 +84,8 @@ def conclude(
         ratios = update_ratios or {}
         known = [ratios[row.spec.trial] for row in step.incumbent if row.spec.trial in ratios]
         step = replace(step, says=step.says + unusual_update(known))
-    return replace(step, learned=learned, perfect=is_perfect(plan.metric, scores))
+    has_all = len(scores) == len(step.incumbent)  # a seed that diverged is not perfect
+    return replace(step, learned=learned, perfect=has_all and is_perfect(plan.metric, scores))
 
 
 def _compared(step: Step, findings: Findings, history: History, *, val_rows: int) -> Step:

@@ -99,13 +99,13 @@ def affordable(knob: Knob, history: History) -> Knob:
     """A size of the model up to four times the incumbent's, unless the command names the knobs.
 
     A layer of eight times the width costs up to 64 times as much. Where the best lies at the
-    edge, the range is extended (P2).
+    edge, the range is extended (P2). An incumbent below the knob's range counts as its low end.
     """
     is_size = knob.path.startswith("model.") and knob.log and knob.integer
     if not is_size or history.base.protocol.get("chosen"):
         return knob
-    most = AROUND * float(history.value(knob))  # type: ignore[arg-type]
-    return replace(knob, high=min(knob.high, max(most, 2 * knob.low)))
+    size = max(float(history.value(knob)), knob.low)  # type: ignore[arg-type]
+    return replace(knob, high=min(knob.high, AROUND * size))
 
 
 def _cost(about: Knob, beside: list[Knob], history: History, *, halved: bool = False) -> int:

@@ -127,8 +127,8 @@ def _decided(plan: Plan, groups: Sequence[Group], *, resolution: float) -> Decis
     """Whether something beats the first configuration, and then which: by the race that has ended.
 
     The second one, the incumbent of the sweeps, turns fewer knobs than what comes after it: it
-    stays if it is better than the first one too, and within one standard error of the best (P5;
-    Breiman et al. 1984, section 3.4.3).
+    stays if it is better than the first one too, or that one gave no result, and within one
+    standard error of the best (P5; Breiman et al. 1984, section 3.4.3).
     """
     is_early = len(groups[0].scores) <= settings(plan).early
     race = _opening_of(plan) if is_early else race_of(plan)
@@ -138,7 +138,8 @@ def _decided(plan: Plan, groups: Sequence[Group], *, resolution: float) -> Decis
         return decision
     points, compared = settings(plan).configurations, decision.comparisons[1]
     is_simpler = len(points[1]) < len(points[winner])
-    if is_simpler and compared.low > 0 and decision.standings[1] != "dropped":
+    beats = compared.low > 0 or not groups[0].clean
+    if is_simpler and beats and decision.standings[1] not in ("dropped", "unstable", "unusable"):
         best, second = groups[winner], groups[1]
         error = float(np.std(best.clean, ddof=1)) / math.sqrt(len(best.clean))
         if best.mean - second.mean <= error:

@@ -36,7 +36,7 @@ def broken_seeds(scores: Floats, *, resolution: Floats | float = 0.0) -> Bools:
     scale = np.maximum(scale, np.asarray(resolution, dtype=float))
     far = np.maximum(BREAK, special.stdtrit(np.maximum(freedom, 1), 1 - ONCE)) * scale
     least, highest = far[..., None], typical - far[..., None]
-    limit = _apart(ordered, counts, least=least, highest=highest)
+    limit = _apart(ordered, counts, least=least, highest=highest, good=highest)
     return np.asarray(~finite | (scores <= limit[..., None]))
 
 
@@ -66,11 +66,18 @@ def are_identical(scores: Floats, *, perfect: Sequence[float] = ()) -> Bools:
 
 
 def _apart(
-    ordered: Floats, counts: Counts, *, least: Floats | float, highest: Floats | float
+    ordered: Floats,
+    counts: Counts,
+    *,
+    least: Floats | float,
+    highest: Floats | float,
+    good: Floats | float = -np.inf,
 ) -> Floats:
     """The score at and below which seeds of a value lie apart from its others [..., values].
 
     By more than `least`, and more than `GAP` ranges of the others, below `highest`; -inf if none.
+    More than half of the seeds do only where all others reach what is `good`: else the value is
+    that low, and a seed or two were lucky.
     """
     last = np.take_along_axis(ordered, np.maximum(counts - 1, 0)[..., None], axis=-1)[..., 0]
     limit = np.full(counts.shape, -np.inf)
@@ -79,6 +86,7 @@ def _apart(
         with np.errstate(invalid="ignore"):
             rest = np.where(counts - below > 1, last - upper, lower - ordered[..., 0])
             splits = (upper - lower > np.maximum(least, GAP * rest)) & (lower < highest)
+            splits &= (2 * below <= counts) | (upper >= good)
         limit = np.where(splits, lower, limit)
     return limit
 

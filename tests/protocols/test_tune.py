@@ -886,6 +886,14 @@ def test_where_every_seed_has_the_best_score_no_knob_is_turned_and_the_page_says
     assert not history.steps[1].perfect
 
 
+def test_a_seed_that_gave_no_result_is_counted_and_makes_no_baseline_perfect():
+    history, _ = carried_out(tune_plan(), lambda knobs, seed: None if seed == 2 else 1.0)
+    baseline = history.steps[1]
+    assert not baseline.perfect
+    assert history.sweeps
+    assert "accuracy 1, mean of 2 seeds, 1 of 3 trainings gave no result" in baseline.says
+
+
 def test_trainings_that_beat_no_constant_prediction_are_not_tuned_around():
     def chance(knobs, seed):  # labels that belong to other rows
         return 0.5 + _noise(knobs, seed, 0.001)
@@ -988,6 +996,7 @@ def test_a_model_is_made_four_times_as_wide_at_most_before_the_edge_says_more():
         return step.request.knobs[0].high
 
     assert wide(("model.width=32",)) == 128
+    assert wide(("model.width=2",)) == 32  # below the knob's range, where nothing is dear
     assert wide(("model.width=32", "space=[lr,width]")) == 512
 
 

@@ -184,6 +184,22 @@ def test_a_trial_that_is_picked_by_a_click_has_its_curves_and_its_verdict_in_the
     assert one["series"]["epoch"] == list(range(6))
 
 
+def test_a_baseline_that_diverges_with_every_seed_has_no_gain_beside_it_and_the_page_is_written(
+    tmp_path,
+):
+    def diverges(knobs, seed):
+        return 0.9 + 0.001 * (seed % 5) if knobs.get("optimizer.lr", 1) < 0.05 else None
+
+    findings = staged_findings(diverges)
+    confirm = next(step for step in findings.steps if step["kind"] == "confirm")
+    assert confirm["decision"] == "adopt"
+    assert confirm["evidence"]["values"][0]["difference"] is None
+    cards = {label: (value, note) for label, value, note in answer_of(findings).cards}
+    assert cards["baseline"][0] == "no result"
+    assert "gain" not in cards
+    assert "no result" in words_of(page_of(findings, tmp_path))
+
+
 def test_a_protocol_has_a_folded_group_per_stage_with_its_reason_and_its_candidates(tmp_path):
     def rate_matters(knobs, seed):
         decades = np.log10(knobs.get("optimizer.lr", 0.1) / 0.01)

@@ -54,7 +54,8 @@ def _carried_out(plan, value_of, rows=()):
     while specs := confirm.wanted(plan, rows):
         for spec in specs:
             value = value_of(fixed.configurations.index(spec.knobs), fixed.seeds.index(spec.seed))
-            rows.append(TrialRecord(spec=spec, state="complete", value=value, best_epoch=1))
+            state = "complete" if value is not None else "infeasible"
+            rows.append(TrialRecord(spec=spec, state=state, value=value, best_epoch=1))
     return confirm.outcome(plan, rows, resolution=0.0), rows
 
 
@@ -123,6 +124,27 @@ def test_the_incumbent_stays_within_one_standard_error_of_the_best_that_turns_mo
     assert outcome.decision.winner == (1 if stays else 2)
     assert outcome.decision.standings[3] == "dropped"
     assert len(outcome.groups[3].scores) == outcome.plan.settings.halved
+
+
+def test_beside_a_baseline_without_results_the_incumbent_stays_and_a_planted_leader_is_found():
+    plan = _planned()
+    leaders = ({RATE: 0.01, "model.dropout": share} for share in (0.1, 0.2, 0.5))
+    fixed = replace(plan.settings, configurations=(*POINTS[:2], *leaders))
+    plan = replace(plan, settings=fixed)
+
+    def winners(levels):
+        for repeat in range(100):
+            drawn = _drawn(repeat, levels)
+            outcome, _ = _carried_out(
+                plan, lambda place, seed, drawn=drawn: drawn(place, seed) if place else None
+            )
+            yield outcome.decision.winner, outcome.decision.standings[1]
+
+    flat = [winner for winner, incumbent in winners([0.8] * 5) if incumbent != "dropped"]
+    assert 0 not in flat
+    assert flat.count(1) > 0.6 * len(flat)  # of two that are left the best mean alone gives half
+    planted = [winner for winner, _ in winners([0.8, 0.8, 0.8 + 5 * 0.004, 0.8, 0.8])]
+    assert planted.count(2) >= 95
 
 
 def test_a_configuration_that_was_dropped_after_kind_seeds_does_not_win_by_these():

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 from scipy import optimize, special, stats
-from simulated_sweeps import LAWS, simulate
+from simulated_sweeps import LAWS, decided, simulate
 
 from search.contract.metrics import Metric
 from search.stages.comparison import compare
@@ -266,6 +266,23 @@ def test_a_seed_that_still_does_better_than_a_good_other_value_has_not_collapsed
 
 
 @pytest.mark.parametrize("values", [3, 13])
+def test_a_baseline_of_which_no_seed_reaches_what_is_good_is_bad_and_not_broken():
+    """Two seeds of the baseline learned nothing, one a little; three rates have solved the task."""
+    groups = [
+        Group(candidate=0, scores=(0.4048, 0.4048, 0.5317)),
+        *(Group(candidate=place, scores=(1.0, 1.0, 1.0)) for place in range(1, 4)),
+        Group(candidate=4, scores=(0.5714,)),
+    ]
+    scores = np.array([[0.4048, 0.4048, 0.5317], *[[1.0] * 3] * 3])
+    assert not broken_seeds(scores, resolution=0.004).any()
+    decision = decide(groups, resolution=1 / 126)
+    assert (decision.winner, decision.adopted) == (1, True)
+    dice = np.random.default_rng(11)
+    scores = dice.normal(size=(300, 8, 3))
+    scores[:, 0] = np.where(dice.random((300, 3)) < 0.6, -60.0, -40.0)
+    assert np.mean(decided(scores, race=Race(first=3, most=3)).winners > 0) >= 0.98  # it was 0.65
+
+
 def test_plain_noise_is_hardly_ever_taken_for_a_collapse(values):
     scores = np.random.default_rng(4).normal(0, 1, (1000, values, 3))
     assert np.mean(broken_seeds(scores).any((1, 2))) <= 0.015

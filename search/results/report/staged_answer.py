@@ -17,7 +17,7 @@ from search.results.report.numbers import (
 )
 from search.results.summary import view_of
 from search.results.summary.advise import UNMOVED, is_unmoved
-from search.results.summary.formatting import count
+from search.results.summary.formatting import count, seeds_words
 
 NAMED = 3  # knobs that the sentence names; more stand below it
 OUTCOMES = {
@@ -83,7 +83,8 @@ def _score(findings: Findings, confirm: Mapping[str, Any] | None) -> tuple[str, 
     half = math.nan
     if tested or not held:
         half = own_interval(values, among=len(tested) if held else 1)
-    return with_interval(mean_of(values), half), count(len(values), "seed")
+    known = sum(value is not None for value in values)
+    return with_interval(mean_of(values), half), seeds_words(known, of=len(values))
 
 
 def _values(findings: Findings, step: Mapping[str, Any]) -> list[float | None]:
@@ -108,6 +109,8 @@ def _against_baseline(
         for each in tested
     }
     chosen = next((each for each in tested[1:] if each["trials"] == last["trials"]), None)
+    if chosen is not None and chosen["difference"] is None:
+        return "baseline", "no result", "none of the defaults' trainings on the same seeds gave one"
     if chosen is not None:
         gain, interval = metric.sign * chosen["difference"], ends[tuple(chosen["trials"])]
         half = abs(interval[1] - interval[0]) / 2 if len(interval) == 2 else math.nan

@@ -74,6 +74,12 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
+def seeds_words(number: int, *, of: int) -> str:
+    """`3 seeds`, or `2 seeds, 1 of 3 trainings gave no result`."""
+    lost = f", {of - number} of {of} trainings gave no result" if of > number else ""
+    return count(number, "seed") + lost
+
+
 def measured(findings: Findings, index: int) -> dict[str, Any]:
     """A group in numbers.
 

@@ -12,7 +12,7 @@ from search.config.tune_settings import TuneSettings
 from search.diagnostics.verdicts.advice import ADVICE
 from search.results.findings import Findings
 from search.results.summary.advise import UNMOVED, curve_lines, is_unmoved, joint_paths, swept_paths
-from search.results.summary.formatting import bullets, count, listed, markdown
+from search.results.summary.formatting import bullets, count, listed, markdown, seeds_words
 
 COLUMNS = ("stage", "knob", "candidates", "decision", "value", "says", "because", "rules", "trials")
 NEEDLESS = ("sweeps", "regularisers_off", "longer")  # stages whose absence leaves nothing open
@@ -121,11 +121,11 @@ def did_not_help(steps: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def unresolved(steps: Sequence[Mapping[str, Any]]) -> list[str]:
     """Stages that were left out, and values that a sweep could not tell from its best."""
-    return [
-        f"{step['knob'] or step['kind']}: {step['says']}"
-        for step in steps
-        if step["decision"] == "skipped" and step["kind"] not in NEEDLESS
-    ] + [
+    skipped: dict[str, list[str]] = {}  # by the reason, which several stages may share
+    for step in steps:
+        if step["decision"] == "skipped" and step["kind"] not in NEEDLESS:
+            skipped.setdefault(step["says"], []).append(step["knob"] or step["kind"])
+    return [f"{', '.join(names)}: {why}" for why, names in skipped.items()] + [
         f"{step['knob']}: a tie: {listed(tied)}: no significant difference from the best mean"
         for step in steps
         if step["kind"] == "sweep" and len(tied := _tied(step)) > 1
@@ -212,7 +212,7 @@ def _score(findings: Findings, trials: Sequence[int]) -> str:
     if not values:
         return ""
     which = f"trial{'s' * (len(trials) > 1)} {', '.join(map(str, trials))}"
-    mean, seeds = sum(values) / len(values), count(len(values), "seed")
+    mean, seeds = sum(values) / len(values), seeds_words(len(values), of=len(trials))
     return f"; {findings.plan.metric.name} {mean:.4g}, mean of {seeds} ({which})"
 
 
