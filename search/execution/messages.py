@@ -124,11 +124,7 @@ class TrialEnded(Message, frozen=True, kw_only=True):
 
 
 class DryRunAnswer(Message, frozen=True, kw_only=True):
-    """`wrong`: what cannot be imported or built, empty if nothing; None: the dry run has died.
-
-    `alike`: a knob that changes nothing, empty if none; `unread`: keys that no code mentions;
-    `inert`: a line per setting that changes nothing.
-    """
+    """As `worker/dry_run.py` says; `wrong` is None where the dry run has died."""
 
     wrong: str | None
     alike: str = ""

@@ -262,14 +262,12 @@ def test_what_belongs_to_other_trainings_or_is_cut_off_is_named_and_opens_no_tes
             ["test", "smoke"],
             code,
         )
-    code = "predict-not-importable"
-    trainers_own, nowhere = b"predict: trainers.stock.predict", b"predict: nowhere.mine"
-    error = refused(
-        folder.best_config,
-        lambda content: content.replace(trainers_own, nowhere),
-        ["test", "smoke"],
-        code,
-    )
+    sound = folder.best_config.read_text()
+    folder.best_config.write_text(sound.replace("trainers.stock.predict", "nowhere.mine"))
+    assert main(["test", "smoke"]) == 2
+    error = capsys.readouterr().err
+    check_told(error, "predict-not-importable", "trainer.predict", "'nowhere.mine'")
+    folder.best_config.write_text(sound)
     assert not list(smoke.glob("results/test_ledger*"))
     assert main(["test", "smoke"]) == 0
 
