@@ -52,11 +52,17 @@ def train(
     )
     needed = needed_names(config.get("metric") or {})
     untrained = bool(config["trainer"].get("untrained", False))
-    earlier, shift = _kept(folder / LINES, Printed(needed=needed, untrained=untrained))
+    before = Printed(needed=needed, untrained=untrained)
+    earlier = _kept(folder / LINES, before)
     process, begun = _started(command, variables, folder)
     most = int(config["trainer"].get("epochs", LAST_EPOCH))
     printed = Printed(
-        needed=needed, untrained=untrained, shift=shift, most=most, resumes=bool(earlier)
+        needed=needed,
+        untrained=untrained,
+        shift=before.shift,
+        numbered=before.numbered,
+        most=most,
+        resumes=bool(earlier),
     )
     said, late = list[str](), list[str]()
     grace = float(config["trainer"]["grace"])
@@ -121,14 +127,14 @@ def _write_files(config: Config, data: Data, checkpoint: Checkpoint) -> dict[str
 train.rehearse = rehearse  # type: ignore[attr-defined]  # found by trainers.callable
 
 
-def _kept(path: Path, printed: Printed) -> tuple[dict[int, Record], int]:
-    """Records of earlier attempts by epoch, and by how much their epochs were shifted.
+def _kept(path: Path, printed: Printed) -> dict[int, Record]:
+    """Records of earlier attempts by epoch.
 
     A later attempt replaces an earlier one's epochs.
     """
     kept: dict[int, Record] = {}
     if not path.exists():
-        return kept, 0
+        return kept
     text = path.read_bytes()
     whole = max((text.rfind(mark) + 1 for mark in (b"\n", b"\r")), default=0)
     os.truncate(path, whole)
@@ -136,7 +142,7 @@ def _kept(path: Path, printed: Printed) -> tuple[dict[int, Record], int]:
         for record in printed.read(_text(line))[0]:
             earlier = {epoch: old for epoch, old in kept.items() if epoch < record["epoch"]}
             kept = earlier | {record["epoch"]: record}
-    return kept, printed.shift
+    return kept
 
 
 class _Tail:

@@ -73,11 +73,7 @@ def command_line(config: Config, *, config_file: Path, folder: Path) -> list[str
     def filled(match: re.Match[str]) -> str:
         text = value(match[0], match[1])
         if text is None or isinstance(text, bool):
-            key = match[1]
-            raise TypeError(
-                f"trainer.command: {match[0]} must be a number or text, but got {text}, which "
-                f"programs misread; write '{{--{key.rpartition('.')[2]}:{key}}}' for a flag"
-            )
+            raise TypeError(_misread(match[0], match[1], text))
         return json.dumps(text) if isinstance(text, list) else str(text)
 
     words: list[str] = []
@@ -90,6 +86,22 @@ def command_line(config: Config, *, config_file: Path, folder: Path) -> list[str
         if setting is not None and setting is not False:
             words += [flag[1]] if setting is True else [flag[1], str(setting)]
     return words
+
+
+def _misread(place: str, key: str, value: bool | None) -> str:
+    flag = f"'{{--{key.rpartition('.')[2]}:{key}}}' for a flag"
+    words = (
+        ""
+        if value is None
+        else (
+            " that is left out where the key is false; for a program that wants a word either way, "
+            f"let the key be one: \"knob.{key}=choice('true','false')\""
+        )
+    )
+    return (
+        f"trainer.command: {place} must be a number or text, but got {value}, which programs "
+        f"misread; write {flag}{words}"
+    )
 
 
 def _flat(node: Config, prefix: str = "") -> dict[str, Any]:

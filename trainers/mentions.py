@@ -5,11 +5,11 @@ import itertools
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-from trainers.api import Config
 from trainers.command_line import FLAG, PLACE
 from trainers.libraries import is_users
 
@@ -17,7 +17,7 @@ WORD = re.compile(r"\w+")
 COMMAND = "trainers.command.train"
 
 
-def unmentioned(config: Config, keys: Sequence[str]) -> list[str]:
+def unmentioned(config: Mapping[str, Any], keys: Sequence[str]) -> list[str]:
     """The keys that neither the words of a command nor the code name, part by part:
     code that reads `config["my"]["lr"]` does not name `optimizer.lr`.
 
@@ -39,6 +39,15 @@ def unmentioned(config: Config, keys: Sequence[str]) -> list[str]:
         names = set()  # it sees the words of its command alone
     filled |= {".".join(parts[:n]) for parts in map(_parts, filled) for n in range(1, len(parts))}
     return [key for key in keys if key not in filled and not set(_parts(key)) <= names]
+
+
+def never_gets(config: Mapping[str, Any], key: str) -> bool:
+    """Whether the program of a config is known not to get a key: neither as a word nor by itself.
+    False for other trainers.
+    """
+    if config["trainer"]["_target_"] != COMMAND:
+        return False
+    return bool(unmentioned(config, [key]))
 
 
 def _parts(key: str) -> list[str]:

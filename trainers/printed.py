@@ -1,7 +1,8 @@
 """Which parts of the lines that a program prints are records: one JSON object per epoch.
 
 A record holds the metric's own name, or outputs. It may stand behind other text or a progress bar;
-other objects are no records. Losses of an epoch that come in lines of their own are joined to it.
+other objects are no records, nor is one that says it is of train rows, nor a summary: one without
+an epoch after those with one. Losses of an epoch in lines of their own are joined to its record.
 """
 
 import json
@@ -36,7 +37,11 @@ UNEVEN = (
 COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")  # of terminals, also between the parts of a record
 LAST_EPOCH = 10**9
 PYTHON = re.compile(r"\{[^{}]*'[^{}]*\}")  # a dict as Python prints it
-UNREAD = ("is no plain number", "is not looked for there", "print(json.dumps(…))")
+UNREAD = (
+    *("is no plain number", "is not looked for there", "print(json.dumps(…))"),
+    "says that it is of train rows: print what validation gives",
+)
+TRAIN, OF_VALIDATION = ("train", "training"), ("val", "eval", "dev", "test")  # marks of an object
 MISSPELT = 3  # objects with a metric in other letters, and no record, that are no chance
 DECODER = json.JSONDecoder()
 
@@ -49,6 +54,7 @@ class Printed:
         untrained: whether a record of epoch 0 is of the untrained model. If not, it is the first
             trained epoch of a program that counts from 0, and every epoch is one higher here.
         shift: 1 if an earlier attempt has counted from 0.
+        numbered: whether an earlier attempt has numbered its records.
         most: `trainer.epochs`; a program that prints more is told.
         resumes: whether an earlier attempt of the trial has printed epochs.
     """
@@ -59,11 +65,12 @@ class Printed:
         needed: Sequence[str],
         untrained: bool,
         shift: int = 0,
+        numbered: bool = False,
         most: int = LAST_EPOCH,
         resumes: bool = False,
     ) -> None:
         self._needed, self._untrained, self.shift = tuple(needed), untrained, shift
-        self._most = most
+        self.numbered, self._most = numbered, most
         self.last = 0
         self._first = 1 if resumes else 0  # the first epoch that was printed; 0 before it
         self._partial: dict[int, Record] = {}  # numbers of epochs without their metric yet
@@ -94,6 +101,8 @@ class Printed:
         return records, bool(rest.strip())
 
     def _record(self, item: Record) -> Record | None:
+        if ("epoch" not in item and self.numbered) or self._train_mark(item):
+            return None
         epoch = _whole(item["epoch"]) if "epoch" in item else self.last + 1 - self.shift
         if epoch is None:
             is_record = bool(self._needed) and all(name in item for name in self._needed)
@@ -111,13 +120,24 @@ class Printed:
             self.shift = 1
         numbers = self._partial.pop(epoch, {}) | numbers
         self._partial = {later: values for later, values in self._partial.items() if later > epoch}
-        self.last = epoch + self.shift
+        self.last, self.numbered = epoch + self.shift, "epoch" in item
         self._first = self._first or self.last
         return {**numbers, **self._remark(), "epoch": self.last}
+
+    def _train_mark(self, item: Record) -> str:
+        """The name that says an object is of train rows, such as `split`; empty where none does, or
+        where it holds validation's numbers too.
+        """
+        if any(name.lower().startswith(OF_VALIDATION) for name in item):
+            return ""
+        marks = (name for name, value in item.items() if str(value).lower() in TRAIN)
+        return next(marks, "")
 
     def _why_unread(self, item: Record) -> str:
         """Why an object that holds the metric is no record; empty where it does not hold it."""
         for name in self._needed:
+            if name in item and (mark := self._train_mark(item)):
+                return f"whose {mark!r} {UNREAD[3]}"
             if name in item:
                 is_epoch = "epoch" in item and _whole(item["epoch"]) is None
                 return f"whose {('epoch' if is_epoch else name)!r} {UNREAD[0]}"

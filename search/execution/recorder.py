@@ -145,7 +145,7 @@ class Recorder:
         """
         row = trial.row(state, reason=reason)
         most = self._plan.epochs_of(row.spec.knobs)
-        if state is TrialState.COMPLETE and not reason and row.epochs < most:
+        if state is TrialState.COMPLETE and not reason and trial.has_room(most):
             from_zero = trial.early_stopping.first_loss is not None
             hint = FROM_ZERO if from_zero else ""
             row = replace(row, reason=f"{BY_ITSELF} at epoch {row.epochs} of {most}{hint}")

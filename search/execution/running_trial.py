@@ -41,6 +41,7 @@ class RunningTrial:
         seconds: training time of the epochs that count [s].
         reached: the last epoch of any attempt.
         rung_seen: the last epoch at which a rung was looked for.
+        spacing: between the last two epochs: 5 where a trainer tells every fifth.
         deaths: failed attempts since `reached` last rose, where the trial was alone.
         shared_deaths: the same, where it trained beside others.
         departures: of its workers, which were told to leave, since `reached` last rose.
@@ -66,6 +67,7 @@ class RunningTrial:
     seconds: float = 0.0
     reached: int = 0
     rung_seen: int = 0
+    spacing: int = 1
     deaths: int = 0
     shared_deaths: int = 0
     departures: int = 0
@@ -211,6 +213,10 @@ class RunningTrial:
         """
         return self.shared_deaths >= SHARED_DEATHS or self.deaths > 0 or bool(self.alone_on)
 
+    def has_room(self, most: int) -> bool:
+        """Whether another of its epochs would still lie within the first `most` ones."""
+        return self.early_stopping.epoch + self.spacing <= most
+
     def row(self, state: str, *, reason: str) -> TrialRecord:
         """The trial's record in a final state."""
         early_stopping = self.early_stopping
@@ -232,6 +238,7 @@ class RunningTrial:
 
     def _see(self, record: dict[str, Any]) -> None:
         self.source = record["source"]
+        self.spacing = int(record["epoch"]) - self.early_stopping.epoch
         losses = (record.get("train_loss"), record.get("val_loss"))
         self.decision = self.early_stopping.see(
             int(record["epoch"]),

@@ -15,7 +15,7 @@ from search.config.tune_settings import TuneSettings
 from search.diagnostics.verdicts.advice import EPOCHS
 from search.protocols.learned import nothing_learned
 from search.protocols.step import Request, Step
-from search.results.summary.verdicts import ended_by_themselves
+from search.results.summary.verdicts import follows_epochs
 from search.storage.trials import TrialRecord
 
 BATCH = "trainer.batch_size"
@@ -137,7 +137,7 @@ class History:
     @property
     def ends_itself(self) -> bool:
         """Whether the incumbent's trainings end by themselves, whatever the number of epochs is."""
-        return ended_by_themselves(self.incumbent)
+        return not follows_epochs(self.config, self.incumbent)
 
     @property
     def trials(self) -> int:

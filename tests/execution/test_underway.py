@@ -2,6 +2,8 @@
 
 import time
 
+import pytest
+
 from search.config.settings import Limits
 from search.contract.metrics import Metric
 from search.execution.running_trial import (
@@ -46,6 +48,19 @@ def _record(epoch, value, seconds=1.0):
         "seconds": seconds,
         "source": "computed",
     }
+
+
+@pytest.mark.parametrize(
+    ("epochs", "most", "has_room"),
+    [((1, 2, 3), 3, False), ((1, 2, 3), 4, True), ((4, 9), 10, False), ((5, 10), 15, True)],
+)
+def test_a_trainer_that_tells_every_fifth_epoch_has_not_ended_early_at_its_last_one(
+    epochs, most, has_room
+):
+    trial = _underway()
+    for epoch in epochs:
+        trial.add_epoch(_record(epoch, 0.5))
+    assert trial.has_room(most) is has_room
 
 
 def test_records_beyond_the_checkpoint_are_void_when_a_trial_goes_on():

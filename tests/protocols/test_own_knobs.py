@@ -1,5 +1,6 @@
 """A protocol turns the knobs of a stranger's trainer: those that the command names, and no others."""
 
+import json
 import math
 from dataclasses import replace
 
@@ -195,3 +196,18 @@ def test_more_epochs_are_neither_tried_nor_advised_where_the_trainer_ends_by_its
         assert history.acts(epochs) == tried
         findings = find(plan, [row] * 3, val_rows=VAL_ROWS)
         assert ("trainer.epochs" in turnable(findings)) == tried
+
+
+def test_more_epochs_are_not_advised_to_a_program_that_never_gets_their_number(tmp_path):
+    script = tmp_path / "train.py"
+    script.write_text(
+        "import sys\nrate = float(sys.argv[1])\nfor epoch in range(5): print(epoch)\n"
+    )
+    spec = TrialSpec(trial=0, stage="baseline", knobs={}, seed=0)
+    told = TrialRecord(spec=spec, state="complete", value=0.9, epochs=5)
+    for words, follows in ((["{trainer.epochs}"], True), ([], False)):
+        command = ["python", str(script), "{optimizer.lr}", *words]
+        program = ("trainer=command", f"trainer.command={json.dumps(command)}", "data.rows=400")
+        plan = tune_plan(*program, "budget_trials=120")
+        findings = find(plan, [told] * 3, val_rows=VAL_ROWS)
+        assert ("trainer.epochs" in turnable(findings)) is follows

@@ -1,6 +1,7 @@
 """What a search says of itself: rows, summary, decision in words."""
 
 import io
+import json
 from dataclasses import replace
 
 import pytest
@@ -13,6 +14,7 @@ from search.config.knob_roles import COLUMNS
 from search.diagnostics.verdicts.rules import Verdict
 from search.results.report.answer import answer_of
 from search.results.summary import conclusion, joint, show_summary, sweep
+from search.results.summary.advise import next_lines
 from search.results.summary.certainty import inert
 from search.results.summary.sweep import frame, records, text
 from search.results.tables import trials_frame
@@ -81,6 +83,24 @@ def test_values_that_give_the_same_score_are_named_by_what_the_curves_say():
     # the trainer took fewer epochs than it might have had: no patience ended it
     rows = [replace(row, reason=f"{BY_ITSELF} at epoch 5 of 10") for row in patient.rows]
     assert "nothing reads this knob" in inert(replace(patient, rows=rows))[0]
+
+
+def test_a_program_that_never_gets_the_number_of_epochs_is_not_asked_to_sweep_it(tmp_path):
+    script = tmp_path / "train.py"
+    script.write_text("import sys\nrate = float(sys.argv[1])\n")
+    lines = []
+    for words in ([], ["{trainer.epochs}"]):
+        command = json.dumps(["python", str(script), "{optimizer.lr}", *words])
+        words = (f"trainer.command={command}", "trainer.epochs=5")
+        findings = findings_of(planted(0.01), *words, experiment="own_command")
+        short = Verdict(name="too_short", why="both losses still fall")
+        short = {row.spec.trial: short for row in findings.rows}
+        lines.append(next_lines(replace(findings, verdicts=short)))
+    assert lines[0] == [
+        "next, by hand: let your program train for longer: trainer.command holds no "
+        "{trainer.epochs} (R15a); tried already: optimizer.lr"
+    ]
+    assert lines[1][1].startswith("  python -m search lr_sweep space=epochs")
 
 
 def test_numbers_far_from_one_are_shown_with_four_digits_and_an_option_none_by_its_name():

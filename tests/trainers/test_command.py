@@ -248,6 +248,26 @@ print('{"epoch": 3, "train_loss": 0.3}')
     assert [record.get("train_loss") for record in _run(code, tmp_path)] == [0.1, 0.2]
 
 
+def test_a_summary_behind_numbered_epochs_is_no_epoch_also_of_a_resumed_program(tmp_path):
+    summary = """print('{"accuracy": 0.9, "best_epoch": 1, "test_loss": 1}')"""
+    epochs = """print('{"epoch": 0, "accuracy": 0.5}\\n{"epoch": 1, "accuracy": 0.7}')\n"""
+    assert _records(epochs + summary, tmp_path) == [(1, 0.5), (2, 0.7)]
+    assert _records(summary, tmp_path) == [(1, 0.5), (2, 0.7)], "nothing was left to train"
+
+
+def test_the_metric_of_train_rows_in_lines_of_their_own_is_left_out(tmp_path):
+    code = """
+for value in (5, 7):
+    print('{"split": "train", "accuracy": 0.9}')
+    print('{"split": "val", "accuracy": 0.%d}' % value)
+"""
+    assert _records(code, tmp_path) == [(1, 0.5), (2, 0.7)]
+    both = """print('{"phase": "Train", "epoch": 1, "val_loss": 2, "accuracy": 0.6}')"""
+    assert _records(both, tmp_path / "both") == [(1, 0.6)], "a line of train and validation"
+    with pytest.raises(CommandFailed, match=r"whose 'mode' says that it is of train rows"):
+        _records("""print('{"mode": "train", "accuracy": 0.6}')""", tmp_path / "alone")
+
+
 @settings(max_examples=25, deadline=None)
 @given(
     values=st.lists(st.floats(0, 1), min_size=1, max_size=5),
@@ -428,8 +448,10 @@ def test_flags_are_there_or_not_and_nothing_is_filled_in_that_programs_misread()
     for key in ("amp", "bias", "clip"):
         value = config["trainer"][key]
         message = rf"\{{trainer\.{key}\}} must be a number or text, but got {value}, which programs misread; write '\{{--{key}:trainer\.{key}\}}'"
-        with pytest.raises(TypeError, match=message):
+        with pytest.raises(TypeError, match=message) as caught:
             words("run", f"--{key}={{trainer.{key}}}")
+        word = f"\"knob.trainer.{key}=choice('true','false')\""
+        assert (word in str(caught.value)) is (value is not None)
 
 
 @pytest.mark.parametrize("fails", [False, True])

@@ -27,11 +27,13 @@ from search.errors import UsageError
 from search.results.findings import Findings, open_results
 from search.results.summary.verdicts import config_of, out_of_patience, remedies, turnable
 from search.storage.trials import TrialRecord
+from trainers.mentions import never_gets
 
 PATIENT = "raise trainer.patience, which ended the training, and not its number of epochs (R33)"
 UNMOVED = "no learning rate moves the score of any seed"  # so nothing else is turned
 LABELS = "see whether the labels belong to their rows (the preflight's labels_matter)"
 ITSELF = "let your trainer take more epochs: it ends by itself, whatever trainer.epochs is (R15a)"
+UNTOLD = "let your program train for longer: trainer.command holds no {trainer.epochs} (R15a)"
 SHOWN = 10  # trials that a line names
 WITHOUT_ROWS = (
     "arrays/ holds no rows: the verdicts go without the loss of a constant prediction (R11); "
@@ -69,7 +71,8 @@ def next_lines(findings: Findings) -> list[str]:
     ended, tried = out_of_patience(plan, row), tried_paths(findings)
     spaces, acts = spaces_by_path(plan.config), turnable(findings)
     stops_itself = acts is not None and EPOCHS not in acts
-    by_hand = [ITSELF] if stops_itself and any(map(is_longer, ADVICE[verdict.name])) else []
+    own_length = UNTOLD if never_gets(plan.config, EPOCHS) else ITSELF
+    by_hand = [own_length] if stops_itself and any(map(is_longer, ADVICE[verdict.name])) else []
     for name in (verdict.name, *(side.name for side in verdict.sides)):
         closed = tried - {EPOCHS} if ended else tried
         for remedy in remedies(name, config, tried=closed, turnable=acts):

@@ -18,6 +18,7 @@ from search.diagnostics.verdicts.advice import (
 )
 from search.results.findings import Findings
 from search.storage.trials import BY_ITSELF, FROM_ZERO, TrialRecord
+from trainers.mentions import never_gets
 
 
 def verdict_of(findings: Findings, rows: Iterable[TrialRecord]) -> str:
@@ -97,15 +98,19 @@ def _takes(config: DictConfig, remedy: Advice) -> bool:
 
 
 def turnable(findings: Findings) -> Collection[str] | None:
-    """The paths that a trainer of the user's own reads; None: it is ours, which reads all.
-
-    A trainer that ends by itself, before its last epoch, does not follow the number of epochs.
-    """
+    """The paths that a trainer of the user's own reads; None: it is ours, which reads all."""
     plan = findings.plan
     if plan.stock:
         return None
     paths = {EPOCHS, *(knob.path for knob in plan.knobs)}
-    return paths - {EPOCHS} if ended_by_themselves(findings.rows) else paths
+    return paths if follows_epochs(plan.config, findings.rows) else paths - {EPOCHS}
+
+
+def follows_epochs(config: DictConfig, rows: Sequence[TrialRecord]) -> bool:
+    """Whether trials take as many epochs as the config says: not where they end by themselves
+    before, nor where the program never gets that number.
+    """
+    return not ended_by_themselves(rows) and not never_gets(config, EPOCHS)
 
 
 def ended_by_themselves(rows: Sequence[TrialRecord]) -> bool:
