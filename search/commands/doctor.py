@@ -153,7 +153,8 @@ def _loss(text: str) -> float:
 def _verdict(findings: Findings, trial: str) -> Verdict:
     rows = {str(row.spec.trial): row for row in findings.rows}
     if trial not in rows:
-        rule, remedy = f"trials are 0 to {len(rows) - 1}", "name one of them"
+        rule = f"trials are 0 to {len(rows) - 1}" if rows else "the search has no trial yet"
+        remedy = "name one of them" if rows else "wait, or give the search's command again"
         raise refused(f"doctor {trial}", code="no-such-trial", rule=rule, got=trial, remedy=remedy)
     verdict = findings.verdicts.get(int(trial))
     if verdict is None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from search.commands.support.arguments import VerbParser
 from search.config.quick_imports import quick_imports
-from search.config.results_root import address
+from search.config.results_root import address, from_here
 from search.config.words import take
 from search.errors import RunError
 from search.execution.terminal import Terminal
@@ -53,7 +53,8 @@ def run(words: list[str], config_dir: Path | None) -> int:
     _show(look, result, seconds=seconds, console=console)
     if result.low is None:
         raise RunError(
-            f"lr_range: no range was found, because {result.because}; see {path / 'lr_range.svg'}",
+            f"lr_range: a range is where the loss falls, but none was found: {result.because}; "
+            f"see {from_here(path)}/lr_range.svg",
             code="no-range-found",
         )
     return 0

@@ -61,6 +61,5 @@ def run(words: list[str], config_dir: Path | None) -> int:
     if options.json:
         content = read_json(look.folder.path / PREFLIGHT)
         print_document("preflight", {"name": look.plan.name, **content})
-    remedy = "mend it, or say preflight.allow=[…] if it is meant"
-    require(checks, allow=look.plan.preflight.allow, remedy=remedy)
+    require(checks, allow=look.plan.preflight.allow, or_else=" if it is meant")
     return 0

@@ -64,7 +64,7 @@ def compose_protocol(
     listed = list(map(str, draft.protocol.knobs or ())) if is_stock else ANY_TRAINER
     names = named or ([] if own else listed)
     if not names and not own:
-        rule, remedy = "a protocol turns at least one knob", "say space=[lr]"
+        rule, remedy = "a protocol turns at least one knob", "say 'space=[lr]'"
         raise refused(
             "protocol.knobs", code="protocol-needs-knob", rule=rule, got="none", remedy=remedy
         )
@@ -95,7 +95,7 @@ def _check_file(name: str, files: Mapping[str, Path]) -> None:
     if name in files:
         return
     if "." in name:
-        rule, remedy = "it names files of conf/space/", f"say knob.{name}=log(LOW,HIGH)"
+        rule, remedy = "it names files of conf/space/", f"say 'knob.{name}=log(LOW,HIGH)'"
         raise refused(
             "space", code="space-names-files", rule=rule, got=f"{name}, a key", remedy=remedy
         )
@@ -122,7 +122,7 @@ def _knobs(words: list[str]) -> tuple[list[str], list[str]]:
     given = [word.partition("=")[2] for word in words if word.startswith("space=")]
     names = [name for name in re.split(r"[\s,\[\]]+", given[-1] if given else "") if name]
     if given and not names:
-        rule, remedy = "names the knobs that may be turned", "drop it, or say space=[lr,dropout]"
+        rule, remedy = "names the knobs that may be turned", "drop it, or say 'space=[lr,dropout]'"
         raise refused("space", code="space-names-no-knob", rule=rule, got="none", remedy=remedy)
     return list(dict.fromkeys(names)), [word for word in words if not word.startswith("space=")]
 

@@ -21,7 +21,7 @@ def whole(config: DictConfig, path: str, *, least: int) -> int:
             code="needs-whole-number",
             rule=f"must be a whole number of at least {least}",
             got=repr(value),
-            remedy="mend it",
+            remedy=f"say {path}={least} or more",
         )
     return value
 

@@ -72,7 +72,7 @@ def read_joint(config: DictConfig, knobs: Sequence[Knob]) -> JointSettings:
             code="joint-search-needs-knob",
             rule="a joint search needs a knob",
             got="none",
-            remedy="say space=[lr,dropout]",
+            remedy="say 'space=[lr,dropout]'",
         )
     check_paths(knobs)
     seeds = whole(config, "seeds", least=1)

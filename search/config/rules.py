@@ -87,7 +87,7 @@ def _remedy(path: str, value: object, rule: Rule) -> str:
     if value == "None" and "null" in rule["type"]:  # as tables show it, and Python writes it
         return f"say {path}=null"
     if "string" in rule["type"] and isinstance(value, bool | int | float):
-        return f"""write it as a text: '{path}="…"'"""
+        return f"""write it as a text: '{path}="{value!s}"'"""
     return "mend it"
 
 

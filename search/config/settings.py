@@ -88,7 +88,7 @@ def read_lanes(config: DictConfig, metric: Metric) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 2:
         rule = "must be auto, off or a number of trials of at least 2"
         raise refused(
-            "lanes", code="lanes-not-allowed", rule=rule, got=repr(value), remedy="mend it"
+            "lanes", code="lanes-not-allowed", rule=rule, got=repr(value), remedy="say lanes=auto"
         )
     if timed:
         rule = "a metric with seconds in it needs trials that train one by one"

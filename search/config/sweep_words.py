@@ -37,7 +37,7 @@ def protocol_words(knobs: Sequence[str], config_dir: Path | None) -> list[str]:
     """
     if not knobs:
         raise UsageError(
-            "sweep: needs knobs, but got none; say knobs=[lr,dropout]", code="sweep-needs-knobs"
+            "sweep: needs knobs, but got none; say 'knobs=[lr,dropout]'", code="sweep-needs-knobs"
         )
     recipes = {
         path.removesuffix(RECIPE) for path in experiments(config_dir) if path.endswith(RECIPE)

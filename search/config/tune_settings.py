@@ -129,7 +129,11 @@ def read_tune(config: DictConfig, knobs: tuple[Knob, ...]) -> TuneSettings:
     if share >= 1:
         rule = "the sweeps' share of the budget lies below 1"
         raise refused(
-            "protocol.share", code="share-not-below-one", rule=rule, got=share, remedy="such as 0.6"
+            "protocol.share",
+            code="share-not-below-one",
+            rule=rule,
+            got=share,
+            remedy="say protocol.share=0.6",
         )
     trials = config.get("budget_trials")
     return TuneSettings(

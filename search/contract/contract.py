@@ -204,7 +204,7 @@ def _prepare_own(config: DictConfig, *, metric: Metric) -> Prepared:
             code="own-rows-not-counted",
             rule="must be a whole number of at least 3",
             got=repr(rows),
-            remedy="count your rows",
+            remedy="say data.rows=N, the number of your rows",
         )
     labels, classes = None, ()
     if node.get("labels"):

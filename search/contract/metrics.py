@@ -117,7 +117,7 @@ def read_metric(node: Mapping[str, Any], *, reported: bool) -> Metric:
             code="unknown-direction",
             rule="must be maximize or minimize",
             got=repr(direction),
-            remedy="choose one",
+            remedy="say metric.direction=maximize or metric.direction=minimize",
         )
     _check_name(name, own=bool(formula or target), reported=reported)
     if average not in get_args(Average):
@@ -126,7 +126,7 @@ def read_metric(node: Mapping[str, Any], *, reported: bool) -> Metric:
             code="unknown-average",
             rule="must be macro or micro",
             got=repr(average),
-            remedy="choose one",
+            remedy="say metric.average=macro or metric.average=micro",
         )
     metric = Metric(
         name=name,

@@ -199,7 +199,7 @@ def _folds(rows: Rows, node: Mapping[str, Any], marks: Marks) -> tuple[Fold, ...
             "folds",
             "must be a whole number of at least 2",
             repr(count),
-            "say 5",
+            "say split.folds=5",
             code="folds-not-a-count",
         )
     if count > len(rows):
@@ -207,7 +207,7 @@ def _folds(rows: Rows, node: Mapping[str, Any], marks: Marks) -> tuple[Fold, ...
             "folds",
             f"there must be no more folds than rows ({len(rows)})",
             count,
-            "say fewer",
+            f"say split.folds={len(rows)} or less",
             code="more-folds-than-rows",
         )
     from sklearn import model_selection  # takes a second
@@ -227,7 +227,13 @@ def _folds(rows: Rows, node: Mapping[str, Any], marks: Marks) -> tuple[Fold, ...
     if groups is not None:
         if count > (there := len(np.unique(groups))):
             rule = f"there must be no more folds than groups ({there})"
-            raise split_refused("folds", rule, count, "say fewer", code="more-folds-than-groups")
+            raise split_refused(
+                "folds",
+                rule,
+                count,
+                f"say split.folds={there} or less",
+                code="more-folds-than-groups",
+            )
         stratified = model_selection.StratifiedGroupKFold(
             count, shuffle=True, random_state=_seed(node)
         )
@@ -243,7 +249,7 @@ def _share(node: Mapping[str, Any], key: str) -> float:
             key,
             "a share lies between 0 and 1",
             repr(share),
-            "say 0.3 for 30 %",
+            f"say split.{key}=0.3 for 30 %",
             code="share-not-between-0-and-1",
         )
     return float(share)
@@ -256,7 +262,7 @@ def _seed(node: Mapping[str, Any]) -> int:
             "seed",
             "must be a whole number of at least 0",
             repr(seed),
-            "say 0",
+            "say split.seed=0",
             code="split-seed-not-whole",
         )
     return seed

@@ -75,9 +75,9 @@ def _seconds(plan: Plan, *, epochs: int) -> dict[int, float]:
         )
         curves = followed(read_curves(folder.curve_log, folder.curves, metric=plan.metric.name))
         if not len(curves[curves.epoch == 1]):
-            reason = f"{row.reason}\n{log_tail(folder.logs / '0.log')}"
             raise RunError(
-                f"the baseline could not be trained for one epoch: {reason}",
+                f"the baseline must train for one epoch, but it has not: {row.reason}; mend it, "
+                f"then give the command again\n{log_tail(folder.logs / '0.log')}",
                 code="baseline-cannot-be-trained",
             )
     return {

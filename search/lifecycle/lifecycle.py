@@ -229,7 +229,7 @@ def check_set_up(
         require(
             checks,
             allow=plan.preflight.allow,
-            remedy="mend it, or say preflight.allow=[…] or preflight=warn",
+            or_else=" or preflight=warn",
         )
 
 

@@ -187,7 +187,7 @@ def check_resume(plan: Plan, rows: Sequence[TrialRecord], *, seeds: int) -> None
     """
     if seeds != plan.seeds:
         rule = "the seeds of a joint search stay as they are"
-        remedy = "raise protocol.confirm with name=…"
+        remedy = f"say seeds={seeds}, or use name=… and raise protocol.confirm there"
         raise refused(
             "seeds",
             code="joint-seeds-changed",

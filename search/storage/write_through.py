@@ -246,7 +246,8 @@ class WriteThrough(InMemoryStorage):
             except (StorageInternalError, SQLAlchemyError) as error:
                 if not _is_away(error):
                     raise RunError(
-                        f"the storage refuses a record: {reason_of(error)}",
+                        f"the database must take records, but refuses one: {reason_of(error)}; "
+                        "mend it and give the same command again, nothing recorded is lost",
                         code="storage-refuses-record",
                     ) from error
                 self._patience.wait(reason_of(error))

@@ -687,9 +687,9 @@ def test_what_failed_stands_in_the_file_and_is_required(elsewhere):
         "score": None,
         "n": 3,
     }
-    require([bad], allow=["overfit"], remedy="")
-    with raises("preflight-failed", "overfit", "mend it"):
-        require([bad], allow=[], remedy="mend it")
+    require([bad], allow=["overfit"], or_else="")
+    with raises("preflight-failed", "overfit", "'preflight.allow=[labels,overfit]'", "or else"):
+        require([bad], allow=["labels"], or_else=" or else")
 
 
 # Leaks in other forms, and their sound twins

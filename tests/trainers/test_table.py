@@ -1,6 +1,7 @@
 """Tables as strangers write them: no digit is lost before the scaling, and odd files are named, with a remedy."""
 
 import gzip
+import shlex
 
 import numpy as np
 import pandas as pd
@@ -179,6 +180,19 @@ def test_an_odd_table_is_refused_with_its_remedy(text, keys, message):
         file.write(text)
     with raises("data-cannot-be-read", *message):
         load_rows(_node(**keys))
+
+
+def test_the_remedy_for_a_column_of_any_name_can_be_pasted_into_a_shell():
+    name = 'Bob\'s "odd" [col], = 1'
+    frame = pd.DataFrame({"a": [1, 2, 3, 4], name: ["p", "q", "p", "q"], "label": list("xyxy")})
+    frame.to_csv("t.csv", index=False)
+    with raises("data-cannot-be-read", "data.categorical=") as told:
+        load_rows(_node())
+    pasted, _, dropped = shlex.split(str(told.value).rpartition("; say ")[2])
+    words = ["data=csv", "data.path=t.csv", "data.task=classification", "data.target=label"]
+    for word, columns in ((pasted, 3), (dropped, 1)):
+        config = compose_experiment("lr_sweep", overrides=[*words, word], config_dir=None)
+        assert load_rows(config.data).data.x.shape == (4, columns)
 
 
 def test_text_in_another_encoding_is_named_with_its_remedy():

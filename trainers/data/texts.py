@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,14 @@ def check_numeric(
     )
 
 
+def _word(key: str, names: Sequence[str]) -> str:
+    """The word of a command that gives a key of the data these columns, for a shell."""
+    quoted = (
+        name if name.isidentifier() else json.dumps(name, ensure_ascii=False) for name in names
+    )
+    return shlex.quote(f"data.{key}=[{','.join(quoted)}]")
+
+
 def _remedy(
     column: "pd.Series[Any]",
     distinct: Sequence[str],
@@ -58,16 +67,15 @@ def _remedy(
         if len(distinct) > max(CATEGORIES, column.notna().sum() / 2):
             has_digits = all(any(map(str.isdigit, text)) for text in distinct)
             mend = "write it as numbers, without units, or " if has_digits else ""
-            return f"{mend}say data.drop=[{name}]; so many texts are no categories"
-        names = ",".join(texts)
-        return f"say data.categorical=[{names}] or data.drop=[{names}]"
+            return f"{mend}say {_word('drop', [name])}; so many texts are no categories"
+        return f"say {_word('categorical', texts)} or {_word('drop', texts)}"
     missing = _missing(column, path, form)
     words = f"'data.na_values={json.dumps([*missing, *distinct], ensure_ascii=False)}'"
     if len(distinct) > SHOWN:
         words = "data.na_values=[…]"
     return (
-        f"say {words} if such texts mean a missing value, data.categorical=[{name}] if the numbers"
-        " are names too, or mend the rows"
+        f"say {words} if such texts mean a missing value, {_word('categorical', [name])} if the "
+        "numbers are names too, or mend the rows"
     )
 
 

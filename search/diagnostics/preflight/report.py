@@ -73,8 +73,8 @@ def show(
         console.print(line, markup=False, highlight=False, style=STYLES["warn"])
 
 
-def require(checks: Sequence[Check], *, allow: Sequence[str], remedy: str) -> None:
-    """Nothing may have failed but what is allowed to.
+def require(checks: Sequence[Check], *, allow: Sequence[str], or_else: str) -> None:
+    """Nothing may have failed but what is allowed to; `or_else`: what else may be said.
 
     Raises:
         RunError: something has; it is named.
@@ -82,7 +82,8 @@ def require(checks: Sequence[Check], *, allow: Sequence[str], remedy: str) -> No
     bad = [name for name in failed(checks) if name not in allow]
     if bad:
         raise RunError(
-            f"preflight: a sound set-up fails no check, but got {', '.join(bad)}; {remedy}",
+            f"preflight: a sound set-up fails no check, but got {', '.join(bad)}; mend it, or say "
+            f"'preflight.allow=[{','.join([*allow, *bad])}]'{or_else}",
             code="preflight-failed",
         )
 

@@ -42,7 +42,7 @@ def gpu_share(settings: PlacementSettings, *, engine: str, has_gpus: bool) -> fl
             code="gpus-shared-and-joined",
             rule="must be 1 where placement.gpus_per_trial is above 1",
             got=settings.slots_per_gpu,
-            remedy="give up one of them",
+            remedy="say placement.slots_per_gpu=1 or placement.gpus_per_trial=1",
         )
     if gpus and settings.memory_gb is not None:
         raise refused(
