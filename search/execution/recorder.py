@@ -4,6 +4,7 @@ An epoch goes into the curves, a start and an end into the study.
 """
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -21,6 +22,7 @@ from search.storage.curves import MEAN, CurveLog
 from search.storage.folder import Folder
 from search.storage.layers import LayerLog
 from search.storage.study import Study
+from search.storage.trial_rows import TrialRows
 from search.storage.trials import BY_ITSELF, FROM_ZERO, TrialRecord, TrialSpec, TrialState
 
 FIRST_FAILURES = 3  # the search ends if its first so many trials all fail for one reason
@@ -40,36 +42,38 @@ class Recorder:
         stage: Stage,
         callback: Callback,
     ) -> None:
-        self._plan, self._study, self._contract = plan, study, contract
+        self._plan, self._study = plan, study
         self._stage, self._callback = stage, callback
         study.on_wait(callback.note)
         self._layers, self._runs = LayerLog(folder.layers), folder.runs
-        self._rows = {row.spec.trial: row for row in study.rows(alive=True)}
+        self._rows = TrialRows(study.rows(alive=True))
+        self._worst = self._worst_of(contract.floor, *(row.value for row in self._rows))
         unfinished = [spec.trial for spec in self.unfinished()]
         self._curves = CurveLog(folder.curve_log, unfinished=unfinished)
         self._causes: list[str | None] = []  # of each end; None where nothing failed
-        self._other_seeds: list[tuple[int, str | None]] = []  # the same of others than the first
+        self._other_seeds = Counter[int]()  # how many trials of each seed but the first have ended
+        self._other_causes = set[str | None]()  # of those ends
         self._remarks = set[str]()
         self._ended = False  # whether a trial has ended since the last `sync`
 
     @property
-    def rows(self) -> list[TrialRecord]:
-        """The trials in the order in which they were asked for."""
-        return list(self._rows.values())
+    def rows(self) -> TrialRows:
+        """The trials as they stand."""
+        return self._rows
 
     def unfinished(self) -> list[TrialSpec]:
         """Trials without a final state."""
-        return [row.spec for row in self._rows.values() if not row.finished]
+        return [row.spec for row in self._rows.unfinished]
 
     def add(self, spec: TrialSpec) -> None:
         """Notes a trial that the stage wants."""
-        self._rows[spec.trial] = TrialRecord(spec=spec, state=TrialState.QUEUED)
+        self._rows.put(TrialRecord(spec=spec, state=TrialState.QUEUED))
 
     def begin(self, slot: Slot, spec: TrialSpec) -> None:
         """Records that a trial is handed out; the epochs gathered till then come first."""
         self._curves.flush()
         self._study.start(spec, values=self._stage.values)
-        self._rows[spec.trial] = TrialRecord(spec=spec, state=TrialState.RUNNING)
+        self._rows.put(TrialRecord(spec=spec, state=TrialState.RUNNING))
         self._callback.began(slot, spec)
 
     def epochs(self, trial: int) -> Sequence[dict[str, Any]]:
@@ -149,7 +153,9 @@ class Recorder:
             from_zero = trial.early_stopping.first_loss is not None
             hint = FROM_ZERO if from_zero else ""
             row = replace(row, reason=f"{BY_ITSELF} at epoch {row.epochs} of {most}{hint}")
-        penalty = self._penalty() if state is TrialState.INFEASIBLE else row.value
+        # What stands for an infeasible trial: the worse of the floor and the worst value (P8).
+        penalty = self._worst if state is TrialState.INFEASIBLE else row.value
+        self._worst = self._worst_of(self._worst, row.value)
         row = replace(row, sampler_value=penalty, clock=round(self._runs.seconds(), 3))
         self._curves.flush()
         self._study.finish(row)
@@ -157,7 +163,7 @@ class Recorder:
         self._stage.ended(row)
         records = self._curves.records(row.spec.trial)
         self._curves.forget(row.spec.trial)
-        self._rows[row.spec.trial] = row
+        self._rows.put(row)
         self._callback.finished(row, records)
         failed = state in (TrialState.FAILED, TrialState.LOST)
         self._check_failures(row, cause if failed else None)
@@ -165,8 +171,8 @@ class Recorder:
     def _check_failures(self, row: TrialRecord, cause: str | None) -> None:
         """Ends the search where going on could only fail: `cause` is that of a trial's failure."""
         self._causes.append(cause)
-        same = cause is not None and set(self._causes) == {cause}
-        if len(self._causes) == FIRST_FAILURES and same:
+        is_first = len(self._causes) == FIRST_FAILURES
+        if is_first and cause is not None and set(self._causes) == {cause}:
             raise RunError(
                 f"the first {FIRST_FAILURES} trials all failed alike, so the search stops: "
                 f"{row.reason}; mend it, then use name=…",
@@ -174,14 +180,16 @@ class Recorder:
             )
         first = self._plan.seed
         if row.spec.seed != first:
-            self._other_seeds.append((row.spec.seed, cause))
-        seeds, causes = ({each[part] for each in self._other_seeds} for part in (0, 1))
+            self._other_seeds[row.spec.seed] += 1
+            self._other_causes.add(cause)
+        alike = len(self._other_causes) == 1 and None not in self._other_causes
+        if not alike:
+            return
         fewest = min(FIRST_FAILURES, max(OTHER_SEEDS, self._plan.seeds - 1))
-        several = len(self._other_seeds) >= fewest and len(seeds) >= OTHER_SEEDS
-        alike = len(causes) == 1 and None not in causes
-        if several and alike and self._has_trained(first):
+        several = self._other_seeds.total() >= fewest and len(self._other_seeds) >= OTHER_SEEDS
+        if several and self._has_trained(first):
             raise RunError(
-                f"seed {first} trains, but the first {len(self._other_seeds)} trials of other "
+                f"seed {first} trains, but the first {self._other_seeds.total()} trials of other "
                 f"seeds all failed alike, so the search stops: {self._last_failure()}; mend it, "
                 "then use name=…, or seeds=1, by which nothing is told from chance",
                 code="other-seeds-failed",
@@ -193,7 +201,7 @@ class Recorder:
         Raises:
             RunError: so it is; a second trial would train as long for the same.
         """
-        if all(row.value is None for row in self.rows):
+        if all(row.value is None for row in self._rows):
             raise RunError(
                 f"the search stops, since no other trial would tell more: {self._last_failure()}; "
                 "mend it, then use name=…",
@@ -201,12 +209,12 @@ class Recorder:
             )
 
     def _has_trained(self, seed: int) -> bool:
-        return any(row.spec.seed == seed and row.value is not None for row in self.rows)
+        return any(row.spec.seed == seed and row.value is not None for row in self._rows)
 
     def _last_failure(self) -> str:
         """The reason of the last trial that failed."""
         failed = (TrialState.FAILED, TrialState.LOST)
-        return next(row.reason for row in reversed(self.rows) if row.state in failed)
+        return next(row.reason for row in reversed(self._rows) if row.state in failed)
 
     def end_wait(self) -> None:
         """Nothing waits for the storage any more; may be called by a signal handler."""
@@ -242,9 +250,7 @@ class Recorder:
             value = math.nan if numbers.value is None else numbers.value
         return {**values, metric.name: value, "seconds": seconds}
 
-    def _penalty(self) -> float | None:
-        """What stands for an infeasible trial: the worse of the floor and the worst value (P8)."""
-        values = [row.value for row in self.rows if row.value is not None]
-        if self._contract.floor is not None:
-            values.append(self._contract.floor)
-        return (min if self._plan.metric.direction == "maximize" else max)(values, default=None)
+    def _worst_of(self, *values: float | None) -> float | None:
+        """The worst of the values, None being none; None where there is none."""
+        known = (value for value in values if value is not None)
+        return (min if self._plan.metric.direction == "maximize" else max)(known, default=None)

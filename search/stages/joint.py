@@ -23,6 +23,7 @@ from search.config.knobs import Value
 from search.config.plan import Plan
 from search.errors import refused
 from search.stages.spent import gpu_seconds, is_out_of_time
+from search.storage.trial_rows import counted
 from search.storage.trials import TrialRecord, UnnumberedTrial
 
 STAGE, CONFIRM = "joint", "confirm"
@@ -122,7 +123,7 @@ def room(plan: Plan, rows: Sequence[TrialRecord]) -> int:
 
 def count(rows: Sequence[TrialRecord]) -> int:
     """How many trials the search itself has, confirmations left out."""
-    return len(searched(rows))
+    return counted(rows).count(STAGE)
 
 
 def searched(rows: Sequence[TrialRecord]) -> list[TrialRecord]:
@@ -166,15 +167,16 @@ def _exhausted(plan: Plan, rows: Sequence[TrialRecord]) -> bool:
 
 def ended(plan: Plan, rows: Sequence[TrialRecord]) -> str:
     """What has ended the proposals, in words; empty while they go on."""
-    mine = searched(rows)
-    if not mine or not all(row.finished for row in mine):
+    rows = counted(rows)
+    mine, most = rows.count(STAGE), settings(plan).n_trials
+    if not mine or any(row.spec.stage == STAGE for row in rows.unfinished):
         return ""
-    if len(mine) >= settings(plan).n_trials:
-        return f"all of n_trials={settings(plan).n_trials} are done"
+    if mine >= most:
+        return f"all of n_trials={most} are done"
     if budget := spent_budget(plan, rows):
-        return f"{budget} are spent, after {len(mine)} of {settings(plan).n_trials} trials"
+        return f"{budget} are spent, after {mine} of {most} trials"
     if _exhausted(plan, rows):
-        of = f"{len(mine)} of {settings(plan).n_trials} trials"
+        of = f"{mine} of {most} trials"
         return f"every configuration of the space has been tried, after {of}"
     return ""
 

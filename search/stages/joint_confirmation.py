@@ -29,7 +29,7 @@ from search.stages.noise import statistics_of
 from search.stages.outcome import Outcome, by_cell, cell_of, group_of
 from search.stages.racing import Race, seeds_needed
 from search.stages.scores import step_of
-from search.stages.stage import numbered
+from search.stages.stage import next_number, numbered
 from search.storage.trials import TrialRecord, TrialSpec, UnnumberedTrial
 
 LIFT = 2.0  # standard deviations between seeds by which chance may still lift a score
@@ -39,6 +39,11 @@ def foreseen(plan: Plan, rows: Sequence[TrialRecord], *, resolution: float = 0.0
     """How many trials there will be, the confirmation included, as far as can be foreseen."""
     if ended(plan, rows):
         return len(rows) + len(confirmations(plan, rows, resolution=resolution))
+    return expected(plan, rows)
+
+
+def expected(plan: Plan, rows: Sequence[TrialRecord]) -> int:
+    """The same while the search itself has not ended."""
     joint = settings(plan)
     total = min(float(joint.n_trials), plan.seeds * (size(plan.knobs) + 1))
     if joint.sampler == "grid":
@@ -141,7 +146,8 @@ def confirmations(
         for row, count in zip(best, needed, strict=True)
         if row.state == "complete" and place < count
     ]
-    return numbered(plan, [spec for spec in specs if spec.key not in there], rows)
+    fresh_specs = [spec for spec in specs if spec.key not in there]
+    return numbered(fresh_specs, start=next_number(plan, rows))
 
 
 def _contestants(

@@ -6,6 +6,7 @@ Never trains.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from itertools import islice
 
 from search.config.joint_settings import ADAPTIVE, default_point
@@ -15,7 +16,8 @@ from search.stages import joint, joint_confirmation
 from search.stages.lookahead import PEEK
 from search.stages.past_trial import ENOUGH
 from search.stages.sampler_thread import SamplerThread
-from search.stages.stage import StageContext, numbered
+from search.stages.stage import FixedStage, StageContext, numbered
+from search.storage.trial_rows import TrialRows
 from search.storage.trials import TrialRecord, TrialSpec, TrialState, UnnumberedTrial
 
 
@@ -28,7 +30,7 @@ class JointStage:
 
     def __init__(self, plan: Plan, rows: Sequence[TrialRecord], context: StageContext) -> None:
         self._plan, self._settings = plan, joint.settings(plan)
-        slots, past, self._resolution = context.slots, context.past, context.resolution
+        slots, past = context.slots, context.past
         self._candidates = (
             max(slots, self._settings.n_trials // 8) if self._settings.sampler in ADAPTIVE else PEEK
         )
@@ -37,6 +39,10 @@ class JointStage:
         self.values: Mapping[str, Sequence[Value]] = {
             path: (value,) for path, value in default.items()
         }
+        self._confirmation = FixedStage(
+            lambda own: joint_confirmation.confirmations(plan, own, resolution=context.resolution),
+            values={},
+        )
         is_known = len({joint.key(plan, known.point) for known in past}) >= ENOUGH
         self._start = joint.start(plan, [*context.borrowed, *rows], history=is_known)
         beyond = bool(past) or self._settings.n_trials > self._settings.startup * plan.seeds
@@ -61,7 +67,7 @@ class JointStage:
         """Whether the sampler is at it."""
         return self._requested > 0
 
-    def wanted(self, rows: Sequence[TrialRecord], *, room: int) -> list[TrialSpec]:
+    def wanted(self, rows: TrialRows, *, room: int) -> list[TrialSpec]:
         """Trials for the workers that wait: of the start, the sampler, or the confirmation."""
         ready = self._sampler_thread.ready() if self._sampler_thread is not None else []
         self._requested -= len(ready)
@@ -78,26 +84,32 @@ class JointStage:
             if self._sampler_thread is not None:
                 self._sampler_thread.begin(spec.point)
         if self._sampler_thread is not None and not self._spent:
-            underway = sum(not row.finished for row in rows) + len(specs)
+            underway = len(rows.unfinished) + len(specs)
             free = -(-(self._candidates - underway) // self._plan.seeds)
             points = min(room - len(specs), (left - len(specs)) // self._plan.seeds, free)
             for _ in range(points - self._requested):
                 self._sampler_thread.request()
                 self._requested += 1
         if specs or self.thinking:
-            return numbered(self._plan, specs, rows)
-        return joint_confirmation.confirmations(self._plan, rows, resolution=self._resolution)
+            return numbered(specs, start=self._plan.first_trial + len(rows))
+        return self._confirmation.wanted(rows, room=room)
 
-    def foreseen(self, rows: Sequence[TrialRecord]) -> int:
+    def foreseen(self, rows: TrialRows) -> int:
         """All of `n_trials`, and the confirmation."""
-        return joint_confirmation.foreseen(self._plan, rows, resolution=self._resolution)
+        if joint.ended(self._plan, rows):
+            return self._confirmation.foreseen(rows)
+        return joint_confirmation.expected(self._plan, rows)
 
-    def candidates(self, rows: Sequence[TrialRecord]) -> Sequence[UnnumberedTrial]:
+    def candidates(self, rows: TrialRows) -> Sequence[UnnumberedTrial]:
         """As many points of the sequence as may be under way."""
-        points = islice(joint.points(self._plan), self._candidates)
-        return [spec for point in points for spec in joint.repeats(self._plan, point)][
-            : self._candidates
-        ]
+        return self._ahead
+
+    @cached_property
+    def _ahead(self) -> list[UnnumberedTrial]:
+        """They follow from the plan alone."""
+        most = min(self._candidates, PEEK)
+        points = islice(joint.points(self._plan), most)
+        return [spec for point in points for spec in joint.repeats(self._plan, point)][:most]
 
     def compares(self, spec: TrialSpec) -> bool:
         """Confirmations are of the best only: nobody is pruned for being worse than them."""

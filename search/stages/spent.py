@@ -9,6 +9,7 @@ import numpy as np
 
 from search.config.joint_settings import JointSettings
 from search.config.sweep_settings import SweepSettings
+from search.storage.trial_rows import counted
 from search.storage.trials import TrialRecord, TrialState
 
 RECENT = 5  # trials that tell how fast the machine is now
@@ -19,8 +20,7 @@ def running_time(rows: Sequence[TrialRecord]) -> float:
 
     Trials of earlier versions do not know it: theirs is the time in which any trained.
     """
-    clock = max((row.clock for row in rows), default=0.0)
-    return clock or elapsed(rows)
+    return counted(rows).clock or elapsed(rows)
 
 
 def elapsed(rows: Sequence[TrialRecord]) -> float:

@@ -1,18 +1,19 @@
 """What the conductor asks of a stage, and the stage whose trials follow from its rows alone."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from search.config.knobs import Value
 from search.config.plan import Plan
 from search.stages.past_trial import Past
+from search.storage.trial_rows import TrialRows
 from search.storage.trials import TrialRecord, TrialSpec, UnnumberedTrial
 
 
 class Stage(Protocol):
     """What the conductor asks of a stage. Every call returns at once: a slow sampler runs in a
-    thread of its own.
+    thread of its own, and what is asked after every trial takes no longer the more there are.
 
     `values`: what a knob may take beside its own domain.
     """
@@ -23,13 +24,13 @@ class Stage(Protocol):
     def thinking(self) -> bool:
         """Whether the sampler is proposing now, so that more trials may come."""
 
-    def wanted(self, rows: Sequence[TrialRecord], *, room: int) -> list[TrialSpec]:
+    def wanted(self, rows: TrialRows, *, room: int) -> list[TrialSpec]:
         """Trials to start now, given all that exist; `room`: seats that wait."""
 
-    def foreseen(self, rows: Sequence[TrialRecord]) -> int:
+    def foreseen(self, rows: TrialRows) -> int:
         """How many trials there will be in all, as far as can be foreseen."""
 
-    def candidates(self, rows: Sequence[TrialRecord]) -> Sequence[UnnumberedTrial]:
+    def candidates(self, rows: TrialRows) -> Iterable[UnnumberedTrial]:
         """Trials that may train at the same time if there is room for all."""
 
     def rungs(self, spec: TrialSpec) -> tuple[int, ...]:
@@ -75,21 +76,21 @@ class FixedStage:
         self._wanted, self.values = wanted, values
         self._seen, self._next = (-1, -1), list[TrialSpec]()
 
-    def wanted(self, rows: Sequence[TrialRecord], *, room: int) -> list[TrialSpec]:
+    def wanted(self, rows: TrialRows, *, room: int) -> list[TrialSpec]:
         """All of a round at once."""
-        seen = len(rows), sum(row.finished for row in rows)
+        seen = len(rows), len(rows.unfinished)
         # The conductor asks very often, and the answer changes only when a trial has ended.
         if seen != self._seen:
             self._seen, self._next = seen, self._wanted(rows)
         return self._next
 
-    def foreseen(self, rows: Sequence[TrialRecord]) -> int:
+    def foreseen(self, rows: TrialRows) -> int:
         """The trials of the rounds begun."""
         return len(rows) + len(self.wanted(rows, room=0))
 
-    def candidates(self, rows: Sequence[TrialRecord]) -> Sequence[UnnumberedTrial]:
-        """The rest of the round."""
-        return [*(row.spec for row in rows if not row.finished), *self.wanted(rows, room=0)]
+    def candidates(self, rows: TrialRows) -> Iterable[UnnumberedTrial]:
+        """The rest of the round, all of which has been asked for."""
+        return (row.spec for row in rows.unfinished)
 
     def rungs(self, spec: TrialSpec) -> tuple[int, ...]:
         """No trial is pruned."""
@@ -122,7 +123,8 @@ def missing(
     specs = (
         UnnumberedTrial(stage=stage, knobs=knobs, seed=seed) for seed in seeds for knobs in points
     )
-    return numbered(plan, [spec for spec in specs if spec.key not in there], rows)
+    fresh = [spec for spec in specs if spec.key not in there]
+    return numbered(fresh, start=next_number(plan, rows))
 
 
 def further(
@@ -142,12 +144,15 @@ def further(
         for knobs, count in zip(points, needed, strict=True)
         if place < count
     )
-    return numbered(plan, [spec for spec in specs if spec.key not in there], rows)
+    fresh = [spec for spec in specs if spec.key not in there]
+    return numbered(fresh, start=next_number(plan, rows))
 
 
-def numbered(
-    plan: Plan, wanted: Sequence[UnnumberedTrial], rows: Sequence[TrialRecord]
-) -> list[TrialSpec]:
-    """The trials with running numbers, behind the stage's own and those of earlier stages."""
-    first = plan.first_trial + sum(row.spec.trial >= plan.first_trial for row in rows)
-    return [trial.numbered(number) for number, trial in enumerate(wanted, start=first)]
+def next_number(plan: Plan, rows: Sequence[TrialRecord]) -> int:
+    """The running number behind the stage's own trials and those of earlier stages."""
+    return plan.first_trial + sum(row.spec.trial >= plan.first_trial for row in rows)
+
+
+def numbered(wanted: Sequence[UnnumberedTrial], *, start: int) -> list[TrialSpec]:
+    """The trials with running numbers."""
+    return [trial.numbered(number) for number, trial in enumerate(wanted, start=start)]

@@ -213,7 +213,7 @@ def make_stage(plan: Plan, rows: Sequence[TrialRecord], context: StageContext) -
     """What the conductor carries out."""
     return FixedStage(
         lambda own: wanted(plan, [*context.borrowed, *own], resolution=context.resolution),
-        values={plan.knob.path: first_round(plan)},
+        values={plan.knob.path: (plan.default(plan.knob),)},
     )
 
 

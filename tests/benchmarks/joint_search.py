@@ -13,6 +13,7 @@ from search.stages import joint
 from search.stages.joint_stage import JointStage
 from search.stages.stage import StageContext
 from search.storage.distributions import distribution_of
+from search.storage.trial_rows import TrialRows
 from search.storage.trials import TrialRecord
 
 SAMPLERS = {"gp": optuna.samplers.GPSampler, "tpe": optuna.samplers.TPESampler}
@@ -21,7 +22,7 @@ Truth = Callable[[Mapping[str, Value]], float]
 
 def ours(truth: Truth, plan: Plan, *, past: Sequence[Past] = ()) -> list[float]:
     """Values in order, asked one by one of the stage that the program uses."""
-    rows: list[TrialRecord] = []
+    rows = TrialRows()
     woken = threading.Event()
     stage = JointStage(plan, [], StageContext(past=past, slots=1, resolution=0.0, wake=woken.set))
     while len(rows) < joint.settings(plan).n_trials:
@@ -31,12 +32,11 @@ def ours(truth: Truth, plan: Plan, *, past: Sequence[Past] = ()) -> list[float]:
             woken.clear()
         for spec in specs:
             value = truth(spec.knobs)
-            rows.append(
-                TrialRecord(
-                    spec=spec, state="complete", value=value, sampler_value=value, best_epoch=1
-                )
+            row = TrialRecord(
+                spec=spec, state="complete", value=value, sampler_value=value, best_epoch=1
             )
-            stage.ended(rows[-1])
+            rows.put(row)
+            stage.ended(row)
     stage.close()
     return [float(row.value or 0.0) for row in rows]
 

@@ -31,6 +31,7 @@ from search.stages.stage import StageContext
 from search.storage.folder import Folder
 from search.storage.journal import JournalFile
 from search.storage.study import Study
+from search.storage.trial_rows import TrialRows
 from search.storage.trials import TrialRecord, TrialSpec, TrialState
 from trainers.checkpoint import Unsaved
 
@@ -150,7 +151,7 @@ class Search:
             resolution=1 / self.trainings.val_rows,
             wake=ready.set,
         )
-        stage, rows = kind_of(plan).stage(plan, [], context), list[TrialRecord]()
+        stage, rows = kind_of(plan).stage(plan, [], context), TrialRows()
         while True:
             ready.clear()
             specs = stage.wanted(rows, room=1)
@@ -164,11 +165,11 @@ class Search:
                 row = self._trained(plan, spec, study=study, stage=stage)
                 study.finish(row)
                 stage.ended(row)
-                rows.append(row)
+                rows.put(row)
         stage.close()
         study.close()
         place.unlink(missing_ok=True)
-        return rows
+        return list(rows)
 
     def _trained(self, plan: Plan, spec: TrialSpec, *, study: Study, stage: Any) -> TrialRecord:
         knobs = plan.trained_knobs(spec.knobs)

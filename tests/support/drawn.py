@@ -12,6 +12,7 @@ from search.results.findings import find
 from search.stages import sweep
 from search.stages.joint_stage import JointStage
 from search.stages.stage import StageContext
+from search.storage.trial_rows import TrialRows
 from search.storage.trials import TrialRecord
 
 
@@ -61,7 +62,7 @@ def joint_of(truth, *overrides, rows=(), past=(), slots=1, until=10**9):
     `until`: trials after which it is interrupted. Returns its plan and rows.
     """
     plan = joint_plan(*overrides)
-    rows, woken = list(rows), threading.Event()
+    rows, woken = TrialRows(rows), threading.Event()
     stage = JointStage(plan, rows, StageContext(past=past, slots=1, resolution=0.0, wake=woken.set))
     try:
         while len(rows) < until:
@@ -73,11 +74,11 @@ def joint_of(truth, *overrides, rows=(), past=(), slots=1, until=10**9):
                 woken.clear()
             for spec in specs[: until - len(rows)]:
                 row = _row(truth, spec)
-                rows.append(row)
+                rows.put(row)
                 stage.ended(row)
     finally:
         stage.close()
-    return plan, rows
+    return plan, list(rows)
 
 
 def _row(truth, spec):

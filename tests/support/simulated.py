@@ -19,6 +19,7 @@ from search.protocols.step import Request, Step
 from search.results.findings import find
 from search.stages.kinds import kind_of
 from search.stages.stage import StageContext
+from search.storage.trial_rows import TrialRows
 from search.storage.trials import TrialRecord
 
 Value_of = Callable[[Mapping[str, Value], int], float | None]
@@ -93,7 +94,7 @@ def _trained(
     past = past_trials(staged, rows, floor=None) if request.stage == "joint" else ()
     context = StageContext(past=past, borrowed=ours, slots=2, resolution=0.0, wake=lambda: None)
     stage = kind_of(staged).stage(staged, [], context)
-    own: list[TrialRecord] = []
+    own = TrialRows()
     now = history.clock
     while specs := stage.wanted(own, room=1 if seconds(now) else 10):
         for spec in specs:
@@ -113,7 +114,7 @@ def _trained(
                 ended=now,
                 clock=now,
             )
-            own.append(row)
+            own.put(row)
             stage.ended(row)
     stage.close()
     findings = find(staged, [*ours, *own], val_rows=VAL_ROWS)

@@ -1,0 +1,122 @@
+"""The conductor's work for a trial does not grow with the number of trials: counted in calls of functions, never by a clock."""
+
+import io
+import sys
+
+import pytest
+from drawn import plan_of
+from rich.console import Console
+from search.execution.trial_ends import StopDecision
+
+from search.contract.contract import Contract
+from search.execution.messages import EpochTrained
+from search.execution.progress import ShownProgress
+from search.execution.recorder import Recorder
+from search.execution.running_trial import RunningTrial, fresh_early_stopping
+from search.execution.slots import Slot
+from search.stages.kinds import kind_of
+from search.stages.lookahead import looked_ahead
+from search.stages.stage import StageContext
+from search.storage.folder import Folder
+from search.storage.journal import JournalFile
+from search.storage.study import Study
+from search.storage.trials import TrialState
+
+SLOT = Slot(number=0, gpu=None, threads=1)
+JOINT = ("joint", "pruner=none", "n_trials={trials}")
+SEARCHES = {
+    "joint, quasi-random": (*JOINT, "sampler=qmc"),
+    "joint, hours": (*JOINT, "sampler=qmc", "budget_hours=1000"),
+    "sweep, seeds": ("lr_sweep", "seeds={part}", "space.optimizer.lr.points=4"),
+    "sweep, values": ("lr_sweep", "seeds=4", "space.optimizer.lr.points={part}"),
+}
+
+
+class Search:
+    """A search whose trainings take no time: all that the conductor does for a trial, without a worker."""
+
+    def __init__(self, folder, words):
+        self.plan = plan_of(*words)
+        contract = Contract(
+            task="classification", metric="accuracy", direction="maximize", definition={},
+            data={}, split={}, normalisation={}, floor=0.1,
+        )  # fmt: skip
+        context = StageContext(slots=1, resolution=0.01, wake=lambda: None)
+        self.stage = kind_of(self.plan).stage(self.plan, [], context)
+        study = Study.for_writing(
+            JournalFile(folder / "journal.log"),
+            name=self.plan.name,
+            metric=self.plan.metric,
+            knobs=self.plan.knobs,
+        )
+        self.progress = ShownProgress(self.plan, done=0, console=Console(file=io.StringIO()))
+        self.recorder = Recorder(
+            self.plan,
+            folder=Folder(folder),
+            study=study,
+            contract=contract,
+            stage=self.stage,
+            callback=self.progress,
+        )
+        self.queue = []
+
+    def carry_out(self, trials):
+        """So many further trials, every fifth of which diverges."""
+        for _ in range(trials):
+            if not self.queue:
+                self.queue = self.stage.wanted(self.recorder.rows, room=1)
+                for spec in self.queue:
+                    self.recorder.add(spec)
+                self.progress.foreseen(self.stage.foreseen(self.recorder.rows))
+            self._train(self.queue.pop(0))
+
+    def _train(self, spec):
+        limits = self.plan.limits
+        early_stopping = fresh_early_stopping(self.plan.metric, limits)
+        trial = RunningTrial(spec=spec, early_stopping=early_stopping, limits=limits)
+        trial.hand_out(rungs=self.stage.rungs(spec))
+        self.recorder.begin(SLOT, spec)
+        looked_ahead(self.stage.candidates(self.recorder.rows))
+        records = self.recorder.epochs(spec.trial)
+        trial.begin(0, records=records, device="cpu", strategy="alone")
+        number, value = spec.trial, 0.5 + spec.trial % 7 / 100
+        message = EpochTrained(
+            trial=number, epoch=1, value=value, values={}, seconds=0.1, source="computed"
+        )
+        self.recorder.epoch(SLOT, trial, message)
+        assert trial.decision is StopDecision.GO
+        self.recorder.flush()
+        state = TrialState.INFEASIBLE if number % 5 == 3 else TrialState.COMPLETE
+        self.recorder.finish(trial, state, reason="", cause=None)
+        self.progress.left(SLOT, spec)
+        self.recorder.sync()
+
+
+def calls(work):
+    """How many functions are called, a generator's every step among them."""
+    count = 0
+
+    def see(frame, event, argument):
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    sys.setprofile(see)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+def _calls_of_a_trial(trials, words, folder):
+    """The mean of 64 trials in a search of so many, a quarter of which has ended."""
+    folder.mkdir()
+    search = Search(folder, [word.format(trials=trials, part=trials // 4) for word in words])
+    search.carry_out(trials // 4)
+    return calls(lambda: search.carry_out(64)) / 64
+
+
+@pytest.mark.parametrize("words", SEARCHES.values(), ids=SEARCHES)
+def test_a_trial_costs_as_many_calls_among_three_thousand_as_among_eight_hundred(words, tmp_path):
+    few, many = (_calls_of_a_trial(trials, words, tmp_path / f"{trials}") for trials in (800, 3000))
+    assert many < 1.1 * few
