@@ -1,10 +1,11 @@
 """Faults planted in set-ups: how many are named by the right check, and how many alarms sound set-ups raise.
 
-    python tests/benchmarks/preflight.py [--collection planted|foreign|aside|scripts|styles|everyday|daily|desk] [--seeds 1] [--only TEXT] [--minutes 60] [--log FILE]
+    python tests/benchmarks/preflight.py [--collection planted|foreign|aside|scripts|styles|everyday|daily|desk|guests] [--seeds 1] [--only TEXT] [--minutes 60] [--log FILE]
 
 `foreign`: set-ups that the rules were not made with at first; `aside`: a third of them, put aside until the rules stood; `scripts`: in
 the styles of strangers, made after both; `styles`: others once more, after all of these; `everyday`: the
-last ones, after those; `daily`: of a working day, after all; `desk`: further members of three of its kinds.
+last ones, after those; `daily`: of a working day, after all; `desk`: further members of three of its kinds; `guests`: named
+tables, own models, trainers and losses, after those, of which `--part` picks what was looked at or put aside.
 `--minutes`: after which no further set-up begins; the sound ones come first, in an order drawn at random. `--log`: gets a line per
 set-up; those that stand in it are not run again, and the shares are of all of them.
 Trains in a pool of processes, one thread each, without a process of its own per set-up.
@@ -33,6 +34,7 @@ import everyday
 import foreign
 import foreign_scripts
 import foreign_styles
+import guests
 import planted
 import torch
 
@@ -108,9 +110,20 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument(
         "--collection",
-        choices=("planted", "foreign", "aside", "scripts", "styles", "everyday", "daily", "desk"),
+        choices=(
+            "planted",
+            "foreign",
+            "aside",
+            "scripts",
+            "styles",
+            "everyday",
+            "daily",
+            "desk",
+            "guests",
+        ),
         default="planted",
     )
+    parser.add_argument("--part", choices=("all", "looked-at", "aside"), default="all")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--only", default="")
     parser.add_argument("--jobs", type=int, default=2)
@@ -125,16 +138,19 @@ def main():
         "everyday": everyday,
         "daily": daily,
         "desk": desk,
+        "guests": guests,
     }
     source = others.get(words.collection, foreign)
-    aside = words.collection == "aside"
+    parts = {"looked-at": (False,), "aside": (True,), "all": (False, True)}[words.part]
+    if source is foreign:
+        parts = (words.collection == "aside",)
     ends = time.time() + 60 * words.minutes
     lines = words.log.read_text().splitlines() if words.log and words.log.exists() else []
     known = {(record["name"], record["seed"]): record for record in map(json.loads, lines)}
     jobs = [
         (setup, seed, words.quick, ends)
         for setup in (*source.SOUND, *source.FAULTS)
-        if words.only in setup.name and (setup.aside == aside or source is not foreign)
+        if words.only in setup.name and setup.aside in parts
         for seed in range(words.seeds)
     ]
     random.Random(0).shuffle(jobs)

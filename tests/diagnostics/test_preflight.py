@@ -323,7 +323,7 @@ def test_targets_by_their_scale_and_kind():
 # Judgements of what was measured
 
 CALM = {
-    "rows_seen": {"taught": None, "covered": [], "again": None, "on_train": None, "on_val": None, "on_taught": None}, "given_spread": None, "losses_again": [],
+    "rows_seen": {"taught": None, "covered": [], "again": None, "on_train": None, "on_val": None, "on_taught": None}, "given_spread": None, "losses_again": [], "evaluated_losses": [],
     "first_layer": None, "maximized": 0, "cleared": 0, "factors": [], "drawn_anew": {}, "steps_until": [], "put_back": {}, "restarts": 0, "made_anew": False, "followed": None, "losses_until": [], "passes": 0,
     "broadcast": [], "still_norms": 0,
     "error": "", "rows": 64, "val_rows": 16, "weights": [], "batches": [], "epochs": [], "losses": [], "loss": None, "optimizers": 1, "steps": 0,

@@ -259,7 +259,7 @@ def test_drawn_tables_and_decimal_commas_are_read(tmp_path, head, row, foot):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"loss,val_loss\n\xff,1\n", ("log-not-utf8", "log.json")),
+        (b"loss,val_loss\n\0,1\n", ("log-not-utf8", "log.json")),
         (b"\x1f\x8b\x08\x00", ("log-not-readable", "log.json", ".gz")),
         (b"[]", ("json-needs-records", "log.json")),
         (b'{"loss": 1}\n{loss: 2}\n{"loss": 3}\n', ("json-line-not-readable", "log.json: line 2")),

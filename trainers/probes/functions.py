@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  # the field's name for it
 
+from trainers.probes.seen import LossCall
+
 LOSSES = (
     F.cross_entropy, F.nll_loss, F.mse_loss, F.l1_loss, F.smooth_l1_loss, F.huber_loss,
     F.binary_cross_entropy, F.binary_cross_entropy_with_logits,
@@ -30,6 +32,15 @@ SOFTMAXES = (
 WEIGHED = (
     F.cross_entropy, F.nll_loss, F.binary_cross_entropy, F.binary_cross_entropy_with_logits,
 )  # fmt: skip
+
+
+def asks_for_labels(func: Callable[..., Any], args: Sequence[Any], before: LossCall) -> bool:
+    """Whether a loss compares the same outputs with class numbers that a loss before, whose targets
+    have the outputs' form, compared with those of a teacher.
+    """
+    if func not in (F.cross_entropy, F.nll_loss) or before.targets != before.outputs:
+        return False
+    return tuple(args[0].shape) == before.outputs and args[1].ndim == args[0].ndim - 1
 
 
 def with_weight(

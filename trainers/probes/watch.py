@@ -19,9 +19,10 @@ from torch.optim.optimizer import (
 )
 from torch.utils._pytree import tree_leaves
 
+from trainers.probes import functions
+from trainers.probes.evaluated_losses import EvaluatedLosses
 from trainers.probes.evaluation import evaluate_again, mixes_rows
 from trainers.probes.following import share_followed
-from trainers.probes.functions import DENSE, DIFFERENCES, LOSSES, SOFTMAXES, with_weight
 from trainers.probes.hooks import DROPOUTS, is_transformed
 from trainers.probes.labels_seen import LabelsSeen
 from trainers.probes.rows_seen import row_keys
@@ -38,14 +39,15 @@ class Watch(StepWatch):
     left.
 
     Args:
-        train_rows: keys of the train rows: a pass over these without gradients is no evaluation
-            that anyone reads, and may set the statistics of batch norm (`update_bn`).
+        train_rows: keys of the train rows: a pass over these without gradients may set the
+            statistics of batch norm (`update_bn`).
     """
 
     def __init__(self, train_rows: frozenset[int] = frozenset()) -> None:
         super().__init__()
         self._train_rows = train_rows
         self.labels_seen = LabelsSeen()
+        self.evaluated_losses = EvaluatedLosses(train_rows)
         self.evaluated_keys: set[int] = set()  # rows that any module saw without gradients
         self._calibrating: set[str] = set()  # what was active in the pass without gradients
         self._noisy: set[str] = set()  # and in such passes since the last backward pass
@@ -103,6 +105,7 @@ class Watch(StepWatch):
         self._passes = []
         self.seen.epochs.append(len(self.seen.batches))
         self.seen.losses_until.append(len(self._noted))
+        self.evaluated_losses.epoch()
 
     def _close(self, passes: Sequence[Pass]) -> None:
         """What was no training, although gradients were on, was an evaluation."""
@@ -130,34 +133,44 @@ class Watch(StepWatch):
         kwargs = kwargs or {}
         if is_transformed():
             return func(*args, **kwargs)
-        fresh = func in LOSSES and len(args) > 1
-        fresh = fresh and (
-            self.seen.loss is None or (torch.is_grad_enabled() and not self._in_training)
-        )
+        fresh = func in functions.LOSSES and len(args) > 1 and self._is_first(func, args)
         if func in DROPOUTS or func is F.batch_norm:
             self._note_mode(func, args, kwargs)
-        elif func in DIFFERENCES and not self.seen.broadcast:
+        elif func in functions.DIFFERENCES and not self.seen.broadcast:
             self.seen.broadcast = broadcast_shapes(args)
         elif fresh:
             # An evaluation's counts until there is one in training.
             self._in_training = torch.is_grad_enabled()
             # Before it may raise.
-            self.seen.loss = loss_call(func, args[0], args[1], with_weight(func, args, kwargs))
-        elif func in DENSE and self._inside and self._depth and self.seen.first_layer is None:
+            self.seen.loss = loss_call(
+                func, args[0], args[1], functions.with_weight(func, args, kwargs)
+            )
+        elif func in functions.DENSE and self._is_first_layer():
             self.seen.first_layer = float(args[0].detach().double().std(correction=0))
-        if func in LOSSES and torch.is_grad_enabled() and not self._paused:
+        if func in functions.LOSSES and torch.is_grad_enabled() and not self._paused:
             targets = kwargs.get("target", args[1] if len(args) > 1 else None)
             self._next_tokens.asked(args[0] if args else None, targets)
             self.labels_seen.lost(targets, inside=self._inside and self._depth > 0)
-        elif func in SOFTMAXES and args and not self._depth and self._passes:
+        elif func in functions.SOFTMAXES and args and not self._depth and self._passes:
             self.seen.over_rows += over_rows(args, kwargs, outputs=self._passes[-1].outputs)
         result = func(*args, **kwargs)
         if func is F.embedding and args:
             self._next_tokens.embedded(args[0], result)
         if fresh and self.seen.loss is not None:
             self.seen.loss.value = float(result.detach().double().mean())
+        if func in functions.LOSSES and not torch.is_grad_enabled() and not self._paused:
+            self.evaluated_losses.lost(result)
         self._units.put_out(func, result)
         return result
+
+    def _is_first_layer(self) -> bool:
+        return self._inside and self._depth > 0 and self.seen.first_layer is None
+
+    def _is_first(self, func: Callable[..., Any], args: tuple[Any, ...]) -> bool:
+        """Whether it is the first one, the first in training, or the first against labels."""
+        if self.seen.loss is None or not torch.is_grad_enabled() or not self._in_training:
+            return self.seen.loss is None or torch.is_grad_enabled()
+        return not self.seen.backwards and functions.asks_for_labels(func, args, self.seen.loss)
 
     def _note_mode(
         self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -280,6 +293,7 @@ class Watch(StepWatch):
         """A pass of any module without gradients."""
         self.seen.passes += 1
         self.evaluated_keys.update(keys)
+        self.evaluated_losses.passed(keys)
         if not self._train_rows.issuperset(keys):
             self._judged = module
             self._noisy |= self._calibrating

@@ -18,7 +18,7 @@ from trainers.probes.limits import OutOfTime, time_limit
 from trainers.probes.plateaus import Plateaus
 from trainers.probes.rows_seen import row_keys, rows_seen
 from trainers.probes.run import Run, unread
-from trainers.probes.scores import losses_again, part_of_rows
+from trainers.probes.scores import losses_again, part_of_rows, score
 from trainers.probes.seen import Batch
 from trainers.probes.steer import Steer
 from trainers.probes.subject import Subject, patient
@@ -56,11 +56,12 @@ def watched(subject: Subject, *, read: Callable[[Epoch, Data], object] | None = 
         "rows_seen": rows_seen(trained, watch.evaluated_keys, train=train_rows, val=val_rows),
         "given_spread": None if data.train.x is None else float(np.nanstd(data.train.x)),
         "losses_again": losses_again(run, data.val.y, call=watch.seen.loss),
+        "evaluated_losses": watch.evaluated_losses.epochs,
         "part_of_rows": part_of_rows(run, data.val.y, call=watch.seen.loss),
         **labels,
         "profiles": profiles,
         "plateaus": plateaus.told,
-        "scores": run.series(subject.metric) if subject.metric else [],
+        "scores": _scores(run, data, subject) if plateaus.told else [],
         "error": run.error,
         "unread": "" if read is None else unread(run, data, read=read, whole=whole),
         "cut": cut,
@@ -90,6 +91,13 @@ def _look(subject: Subject, data: Data, into: Run, *watches: Watch, epochs: int)
     except OutOfTime:
         return f"it took longer than its {FIRST_LOOK:.0f} s, and was left there"
     return ""
+
+
+def _scores(run: Run, data: Data, subject: Subject) -> list[float]:
+    """What each epoch's metric is: as it was told, or the share of right predictions, or R²."""
+    told = run.series(subject.metric) if subject.metric else []
+    computed = [score(values, data.val.y, subject.task) for epoch, values in run.epochs if epoch]
+    return [number for number in (*told, *computed) if math.isfinite(number)]
 
 
 def _trained(watch: Watch) -> list[list[Batch]]:

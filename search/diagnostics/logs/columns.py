@@ -21,6 +21,7 @@ TRAIN = (
     "trn_loss",
     "avg_train_loss",
     "total_loss",
+    "batch_loss",
 )
 VAL = (
     "val_loss",
@@ -41,9 +42,11 @@ VAL = (
 EPOCH, TRIAL = ("epoch", "epochs", ""), ("trial", "run", "fold")  # a frame's index has no name
 SHARES = (
     "map50_95_b", "map50_95", "map_0_5_0_95", "map50_b", "map50", "map_0_5", "map",
-    "accuracy", "acc", "balanced_accuracy", "acc1", "top1", "acc_top1", "f1",
+    "accuracy", "acc", "balanced_accuracy", "sparse_categorical_accuracy",
+    "categorical_accuracy", "binary_accuracy", "acc1", "top1", "acc_top1", "f1",
     "f1_macro", "macro_f1", "f1_score", "roc_auc", "auc",
-    "precision", "recall", "r2", "exact_match", "mcc", "dice", "iou", "miou", "mean_iou",
+    "precision", "recall", "r2", "exact_match", "mcc", "dice", "dice_coef", "iou",
+    "miou", "mean_iou", "mean_io_u",
 )  # fmt: skip
 LOWER = (
     "error",
@@ -125,7 +128,7 @@ def layout_of(
     train = (name,) if (name := _beside(val, lines) or _fullest(TRAIN, filled, header)) else ()
     if parts and not (train and val):
         train, val = parts
-    train = roles.get("train", train)
+    train = roles.get("train", train or _only_loss_of_train(header))
     if not train:
         _refuse(path, header, TRAIN, role="train")
     if val == VAL[-1:] and filled[VAL[-1]] == 1 and max(filled[name] for name in train) > 2:
@@ -133,7 +136,7 @@ def layout_of(
     if not val and "val" not in roles and (others := _losses_of_val(header)):
         _refuse(path, others, VAL, role="val")
     val = roles.get("val", val)
-    trial = _one(roles, "trial") or next((name for name in TRIAL if name in header), "")
+    trial = _one(roles, "trial") or _trial(header, lines)
     return Layout(
         epoch=_one(roles, "epoch") or _axis(header, lines, filled, val=val, trial=trial),
         train=train,
@@ -155,6 +158,15 @@ def _chosen(role: str, names: str, header: Sequence[str]) -> tuple[str, ...]:
             code="log-lacks-chosen-column",
         )
     return plain
+
+
+def _trial(header: Sequence[str], lines: Sequence[Line]) -> str:
+    """The column that names the trainings; one that only a few lines have, as a summary at the end
+    of each, names none.
+    """
+    told = Counter(name for _, cells in lines for name in TRIAL if cells.get(name, "").strip())
+    often = (name for name in TRIAL if told[name] >= FILLED * len(lines))
+    return next((name for name in often if name in header), "")
 
 
 def _one(roles: Mapping[str, tuple[str, ...]], role: str) -> str:
@@ -184,6 +196,14 @@ def _beside(val: Sequence[str], lines: Sequence[Line]) -> str:
 def _losses_of_val(header: Sequence[str]) -> list[str]:
     """Losses of validation under names that do not say which of them counts."""
     return [name for name in header if name.startswith(OF_VAL) and "loss" in name]
+
+
+def _only_loss_of_train(header: Sequence[str]) -> tuple[str, ...]:
+    """The one loss of train under a name of its own, as `train_crossentropyloss`; none of several,
+    which may be parts of a sum.
+    """
+    names = [name for name in header if name.startswith(OF_TRAIN) and "loss" in name]
+    return tuple(names) if len(names) == 1 else ()
 
 
 def _parts(header: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]] | tuple[()]:

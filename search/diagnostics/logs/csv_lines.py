@@ -2,11 +2,12 @@
 
 import csv
 import io
-import re
 from collections import Counter
 from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 
+from search.diagnostics.logs.commas import with_points
 from search.diagnostics.logs.line import Line, is_told, number_in, plain_name, spelt_out
 from search.errors import refused
 
@@ -14,15 +15,15 @@ DELIMITERS = ",;\t|"
 WALLS = str.maketrans("│┃║", "|||")  # between the columns of a table that is drawn with lines
 # What a line below a table's names consists of, in Markdown or drawn.
 RULER = set("-:=+ ─━═┄┈╌┌┬┐├┼┤└┴┘┏┳┓┣╋┫┗┻┛┡╇┩╞╪╡╔╦╗╠╬╣╚╩╝╭╮╰╯┢┪┠┨┯┷")
-DECIMAL_COMMA = re.compile(r"([-+]?\d+),(\d+(?:e[-+]?\d+)?)", re.I)
 OF_RUN = " - "  # between a run's name and a column's
 SHOWN = 60  # letters of a line that is no header
 TABLE = "must be a table with a header, JSON, or text whose lines name losses"
 REMEDY = "write a row per epoch, or lines such as `epoch 3: train_loss=0.5 val_loss=0.6`"
 
 
-def csv_lines(path: Path, text: str) -> tuple[list[str], list[Line]]:
-    """The columns' names, and every line with its number.
+def csv_lines(path: Path, text: str) -> tuple[list[str], list[Line], dict[str, str]]:
+    """The columns' names, every line with its number, and how cells of columns whose commas may
+    mean either were read.
 
     Raises:
         UsageError: no CSV, no row, or a column's name twice.
@@ -45,17 +46,19 @@ def csv_lines(path: Path, text: str) -> tuple[list[str], list[Line]]:
         raise refused(
             str(path), code="csv-column-twice", rule=rule, got=f"{twice} twice", remedy=remedy
         )
+    below = [(number, row) for number, row in rows[1:] if row != rows[0][1]]
+    columns, unsure = with_points(list(zip_longest(*(row for _, row in below), fillvalue="")))
+    cells = zip(*columns, strict=True)
     lines = [
-        (number, dict(zip(names, row, strict=False)))
-        for number, row in rows[1:]
-        if row != rows[0][1]
+        (number, dict(zip(names, own[: len(row)], strict=False)))
+        for (number, row), own in zip(below, cells, strict=True)
     ]
     counts = Counter(name for _, cells in lines for name in cells if is_told(cells, name))
     headless = ruled or any(number_in(name) is not None for name in header)
     if headless or 2 * max(counts.values(), default=0) < len(lines):  # no column holds numbers
         got = f"no table below {' '.join(header)[:SHOWN]!r}"
         raise refused(str(path), code="file-holds-no-table", rule=TABLE, got=got, remedy=REMEDY)
-    return names, lines
+    return names, lines, {names[at]: text for at, text in unsure.items() if at < len(names)}
 
 
 def _of_one_run(header: Sequence[str]) -> list[str]:
@@ -79,10 +82,9 @@ def _rows(path: Path, text: str) -> list[tuple[int, list[str]]]:
     reader = csv.reader(
         io.StringIO(text), delimiter=delimiter if delimiter in first else " ", skipinitialspace=True
     )
-    point = r"\1.\2" if delimiter in first and delimiter != "," else r"\g<0>"
     try:
         return [
-            (reader.line_num, [_with_point(cell, point) for cell in row])
+            (reader.line_num, row)
             for row in reader
             if set().union(*row) - RULER and not row[0].startswith("#")
         ]
@@ -91,9 +93,3 @@ def _rows(path: Path, text: str) -> list[tuple[int, list[str]]]:
         raise refused(
             where, code="csv-line-not-readable", rule=rule, got=str(error), remedy="mend it"
         ) from error
-
-
-def _with_point(cell: str, point: str) -> str:
-    """A cell whose decimal mark is a comma, where no comma parts the cells, with a point."""
-    number = DECIMAL_COMMA.fullmatch(cell.strip())
-    return number.expand(point) if number else cell

@@ -106,11 +106,11 @@ def _whole(rows: Sequence[Epoch], *, layout: Layout) -> list[Cells]:
     """Epochs with both losses.
 
     One that tells validation's only, or train's at several steps, has the mean of train's since
-    validation was taken before.
+    validation was taken before. `began`: the first of these, where there are several.
     """
     if not layout.val:
         means = [(row.cells, row.train) for row in rows if row.train]
-        return [{**cells, "train_loss": sum(train) / len(train)} for cells, train in means]
+        return [{**cells, **_mean(train)} for cells, train in means]
     made: list[Cells] = []
     since: list[float] = []
     for row in rows:
@@ -119,9 +119,14 @@ def _whole(rows: Sequence[Epoch], *, layout: Layout) -> list[Cells]:
             continue
         own = since if layout.steps or not row.train else row.train
         if own:
-            made.append({**row.cells, "train_loss": sum(own) / len(own)})
+            made.append({**row.cells, **_mean(own)})
         since = []
     return made
+
+
+def _mean(train: Sequence[float]) -> Cells:
+    began = train[0] if len(train) > 1 else None
+    return {"train_loss": sum(train) / len(train), "began": began}
 
 
 def _number(place: str, name: str, cells: Mapping[str, str]) -> float | None:

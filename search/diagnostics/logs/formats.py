@@ -1,5 +1,6 @@
 """The lines of a log: CSV, JSON, JSON lines, TensorBoard events or text, also as .gz."""
 
+import codecs
 import gzip
 import re
 from pathlib import Path
@@ -12,6 +13,7 @@ from search.diagnostics.logs.tensorboard_events import event_lines, is_events
 from search.diagnostics.logs.text_lines import is_text_log, text_lines
 from search.errors import refused
 
+NUL = "\0"  # in no text
 GZIP = b"\x1f\x8b"
 # An object, or a list of objects: a dict that Python printed, {'lr': 0.1}, is a line of text.
 JSON = re.compile(r"\s*(\{\s*[\"}]|\[\s*[{\]])")
@@ -19,20 +21,21 @@ JSON = re.compile(r"\s*(\{\s*[\"}]|\[\s*[{\]])")
 CONTROL = re.compile(r"\x1b\[[\d;]*[a-z]|[\x08]", re.I)  # of a terminal: colours, steps back
 
 
-def lines_of(path: Path) -> tuple[list[str], list[Line]]:
-    """The columns' names as `plain_name` writes them, and every line with its number.
+def lines_of(path: Path) -> tuple[list[str], list[Line], dict[str, str]]:
+    """The columns' names as `plain_name` writes them, every line with its number, and how cells of
+    columns that may mean either were read.
 
     Raises:
         UsageError: no such file, no text, another format, no row, or a column's name twice.
     """
     if is_events(path):
-        return event_lines(path)
+        return *event_lines(path), {}
     text = _text(path)
     if JSON.match(text):
-        return json_lines(path, text)
+        return *json_lines(path, text), {}
     if records := printed_records(text):
-        return json_lines(path, records)
-    return text_lines(text) if is_text_log(text) else csv_lines(path, text)
+        return *json_lines(path, records), {}
+    return (*text_lines(text), {}) if is_text_log(text) else csv_lines(path, text)
 
 
 def _text(path: Path) -> str:
@@ -40,16 +43,23 @@ def _text(path: Path) -> str:
         content = path.read_bytes()
         if content.startswith(GZIP):
             content = gzip.decompress(content)
-        text = content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
-        return CONTROL.sub("", text)
-    except UnicodeDecodeError as error:
-        rule, remedy = "must be text in UTF-8", "save it so"
-        raise refused(
-            str(path), code="log-not-utf8", rule=rule, got=str(error), remedy=remedy
-        ) from error
     except (OSError, EOFError) as error:
         rule = "must be a CSV file, JSON, JSON lines, TensorBoard events or text, as .gz or not"
         remedy = "give the file's path"
         raise refused(
             str(path), code="log-not-readable", rule=rule, got=str(error), remedy=remedy
         ) from error
+    text = _decoded(content)
+    if NUL in text:
+        rule, remedy = "must be text in UTF-8 or UTF-16", "save it so"
+        got = "bytes that are no text"
+        raise refused(str(path), code="log-not-utf8", rule=rule, got=got, remedy=remedy)
+    return CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def _decoded(content: bytes) -> str:
+    """Text, as UTF-16 where it says so, as PowerShell writes it. Other encodings differ in letters
+    of other languages, and these are no numbers.
+    """
+    of_windows = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return content.decode("utf-16" if of_windows else "utf-8-sig", errors="replace")

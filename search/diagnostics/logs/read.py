@@ -17,6 +17,7 @@ from search.diagnostics.logs.epochs import are_apart, epochs_of
 from search.diagnostics.logs.formats import lines_of
 from search.diagnostics.logs.line import Line, is_told, number_in
 from search.diagnostics.logs.phases import by_phase
+from search.diagnostics.logs.taken_up import taken_up
 from search.diagnostics.verdicts.curves import Curves
 from search.diagnostics.verdicts.from_columns import curves_of
 from search.errors import refused
@@ -89,19 +90,29 @@ def _named(file: str, name: str, *, alone: bool) -> str:
 
 
 def _read(path: Path, *, scale: tuple[int, float | None], chosen: Mapping[str, str]) -> Log:
-    header, lines = by_phase(*lines_of(path))
+    header, lines, unsure = lines_of(path)
+    header, lines = by_phase(header, lines)
     layout = layout_of(path, header, lines, chosen=chosen)
     runs: dict[str, list[Line]] = {}
     for line in lines if layout.trial else ():
         runs.setdefault(line[1].get(layout.trial, ""), []).append(line)
     if not runs or len(runs) == len(lines) > 2:  # a column that counts the rows names nothing
         runs = _begun_anew(path.stem, lines, layout=layout)
+    again: list[float] = []
+    if layout.epoch is not None and not are_apart(lines, layout=layout):
+        for name, own in runs.items():
+            runs[name], starts = taken_up(own, axis=layout.epoch)
+            again += starts
     trainings = {
         name: _training(path, name if layout.trial else "", own, layout=layout, scale=scale)
         for name, own in runs.items()
     }
     boosted = all("logloss" in name for name in layout.train)
-    return Log(trainings=trainings, columns=str(layout), boosted=boosted)
+    used = (layout.epoch, *layout.train, *layout.val, layout.metric)
+    read = [f"{text} in {name}" for name, text in unsure.items() if name in used]
+    read += [f"taken up again from {layout.epoch} {at:g}" for at in again]
+    columns = f"{layout}; {', '.join(read)}" if read else str(layout)
+    return Log(trainings=trainings, columns=columns, boosted=boosted)
 
 
 def _begun_anew(stem: str, lines: Sequence[Line], *, layout: Layout) -> dict[str, list[Line]]:
@@ -165,6 +176,7 @@ def _training(
         constant=constant,
         untrained=bool(known),
         held_out=bool(layout.val),
+        began=rows[0].get("began"),
     )
     assert curves is not None  # every row has both
     return curves

@@ -24,6 +24,10 @@ COUNTERS = {"iter": "step", "iteration": "step"}
 COUNTS = ("epoch", "step", "batch")
 FILLERS = {"average", "avg", "mean", "running", "end", "of", "set", "phase", "info", "epoch"}
 FILLERS |= {"is", "was", "so", "far", "current"}
+BRIEF = 5  # words of a line that says what the lines below it are of
+NEWS = {"saved", "saving", "save", "best", "warning", "loaded", "loading", "loader", "dataset"}
+NEWS |= {"data", "size", "samples", "images", "loss", "file", "directory", "set"}
+OVER = {"complete", "completed", "done", "end", "ended", "finished", "over"}
 NOT_NOW = {"at", "best", "from", "last", "max", "num", "per", "total"}  # of another epoch
 LEAST = 2  # lines that tell a loss, from which a text is a log
 
@@ -64,9 +68,15 @@ def text_lines(text: str) -> tuple[list[str], list[Line]]:
 def _lines_with_numbers(text: str) -> list[Line]:
     """What each line tells; a progress bar that is drawn again and again is one line."""
     lines: list[Line] = []
-    drawn = -1
+    drawn, epoch, below = -1, "", ""
     for number, line in enumerate(text.splitlines(), start=1):
-        numbers, bar = _numbers(line), BAR.match(line)
+        bar = BAR.match(line)
+        numbers = _numbers(line, below)
+        if numbers.get("epoch", epoch) != epoch:  # what was told of the epoch before is over
+            epoch, below = numbers["epoch"], ""
+            numbers = _numbers(line, below)
+        elif not numbers:
+            below = _heading(line, below)
         far = int(bar[1] or bar[2]) if bar else -1
         if bar and 0 <= drawn <= far and lines[-1][1].get("epoch") == numbers.get("epoch"):
             lines[-1] = (number, lines[-1][1] | numbers)
@@ -74,6 +84,19 @@ def _lines_with_numbers(text: str) -> list[Line]:
             lines.append((number, numbers))
         drawn = far if line.strip() else drawn
     return lines
+
+
+def _heading(line: str, before: str) -> str:
+    """The phase of the lines below a brief line without numbers that names one, as `Evaluating…`;
+    else that of before. Of train it is empty, as names without a phase are train's.
+    """
+    words = _words(line)
+    if not 0 < len(words) <= BRIEF or NEWS & set(words):
+        return before
+    if OVER & set(words):
+        return ""
+    phase = _phase(words, "")
+    return before if not phase else "" if phase == "train" else phase
 
 
 def _last_of_validation(lines: Sequence[Line], axis: str) -> list[Line]:
@@ -94,10 +117,12 @@ def _moved(at: Mapping[str, str], numbers: Mapping[str, str]) -> dict[str, str]:
     return begins if "epoch" in begins else {**at, **begins}
 
 
-def _numbers(line: str) -> dict[str, str]:
-    """What a line tells, by name; of `9806/10000`, behind what does not count, the share."""
+def _numbers(line: str, phase: str = "") -> dict[str, str]:
+    """What a line tells, by name; of `9806/10000`, behind what does not count, the share. `phase`:
+    of what the line does not say.
+    """
     numbers: dict[str, str] = {}
-    phase, end = "", 0
+    end = 0
     for match in TOLD.finditer(line):
         words, mark, number, whole = match.groups()
         if "," in mark and "loss" not in words.lower():

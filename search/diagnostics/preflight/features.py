@@ -3,12 +3,15 @@
 Pure functions of arrays; never trains.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from search.diagnostics.preflight.check import Check, Judge
+from search.diagnostics.preflight.column_names import shown
+from search.diagnostics.preflight.feature_marks import mark_among_values
 from search.diagnostics.preflight.mixed_units import mixed_units
 
 LEAST, VALUES = 1500, 30_000_000  # rows, and values, that are looked at one by one
@@ -71,9 +74,10 @@ def constant_features(x: Shown, *, channels: int = 1) -> Check:
     )
 
 
-def extreme_values(x: Shown, *, raw: Shown | None = None) -> Check:
-    """Values so far out that they look like a mark for something missing, or a read error; or some
-    in another unit (R10). `raw`: as they came.
+def extreme_values(x: Shown, *, raw: Shown | None = None, names: Sequence[str] = ()) -> Check:
+    """Values so far out that they look like a mark for something missing, or a read error; one that
+    stands for a missing value in many rows; or some in another unit (R10). `raw`: as they came;
+    `names`: of the features.
     """
     judge = Judge(name="extreme_values", rule="R10")
     flat = x[: _affordable(x)].reshape(-1, x[0].size).astype(np.float64)
@@ -89,7 +93,8 @@ def extreme_values(x: Shown, *, raw: Shown | None = None) -> Check:
     if beyond.any():
         row, feature = np.argwhere(beyond)[0]
         remedy = (
-            f"look at feature {feature} of train row {row}: a mark for missing, or a read error?"
+            f"look at feature {shown(int(feature), names)} of train row {row}: a mark for missing, "
+            "or a read error?"
         )
         return judge.warn(
             f"{int(beyond.sum())} values; {sentence}",
@@ -97,9 +102,17 @@ def extreme_values(x: Shown, *, raw: Shown | None = None) -> Check:
             values=int(beyond.sum()),
             farthest=worst,
         )
+    if raw is not None and (marked := mark_among_values(raw[: _affordable(raw)])):
+        feature, value, rows = marked
+        text = f"feature {shown(feature, names)} is {value:g} in {rows} rows, apart from all others"
+        remedy = (
+            "does it stand for a missing value? A table's data.na_values and data.impute read it so"
+        )
+        return judge.warn(text, remedy, values=rows, farthest=worst, value=value)
     if raw is not None and (mixed := mixed_units(raw[: _affordable(raw)])):
         feature, factor, rows = mixed
-        text = f"{rows} values of feature {feature}, over {factor:.0f}, are spread as the others"
+        text = f"{rows} values of feature {shown(feature, names)}, over {factor:.0f}, are spread as"
+        text = f"{text} the others"
         remedy = "is their unit another one, or was a decimal point lost?"
         return judge.warn(text, remedy, values=rows, farthest=worst, factor=factor)
     return judge.passed(sentence, farthest=worst)

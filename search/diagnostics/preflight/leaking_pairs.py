@@ -1,5 +1,5 @@
-"""What two columns tell of the labels that neither tells alone: by their ratio, their product, or
-the combination of their values.
+"""What two columns tell of the labels that neither tells alone: by their ratio, their product,
+their difference, their sum, or the combination of their values.
 
 Knows no checks.
 """
@@ -21,6 +21,9 @@ VALUES, PER_CELL = 6, 15  # most values of a combined column; fewest rows per co
 VALLEY = 1.5  # times as far apart as farther rows: rows at a border that lies between two groups
 BORDER = 0.1  # share of the rows on each side of a border that are looked at
 LEAST = 8  # fewest rows on each side of a border
+# The same two of a difference or a sum, along which any two clouds may lie apart.
+SURE_VALLEY, SURE_LEAST = 1.2, 20
+SUMS = ("difference", "sum")
 Shown = NDArray[Any]
 Pair = tuple[float, str, tuple[int, int]]
 NONE: Pair = (0.0, "", (0, 0))
@@ -28,29 +31,52 @@ NONE: Pair = (0.0, "", (0, 0))
 
 def by_ratio(raw: Shown, y: Shown, *, classification: bool, telling: float) -> Pair:
     """How much of the labels the ratio or the product of two columns explains, of those columns
-    whose values have one sign; and which pair it is.
+    whose values have one sign; of classes also their difference or sum; and which pair it is.
 
     Classes may lie apart in any direction, and so in some ratio. What is looked for is a label that
     is computed: it changes where rows lie as dense as elsewhere.
     """
     flat, labels = _drawn(raw, y)
-    signs = (flat > 0).all(axis=0) | (flat < 0).all(axis=0)
-    picked = np.flatnonzero(signs & (flat.std(axis=0) > 0))[:COLUMNS]
-    if len(picked) < 2 or not np.ptp(labels):
+    if not np.ptp(labels):
         return NONE
+    changes = flat.std(axis=0) > 0
+    signs = (flat > 0).all(axis=0) | (flat < 0).all(axis=0)
+    picked = np.flatnonzero(signs & changes)[:COLUMNS]
     logs = np.log(np.abs(flat[:, picked]))
+    best = _best_pair(logs, picked, labels, ("ratio", "product"), classification, telling)
+    if classification:
+        plain = np.flatnonzero(changes)[:COLUMNS]
+        other = _best_pair(flat[:, plain], plain, labels, SUMS, classification, telling)
+        best = max(best, other)
+    return best
+
+
+def _best_pair(
+    columns: Shown,
+    picked: NDArray[np.intp],
+    labels: Shown,
+    names: tuple[str, str],
+    classification: bool,
+    telling: float,
+) -> Pair:
+    """The pair whose difference or sum explains most of the labels, and at least `telling`.
+
+    `picked`: the columns' numbers; `names`: of the difference, and of the sum.
+    """
     pairs = list(combinations(range(len(picked)), 2))
+    if not pairs:
+        return NONE
     one, two = np.array(pairs).T
     best = NONE
-    for name, sign in (("ratio", -1.0), ("product", 1.0)):
-        some = logs[:SIFTED]
+    for name, sign in zip(names, (-1.0, 1.0), strict=True):
+        some = columns[:SIFTED]
         likely = _alike(some[:, one] + sign * some[:, two], labels[:SIFTED], classification)
         for at in np.argsort(-likely, kind="stable")[:BEST]:
             if likely[at] < NEARLY:
                 break
-            values = logs[:, one[at]] + sign * logs[:, two[at]]
+            values = columns[:, one[at]] + sign * columns[:, two[at]]
             score = float(_alike(values[:, None], labels, classification)[0])
-            computed = not classification or _is_computed(values, labels)
+            computed = not classification or _is_computed(values, labels, sure=name in SUMS)
             if score >= telling and computed and score > best[0]:
                 best = score, name, (int(picked[one[at]]), int(picked[two[at]]))
     return best
@@ -82,19 +108,20 @@ def _alike(values: Shown, labels: Shown, classification: bool) -> Shown:
     return above
 
 
-def _is_computed(values: Shown, labels: Shown) -> bool:
+def _is_computed(values: Shown, labels: Shown, *, sure: bool) -> bool:
     """Whether two classes meet where rows are as dense as elsewhere. Between groups that lie apart
     rows grow rarer towards the border, on either side of it.
     """
+    valley, least = (SURE_VALLEY, SURE_LEAST) if sure else (VALLEY, LEAST)
     order = np.argsort(values, kind="stable")
     ordered, first = values[order], labels[order] == labels[order][0]
     border = int((np.cumsum(np.where(first, 1, -1))).argmax()) + 1
     few = int(BORDER * len(values))
-    if few < LEAST or border < 2 * few or border + 2 * few > len(values):
+    if few < least or border < 2 * few or border + 2 * few > len(values):
         return False
     sides = (ordered[:border][::-1], ordered[border:])
     return all(
-        abs(side[few - 1] - side[0]) < VALLEY * abs(side[2 * few - 1] - side[few - 1])
+        abs(side[few - 1] - side[0]) < valley * abs(side[2 * few - 1] - side[few - 1])
         for side in sides
     )
 

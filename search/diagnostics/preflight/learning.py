@@ -23,6 +23,7 @@ STILL = 1e-3
 WILD = (0.5, 1.0)  # a usual step's update over the weights: a warning, a fault
 HEAVY, FAINT = 0.1, 1e-6  # rate times weight decay; norm of a gradient
 FALLS = 0.8  # share of the first loss below which a loss has fallen
+SINGLE = 1e-6  # relative difference of a number in single and in double precision
 ALIKE = 1e-4  # relative difference of two losses that rounding may cause
 SURE = 2.3  # standard errors
 LEARNED = 0.05  # share of its first train loss by which a training has learned something
@@ -96,10 +97,16 @@ def _turned_plateau(seen: Answer, *, higher: bool) -> str:
     }
     for mode, numbers in reported.items():
         told = [number for kind, number in seen["plateaus"] if kind == mode]
-        if told and all(number in numbers for number in told):
+        if told and all(_is_among(number, numbers) for number in told):
             kind = "a loss" if mode == "max" else "a metric"
             return f"ReduceLROnPlateau waits for {kind} to {'rise' if mode == 'max' else 'fall'}"
     return ""
+
+
+def _is_among(number: float, numbers: Sequence[float | None]) -> bool:
+    """Whether it is one of these, but for the last digit of a single."""
+    known = (one for one in numbers if one is not None)
+    return any(math.isclose(number, one, rel_tol=SINGLE) for one in known)
 
 
 def _diverged(losses: Sequence[float | None], *, start: float, end: float, times: float) -> str:

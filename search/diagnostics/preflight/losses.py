@@ -17,6 +17,7 @@ OWN_ROW = "hold each output against the label of its own row"
 NEAR, FAR = 0.05, 0.10  # relative difference of equal losses, at most; of different ones, at least
 # Times the predictions' loss, from which another one is no penalty; by what such multiples differ.
 TIMES, ALIKE = 1.5, 0.1
+DIGITS = 1e-5  # relative difference of the same loss told twice
 NEARLY_ALL = 0.97  # share of right rows from which a loss must lie below that of a guess
 ALL = 0.999  # if more of the evaluated rows were trained on before, none is held out
 LEARNED = 0.3  # a loss is surely lower than another if it is below this share of it
@@ -44,6 +45,8 @@ def reported_losses(seen: Answer, *, heart: Answer) -> Check:
     if told and not rows["on_train"] and not rows["on_val"] and (rows["on_taught"] or 0) > ALL:
         text = "all rows that were evaluated are rows that it trained on before"
         return judge.fail(text, "evaluate rows that take no part in the training")
+    if of_train := _of_train_rows(seen):
+        return judge.fail(of_train, "evaluate the rows of data.val")
     unknown = _unknown_by_heart(heart, seen["loss"])
     if unknown:
         return judge.fail(unknown, OWN_ROW)
@@ -78,6 +81,22 @@ def reported_losses(seen: Answer, *, heart: Answer) -> Check:
         text = f"{text}, and {again['shuffled']:.3g} on shuffled labels"
         return judge.fail(text, OWN_ROW)
     return judge.note(text, "is it another loss, or one with penalties?")
+
+
+def _of_train_rows(seen: Answer) -> str:
+    """How `val_loss` is in every epoch the loss that rows of train have in evaluation, to the
+    digit, although other rows were evaluated too; empty if it is not.
+    """
+    epochs = list(zip(seen["val_loss"], seen["evaluated_losses"], strict=False))
+    if len(epochs) < 2:
+        return ""
+    for loss, noted in epochs:
+        own, others = (noted[rows] for rows in ("train", "others"))
+        if loss is None or not own or not math.isclose(loss, fmean(own), rel_tol=DIGITS):
+            return ""
+        if others and math.isclose(loss, fmean(others), rel_tol=NEAR):
+            return ""
+    return f"val_loss, {epochs[-1][0]:.3g} at last, is the loss of rows of train in every epoch"
 
 
 def _too_small(seen: Answer) -> str:

@@ -72,7 +72,10 @@ def of_data(plan: Plan, prepared: Prepared) -> Iterator[Check]:
     train_lengths, ordered = fold.train.lengths, plan.config.split.kind == "ordered"
     time_left = TimeLeft(SECONDS)
     yield time_left.check(
-        "same_distribution", lambda: sets.same_distribution(raw, groups=groups, ordered=ordered)
+        "same_distribution",
+        lambda: sets.same_distribution(
+            raw, groups=groups, ordered=ordered, names=_names(data, raw["train"])
+        ),
     )
     yield time_left.check(
         "shared_rows",
@@ -122,6 +125,7 @@ def _of_labels(
             raw=loaded.data.x[rows],
             targets=loaded.data.y[rows],
             classification=classification,
+            names=_names(loaded.data, train_x),
         )
 
     yield time_left.check(
@@ -158,11 +162,16 @@ def _of_features(plan: Plan, data: DataSet, train: Part, time_left: TimeLeft) ->
     checks: dict[str, Callable[[], Check]] = {
         "missing_values": lambda: features.missing_values(raw),
         "constant_features": lambda: features.constant_features(raw, channels=channels),
-        "extreme_values": lambda: features.extreme_values(x, raw=raw),
+        "extreme_values": lambda: features.extreme_values(x, raw=raw, names=_names(data, x)),
         "feature_scales": lambda: features.feature_scales(x, whole=whole),
     }
     for name, make in checks.items():
         yield time_left.check(name, make)
+
+
+def _names(data: DataSet, x: NDArray[Any]) -> tuple[str, ...]:
+    """Names of the features; none where these are made of the columns that have names."""
+    return data.names if len(data.names) == x[0].size else ()
 
 
 def _unknown(names: tuple[str, ...], cause: str) -> Iterator[Check]:

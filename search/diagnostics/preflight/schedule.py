@@ -35,8 +35,8 @@ def ends_early(rates: Sequence[float], *, steps: float, epochs: int) -> str:
 def _foretold(rates: Sequence[float], *, steps: float, epochs: int) -> str:
     """What a schedule of a known form will do; empty if none is known, or it does no harm.
 
-    A cosine or a line that ends after as many steps as the training has epochs was meant for
-    these: another end may be that of a wave which comes again.
+    What ends after as many steps as the training has epochs was meant for these: another end may be
+    that of a wave which comes again.
     """
     peak = len(rates) - 1 - rates[::-1].index(max(rates))  # behind a warm-up
     falls = [rate / rates[peak] for rate in rates[peak + 1 :]] if rates[peak] > 0 else []
@@ -45,6 +45,9 @@ def _foretold(rates: Sequence[float], *, steps: float, epochs: int) -> str:
     forms: dict[str, Callable[[int, float], float]] = {
         "cosine": lambda step, left: math.pi * step / math.acos(2 * left - 1),
         "line": lambda step, left: step / (1 - left),
+        "square": lambda step, left: step / (1 - left ** (1 / 2)),
+        "power of 0.9": lambda step, left: step / (1 - left ** (1 / 0.9)),
+        "cube": lambda step, left: step / (1 - left ** (1 / 3)),
     }
     for name, ends in forms.items():
         all_ends = [ends(step, left) for step, left in enumerate(falls, 1)]

@@ -25,6 +25,8 @@ from search.diagnostics.preflight.by_chance import (
     row_units,
 )
 from search.diagnostics.preflight.check import Check, Judge
+from search.diagnostics.preflight.column_names import shown
+from search.diagnostics.preflight.later_values import beyond_train
 from search.diagnostics.preflight.near_rows import LEAST, continuous_columns, repeated
 
 ROWS, FEATURES = 1200, 500  # of each set, drawn at random, that the classifier sees
@@ -40,12 +42,14 @@ PADDED = 0.25  # least share of padded rows of token ids: with fewer, rows have 
 Sets = Mapping[str, NDArray[Any]]
 
 
-def same_distribution(sets: Sets, *, groups: Sets | None = None, ordered: bool = False) -> Check:
+def same_distribution(
+    sets: Sets, *, groups: Sets | None = None, ordered: bool = False, names: Sequence[str] = ()
+) -> Check:
     """Can a classifier tell the sets apart? Cross-validated area under the curve of each pair (R3).
 
     Lopez-Paz and Oquab, Revisiting Classifier Two-Sample Tests, ICLR 2017. `groups`: whole groups
     are held out, so that it cannot know a row by its group. `ordered`: the sets follow one another
-    in time, and may differ.
+    in time, and may differ; `names`: of the features.
     """
     judge = Judge(name="same_distribution", rule="R3")
     areas = {
@@ -72,11 +76,15 @@ def same_distribution(sets: Sets, *, groups: Sets | None = None, ordered: bool =
     worst = max(least, key=lambda pair: least[pair])
     sentence = f"a classifier tells the sets apart with an AUC of {text}; 0.5 is chance"
     if least[worst] > SHIFTED and ordered:
-        remedy = (
-            f"{worst} differ, as times do; does a feature tell the time (a date, a running "
-            "number)? It means nothing later"
+        if (beyond := beyond_train(sets)) is None:
+            text = f"{sentence}: {worst} differ, as times do, within values that train has had"
+            return judge.note(text, "", **measured)
+        index, name, share = beyond
+        text = (
+            f"{sentence}; {share:.0%} of {name} lie beyond train in feature {shown(index, names)}"
         )
-        return judge.warn(sentence, remedy, **measured)
+        remedy = "does it tell the time (a date, a running number)? Then it means nothing later"
+        return judge.warn(text, remedy, **measured)
     if least[worst] > APART:
         remedy = (
             f"{worst} are not of one distribution, so no result can be read: draw the split at "

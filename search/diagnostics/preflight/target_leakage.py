@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.diagnostics.preflight.check import Check, Judge
+from search.diagnostics.preflight.column_names import shown
 from search.diagnostics.preflight.leaking_columns import (
     by_column_per_class,
     by_greatest,
@@ -40,12 +41,13 @@ def telltale_feature(
     classification: bool,
     raw: Shown | None = None,
     targets: Shown | None = None,
+    names: Sequence[str] = (),
 ) -> Check:
     """Features that give the label away: a label among the inputs, a code or an identifier that
     names it, a column per class, a few whose sum, ratio or combination it is, or means of it (R10).
 
     `raw`: the features as they came, where they had gaps or were scaled; `targets`: of a
-    regression, the same.
+    regression, the same; `names`: of the features.
     """
     judge = Judge(name="telltale_feature", rule="R10")
     if len(x) < 50 or x[0].size < 2:
@@ -55,44 +57,52 @@ def telltale_feature(
     best = max(scores, key=lambda index: scores[index], default=None)
     if best is None:
         return judge.unknown("no feature changes")
-    sentence = f"the best single feature, {best}, explains {scores[best]:.1%} of the labels"
+    sentence = (
+        f"the best single feature, {shown(best, names)}, explains {scores[best]:.1%} of the labels"
+    )
     if scores[best] >= TELLTALE:
         return judge.warn(sentence, DROP, feature=best)
-    told = _of_classes(x, y, raw, judge) if classification else None
-    told = told or _of_means(raw, y, judge, targets=None if classification else targets)
+    told = _of_classes(x, y, raw, judge, names) if classification else None
+    told = told or _of_means(
+        raw, y, judge, targets=None if classification else targets, names=names
+    )
     if told is not None:
         return told
     together, few = by_sum_of_few(x, y, classification)
     if together >= TELLTALE and max(scores[one] for one in few) < PARTLY:
-        return _together(judge, few, "", together)
+        return _together(judge, few, "", together, names)
     together, name, pair = by_ratio(raw, y, classification=classification, telling=TELLTALE)
     if name and max(scores.get(one, 0.0) for one in pair) < PARTLY:
-        return _together(judge, pair, f", by their {name},", together)
+        return _together(judge, pair, f", by their {name},", together, names)
     if classification:
         together, name, pair = by_combination(x, y)
         apart = max((scores.get(one, 0.0) for one in pair), default=0.0) < PARTLY
         if together >= TELLTALE and apart and of_the_rest(x, y, without=pair) > TOLD:
-            return _together(judge, pair, f", by their {name},", together)
+            return _together(judge, pair, f", by their {name},", together, names)
     return judge.passed(sentence, feature=best, score=scores[best])
 
 
-def _together(judge: Judge, few: Sequence[int], how: str, share: float) -> Check:
+def _together(
+    judge: Judge, few: Sequence[int], how: str, share: float, names: Sequence[str]
+) -> Check:
     """That some columns tell together what none of them tells alone."""
-    text = f"features {', '.join(map(str, few))} together{how} explain {share:.1%} of the labels"
+    listed = ", ".join(shown(one, names) for one in few)
+    text = f"features {listed} together{how} explain {share:.1%} of the labels"
     return judge.warn(f"{text}, and alone much less", DROP, features=tuple(few))
 
 
-def _of_classes(x: Shown, y: Shown, raw: Shown, judge: Judge) -> Check | None:
+def _of_classes(x: Shown, y: Shown, raw: Shown, judge: Judge, names: Sequence[str]) -> Check | None:
     """Codes, identifiers, gaps, times and columns per class; None where none tells."""
     if (code := label_code(raw, y)) is not None:
         index, what, score = code
-        text = f"feature {index}, {what}, names {score:.1%} of the labels"
+        text = f"feature {shown(index, names)}, {what}, names {score:.1%} of the labels"
         if len(np.unique(y)) > 2 or "value per class" not in what:
             return judge.warn(text, "is it the label by another name, or a prediction of it?")
         return judge.note(text, "no fault in an answer known before; else drop it", feature=index)
     runs = by_neighbours(x, y)
     if runs and max(runs.values()) >= TELLTALE:
-        text = f"in the order of feature {max(runs, key=runs.__getitem__)}, labels lie in runs"
+        most = shown(max(runs, key=runs.__getitem__), names)
+        text = f"in the order of feature {most}, labels lie in runs"
         return judge.warn(text, "is it a code or a time that each belong to one label?")
     spread = max(by_indicators(x, y), by_column_per_class(x, y), by_greatest(raw, y))
     if spread >= TELLTALE:
@@ -101,7 +111,9 @@ def _of_classes(x: Shown, y: Shown, raw: Shown, judge: Judge) -> Check | None:
     return None
 
 
-def _of_means(raw: Shown, y: Shown, judge: Judge, *, targets: Shown | None) -> Check | None:
+def _of_means(
+    raw: Shown, y: Shown, judge: Judge, *, targets: Shown | None, names: Sequence[str]
+) -> Check | None:
     """A column of means of the labels, of small groups that hold the row itself; else None.
 
     `targets`: as they came; None of classes.
@@ -112,14 +124,16 @@ def _of_means(raw: Shown, y: Shown, judge: Judge, *, targets: Shown | None) -> C
         if numbers is None:
             return None
         index, met, groups = numbers
-        text = f"feature {index} is the mean target of just the rows that share its value"
-        return judge.warn(f"{text}, in {met} of {groups} groups", remedy, feature=index)
+        text = f"feature {shown(index, names)} is the mean target of just the rows that share its"
+        return judge.warn(f"{text} value, in {met} of {groups} groups", remedy, feature=index)
     share = means_of_classes(raw, y)
     if share is None:
         return None
     index, certain = share
-    text = f"feature {index} holds shares of a class in small groups, the row itself among them"
-    return judge.warn(f"{text}: it names {certain:.0%} of the labels", remedy, feature=index)
+    text = f"feature {shown(index, names)} holds shares of a class in small groups, the row itself"
+    return judge.warn(
+        f"{text} among them: it names {certain:.0%} of the labels", remedy, feature=index
+    )
 
 
 def telltale_word(x: Shown, y: Shown, *, lengths: NDArray[np.int64] | None) -> Check | None:

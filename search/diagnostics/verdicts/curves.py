@@ -14,8 +14,9 @@ class Curves:
     the epoch's own batches, None if unknown. `sign`: 1 if a higher metric is
     better, else −1. `classes`: number of classes if the loss is cross-entropy, 0 if it is another
     loss or the number is unknown. `constant`: loss of a constant prediction, None if unknown.
-    `untrained`: whether the first epoch is epoch 0. `held_out`: whether there is a validation; if
-    not, `val` repeats `train`. The other arrays are columns of curves.parquet,
+    `untrained`: whether the first epoch is epoch 0. `began`: the loss of the first steps, where the
+    first epoch tells it beside its mean. `held_out`: whether there is a validation; if not, `val`
+    repeats `train`. The other arrays are columns of curves.parquet,
     None if not recorded.
     """
 
@@ -36,6 +37,7 @@ class Curves:
     stepped: Array | None = None
     untrained: bool = False
     held_out: bool = True
+    began: float | None = None
 
     @property
     def resumed(self) -> bool:

@@ -23,13 +23,14 @@ def curves_of(
     untrained: bool | None = None,
     ended: bool = True,
     held_out: bool = True,
+    began: float | None = None,
 ) -> Curves | None:
     """The curves of one training's columns [n], by epoch; None where it tells no losses.
 
     `untrained`: whether the first epoch is the untrained model's; by default, if it is epoch 0.
     `train_eval_loss`, where it is told, is what is compared with validation. Other columns without
     a number are unknown.
-    `held_out`: whether `val_loss` is of a validation.
+    `held_out`: whether `val_loss` is of a validation. `began`: the loss of the first steps.
     `ended`: whether losses that are no numbers at the end say that it has; else they were not told.
     """
     train, val = _column(columns, "train_loss"), _column(columns, "val_loss")
@@ -60,6 +61,7 @@ def curves_of(
         else None,
         comparable=comparable,
         held_out=held_out,
+        began=began,
         **extra,
     )
 

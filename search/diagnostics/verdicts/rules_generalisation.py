@@ -131,7 +131,7 @@ def lr_too_low(shape: Shape) -> str:
     learned = (shape.score or 0.0) >= GOOD or shape.curves.resumed
     if shape.level < HIGH if shape.anchored else learned:
         return ""  # most was learned in the first epoch, or before the log begins
-    if not falls or shape.level < SLOW * shape.first or shape.count <= SHORT:
+    if not falls or shape.level < SLOW * max(shape.first, shape.began) or shape.count <= SHORT:
         return ""
     came = f"train has come from {shape.loss(shape.first)} to {shape.stands} only"
     return f"after {max(shape.count, last_epoch(shape))} epochs {came}, and still falls"
@@ -146,7 +146,7 @@ def still_learning(shape: Shape) -> str:
     """R18: both still fall."""
     unsure = (
         shape.train_goes == "unclear"
-        and shape.late.change < -2 * SMALL
+        and shape.late.change < -(1 if shape.val_goes == "down" else 2) * SMALL
         and shape.jitter < 0.05 * shape.level
     )
     if not (_falls(shape) or unsure):

@@ -42,6 +42,9 @@ class Shape:
         self.val_first = (
             float(val[0]) / self.scale if curves.untrained else 1.0 if self.chance else None
         )
+        self.began = (
+            self.first if curves.began is None else (curves.began - self.floor) / self.scale
+        )
         self.count = len(self.train)
 
     @property

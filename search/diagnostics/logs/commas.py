@@ -1,0 +1,72 @@
+"""Numbers of a table that are written with commas: `0,5` is a half, `1,000,000` a million.
+
+What `1,234` means, the column's other cells tell. Where they do not, it is 1.234, and that is said.
+"""
+
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+
+DECIMAL = re.compile(r"([-+]?\d+),(\d+(?:e[-+]?\d+)?)", re.I)
+THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?")
+FEWEST = 3  # cells without which round numbers may be chance
+ROUND = "00"  # with which all cells of a counter end, and not three losses
+
+
+def with_points(columns: Sequence[Sequence[str]]) -> tuple[list[list[str]], dict[int, str]]:
+    """The cells with points in place of commas; and of the columns whose commas may mean either,
+    one cell and how it was read.
+    """
+    read, unsure = [], {}
+    for number, cells in enumerate(columns):
+        written = [cell for cell in cells if _has_comma(cell)]
+        are_thousands = _are_thousands(cells, written)
+        read.append([_plain(cell, thousands=bool(are_thousands)) for cell in cells])
+        if written and are_thousands is None:
+            unsure[number] = f"{written[0].strip()} as {_plain(written[0], thousands=False)}"
+    return read, unsure
+
+
+def _has_comma(cell: str) -> bool:
+    text = cell.strip()
+    return "," in text and bool(DECIMAL.fullmatch(text) or THOUSANDS.fullmatch(text))
+
+
+def _plain(cell: str, *, thousands: bool) -> str:
+    if not _has_comma(cell):
+        return cell
+    return cell.strip().replace(",", "" if thousands else ".")
+
+
+def _are_thousands(cells: Sequence[str], written: Sequence[str]) -> bool | None:
+    """Whether the commas of a column part thousands; None where nothing tells."""
+    texts = [cell.strip() for cell in written]
+    if not texts or not all(THOUSANDS.fullmatch(text) for text in texts):
+        return False
+    if any("." in text or text.count(",") > 1 for text in texts):
+        return True
+    others = [number for cell in cells if (number := _number(cell)) is not None]
+    if any("." in cell for cell in cells if _number(cell) is not None):
+        return True  # a point is the decimal mark here
+    if any(abs(number) >= 1000 for number in others):
+        return False  # a thousand is written without one
+    whole, parts = (
+        [_number(_plain(cell, thousands=way)) for cell in cells] for way in (True, False)
+    )
+    if others and _rises(whole) and not _rises(parts):
+        return True
+    if len(texts) >= FEWEST and all(text.endswith(ROUND) for text in texts) and _rises(whole):
+        return True
+    return None
+
+
+def _rises(numbers: Sequence[float | None]) -> bool:
+    known = [number for number in numbers if number is not None]
+    return all(one <= other for one, other in pairwise(known))
+
+
+def _number(cell: str) -> float | None:
+    try:
+        return float(cell)
+    except ValueError:
+        return None

@@ -1,0 +1,52 @@
+"""Marks for a missing value of a feature: one number that many rows bear and that lies apart (R10).
+
+Pure functions of arrays.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+COLUMNS, DISTINCT = 500, 20  # columns that are looked at; distinct values beside the mark: least
+ROWS, SHARE = (10, 0.01), 0.5  # rows of a mark: least, least share of all; greatest
+OFTEN = 3.0  # rows of a mark, over those of a usual value, at least
+NINES = (99, 999, 9999, 99999, 999999)  # and 9, below 0: what people write for unknown
+APART = 5.0  # times the usual gap between two values, by which such a mark lies apart
+Shown = NDArray[Any]
+
+
+def mark_among_values(x: Shown) -> tuple[int, float, int] | None:
+    """The first column with such a mark: its number, the mark, and its rows. Not 0, which may be
+    meant.
+    """
+    flat = x.reshape(len(x), -1)
+    for number, column in enumerate(flat.T[:COLUMNS].astype(np.float64)):
+        values, often = np.unique(column[np.isfinite(column)], return_counts=True)
+        if len(values) <= DISTINCT:
+            continue
+        for end in (0, -1):
+            rest, others = np.delete(values, end), np.delete(often, end)
+            rows = int(often[end])
+            usual = OFTEN * float(np.median(others))
+            if not max(ROWS[0], ROWS[1] * len(column), usual) <= rows <= SHARE * len(column):
+                continue
+            if _is_mark(float(values[end]), rest):
+                return number, float(values[end]), rows
+    return None
+
+
+def _is_mark(value: float, rest: Shown) -> bool:
+    """Whether an end is farther from all others than these from each other, the only negative whole
+    number amid whole ones, or one of the nines that people write, apart.
+    """
+    if not value:
+        return False
+    gap = float(np.abs(rest - value).min())
+    if gap > float(np.ptp(rest)):
+        return True
+    lone = value < 0 <= rest[0]
+    if lone and value == -1 and bool((rest == rest.round()).all()):
+        return True
+    nines = abs(value) in NINES or (value == -9 and lone)
+    return nines and gap >= APART * float(np.median(np.diff(rest)))
