@@ -40,7 +40,7 @@ def matrix(aside: bool, *, bare: bool, scaled: bool) -> None:
     known = scaled or not bare
     untold = () if known else (*NEED_SCALE, "vanishing", "dead_units")
     table: dict[str, Counter[str]] = {}
-    named, open_words = Counter[str](), Counter[int]()
+    named, joint = Counter[str](), Counter[str]()
     for _, frame in pd.read_parquet(FILE).groupby("name", sort=False):
         if bool(frame.aside.iloc[0]) == aside:
             label, classes = str(frame.label.iloc[0]), int(frame.classes.iloc[0])
@@ -53,7 +53,9 @@ def matrix(aside: bool, *, bare: bool, scaled: bool) -> None:
             said = label if told.name == "cannot_tell" and label in untold else told.name
             table.setdefault(label, Counter())[said] += 1
             named[label] += label in (said, *told.alike)
-            open_words[len(told.alike)] += 1
+            if told.word != told.name:
+                joint[told.word] += 1
+                joint["right"] += label in (told.name, *told.alike)
     print(
         "| planted | curves | said so | or left open | said instead |\n| --- | --- | --- | --- | --- |"
     )
@@ -65,9 +67,11 @@ def matrix(aside: bool, *, bare: bool, scaled: bool) -> None:
     recalls = [row[label] / row.total() for label, row in table.items()]
     or_open = [named[label] / row.total() for label, row in table.items()]
     given_up = sum(row["cannot_tell"] for label, row in table.items() if label != "cannot_tell")
+    right = joint.pop("right", 0)
     print(
-        f"macro recall {np.mean(recalls):.3f}; with those left open {np.mean(or_open):.3f} "
-        f"(verdicts with so many others left open: {dict(sorted(open_words.items()))})"
+        f"macro recall {np.mean(or_open):.3f}, where a joint word is right that holds what was planted "
+        f"(right in {right} of {joint.total()}: {dict(sorted(joint.items()))}); "
+        f"{np.mean(recalls):.3f} if only the first of its causes counted"
     )
     print(f"given up {given_up} of {sum(row.total() for row in table.values())}")
 

@@ -280,3 +280,104 @@ def test_events_without_a_scalar_are_named(tmp_path):
         writer.add_text("note", "no loss here")
     with raises("events-hold-no-scalars", str(tmp_path / "run")):
         read_logs(str(tmp_path / "run"))
+
+
+def read_of(tmp_path, text, **options):
+    path = tmp_path / "some.log"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return read_logs(str(path), **options)
+
+
+def test_lines_below_a_heading_without_numbers_are_of_the_phase_that_it_names(tmp_path):
+    epochs = zip(range(8), TRAIN, VAL, METRIC, strict=True)
+    text = "".join(
+        f"epoch: {e},  loss is: {t}, acc is: 0.5\nUserWarning: validation data are few\n"
+        f"testing in eval mode……\nepoch: {e},  loss is: {v}, acc is: {m}\nNow continue training……\n"
+        for e, t, v, m in epochs
+    )
+    (curves,) = read_of(tmp_path, text).trainings.values()
+    assert curves.train == pytest.approx(TRAIN)
+    assert curves.val == pytest.approx(VAL)
+    assert curves.metric == pytest.approx(METRIC)
+    unended = "".join(
+        f"Epoch {e}\nloss: {t}\nEvaluating...\nloss: {v}\n"
+        for e, t, v in zip(range(1, 9), TRAIN, VAL, strict=True)
+    )
+    (curves,) = read_of(tmp_path, unended).trainings.values()
+    assert (curves.train[-1], curves.val[-1]) == pytest.approx((TRAIN[-1], VAL[-1]))
+
+
+@pytest.mark.parametrize("form", ["utf-16", "gbk", "latin-1"])
+def test_logs_in_other_encodings_are_read_as_their_numbers_are(form, tmp_path):
+    word = {"utf-16": "Épöche", "gbk": "训练", "latin-1": "Größe"}[form]
+    lines = (f"{word} epoch {e}: loss={t:.4f} val_loss={v:.4f}" for e, t, v in zip(range(1, 9), TRAIN, VAL, strict=True))  # fmt: skip
+    (curves,) = read_of(tmp_path, "\r\n".join(lines).encode(form)).trainings.values()
+    assert curves.val == pytest.approx(VAL, abs=1e-4)
+
+
+def test_a_training_that_was_taken_up_again_is_read_without_what_it_gave_up(tmp_path):
+    rows = [f"{e},{2 / e},{2.2 / e}" for e in range(1, 11)]
+    again = [f"{e},{1.9 / e},{2.1 / e}" for e in range(7, 16)]
+    log = read_of(tmp_path, "\n".join(["epoch,loss,val_loss", *rows, *again]))
+    (curves,) = log.trainings.values()
+    assert curves.epochs.tolist() == list(range(1, 16))
+    assert curves.train[5:7] == pytest.approx([2 / 6, 1.9 / 7])
+    assert "taken up again from epoch 7" in log.columns
+    by_word = sorted(rows)  # 1, 10, 2, …
+    with raises("log-epochs-do-not-rise"):
+        read_of(tmp_path, "\n".join(["epoch,loss,val_loss", *by_word]))
+
+
+@pytest.mark.parametrize(
+    ("steps", "read", "said"),
+    [
+        (["500", "1,000", "1,500", "2,000"], [500, 1000, 1500, 2000], False),
+        (["1,000", "2,000", "3,000", "4,000"], [1000, 2000, 3000, 4000], False),
+        (["999,000", "1,000,000", "1,001,000", "1,002,500"], [999e3, 1e6, 1001e3, 1002500], False),
+        (["1,125", "1,250", "1,375", "1,500"], [1.125, 1.25, 1.375, 1.5], True),
+        (["0,5", "1,0", "1,500", "2,000"], [0.5, 1.0, 1.5, 2.0], False),
+        (["1", "1,125", "1500", "2000"], [1, 1.125, 1500, 2000], False),
+    ],
+)
+def test_commas_are_read_as_their_column_shows_and_what_stays_open_is_said(
+    steps, read, said, tmp_path
+):
+    rows = [f"{s};{t};{v}" for s, t, v in zip(steps, ("0,9", "0,7", "0,6", "0,55"), ("0,95", "0,8", "0,7", "0,69"), strict=True)]  # fmt: skip
+    log = read_of(tmp_path, "\n".join(["step;loss;val_loss", *rows]))
+    (curves,) = log.trainings.values()
+    assert curves.epochs == pytest.approx(read)
+    assert curves.train == pytest.approx([0.9, 0.7, 0.6, 0.55])
+    assert (f"{steps[0]} as {read[0]}" in log.columns) == said
+
+
+def test_losses_in_thousands_with_a_point_are_read_in_a_table_parted_by_commas(tmp_path):
+    rows = [
+        f'{e},"{t:,.1f}","{t + 10:,.1f}"' for e, t in enumerate((2104.5, 1500.0, 1204.5, 980.0))
+    ]
+    (curves,) = read_of(tmp_path, "\n".join(["epoch,loss,val_loss", *rows])).trainings.values()
+    assert curves.train == pytest.approx([2104.5, 1500.0, 1204.5, 980.0])
+
+
+def test_a_fall_within_the_first_epoch_is_learning_and_no_rate_too_low(tmp_path):
+    text = ""
+    for e in range(1, 21):
+        parts = (6.9, 5.6, 5.0) if e == 1 else (4.7 - 0.02 * e,) * 3
+        text += "".join(
+            f"| epoch {e} | {k}00/300 batches | lr 20.00 | loss {t:.3f}\n"
+            for k, t in enumerate(parts, 1)
+        )
+        text += f"| end of epoch {e} | valid loss {4.6 - 0.02 * e:.3f}\n"
+    (curves,) = read_of(tmp_path, text).trainings.values()
+    assert curves.began == pytest.approx(6.9)
+    assert judge(curves).name == "still_learning"
+
+
+def test_folds_named_at_their_ends_and_the_one_loss_of_a_name_of_its_own_are_read(tmp_path):
+    text = "".join(
+        "".join(f"Epoch {20 * e}: train/CrossEntropyLoss={2 / e}\n" for e in range(1, 9))
+        + f"-> fold {fold}: dice=0.13\n"
+        for fold in range(3)
+    )
+    log = read_of(tmp_path, text)
+    assert len(log.trainings) == 3
+    assert "train = train_crossentropyloss" in log.columns

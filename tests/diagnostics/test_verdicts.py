@@ -392,13 +392,16 @@ def test_what_losses_alone_cannot_tell_apart_is_left_open_and_what_to_record_is_
     dead = logged(level(2.302), level(2.303), classes=10, spread=5e-4)
     verdict = judge(dead)
     assert (verdict.name, verdict.alike) == ("dead", ("vanishing", "dead_units", "lr_too_high"))
-    assert "record each layer's gradients" in verdict.why
+    assert "Record each layer's gradient" in verdict.why
+    assert verdict.word == "nothing_learned"
     measured = judge(replace(dead, early_gradient=np.full(len(dead.train), 0.5)))
-    assert (measured.name, measured.alike) == ("dead", ())
+    assert (measured.name, measured.alike, measured.word) == ("dead", (), "dead")
     huge = logged(lambda t: 900 - 600 * t, lambda t: 950 - 600 * t, classes=10, spread=1e-3)
     assert (judge(huge).name, judge(huge).alike) == ("exploding", ("lr_too_high",))
+    assert judge(huge).word == "blown_up"
     blown = judge(logged(level(2899, 235506), level(2950, 235506), classes=10))
     assert (blown.name, blown.alike) == ("lr_too_high", ("exploding",))
+    assert blown.word == "blown_up"
     easier = judge(logged(lambda t: 1.6 - 0.4 * t, level(0.6), classes=10))
     assert (easier.name, easier.alike) == ("cannot_tell", ("data_suspect",))
 
@@ -594,7 +597,7 @@ def test_losses_that_never_move_by_a_digit_are_no_vanishing_gradients_unless_the
     assert "not even the bias of the last layer moves" in frozen.why
     for other in (moved, np.round(rests, 3)):
         assert (told(other).name, told(other).alike) == ("dead", alike)
-        assert "record each layer's gradients" in told(other).why
+        assert "Record each layer's gradient" in told(other).why
 
 
 def test_a_clip_that_cuts_every_step_is_told_beside_the_verdict_and_one_that_cuts_most_is_not():

@@ -157,7 +157,7 @@ def _epochs(config, habit, net, train, held, loss_of):
             _between(habit, net, optimizer, first, rate)
             if schedule is not None and (per_batch or habit == "schedule anew per epoch"):
                 schedule.step()
-            losses.append(float(loss))
+            losses.append(float(loss.detach()))
         ever += losses
         judged = frozen_copy if habit == "a copy is evaluated" else net
         if averaged is not None:

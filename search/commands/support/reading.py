@@ -1,7 +1,7 @@
 """What the doctor has read from learning curves, as text and as a document."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,6 +94,7 @@ def _ended(findings: Findings | None) -> set[str]:
 def _record(verdict: Verdict, *, ended: bool, acts: Collection[str] | None) -> dict[str, Any]:
     return {
         "verdict": verdict.name,
+        "word": verdict.word,
         "why": verdict.why,
         "alike": list(verdict.alike),
         "advice": advice(verdict.name, turnable=acts, out_of_patience=ended),
@@ -114,8 +115,8 @@ def _show_one(reading: Reading, console: Terminal) -> None:
         ended = out_of_patience(findings.plan, row)
     console.say(f"{name}{about}")
     for finding in (verdict, *verdict.sides):
-        words = " or ".join([finding.name, *(verdict.alike if finding is verdict else ())])
-        console.say(f"{words}: {finding.why}")
+        word = verdict.word if finding is verdict else finding.name
+        console.say(f"{word}: {finding.why}")
         for line in advice(finding.name, config, turnable=reading.acts, out_of_patience=ended):
             console.say(f"  - {line}")
 
@@ -127,12 +128,14 @@ def _show_table(reading: Reading, console: Terminal) -> None:
     table.add_column("verdict", no_wrap=True)
     table.add_column("trials", justify="right", no_wrap=True)
     table.add_column("which")
+    words = {name: _word(name, verdicts.values()) for name in counts}
     ranked = dict(sorted(counts.items(), key=lambda item: (item[0] not in ALARMS, -item[1])))
     for name, number in ranked.items():
         trials = [trial for trial, verdict in verdicts.items() if verdict.name == name]
         more = f" and {number - SHOWN} more" if number > SHOWN else ""
         style = "red" if name in ALARMS else ""
-        table.add_row(name, str(number), Text(" ".join(trials[:SHOWN]) + more), style=style)
+        word = words[name]
+        table.add_row(word, str(number), Text(" ".join(trials[:SHOWN]) + more), style=style)
     console.print(table)
     config, tried = None, set[str]()
     if findings is not None:
@@ -142,7 +145,13 @@ def _show_table(reading: Reading, console: Terminal) -> None:
         stopped = name in ended
         lines = advice(name, config, tried=tried, turnable=reading.acts, out_of_patience=stopped)
         for line in lines[:1]:
-            console.say(f"{name}: {line}")
+            console.say(f"{words[name]}: {line}")
+
+
+def _word(name: str, verdicts: Iterable[Verdict]) -> str:
+    """What a row of the table says: a joint word, if all of its trials have that."""
+    words = {verdict.word for verdict in verdicts if verdict.name == name}
+    return words.pop() if len(words) == 1 else name
 
 
 def _mostly_out_of_patience(verdicts: Mapping[str, Verdict], findings: Findings | None) -> set[str]:

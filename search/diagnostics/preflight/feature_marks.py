@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 COLUMNS, DISTINCT = 500, 20  # columns that are looked at; distinct values beside the mark: least
 ROWS, SHARE = (10, 0.01), 0.5  # rows of a mark: least, least share of all; greatest
-OFTEN = 3.0  # rows of a mark, over those of a usual value, at least
+OFTEN = 1.5  # rows of a mark, over those of a usual value, at least
+GREATER = 2.0  # a mark's size, over that of all others, from which its distance alone tells
 NINES = (99, 999, 9999, 99999, 999999)  # and 9, below 0: what people write for unknown
 APART = 5.0  # times the usual gap between two values, by which such a mark lies apart
 Shown = NDArray[Any]
@@ -43,7 +44,7 @@ def _is_mark(value: float, rest: Shown) -> bool:
     if not value:
         return False
     gap = float(np.abs(rest - value).min())
-    if gap > float(np.ptp(rest)):
+    if gap > float(np.ptp(rest)) and abs(value) > GREATER * float(np.abs(rest).max()):
         return True
     lone = value < 0 <= rest[0]
     if lone and value == -1 and bool((rest == rest.round()).all()):

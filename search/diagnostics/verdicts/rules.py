@@ -33,6 +33,13 @@ class Verdict(Finding):
     sides: tuple[Finding, ...] = ()
     alike: tuple[str, ...] = ()
 
+    @property
+    def word(self) -> str:
+        """The verdict, or one word for it and all that look the same, which claims no more than was
+        seen.
+        """
+        return JOINT.get((self.name, *self.alike), self.name)
+
 
 def judge(curves: Curves) -> Verdict:
     """What curves of at least one epoch say."""
@@ -88,8 +95,17 @@ def _to_record(name: str, alike: tuple[str, ...]) -> str:
             "of the last layer moves: is a step taken, does a gradient arrive, is the rate 0? Dead "
             "units do so only where that layer has no bias"
         )
-    inner = {"dead": "each layer's gradients and share of dead units"}
-    return f"record {inner.get(name, 'the norm of the gradient')} to tell the cause"
+    if alike == STILL:
+        return (
+            "dead (no gradient, or a rate of 0), vanishing, dead_units and lr_too_high leave the "
+            "same losses. Record each layer's gradient: 0 in all is dead, in the first ones alone "
+            "vanishing; and the share of its units that no row wakes: near 1 is dead_units, or "
+            "lr_too_high if it was small before training"
+        )
+    return (
+        f"{' and '.join(sorted((name, *alike)))} leave the same losses. Record the norm of the "
+        "gradient: it is huge from the first step on if it explodes"
+    )
 
 
 def unscaled(curves: Curves) -> tuple[str, ...]:
@@ -126,6 +142,12 @@ def _grew(curves: Curves) -> str:
 
 
 STILL, UNMOVED = ("vanishing", "dead_units", "lr_too_high"), ("dead_units",)
+JOINT = {
+    ("dead", *STILL): "nothing_learned",
+    ("dead", *UNMOVED): "nothing_moves",
+    ("exploding", "lr_too_high"): "blown_up",
+    ("lr_too_high", "exploding"): "blown_up",
+}
 NEED_SCALE = ("dead", "stuck", "exploding", "data_suspect", "lr_drop_due")
 NEED_VALIDATION = ("overfitting", "overconfident", "val_stalled", "data_suspect", "fewer_epochs")
 RULES: tuple[tuple[str, Callable[[Shape], str]], ...] = (
