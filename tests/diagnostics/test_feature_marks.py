@@ -5,7 +5,7 @@ import pytest
 
 from search.diagnostics.preflight.feature_marks import mark_among_values
 from search.diagnostics.preflight.features import extreme_values
-from search.diagnostics.preflight.telltale import telltale_feature
+from search.diagnostics.preflight.target_leakage import telltale_feature
 
 ROWS = 600
 COLUMNS = {

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from search.diagnostics.preflight import learning, losses, output, sets
+from search.diagnostics.preflight.leaking_pairs import by_ratio
 from search.diagnostics.preflight.schedule import ends_early
-from search.diagnostics.preflight.telling_pairs import by_ratio
 from trainers.api import Data, Part
 from trainers.probes.subject import Subject
 from trainers.probes.watched import watched
