@@ -45,15 +45,13 @@ def reported_losses(seen: Answer, *, heart: Answer) -> Check:
     if told and not rows["on_train"] and not rows["on_val"] and (rows["on_taught"] or 0) > ALL:
         text = "all rows that were evaluated are rows that it trained on before"
         return judge.fail(text, "evaluate rows that take no part in the training")
-    if of_train := _of_train_rows(seen):
-        return judge.fail(of_train, "evaluate the rows of data.val")
-    unknown = _unknown_by_heart(heart, seen["loss"])
-    if unknown:
-        return judge.fail(unknown, OWN_ROW)
-    foreign = _foreign_predictions(heart)
-    if foreign:
+    if text := _of_train_rows(seen):
+        return judge.fail(text, "evaluate the rows of data.val")
+    if text := _unknown_by_heart(heart, seen["loss"]):
+        return judge.fail(text, OWN_ROW)
+    if text := _foreign_predictions(heart):
         remedy = "yield them in the order of data.val, one per row, in training units"
-        return judge.fail(foreign, remedy)
+        return judge.fail(text, remedy)
     pairs = [
         (loss, again)
         for loss, again in zip(seen["val_loss"], seen["losses_again"], strict=False)

@@ -106,19 +106,16 @@ def _of_labels(
     *,
     tokens: bool,
 ) -> Iterator[Check]:
-    (train_x, train_y), lengths = train, loaded.data.lengths
+    (train_x, train_y), rows = train, index["train"]
     classification = plan.config.data.task == "classification"
+    lengths = None if loaded.data.lengths is None else loaded.data.lengths[rows]
 
     def chance() -> float:
-        rows = index["train"]
-        return by_chance(
-            _with_length(loaded.data, rows), lengths=None if lengths is None else lengths[rows]
-        )
+        return by_chance(_with_length(loaded.data, rows), lengths=lengths)
 
     def telling() -> Check:
-        rows = index["train"]
-        held = None if lengths is None else lengths[rows]
-        words = telltale_word(train_x, train_y, lengths=held) if tokens and classification else None
+        by_words = tokens and classification
+        words = telltale_word(train_x, train_y, lengths=lengths) if by_words else None
         return words or telltale_feature(
             train_x,
             train_y,

@@ -25,8 +25,7 @@ from search.diagnostics.preflight.by_chance import (
     row_units,
 )
 from search.diagnostics.preflight.check import Check, Judge
-from search.diagnostics.preflight.column_names import shown
-from search.diagnostics.preflight.later_values import beyond_train
+from search.diagnostics.preflight.later_values import judged_in_time
 from search.diagnostics.preflight.near_rows import LEAST, continuous_columns, repeated
 
 ROWS, FEATURES = 1200, 500  # of each set, drawn at random, that the classifier sees
@@ -76,15 +75,7 @@ def same_distribution(
     worst = max(least, key=lambda pair: least[pair])
     sentence = f"a classifier tells the sets apart with an AUC of {text}; 0.5 is chance"
     if least[worst] > SHIFTED and ordered:
-        if (beyond := beyond_train(sets)) is None:
-            text = f"{sentence}: {worst} differ, as times do, within values that train has had"
-            return judge.note(text, "", **measured)
-        index, name, share = beyond
-        text = (
-            f"{sentence}; {share:.0%} of {name} lie beyond train in feature {shown(index, names)}"
-        )
-        remedy = "does it tell the time (a date, a running number)? Then it means nothing later"
-        return judge.warn(text, remedy, **measured)
+        return judged_in_time(judge, sentence, sets, apart=worst, names=names, measured=measured)
     if least[worst] > APART:
         remedy = (
             f"{worst} are not of one distribution, so no result can be read: draw the split at "

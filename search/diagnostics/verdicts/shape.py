@@ -36,7 +36,7 @@ class Shape:
         self.floor, self.chance = measure.floor, measure.chance
         self.anchored, self.scale = measure.anchored, measure.unit
         train, val = curves.train - self.floor, curves.val - self.floor
-        start = 1 if curves.untrained and len(train) > 1 else 0
+        start = int(curves.untrained and len(train) > 1)
         self.train, self.val = (series[start:] / self.scale for series in (train, val))
         self.first = float(train[0]) / self.scale
         self.val_first = (
@@ -227,8 +227,7 @@ class Shape:
         """How much better the metric is at the end than where validation's loss was lowest, in its
         own noise; 0 if unknown, or where it has lost again a good share of what it gained.
         """
-        metric = self.curves.metric
-        if metric is None:
+        if (metric := self.curves.metric) is None:
             return 0.0
         known = metric[len(metric) - self.count :] * self.curves.sign
         if self.count < LEAST or not np.isfinite(known).all():
