@@ -10,9 +10,10 @@ import hashlib
 import inspect
 import linecache
 import re
+import symtable
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
@@ -144,11 +145,19 @@ def _class_source(value: type) -> str | None:
     return None
 
 
-def _names(source: str) -> Iterator[str]:
-    """Names that a source reads."""
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Name):
-            yield node.id
+def _names(source: str) -> list[str]:
+    """Names that a source reads from outside: a local variable of the same name is none."""
+    names, waiting = set[str](), [symtable.symtable(source, "train", "exec")]
+    while waiting:
+        table = waiting.pop()
+        is_top = table.get_type() == "module"  # where decorators, defaults and bases are read
+        names |= {
+            symbol.get_name()
+            for symbol in table.get_symbols()
+            if symbol.is_referenced() and (is_top or symbol.is_global())
+        }
+        waiting += table.get_children()
+    return sorted(names)
 
 
 def _is_ipythons(name: str, value: Any) -> bool:

@@ -198,6 +198,24 @@ def test_constants_of_a_notebook_keep_their_values_and_names_like_pythons_own_ar
     assert (said["rate"], said["sum"], said["most"]) == (0.25, 7, 2)
 
 
+def test_local_names_that_a_notebook_has_too_are_its_functions_own(elsewhere, monkeypatch):
+    cell = (
+        "x, rows, Base, STEP = object(), object(), dict, 2\n"
+        "class Net(Base):\n    def half(self, x):\n        return x / STEP\n"
+        "def fit(config, x=STEP, *_):\n"
+        "    rows = [x for x in range(3)]\n"
+        "    def inner():\n        return len(rows)\n"
+        "    yield {'half': Net().half(x), 'rows': inner()}\n"
+    )
+    target, folder = importable(_notebook(cell)["fit"])
+    monkeypatch.syspath_prepend(str(folder))
+    module = __import__(target.partition(".")[0])
+    assert next(module.fit({})) == {"half": 1, "rows": 3}
+    assert not hasattr(module, "x")
+    with raises("train-uses-other-values", "rows"):
+        importable(_notebook(cell.replace("    rows = [x for", "    [x for"))["fit"])
+
+
 @pytest.mark.parametrize(
     ("source", "message"),
     [
