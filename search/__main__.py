@@ -19,7 +19,7 @@ from search.config.version import __version__
 from search.errors import (
     NO_THREAD,
     REFUSED,
-    SearchError,
+    Told,
     UsageError,
     disk_error,
     limit_error,
@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> int:
         if set(HELP) & set(words[1:]):
             return int(catalogue.verb("help").run(words[:1], config_dir))
         return _run(words, config_dir)
-    except SearchError as error:
+    except Told as error:
         return _failed(error)
     except KeyboardInterrupt:  # before the search could listen to it
         print("search: interrupted", file=sys.stderr)
@@ -79,7 +79,7 @@ def main(arguments: list[str]) -> int:
         return _failed(limit_error(errno.EAGAIN))
 
 
-def _failed(error: SearchError) -> int:
+def _failed(error: Told) -> int:
     print(as_started(f"search: {error} [{error.code}]"), file=sys.stderr)
     return error.exit_code
 

@@ -1,9 +1,10 @@
 """What can go wrong, as one tree of errors.
 
-    SearchError               printed as one message, never as a traceback
-    ├── UsageError            the command, a config or a folder is wrong: exit 2, nothing written
-    ├── RunError              the search itself failed: exit 1
-    └── Interrupted           Ctrl-C or SIGTERM: exit 130
+    Told                      printed as one message, never as a traceback
+    ├── SearchError           an Exception
+    │   ├── UsageError        the command, a config or a folder is wrong: exit 2, nothing written
+    │   └── RunError          the search itself failed: exit 1
+    └── Interrupted           Ctrl-C or SIGTERM, a KeyboardInterrupt: exit 130
 
 Every message says where, which rule, what was got and what to do. Its code, in brackets behind it
 on the command line, is the name of the broken rule. It stands where the error is raised, there
@@ -39,8 +40,8 @@ REFUSED = (
 )  # fmt: skip
 
 
-class SearchError(Exception):
-    """Base of all errors that a user can cause or must hear of. `exit_code` is the process's.
+class Told(BaseException):
+    """Base of all that a user can cause or must hear of. `exit_code` is the process's.
 
     Args:
         text: the message, as `str` gives it.
@@ -58,6 +59,10 @@ class SearchError(Exception):
         return partial(type(self), code=self.code), self.args, self.__dict__
 
 
+class SearchError(Told, Exception):
+    """Base of the errors."""
+
+
 class UsageError(SearchError):
     """The command, a config or the state of a folder is wrong; nothing was written."""
 
@@ -70,8 +75,12 @@ class RunError(SearchError):
     exit_code = 1
 
 
-class Interrupted(SearchError):
-    """The user (or a scheduler) asked the search to stop."""
+class Interrupted(Told, KeyboardInterrupt):
+    """The user (or a scheduler) asked the search to stop.
+
+    No error: a script that says `except Exception` around one of many searches must not begin the
+    next one.
+    """
 
     exit_code = 130
 

@@ -59,6 +59,9 @@ def rehearse(config: Config, shape: Sequence[Any]) -> str | None:
 
 
 MOST_EPOCHS = 10**9
+EXITED = (
+    "the trainer called sys.exit({!r}), which says that it failed; raise an error that says why"
+)
 logging.getLogger(get_object.__module__).addHandler(logging.NullHandler())  # the error says it all
 
 
@@ -153,7 +156,7 @@ class CallableSeats:
     def __init__(self, train: Train, *, data: Data, device: str) -> None:
         self._train, self._data, self._device = train, data, device
         self._trial = -1
-        self._last_epoch = -1
+        self._last_epoch, self._epochs = -1, MOST_EPOCHS
         # Of the trial that is seated:
         self._files: SharedFiles
         self._numbers: SharedNumbers
@@ -173,6 +176,7 @@ class CallableSeats:
         blocks = not inspect.isgeneratorfunction(self._train)
         self._trial, self._generator = trial, epochs_reported(call) if blocks else call()
         self._last_epoch = checkpoint.epoch or -1
+        self._epochs = int(config.get("trainer", {}).get("epochs", MOST_EPOCHS))
         self._files, self._numbers = SharedFiles(), SharedNumbers(config)
         self.tainted = ""
         self._outside = self._state = StepState.read()
@@ -193,8 +197,24 @@ class CallableSeats:
             self._close()
             remark = end.value if isinstance(end.value, str) else ""
             return [End(trial=self._trial, remark=remark)]
+        except SystemExit as end:
+            return [self._exited(end)]
         except Exception as error:  # noqa: BLE001  # a user's code may raise anything
             return [Failure(trial=self._trial, error=error)]
+
+    def _exited(self, end: SystemExit) -> Outcome:
+        """What `sys.exit` means, which scripts call at their end and where they give up.
+
+        Raises:
+            SystemExit: before the last epoch, and no error: as a handler of a signal may.
+        """
+        if end.code not in (None, 0):
+            error = RuntimeError(EXITED.format(end.code)).with_traceback(end.__traceback__)
+            return Failure(trial=self._trial, error=error)
+        if self._last_epoch < self._epochs:
+            raise end
+        self._close()
+        return End(trial=self._trial)
 
     def release(self, trial: int) -> None:
         """Closes the generator, so that its `finally` runs."""

@@ -114,7 +114,7 @@ class WorkerExited:
     def last_words(self) -> str:
         """What it printed last before it knew its log; where that is nothing, how it ended."""
         lines = self.output.decode(errors="replace").strip().splitlines()
-        return one_line(lines[-1]) if lines else self.reason.removesuffix(MIDDLE)
+        return one_line(lines[-1]) if lines else self.reason.partition(MIDDLE)[0]
 
     @property
     def reason(self) -> str:
@@ -122,7 +122,8 @@ class WorkerExited:
         if self.placement_reason:
             return self.placement_reason
         if self.status >= 0:
-            return f"its worker ended with exit status {self.status}{MIDDLE}"
+            hint = "" if self.status else ", as by sys.exit before the last epoch"
+            return f"its worker ended with exit status {self.status}{MIDDLE}{hint}"
         hint = " (out of memory?)" if -self.status == signal.SIGKILL else ""
         return f"its worker was killed by {signal.Signals(-self.status).name}{hint}"
 

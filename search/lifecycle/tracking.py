@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 from rich.console import Console
 
 from search.config.plan import Plan
-from search.errors import Interrupted, SearchError
+from search.errors import Interrupted, Told
 from search.execution.event_stream import EventStream
 from search.execution.events import DecisionMade, EventCallback, SearchBegun, SearchEnded
 from search.execution.terminal import say
@@ -66,7 +66,7 @@ def tracked(
 
 
 def post_outcome(
-    stream: EventStream | None, findings: Findings, *, error: SearchError | None = None
+    stream: EventStream | None, findings: Findings, *, error: Told | None = None
 ) -> None:
     """The decision, if there is one, and the end of the search; `error`: what ended it early."""
     if stream is None:

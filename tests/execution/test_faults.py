@@ -34,7 +34,7 @@ NAUGHTY = [
         (
             "exit",
             "lost",
-            "its worker ended with exit status 0 in the middle of the trial; log: logs/3.log",
+            "its worker ended with exit status 0 in the middle of the trial, as by sys.exit before the last epoch; log: logs/3.log",
         ),
         ("hang", "lost", "hung: no epoch for trainer.epoch_timeout=2 s; log: logs/3.log"),
         ("flood", "failed", "printed more than trainer.max_log_mb=1 MB; log: logs/3.log"),
@@ -123,7 +123,11 @@ def test_one_seed_that_fails_beside_others_that_train_ends_no_search(tmp_path):
 @pytest.mark.parametrize(
     ("habit", "state", "reason"),
     [
-        ("leave", "lost", "its worker ended with exit status 0 in the middle of the trial"),
+        (
+            "leave",
+            "lost",
+            "its worker ended with exit status 0 in the middle of the trial, as by sys.exit before the last epoch",
+        ),
         ("slow", "failed", "took longer than trainer.timeout=0.5 s"),
     ],
 )

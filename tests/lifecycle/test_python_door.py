@@ -4,6 +4,7 @@ import json
 import linecache
 import math
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from kit import ROOT, environment
+from kit import ROOT, environment, wait_for
 from refusals import raises
 
 import search
@@ -110,6 +111,45 @@ def test_a_function_of_a_script_that_blocks_is_searched_and_stopped_early(elsewh
         "['stopped early: no better accuracy for 2 epochs', 'ended by itself at epoch 2 of 30; its "
         "epoch 0 counts as the untrained model: count trained epochs from 1']",
     ]
+
+
+MANY = """
+import time
+import search
+
+def fit(config, data, device, checkpoint):
+    for epoch in range(1, 1000):
+        time.sleep(0.05)
+        yield {"epoch": epoch, "train_loss": 1 / epoch, "val_loss": 1 / epoch, "accuracy": 0.5}
+
+if __name__ == "__main__":
+    for name in ("first", "second"):
+        try:
+            words = [f"name={name}", "trainer.patience=null", "trainer.epochs=1000", "preflight=off"]
+            search.run(overrides=words, train=fit, space={"lr": [0.1, 1.0]}, quiet=True)
+        except Exception as error:
+            print("swallowed", error)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_script_of_many_searches_that_says_except_exception(number, elsewhere):
+    (elsewhere / "many.py").write_text(MANY)
+    process = subprocess.Popen([sys.executable, "many.py"], env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # fmt: skip
+    try:
+        log = elsewhere / "results" / "first" / "logs" / "0.log"
+        wait_for(log.exists, what="a first trial")
+        process.send_signal(number)
+        output, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.communicate()
+    assert "swallowed" not in output
+    assert "Interrupted: interrupted" in errors
+    assert process.returncode != 0
+    assert not (elsewhere / "results" / "second").exists()
+    assert search.load("first").trials.shape[0] > 0
 
 
 @pytest.mark.slow

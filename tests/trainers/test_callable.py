@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import random
+import sys
 import threading
 from pathlib import Path
 
@@ -68,6 +69,33 @@ def test_a_repeated_epoch_and_any_other_error_is_a_failure_of_the_trial(tmp_path
         "and of several folds their mean; what is evaluated before the training, as in Lightning's "
         "sanity check, is no epoch"
     )
+
+
+@pytest.mark.parametrize("blocks", [False, True])
+def test_sys_exit_ends_a_training_after_its_last_epoch_and_fails_it_with_a_reason(blocks, tmp_path):
+    def generator(config, data, device, checkpoint):
+        yield {"accuracy": 0.5}
+        sys.exit(config["code"])
+
+    def blocking(config, data, device, checkpoint):
+        trainers.report(accuracy=0.5)
+        sys.exit(config["code"])
+
+    def ends(code, epochs=1):
+        seats = CallableSeats(blocking if blocks else generator, data=DATA, device="cpu")
+        config = {"seed": 0, "code": code, "trainer": {"epochs": epochs}}
+        seats.admit(5, config=config, checkpoint=FolderCheckpoint(tmp_path))
+        assert isinstance(seats.step()[0], Epoch)
+        return seats.step()[0]
+
+    assert ends(None) == ends(0) == End(trial=5)
+    for code in (1, "no data"):
+        end = ends(code)
+        assert isinstance(end, Failure)
+        assert f"the trainer called sys.exit({code!r})" in str(end.error)
+        assert end.error.__traceback__ is not None
+    with pytest.raises(SystemExit):  # as a handler of SIGTERM may: the worker ends
+        ends(0, epochs=2)
 
 
 @pytest.mark.parametrize(
