@@ -15,6 +15,7 @@ from search.diagnostics.preflight.reading import FEATURES, ROWS
 CODED = 0.8  # of the labels that a feature tells which measures nothing, that are no chance
 CLUSTERED = 0.1  # greatest spread of a class's values, as a share of the gap between two classes
 FEWEST = 10  # fewest rows of a class: fewer lie in runs by chance
+DIGIT = 1e-9  # share of a target's variance that rounding may leave of a sum
 MOST = 4  # columns whose sum is tried
 WHOLE = 0.006  # times their number: by how much shares of two digits miss a sum of 1
 Shown = NDArray[Any]
@@ -135,7 +136,8 @@ def by_sum_of_few(x: Shown, y: Shown, classification: bool) -> tuple[float, tupl
     """How much of the labels the sum of two, three or four columns explains that no single one
     does, and which.
 
-    Those that weigh most in a linear fit, weighted as there.
+    Those that weigh most in a linear fit, weighted as there. 2 of numbers that are such a sum to
+    the digit, whatever the columns tell alone.
     """
     flat, labels = _as_numbers(x, y)
     numbers, spread = labels.astype(np.float64), flat.std(axis=0)
@@ -151,6 +153,9 @@ def by_sum_of_few(x: Shown, y: Shown, classification: bool) -> tuple[float, tupl
         total = unit[:, few] @ weights[few]
         if np.ptp(total) and (not classification or _in_clusters(total, labels)):
             score = _alone(total, labels, classification)
+            left = numbers - numbers.mean() - total
+            if not classification and (left**2).mean() < DIGIT * numbers.var():
+                return 2.0, tuple(map(int, varied[few]))
             if score > best[0]:
                 best = score, tuple(map(int, varied[few]))
     return best

@@ -69,6 +69,10 @@ def telltale_feature(
     if told is not None:
         return told
     together, few = by_sum_of_few(x, y, classification)
+    if together > 1:
+        listed = ", ".join(shown(one, names) for one in few)
+        text = f"features {listed}, each times a number, add up to the target, to the digit"
+        return judge.warn(text, DROP, features=few)
     if together >= TELLTALE and max(scores[one] for one in few) < PARTLY:
         return _together(judge, few, "", together, names)
     together, name, pair = by_ratio(raw, y, classification=classification, telling=TELLTALE)
