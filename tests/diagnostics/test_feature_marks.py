@@ -81,7 +81,7 @@ def test_features_that_give_the_label_away_are_called_by_their_names():
 def test_columns_that_add_up_to_the_target_are_told_though_each_follows_it_alone():
     dice = np.random.default_rng(0)
     wave = np.cumsum(dice.normal(0, 1, ROWS))  # any sum of neighbours follows it
-    before = wave + dice.normal(0, 0.2, ROWS)
+    before = wave + dice.normal(0, 0.5 * wave.std(), ROWS)
     x = np.column_stack([dice.normal(0, 1, (ROWS, 2)), wave + before, before])
     names = ("heat", "rain", "total", "before")
     check = telltale_feature(x, wave, classification=False, targets=wave, names=names)
