@@ -39,7 +39,7 @@ from search.protocols.conclude import conclude, gain
 from search.protocols.history import History
 from search.protocols.next_knob import check_until
 from search.protocols.next_stage import stage_due
-from search.protocols.record import record_of
+from search.protocols.record import as_decided, record_of
 from search.protocols.stage_plan import borrowed, past_trials, stage_plan, with_all_knobs
 from search.protocols.step import Request, Step
 from search.results.diagnosis import diagnosed, usual_updates
@@ -163,6 +163,7 @@ class _ManyStages:
             self._command = ""
             self._say_start(opened)
             step = opened if request.skip else self._carry_out(opened, then)
+            step = as_decided(step, self._before, self._rows)
             history = history.with_step(step)
             then, request = stage_due(history, self._budgets, ended=len(self._before))
             self._record(step, following=request)

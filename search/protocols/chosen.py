@@ -1,19 +1,21 @@
 """What is said of the configuration that won among whole ones, and of its gain (P13)."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from search.config.knobs import Value
 from search.config.plan import Plan
+from search.diagnostics.verdicts.advice import EPOCHS
 from search.protocols.evidence import few_rows, mean_words, scores_of
 from search.protocols.history import History
 from search.protocols.step import Step
 from search.results.findings import Findings
 from search.results.summary.certainty import gain as gain_words
-from search.results.summary.certainty import held_back, untested
+from search.results.summary.certainty import held_back, sounder, untested
 from search.results.summary.edges import at_edges
+from search.results.summary.verdicts import out_of_patience
 from search.stages.decision import Decision
 
 ONE_ERROR = 0.16  # how often chance alone puts a mean one standard error ahead
@@ -43,8 +45,12 @@ def chosen_words(findings: Findings, history: History, step: Step, *, val_rows: 
     text = f"{score}, against {against} at the baseline with the same seeds{interval} (P5)"
     gain = winner.mean - baseline.mean
     lost = _overtuning(gain, history) or _fresh_is_lower(plan, winner.mean, history, step)
-    edge = at_the_edge(history, plan.all_knobs(findings.chosen[winner.candidate]))
+    rows = findings.of(winner.candidate)
+    is_patient = 2 * sum(out_of_patience(plan, row) for row in rows) > len(rows)
+    idle = (EPOCHS,) if is_patient else ()  # what patience ended, no more epochs would change
+    edge = at_the_edge(history, plan.all_knobs(findings.chosen[winner.candidate]), idle=idle)
     blind = "".join(f"; {line}" for line in untested(decision) if decision.identical)
+    blind += "".join(f"; {line}" for line in sounder(decision))
     return text + _own_level(decision) + blind + lost + few_rows(plan, gain, val_rows) + edge
 
 
@@ -80,10 +86,13 @@ def _nearest(findings: Findings, decision: Decision) -> str:
     )
 
 
-def at_the_edge(history: History, knobs: Mapping[str, Value]) -> str:
-    """That a configuration of the joint stage lies at the edge of what that stage searched (P2)."""
+def at_the_edge(history: History, knobs: Mapping[str, Value], *, idle: Sequence[str] = ()) -> str:
+    """That a configuration of the joint stage lies at the edge of what that stage searched (P2).
+    `idle`: paths whose value did not matter to its trainings.
+    """
     joint = [step for step in history.steps if step.leaders and knobs in step.leaders]
-    ends = at_edges(joint[-1].request.knobs, knobs) if joint else []
+    searched = [knob for knob in joint[-1].request.knobs if knob.path not in idle] if joint else []
+    ends = at_edges(searched, knobs)
     if not ends:
         return ""
     lies = "lies" if len(ends) == 1 else "lie"

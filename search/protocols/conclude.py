@@ -18,7 +18,8 @@ from search.protocols.history import BATCH, History
 from search.protocols.learned import beats_constant, is_perfect, moves_nothing, unusual_update
 from search.protocols.step import Request, Step
 from search.results.findings import Findings
-from search.results.summary.certainty import evidence, held_back, inert
+from search.results.summary.certainty import evidence, held_back, inert, sounder
+from search.results.summary.formatting import count
 from search.results.summary.sweep import edges, winner_words
 from search.results.summary.verdicts import out_of_patience
 from search.stages.decision import Decision
@@ -78,6 +79,19 @@ def conclude(
     scores = scores_of(plan, step.incumbent)
     verdict = step.verdicts[0][0] if step.verdicts else ""
     learned = beats_constant(plan.metric, scores, floor=floor, val_rows=val_rows, verdict=verdict)
+    if not learned and request.stage == "sweep":  # another value shows that it can be
+        learned = any(
+            len(group.clean) > 1
+            and beats_constant(
+                plan.metric,
+                group.clean,
+                floor=floor,
+                val_rows=val_rows,
+                verdict="",
+                among_others=True,
+            )
+            for group in findings.groups
+        )
     if step.inert and request.path == history.rate:
         learned = learned and not moves_nothing(findings)
     if request.stage == "baseline" or request.path == history.rate:
@@ -110,6 +124,7 @@ def _compared(step: Step, findings: Findings, history: History, *, val_rows: int
         says="; ".join(
             [
                 winner_words(findings, decision, decision.winner)[0],
+                *sounder(decision),
                 *held_back(findings, decision),
                 *unread,
                 *edges(findings, decision, decision.winner),
@@ -184,7 +199,7 @@ def _joint(step: Step, findings: Findings, history: History) -> Step:
     leaders = [
         rows[group.trial] for group in findings.groups[1:] if group.clean and group.mean >= least
     ]
-    says = f"{step.trials} trials; {_leading(plan, leaders, incumbent=scores)}"
+    says = f"{count(step.trials, 'trial')}; {_leading(plan, leaders, incumbent=scores)}"
     return replace(
         step,
         says=says,

@@ -18,6 +18,7 @@ PERFECT = (
 )
 
 SURE, DOUBTFUL = 1.0, 3.0  # standard errors; the best of many epochs lies two or three above chance
+SURELY = 4.0  # the same for the best of a sweep's values, each the best of many epochs
 
 BAND = (1e-4, 1e-2)  # of an update's norm over the weights': outside it is slow, or unstable
 
@@ -70,6 +71,7 @@ def beats_constant(
     floor: float | None,
     val_rows: int,
     verdict: str,
+    among_others: bool = False,
 ) -> bool:
     """Whether the mean lies above what a constant prediction scores, by more than one standard
     error of the rows, or of the seeds.
@@ -83,6 +85,8 @@ def beats_constant(
         floor: what the constant prediction scores; None, where that is not known: True.
         val_rows: rows of validation.
         verdict: on most of the seeds.
+        among_others: whether they are of any value of a sweep, rather than of the incumbent: four
+            standard errors are asked.
     """
     if floor is None or not scores:
         return True
@@ -90,5 +94,5 @@ def beats_constant(
     if metric.name in SHARES and val_rows:
         of_rows = math.sqrt(max(floor * (1 - floor), 0.0) / val_rows)
     of_seeds = float(np.std(scores, ddof=1)) / math.sqrt(len(scores)) if len(scores) > 1 else 0.0
-    errors = DOUBTFUL if verdict in NOT_LEARNED else SURE
+    errors = SURELY if among_others else DOUBTFUL if verdict in NOT_LEARNED else SURE
     return float(np.mean(scores)) > metric.sign * floor + errors * max(of_rows, of_seeds)

@@ -1,10 +1,14 @@
 """A step as a line of decisions.jsonl: the decision, its evidence, and how to repeat it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from search.protocols.step import Step
 from search.storage.json_numbers import plain
+from search.storage.trials import TrialRecord
+
+DECIDED = ("decision", "held", "learned", "perfect")  # on which all that follows was built
 
 
 def record_of(
@@ -46,3 +50,35 @@ def record_of(
     content = plain(record)
     assert isinstance(content, dict)
     return content
+
+
+def as_decided(
+    step: Step, former: Sequence[Mapping[str, Any]], rows: Iterable[TrialRecord]
+) -> Step:
+    """The step as an earlier start has decided it: later stages have trained at its incumbent, so
+    rules that have changed since change nothing before them.
+
+    Args:
+        step: by today's rules.
+        former: what earlier starts have written, step by step.
+        rows: all trials so far, with all their knobs.
+    """
+    if step.number > len(former):
+        return step
+    now, then = record_of(step, following="", command="", budget={}), former[step.number - 1]
+    if then["stage"] != step.name or all(then.get(key, now[key]) == now[key] for key in DECIDED):
+        return step
+    known = {row.spec.trial: row for row in rows}
+    return replace(
+        step,
+        decision=then["decision"],
+        says=then["says"],
+        held=then["held"],
+        incumbent=tuple(known[trial] for trial in then["trials"] if trial in known),
+        verdicts=tuple(dict(then["verdicts"]).items()),
+        sides=tuple(then["beside"]),
+        learned=then.get("learned", step.learned),
+        perfect=then.get("perfect", step.perfect),
+        out_of_patience=then.get("out_of_patience", step.out_of_patience),
+        evidence=then["evidence"] or {},
+    )

@@ -136,9 +136,9 @@ def _decided(plan: Plan, groups: Sequence[Group], *, resolution: float) -> Decis
     winner = decision.winner
     if winner is None or winner < 2:
         return decision
-    points, compared = settings(plan).configurations, decision.comparisons[1]
+    points = settings(plan).configurations
     is_simpler = len(points[1]) < len(points[winner])
-    beats = compared.low > 0 or not groups[0].clean
+    beats = 1 in decision.better or not groups[0].clean
     if is_simpler and beats and decision.standings[1] not in ("dropped", "unstable", "unusable"):
         best, second = groups[winner], groups[1]
         error = float(np.std(best.clean, ddof=1)) / math.sqrt(len(best.clean))

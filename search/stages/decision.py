@@ -39,8 +39,9 @@ NO_RACE = Race(first=1, most=1)
 class Decision:
     """Which group wins. The tuples are in the order of the groups, the baseline first.
 
-    `winner`, `best` (of means): None where no value is usable. `half_widths`: of each mean's own
-    95 % interval, wider for a winner that was chosen for its mean; NaN below two seeds.
+    `winner`, `best` (of means): None where no value is usable. `better`: groups that might be
+    adopted rather than the baseline. `half_widths`: of each mean's own 95 % interval, wider for a
+    winner that was chosen for its mean; NaN below two seeds.
     `untested`: one seed per value, or seeds that change nothing (`identical`): the best value was
     taken without a test. `spread`: standard deviation between seeds among the values near the
     best. `worth`: a gain above it would be worth further seeds. `confidence`: of the intervals of
@@ -51,6 +52,7 @@ class Decision:
     standings: tuple[Standing, ...]
     adopted: bool = False
     best: int | None = None
+    better: tuple[int, ...] = ()
     untested: bool = False
     identical: bool = False
     half_widths: tuple[float, ...] = ()
@@ -110,7 +112,7 @@ def decide(
     best = _best(of, dropped)
     identical = bool(are_identical(scores, perfect=groups[0].perfect))
     untested = identical or int(of.counts.max()) < 2
-    better = np.flatnonzero(is_better(of, edge, fewest=race.fewest) & ~dropped)
+    better = np.flatnonzero(is_better(of, edge, fewest=race.fewest, sound=race.sound) & ~dropped)
     winner = 0
     if untested or not usable[0]:
         winner = 0 if usable[0] and of.means[0] >= of.means[best] else best
@@ -124,6 +126,7 @@ def decide(
         standings=_standings(of, best=best, winner=winner, untested=untested, race=race),
         adopted=winner != 0,
         best=best,
+        better=tuple(map(int, better)),
         untested=untested,
         identical=identical,
         half_widths=tuple(map(float, interval_widths(of, winners=np.array(winner), race=race))),

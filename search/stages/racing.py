@@ -21,7 +21,7 @@ from search.stages.noise import (
     pooled_deviation,
     statistics_of,
 )
-from search.stages.scores import Bools, Counts, Floats, are_identical, lying_apart
+from search.stages.scores import BREAK, Bools, Counts, Floats, are_identical, lying_apart
 
 LEVEL = 0.05  # most sweeps without any gain in which a value is adopted, as a share
 LOOK = 0.0125  # the same of one look of a race, where further seeds may follow
@@ -29,6 +29,7 @@ AHEAD = 1.0  # standard errors by which a contender is ahead of the baseline
 HIDDEN = 2.0  # standard errors of a lead that collapsed seeds may hide
 CONTENDERS = 2  # most at a time: each costs a training per seed
 FEWEST = 3  # seeds of both sides without which a race adopts nothing: two tell no noise
+MOST = 0.5  # share of seeds above which a baseline that breaks may go for breaking alone
 STABLE = 0.1  # share of seeds by which an adopted value may break more often than the baseline
 OWN = 0.75  # of a look's level: an incumbent of earlier seeds has it alone, its rivals share it
 WORTH = 1 / 3  # of the noise between seeds: what a gain must exceed to be worth further seeds
@@ -78,6 +79,11 @@ class Race:
         return FEWEST if self.on else 2
 
     @property
+    def sound(self) -> float:
+        """The p of Fisher's test at and below which a value is adopted for breaking less often."""
+        return LOOK if self.on else LEVEL / 2
+
+    @property
     def further(self) -> int:
         """Trainings that the race may add, as a rule: two contenders at once, and the baseline."""
         return (CONTENDERS + 1) * (self.most - self.first) if self.on else 0
@@ -102,13 +108,47 @@ def goes_on(scores: Floats, *, seeds: int, ties: bool) -> Bools:
     return np.concatenate([baseline, stays & np.isfinite(means)], axis=-1)
 
 
-def is_better(of: SeedStatistics, edge: Advantage, *, reference: int = 0, fewest: int = 2) -> Bools:
+def is_better(
+    of: SeedStatistics,
+    edge: Advantage,
+    *,
+    reference: int = 0,
+    fewest: int = 2,
+    sound: float = 0.0,
+) -> Bools:
     """Values to adopt rather than a reference: better beyond chance in the mean of the seeds that
-    did not break, and not breaking more often.
+    did not break, and not breaking more often; or sounder than one that breaks in most seeds.
+
+    Args:
+        of: the values.
+        edge: of all of them over the reference.
+        reference: its place.
+        fewest: seeds of both sides without which their means are not compared.
+        sound: as `Race.sound`.
     """
     excess = of.broken_share - of.broken_share[..., reference : reference + 1]
-    enough = (of.counts >= fewest) & (of.counts[..., reference : reference + 1] >= fewest)
-    return enough & (edge.p <= edge.critical) & (excess <= STABLE + 1e-9)
+    known = of.counts[..., reference : reference + 1] >= fewest
+    better = known & (edge.p <= edge.critical)
+    better |= _is_sounder(of, edge, reference, known=known, sound=sound)
+    return (of.counts >= fewest) & better & (excess <= STABLE + 1e-9)
+
+
+def _is_sounder(
+    of: SeedStatistics, edge: Advantage, reference: int, *, known: Bools, sound: float
+) -> Bools:
+    """Values to adopt rather than a reference that breaks in most of its seeds: those that break
+    less often beyond chance and are no worse in the mean, and those far above the few seeds of it
+    that are left, which are too few to be tested unless `known`.
+    """
+    often = of.broken_share[..., reference : reference + 1] > MOST
+    if not often.any() or not sound:
+        return np.zeros(of.counts.shape, dtype=bool)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        spread = pooled_deviation(of)[..., None]
+        error = spread * np.sqrt(1 / of.counts + 1 / of.counts[..., reference : reference + 1])
+        lost = ~known & (edge.differences > BREAK * spread)
+        steadier = breaking(of, reference=reference)[1] <= sound
+        return np.asarray(often & (lost | (steadier & (edge.differences >= -HIDDEN * error))))
 
 
 def still_open(scores: Floats, race: Race, *, resolution: float) -> Bools:
@@ -122,8 +162,10 @@ def still_open(scores: Floats, race: Race, *, resolution: float) -> Bools:
     """
     of = statistics_of(scores, resolution=resolution)
     edge = advantage(of, reference=0, level=race.level, alone=race.alone)
-    better = is_better(of, edge, fewest=race.fewest)
-    on = ~(edge.differences <= 0) & ~better.any(-1, keepdims=True)
+    better = is_better(of, edge, fewest=race.fewest, sound=race.sound)
+    breaks = of.broken_share[..., :1]  # of the baseline: where it mostly does, equal means are open
+    steadier = (breaks > MOST) & (breaks - of.broken_share > STABLE)
+    on = (~(edge.differences <= 0) | steadier) & ~better.any(-1, keepdims=True)
     on[..., 0] = on[..., 1:].any(-1)
     return on
 
@@ -179,7 +221,8 @@ def _contenders(of: SeedStatistics, edge: Advantage, *, worth: Floats | float, l
     order = np.argsort(np.argsort(-np.nan_to_num(strength, nan=0.0), axis=-1), axis=-1)
     racing = ahead & (order < CONTENDERS)
     steadier = of.broken_share[..., :1] - of.broken_share > STABLE + 1e-9
-    open_still = breaking(of, reference=0)[1] > LEVEL
+    least_p = np.where(of.broken_share[..., :1] > MOST, LOOK, LEVEL)
+    open_still = breaking(of, reference=0)[1] > least_p
     best = np.where(steadier & open_still & (of.trained >= least), of.means, -np.inf)
     best[..., 0] = -np.inf
     racing |= (best > -np.inf) & (best == best.max(-1, keepdims=True))
@@ -239,7 +282,8 @@ def seeds_needed(scores: Floats, race: Race, *, resolution: Floats | float = 0.0
         worth = _worth(of, race, floor[alive])
         racing = _contenders(of, edge, worth=worth, least=race.first)
         racing |= _hidden_gain(shown, of, race, floor[alive])
-        racing &= ~is_better(of, edge, fewest=race.fewest).any(-1, keepdims=True)
+        adopted = is_better(of, edge, fewest=race.fewest, sound=race.sound)
+        racing &= ~adopted.any(-1, keepdims=True)
         waits = np.any(np.isnan(shown) & asked, axis=(1, 2), keepdims=True)
         racing &= ~waits[..., 0]
         if seeds >= race.fewest:  # further seeds would say the same once more

@@ -47,9 +47,10 @@ from search.protocols.budget import (
 from search.protocols.chosen import at_the_edge
 from search.protocols.commands import sweep_command
 from search.protocols.evidence import faster
-from search.protocols.learned import unusual_update
+from search.protocols.learned import beats_constant, unusual_update
 from search.protocols.next_knob import check_until, next_sweep, sweep_request
 from search.protocols.next_stage import next_stage, stage_due
+from search.protocols.record import as_decided, record_of
 from search.protocols.stage_plan import stage_plan
 from search.protocols.step import Request, Step
 from search.results.ensemble import candidates_of
@@ -704,6 +705,21 @@ def test_a_confirmation_that_the_budget_does_not_pay_says_that_nothing_is_confir
     assert next_stage(begun(plan, led)).skip.endswith("what the joint stage found is not confirmed")
 
 
+def test_what_an_earlier_version_decided_holds_for_all_that_follows():
+    history, rows = carried_out(tune_plan(), _rate_matters)
+    records = [record_of(step, following="", command="", budget={}) for step in history.steps]
+    place = next(at for at, step in enumerate(history.steps) if step.decision == "adopt")
+    step, baseline = history.steps[place], history.steps[1]
+    assert as_decided(step, records, rows) == step
+    assert as_decided(step, records[:place], rows) == step  # it had not ended by then
+    kept = {**records[1], "stage": step.name, "decision": "keep", "says": "the baseline stays"}
+    former = as_decided(step, [*records[:place], kept], rows)
+    assert (former.decision, former.says, former.held) == ("keep", "the baseline stays", {})
+    assert former.incumbent == baseline.incumbent
+    assert former.verdicts == baseline.verdicts
+    assert (former.good, former.trials) == (step.good, step.trials)
+
+
 def test_the_page_says_which_knobs_were_turned_and_by_how_many_seeds_values_were_compared():
     findings = staged_findings(_rate_matters)
     held, never, *_, seeds = caveats(findings)
@@ -987,6 +1003,38 @@ def test_the_best_of_many_epochs_is_no_learning_where_validation_shows_none(
     )
     assert history.learned == learned
     assert (len(history.sweeps) == 1) >= (not learned)
+
+
+def test_a_sweep_of_which_another_value_has_learned_is_not_said_to_have_learned_nothing():
+    learned = []
+    for best in (0.52, 0.85):  # of a rate whose seeds differ too much for a test to adopt it
+        history, _ = carried_out(
+            tune_plan("budget_trials=64"),
+            lambda knobs, seed, best=best: (
+                best + 0.12 * (seed % 3 - 1) if knobs.get(RATE, 0.1) < 0.02 else 0.5
+            ),
+            lambda knobs: "stuck",
+            floor=0.5,
+        )
+        learned.append(history.sweeps[0].learned)
+    assert learned == [False, True]
+
+
+@pytest.mark.parametrize("rows", [40, 170, 1000])
+def test_no_value_of_a_sweep_beats_a_constant_by_the_luck_of_rows_seeds_and_epochs(rows):
+    """Two classes that nothing tells apart: 7 rates, 3 seeds, the best of 100 epochs each."""
+    dice, accuracy = np.random.default_rng(4), tune_plan().metric
+    scores = dice.binomial(rows, 0.5, (300, 7, 3, 100)).max(-1) / rows
+    told = [
+        any(
+            beats_constant(
+                accuracy, list(seeds), floor=0.5, val_rows=rows, verdict="", among_others=True
+            )
+            for seeds in sweep
+        )
+        for sweep in scores
+    ]
+    assert np.mean(told) <= 0.01
 
 
 def test_a_model_is_made_four_times_as_wide_at_most_before_the_edge_says_more():

@@ -312,6 +312,32 @@ def test_more_seeds_are_asked_of_a_baseline_that_broke_until_its_share_is_told()
 # What is not tested, and what cannot be told
 
 
+@pytest.mark.parametrize(("values", "first", "most"), [(8, 3, 10), (5, 5, 5), (5, 5, 10)])
+@pytest.mark.parametrize("chance", [0.3, 0.5, 0.7])
+def test_a_baseline_that_breaks_in_most_seeds_goes_for_that_alone_and_not_by_chance(
+    values, first, most, chance
+):
+    def adopted(*chances, ahead=0.0):
+        dice = np.random.default_rng(3)
+        scores = dice.normal(size=(500, values, most)) + ahead * (np.arange(values) > 0)[:, None]
+        breaks = dice.random(scores.shape) < np.resize(chances, values)[:, None]
+        scores = np.where(breaks, -np.inf, scores)
+        winners = decided(scores, race=Race(first=first, most=most)).winners
+        return float(np.mean(winners > 0))
+
+    assert adopted(chance) <= 0.05  # all break as often
+    if chance == 0.7:  # the others never do, and where they train all are as good
+        assert adopted(chance, *[0.0] * (values - 1)) >= (0.6 if most > first else 0.3)
+
+
+def test_a_value_far_above_the_one_seed_that_is_left_of_a_breaking_baseline_is_adopted():
+    lost, good = (None, None, 0.53), (0.95, 0.96, 0.95)
+    decision = decide(_groups([lost, good, good]), resolution=0.0)
+    assert decision.winner == 1
+    near = decide(_groups([(None, None, 0.94), good, good]), resolution=0.0)
+    assert near.winner == 0
+
+
 def test_where_nothing_of_the_baseline_is_usable_the_best_wins_and_where_nothing_is_nobody():
     decision = decide(_groups([(None, None, None), (None, 0.7, 0.6)]), resolution=0)
     assert (decision.winner, decision.adopted) == (1, True)

@@ -49,7 +49,7 @@ def _chosen(shown: np.ndarray, race: Race, *, resolution: float) -> np.ndarray:
     """The places of the winners; the incumbent stays within one standard error of the best."""
     of = statistics_of(shown, resolution=resolution)
     edge = advantage(of, reference=0, level=race.level, alone=race.alone)
-    better = is_better(of, edge, fewest=race.fewest) & (of.trained >= race.first)
+    better = is_better(of, edge, fewest=race.fewest, sound=race.sound) & (of.trained >= race.first)
     means = np.where(better, of.means, -np.inf)
     winners = np.where(better.any(1), means.argmax(1), 0)
     every = np.arange(len(winners))

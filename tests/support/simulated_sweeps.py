@@ -201,7 +201,7 @@ def decided(scores: np.ndarray, *, race: Race, resolution: float = 0.0) -> Simul
     shown = np.where(np.arange(race.most) < seeds[..., None], scores, np.nan)
     statistics = statistics_of(shown, resolution=resolution)
     edge = advantage(statistics, reference=0, level=race.level)
-    better = is_better(statistics, edge, fewest=race.fewest)
+    better = is_better(statistics, edge, fewest=race.fewest, sound=race.sound)
     best = np.where(better, statistics.means, -np.inf).argmax(1)
     winners = np.where(better.any(1), best, 0)
     return Simulated(

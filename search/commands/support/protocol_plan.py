@@ -37,7 +37,7 @@ def show_protocol(plan: Plan, rows: Sequence[TrialRecord], console: Terminal) ->
     console.print(stages)
     knobs = Table(box=None, pad_edge=False)
     for column in ("knob", "path", "range", "baseline", "tuned beside"):
-        knobs.add_column(column)
+        knobs.add_column(column, overflow="fold")  # a path is an argument: whole, or of no use
     for name, (about, *beside) in settings.spaces.items():
         knobs.add_row(
             name,

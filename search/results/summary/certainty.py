@@ -11,7 +11,7 @@ from search.results.summary.verdicts import out_of_patience
 from search.stages.comparison import Comparison
 from search.stages.decision import Decision
 from search.stages.group import change_nothing
-from search.stages.racing import LEVEL
+from search.stages.racing import LEVEL, MOST
 
 LISTED = 6  # names in a line
 
@@ -45,6 +45,7 @@ def certainty(findings: Findings, *, more: str) -> list[str]:
         *_tie(findings, decision),
         *_undecided(findings, decision, more=more),
         *_broken(findings, decision),
+        *sounder(decision),
         *held_back(findings, decision, more=more),
     ]
 
@@ -154,6 +155,19 @@ def held_back(findings: Findings, decision: Decision, *, more: str = "") -> list
         f"better than the baseline in the seeds that trained: {', '.join(held[:LISTED])}; "
         f"not adopted, since the baseline broke in {share(decision.comparisons[0])}"
         + (f"; use {more} to know whether that is chance" if more else "")
+    ]
+
+
+def sounder(decision: Decision) -> list[str]:
+    """Why a value is adopted whose mean was not shown to be better: the baseline mostly breaks."""
+    if not decision.adopted or decision.untested or not decision.winner:
+        return []
+    chosen, baseline = decision.comparisons[decision.winner], decision.comparisons[0]
+    if chosen.p <= chosen.critical_p or not MOST < baseline.broken / baseline.trained < 1:
+        return []
+    return [
+        f"the baseline broke in {share(baseline)} seeds and this value in {share(chosen)}, so it "
+        f"is adopted for that (Fisher's exact test, p {chosen.p_steadier:.2g}; P8)"
     ]
 
 

@@ -61,9 +61,14 @@ def _reading(
         spread = answer.std() + others[0].std()
         p = ttest_ind(answer, others[0], equal_var=False).pvalue / 2 if spread > 0 else 0.0
         if p < CHANCE:
+            ours, theirs = (float(np.mean(test[who])) for who in list(losses)[:2])
+            gained = metric.sign * (ours - theirs)
+            claimed = gained + float(answer.mean() - others[0].mean())
             return [
-                "the answer loses more than the baseline does, beyond chance: part of what was "
-                "gained holds for the validation rows only (R22); choose nothing by these scores"
+                f"the answer gains {gained:.2g} over the baseline on the test rows and "
+                f"{claimed:.2g} on validation, beyond the chance of seeds: part of the gain holds "
+                "for the validation rows only, unless these are the kinder ones by chance (R22); "
+                "choose nothing by these scores"
             ]
     if metric.name not in SHARES:
         return []

@@ -143,10 +143,17 @@ def table(findings: Findings, *, width: int) -> Group:
     return aligned(header, lines, left=("decision", "verdict", "knobs"))
 
 
+def _more_seeds(findings: Findings) -> str:
+    """The words that give more fresh seeds than a configuration has had."""
+    settings = joint.settings(findings.plan)
+    used = max((len(group.scores) for group in findings.groups), default=0)
+    more = f"protocol.confirm={max(3, settings.confirm + 2, used + 2)}"
+    return f"{more} in a search of another name="
+
+
 def conclusion(findings: Findings) -> list[str]:
     """The decision in words: the winner, how sure it is, edges, what ended the search."""
     plan, decision = findings.plan, findings.decision
-    settings = joint.settings(plan)
     if decision is None and findings.obstacle:
         return [findings.obstacle, *account(findings)]
     if decision is None:
@@ -161,7 +168,7 @@ def conclusion(findings: Findings) -> list[str]:
         return [f"no configuration is usable: {text}", *account(findings)]
     return [
         *_winner(findings, decision, decision.winner),
-        *certainty(findings, more=f"protocol.confirm={max(3, settings.confirm + 2)}"),
+        *certainty(findings, more=_more_seeds(findings)),
         *_left_out(findings),
         *edges(findings),
         *account(findings),

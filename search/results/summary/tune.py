@@ -90,7 +90,9 @@ def _no_result(findings: Findings) -> list[str]:
 
 
 def _good_region(findings: Findings, trials: Sequence[int]) -> str:
-    """How many trials lie within chance of the answer (P3); empty where its noise is not known."""
+    """How many trials are as good as the answer within chance, or better (P3); empty where its
+    noise is not known.
+    """
     sign = findings.plan.metric.sign
     scores = {row.spec.trial: sign * row.value for row in findings.rows if row.value is not None}
     own = [scores[trial] for trial in trials if trial in scores]
@@ -99,7 +101,12 @@ def _good_region(findings: Findings, trials: Sequence[int]) -> str:
     least = statistics.mean(own) - NOISE * statistics.stdev(own)
     near = sum(score >= least for trial, score in scores.items() if trial not in trials)
     rest = len(scores) - len(own)
-    return f"; {near} of the other {rest} with a score lie within chance of the answer (P3)"
+    best = sum(score > max(own) for trial, score in scores.items() if trial not in trials)
+    luckier = f", {best} of them better than each of its seeds" if best else ""
+    return (
+        f"; {near} of the other {rest} with a score are as good as the answer within chance, or "
+        f"better{luckier} (P3)"
+    )
 
 
 def records(findings: Findings) -> list[dict[str, Any]]:
