@@ -23,13 +23,20 @@ from search.diagnostics.preflight.leaking_columns import (
     each_alone,
     label_code,
 )
-from search.diagnostics.preflight.leaking_pairs import by_combination, by_ratio, of_the_rest
+from search.diagnostics.preflight.leaking_pairs import (
+    SUMS,
+    by_combination,
+    by_ratio,
+    of_the_rest,
+)
 from search.diagnostics.preflight.leaking_words import by_word
+from search.diagnostics.preflight.reading import Reading, readable
 from search.diagnostics.preflight.target_encoding import means_of_classes, means_of_numbers
 
 TELLTALE = 0.997  # share of the labels from which a feature gives them away
 PARTLY = 0.9  # most that one of several features may explain alone, as a share of the labels
 TOLD = 0.3  # least that the other columns explain: else two columns may be a puzzle, and no leak
+SURE = 3.1  # standard errors by which trees read a label: one in a thousand
 DROP = "see whether it is known before the label is; drop it if not"
 Shown = NDArray[Any]
 
@@ -76,7 +83,8 @@ def telltale_feature(
     if together >= TELLTALE and max(scores[one] for one in few) < PARTLY:
         return _together(judge, few, "", together, names)
     together, name, pair = by_ratio(raw, y, classification=classification, telling=TELLTALE)
-    if name and max(scores.get(one, 0.0) for one in pair) < PARTLY:
+    apart = bool(name) and max(scores.get(one, 0.0) for one in pair) < PARTLY
+    if apart and (name not in SUMS or _is_read(x, y, without=pair)):
         return _together(judge, pair, f", by their {name},", together, names)
     if classification:
         together, name, pair = by_combination(x, y)
@@ -84,6 +92,16 @@ def telltale_feature(
         if together >= TELLTALE and apart and of_the_rest(x, y, without=pair) > TOLD:
             return _together(judge, pair, f", by their {name},", together, names)
     return judge.passed(sentence, feature=best, score=scores[best])
+
+
+def _is_read(x: Shown, y: Shown, *, without: Sequence[int]) -> bool:
+    """Whether trees read the classes in the other columns too, beyond chance. A label that is told
+    by two columns and by nothing else may be the task: a line that somebody drew.
+    """
+    rest = np.delete(x.reshape(len(x), -1), list(without), axis=1)
+    if not rest.shape[1]:
+        return False
+    return readable(Reading.of(rest, y, classification=True))[1] > SURE
 
 
 def _together(
