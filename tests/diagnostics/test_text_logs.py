@@ -372,6 +372,16 @@ def test_a_fall_within_the_first_epoch_is_learning_and_no_rate_too_low(tmp_path)
     assert judge(curves).name == "still_learning"
 
 
+def test_of_two_numbers_with_an_arrow_the_later_one_counts(tmp_path):
+    text = "".join(
+        f"epoch {e} | train loss : 9.1 -> {t:.4f} | test loss : 8.5 -> {v:.4f} by 1 steps\n"
+        for e, (t, v) in enumerate(zip(TRAIN, VAL, strict=True), 1)
+    )
+    (curves,) = read_of(tmp_path, text).trainings.values()
+    assert curves.train == pytest.approx(TRAIN, abs=1e-4)
+    assert curves.val == pytest.approx(VAL, abs=1e-4)
+
+
 def test_folds_named_at_their_ends_and_the_one_loss_of_a_name_of_its_own_are_read(tmp_path):
     text = "".join(
         "".join(f"Epoch {20 * e}: train/CrossEntropyLoss={2 / e}\n" for e in range(1, 9))
@@ -381,3 +391,39 @@ def test_folds_named_at_their_ends_and_the_one_loss_of_a_name_of_its_own_are_rea
     log = read_of(tmp_path, text)
     assert len(log.trainings) == 3
     assert "train = train_crossentropyloss" in log.columns
+
+
+FRAMEWORKS = {
+    "DeepSpeed": "***** Running training, Epoch {e}/8 *****\nEpoch {e}/8 with loss {t:.4f}\n"
+    "***** Evaluating perplexity, Epoch {e}/8 *****\nppl: 5.0, loss: {v:.4f}\n",
+    "ESPnet": "(trainer:250) INFO: {e}epoch:train:1-500batch: iter_time=0.1, loss={t:.4f}\n"
+    "(trainer:250) INFO: {e}epoch results: [train] iter_time=7.5, loss={t:.4f}, acc=0.1, "
+    "time=1 minute and 43.19 seconds, [valid] loss={v:.4f}, acc={m:.4f}, total_count=49\n",
+    "Lightning": "Epoch {e}: 100%|███| 938/938 [00:11<00:00, 80.33it/s, v_num=0, "
+    "train_loss_step=9.0, val_loss={v:.4f}, val_acc={m:.4f}, train_loss_epoch={t:.4f}]\n",
+    "SpeechBrain": "epoch: {e}, lr: 1.95e-05 - train loss: {t:.4f} - valid loss: {v:.4f}, "
+    "valid acc: {m:.4f}, valid cm: [[4 0 6 4]\n [6 0 6 2]]\n",
+    "fairseq": "2020-04-22 07:42:21 | INFO | train | epoch 00{e} | loss {t:.4f} | wps 7204.7\n"
+    "2020-04-22 07:42:23 | INFO | valid | epoch 00{e} | valid on 'valid' subset | "
+    "loss {v:.4f} | best_loss 0.1\n",
+}
+
+
+@pytest.mark.parametrize("form", FRAMEWORKS.values(), ids=FRAMEWORKS)
+def test_what_frameworks_print_is_read_as_its_numbers_say(form, tmp_path):
+    (curves,) = read_logs(written(tmp_path, form)).trainings.values()
+    assert curves.epochs.tolist() == list(range(1, 9))
+    assert curves.train == pytest.approx(TRAIN, abs=1e-4)
+    assert curves.val == pytest.approx(VAL, abs=1e-4)
+
+
+def test_records_of_steps_that_name_their_mode_are_read_beside_evaluations_without_a_loss(tmp_path):
+    text = "".join(
+        "".join(
+            f'{{"mode": "train", "epoch": {e}, "iter": {50 * k}, "loss": {t}}}\n' for k in (1, 2)
+        )
+        + f'{{"mode": "val", "epoch": {e}, "iter": 120, "bbox_mAP": {m}}}\n'
+        for e, (t, m) in enumerate(zip(TRAIN, METRIC, strict=True), 1)
+    )
+    (curves,) = read_of(tmp_path, text).trainings.values()
+    assert (curves.train, curves.held_out) == (pytest.approx(TRAIN), False)

@@ -43,7 +43,7 @@ EPOCH, TRIAL = ("epoch", "epochs", ""), ("trial", "run", "fold")  # a frame's in
 SHARES = (
     "map50_95_b", "map50_95", "map_0_5_0_95", "map50_b", "map50", "map_0_5", "map",
     "accuracy", "acc", "balanced_accuracy", "sparse_categorical_accuracy",
-    "categorical_accuracy", "binary_accuracy", "acc1", "top1", "acc_top1", "f1",
+    "categorical_accuracy", "binary_accuracy", "acc1", "top1", "acc_top1", "accuracy_top1", "f1",
     "f1_macro", "macro_f1", "f1_score", "roc_auc", "auc",
     "precision", "recall", "r2", "exact_match", "mcc", "dice", "dice_coef", "iou",
     "miou", "mean_iou", "mean_io_u",

@@ -6,7 +6,10 @@ from search.diagnostics.logs.line import Line
 
 PHASE = ("phase", "split", "mode", "set", "subset", "stage")
 TRAIN, VAL = ("train", "training", "trn"), ("val", "valid", "validation", "eval", "dev")
-SHARED = ("epoch", "epochs", "step", "global_step", "trial", "run", "fold", "lr", "")
+SHARED = (
+    "epoch", "epochs", "step", "global_step", "iter", "iteration", "iters", "trial", "run", "fold",
+    "lr", "",
+)  # fmt: skip
 
 
 def by_phase(header: Sequence[str], lines: Sequence[Line]) -> tuple[list[str], list[Line]]:

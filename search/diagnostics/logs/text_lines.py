@@ -14,8 +14,11 @@ from search.diagnostics.logs.phases import SHARED, TRAIN, VAL
 NUMBER = r"[-+]?(?:\d+\.?\d*(?:e[-+]?\d+)?|\.\d+|(?:nan|inf)\b)"
 WORD = r"[a-z](?:[\w@]|[-./](?=\w))*"
 TOLD = re.compile(
-    rf"({WORD}(?: {WORD})*?)( *[:=] *| +|, *)[\[(]? *({NUMBER})(?: */ *({NUMBER}))?", re.I
+    rf"({WORD}(?: {WORD})*?)( *[:=] *| +|, *)[\[(]? *(?:{NUMBER} *-> *)?({NUMBER})"
+    rf"(?: */ *({NUMBER}))?",
+    re.I,
 )
+EPOCH_FIRST = re.compile(r"\b(\d+)epoch\b")  # as ESPnet counts them
 BAR = re.compile(r"\s*(\d+)/\d+ |.*?(\d+)%\|")  # a progress bar, and how far it has come
 PHASES = dict.fromkeys(TRAIN, "train") | dict.fromkeys(VAL, "val")
 PHASES |= dict.fromkeys(("validating", "evaluation", "evaluating"), "val")
@@ -23,7 +26,7 @@ PHASES |= dict.fromkeys(("test", "testing"), "test")
 COUNTERS = {"iter": "step", "iteration": "step"}
 COUNTS = ("epoch", "step", "batch")
 FILLERS = {"average", "avg", "mean", "running", "end", "of", "set", "phase", "info", "epoch"}
-FILLERS |= {"is", "was", "so", "far", "current"}
+FILLERS |= {"is", "was", "so", "far", "current", "with"}
 BRIEF = 5  # words of a line that says what the lines below it are of
 NEWS = {"saved", "saving", "save", "best", "warning", "loaded", "loading", "loader", "dataset"}
 NEWS |= {"data", "size", "samples", "images", "loss", "file", "directory", "set"}
@@ -75,7 +78,7 @@ def _lines_with_numbers(text: str) -> list[Line]:
         if numbers.get("epoch", epoch) != epoch:  # what was told of the epoch before is over
             epoch, below = numbers["epoch"], ""
             numbers = _numbers(line, below)
-        elif not numbers:
+        if set(numbers) <= set(COUNTS):
             below = _heading(line, below)
         far = int(bar[1] or bar[2]) if bar else -1
         if bar and 0 <= drawn <= far and lines[-1][1].get("epoch") == numbers.get("epoch"):
@@ -87,8 +90,8 @@ def _lines_with_numbers(text: str) -> list[Line]:
 
 
 def _heading(line: str, before: str) -> str:
-    """The phase of the lines below a brief line without numbers that names one, as `Evaluating…`;
-    else that of before. Of train it is empty, as names without a phase are train's.
+    """The phase of the lines below a brief line that names one and measures nothing, as
+    `Evaluating…`; else that of before. Of train it is empty, as names without a phase are train's.
     """
     words = _words(line)
     if not 0 < len(words) <= BRIEF or NEWS & set(words):
@@ -123,6 +126,7 @@ def _numbers(line: str, phase: str = "") -> dict[str, str]:
     """
     numbers: dict[str, str] = {}
     end = 0
+    line = EPOCH_FIRST.sub(r"epoch \1", line)
     for match in TOLD.finditer(line):
         words, mark, number, whole = match.groups()
         if "," in mark and "loss" not in words.lower():
@@ -147,7 +151,7 @@ def _phase(words: Sequence[str], before: str) -> str:
 def _name(words: Sequence[str], phase: str) -> str:
     """A number's name, with its phase in front, but for what counts or belongs to both."""
     rest = [COUNTERS.get(word, word) for word in words if word not in PHASES]
-    if rest and rest[-1] == "epoch" and not NOT_NOW & set(rest):
+    if rest and rest[-1] == "epoch" and not (NOT_NOW | {"loss"}) & set(rest):
         return "epoch"
     plain = "_".join(word for word in rest if word not in FILLERS)
     return plain if plain in (*COUNTS, *SHARED) else "_".join(filter(None, (phase, plain)))
