@@ -4,7 +4,7 @@ torch.
 So everything heavy stays out of this module: a search of a minute would feel the second.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -63,14 +63,21 @@ def launch(
         ):
             for line in lines:
                 say(console, line)
-            with quick_imports():  # while the workers import torch
-                from search.lifecycle.lifecycle import run_search
-                from search.lifecycle.many_stages import run_protocol
-            is_protocol = isinstance(plan.settings, TuneSettings)
-            carry_out = partial(run_protocol, words=words) if is_protocol else run_search
-            return carry_out(
+            return _way(plan, words=words)(
                 plan, folder, pool, contract=contract, console=console, command=command
             )
+
+
+def _way(plan: Plan, *, words: Sequence[str]) -> "Callable[..., Findings]":
+    """How a plan is carried out, imported while the workers import torch."""
+    with quick_imports():
+        if isinstance(plan.settings, TuneSettings):
+            from search.lifecycle.many_stages import run_protocol
+
+            return partial(run_protocol, words=words)
+        from search.lifecycle.lifecycle import run_search
+
+        return run_search
 
 
 def plan_in_folder(config: DictConfig) -> tuple[Plan, Folder]:

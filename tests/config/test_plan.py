@@ -6,11 +6,13 @@ import pytest
 from omegaconf import OmegaConf
 from refusals import raises
 
+from search.config.catalogue import CONF
 from search.config.compose import compose_experiment
 from search.config.compose_protocol import spaces_by_path
 from search.config.config_file import load_config
 from search.config.drift import drift
 from search.config.plan import check_task, read_plan
+from search.config.ranges import read_shipped_space
 from search.config.sweep_words import recipe_words
 from search.lifecycle.lifecycle import whole_batches
 from search.stages import sweep
@@ -141,6 +143,13 @@ def test_overrides_of_a_file_must_name_keys_that_it_has(tmp_path):
 def test_batches_larger_than_the_data_are_told(rows, words, message, tmp_path):
     config = compose_experiment("batch_size_sweep", overrides=words, config_dir=None)
     assert whole_batches(read_plan(config, root=tmp_path), rows).startswith(message)
+
+
+@pytest.mark.parametrize(
+    "file", sorted((CONF / "space").glob("*.yaml")), ids=lambda file: file.stem
+)
+def test_a_shipped_space_is_read_quickly_to_what_omegaconf_reads(file):
+    assert read_shipped_space(file) == OmegaConf.to_container(OmegaConf.load(file))
 
 
 def test_the_words_that_sweep_a_knob_in_a_given_set_up_sweep_it_and_bring_no_set_up():

@@ -6,9 +6,9 @@ import sys
 import pytest
 from drawn import plan_of
 from rich.console import Console
-from search.execution.trial_ends import StopDecision
 
 from search.contract.contract import Contract
+from search.execution.end_reasons import StopDecision
 from search.execution.messages import EpochTrained
 from search.execution.progress import ShownProgress
 from search.execution.recorder import Recorder
