@@ -6,7 +6,7 @@ import logging
 import random
 import sys
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,8 @@ def rehearse(config: Config, shape: Sequence[Any]) -> str | None:
         ImportError, TypeError: as `open_seats`; and whatever building a user's class raises.
     """
     trainer = import_function(config["trainer"]["_target_"], "trainer._target_")
+    if not _seats_class(trainer):
+        _check_takes_four(trainer, str(config["trainer"]["_target_"]))
     read_steps(config)
     if config["metric"].get("_target_"):
         import_function(config["metric"]["_target_"], "metric._target_")
@@ -118,6 +120,20 @@ def import_function(target: str, key: str) -> Any:
             "give the function's import path"
         )
     return trainer
+
+
+def _check_takes_four(trainer: Any, target: str) -> None:
+    """Refuses the `main` of a script, which has other arguments, before anything is written."""
+    with suppress(ValueError):  # Python knows no signature of it
+        signature = inspect.signature(trainer)
+        try:
+            signature.bind(*"four")
+        except TypeError as error:
+            raise TypeError(
+                f"trainer._target_: must take (config, data, device, checkpoint), but {target!r} "
+                f"takes {signature}; write a function that takes these four, or train the script "
+                "as a program (own_command)"
+            ) from error
 
 
 def _is_hidden(package: str) -> bool:

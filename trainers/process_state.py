@@ -38,6 +38,12 @@ SETTINGS: Mapping[str, Setting] = {
         lambda multiprocessing: multiprocessing.get_start_method(allow_none=True),
         lambda multiprocessing, method: multiprocessing.set_start_method(method, force=True),
     ),
+    # What `initialize` of a Hydra app sets, which may be called once.
+    "hydra": (
+        "hydra.core.global_hydra",
+        lambda module: module.GlobalHydra.instance().hydra,
+        lambda module, hydra: setattr(module.GlobalHydra.instance(), "hydra", hydra),
+    ),
     "floating-point errors": (
         "numpy",
         lambda numpy: numpy.geterr(),

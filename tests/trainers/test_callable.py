@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from matplotlib import pyplot
 
 import trainers
@@ -20,7 +22,7 @@ from search.execution.worker.failures import end_of
 from search.execution.worker.trial_runner import TrialRunner
 from trainers import shared_files
 from trainers.api import Data, End, Epoch, Failure, NothingReported, Part
-from trainers.callable import CallableSeats, open_seats
+from trainers.callable import CallableSeats, open_seats, rehearse
 from trainers.checkpoint import FolderCheckpoint, TrialCheckpoint
 
 ACCURACY = Metric(name="accuracy", direction="maximize")
@@ -181,6 +183,21 @@ def _library_settings():
         cudnn.benchmark,
         cudnn.allow_tf32,
     )
+
+
+def test_a_hydra_app_that_initialises_itself_does_so_in_each_trial(tmp_path):
+    (tmp_path / "config.yaml").write_text("lr: 0.1\n")
+
+    def composes(config, data, device, checkpoint):
+        initialize_config_dir(str(tmp_path), version_base=None)  # no context: it stays
+        yield {"accuracy": compose("config", overrides=[f"lr={config['seed']}"]).lr}
+
+    for seed in (1, 2):
+        seats = CallableSeats(composes, data=DATA, device="cpu")
+        seats.admit(5, config={"seed": seed}, checkpoint=FolderCheckpoint(tmp_path))
+        assert seats.step()[0].values["accuracy"] == seed
+        seats.release(5)
+    assert not GlobalHydra.instance().is_initialized()
 
 
 def test_both_ways_to_set_precision_end_with_the_trial(tmp_path):
@@ -442,6 +459,24 @@ def test_a_path_that_leads_nowhere_is_told_with_what_was_tried(target, error, me
     # the dry run has imported it: this node lacks it, and no trial is charged
     end = end_of(raised.value, trial=0, folder=Path.cwd()).end
     assert end is (TrialEnd.MACHINE_FAULT if error is ImportError else TrialEnd.FAILED)
+
+
+@pytest.mark.parametrize(
+    ("signature", "fits"),
+    [("cfg=None", False), ("config, data, device, checkpoint", True), ("*four", True)],
+)
+def test_the_main_of_a_script_is_no_trainer_and_told_before_anything_is_written(
+    signature, fits, tmp_path, monkeypatch
+):
+    name = f"script_{abs(hash(signature))}"
+    (tmp_path / f"{name}.py").write_text(f"def main({signature}):\n    yield {{}}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    config = {"trainer": {"_target_": f"{name}.main"}, "metric": {}}
+    if fits:
+        assert rehearse(config, (1, 1, "classification")) is None
+        return
+    with pytest.raises(TypeError, match=rf"'{name}.main' takes \({signature}\); write a function"):
+        rehearse(config, (1, 1, "classification"))
 
 
 def test_a_module_that_ends_the_program_at_import_is_told_so(tmp_path, monkeypatch):

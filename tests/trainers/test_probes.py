@@ -336,6 +336,40 @@ def _scores(subject):
     return [attempt["score"] for attempt in heart["tries"]]
 
 
+LOADS = """
+import torch
+
+def train(config, data, device, checkpoint):
+    x, rows = torch.eye(40), torch.as_tensor({rows})
+    model = torch.nn.Linear(40, 40)
+    optimizer = torch.optim.SGD(model.parameters(), config["optimizer"]["lr"])
+    for epoch in range(config["trainer"]["epochs"]):
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(model(x[rows]), rows).backward()
+        optimizer.step()
+        yield {{"accuracy": (model(x[rows]).argmax(1) == rows).float().mean().item()}}
+"""
+
+
+@pytest.mark.parametrize(("rows", "is_asked"), [("data.train.index", True), ("range(30)", False)])
+def test_no_row_is_learned_by_heart_where_the_trainer_takes_rows_of_its_own(
+    rows, is_asked, tmp_path, monkeypatch
+):
+    name = f"loads_rows_{is_asked}"
+    (tmp_path / f"{name}.py").write_text(LOADS.format(rows=rows))
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    import_module(name)
+    part = Part(index=np.arange(40))
+    subject = Subject(
+        config={"trainer": {"_target_": f"{name}.train", "batch_size": 8, "epochs": 3}, "seed": 0, "optimizer": {"lr": 0.1}},
+        data=Data(train=part, val=part), device="cpu", folder=tmp_path, task="classification", metric="accuracy",
+    )  # fmt: skip
+    heart = questions.learned_by_heart(subject, parameters=1640, loss=None)
+    assert ("tries" in heart) == is_asked
+    assert ("never reads data.train.index" in heart.get("cause", "")) == (not is_asked)
+
+
 def test_a_ramp_that_ended_before_the_loss_rose_says_nothing():
     fall = [2.0 - 0.01 * step for step in range(80)]
     assert is_cut(fall, steps=160)

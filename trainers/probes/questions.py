@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainers.api import IGNORED, Data, Part
+from trainers.mentions import reads_other_rows
 from trainers.probes.limits import own_time
 from trainers.probes.run import Run, some_rows
 from trainers.probes.scores import losses_again, row_scores, score
@@ -50,6 +51,8 @@ def learned_by_heart(
         by_hand: no optimizer takes the steps, so that only the training's own rate can be tried.
     """
     few = _few(subject, parameters=parameters)
+    if few.x is None and reads_other_rows(str(subject.config["trainer"]["_target_"])):
+        return {"cause": "the trainer never reads data.train.index: it trains on rows of its own"}
     data = Data(train=few, val=few)
     ends = own_time() + ENOUGH
     rates = [subject.own_rate or math.nan] if by_hand else _rates(subject, data)
