@@ -17,6 +17,7 @@ from search.config import catalogue
 from search.config.program import as_started
 from search.config.version import __version__
 from search.errors import (
+    NO_LIBRARY,
     NO_THREAD,
     REFUSED,
     Told,
@@ -77,6 +78,10 @@ def main(arguments: list[str]) -> int:
         if str(error) != NO_THREAD:
             raise
         return _failed(limit_error(errno.EAGAIN))
+    except (MemoryError, ImportError) as error:
+        if isinstance(error, ImportError) and NO_LIBRARY not in str(error):
+            raise
+        return _failed(limit_error(errno.ENOMEM))
 
 
 def _failed(error: Told) -> int:

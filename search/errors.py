@@ -31,8 +31,10 @@ LIMITS = {
     errno.EAGAIN: ("let another process or thread begin", "ulimit -u, or the container's"),
     errno.EMFILE: ("let another file be opened", "ulimit -n"),
     errno.ENFILE: ("let another file be opened", "fs.file-max"),
+    errno.ENOMEM: ("give the program more memory", "ulimit -v, or the container's"),
 }
 NO_THREAD = "can't start new thread"  # Python's own text for EAGAIN
+NO_LIBRARY = "failed to map segment"  # the loader's for ENOMEM
 # what no code of ours prevents
 REFUSED = (
     *FULL, *LIMITS, errno.EISDIR, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EROFS,

@@ -111,6 +111,8 @@ def import_function(target: str, key: str) -> Any:
         remedy = "mend the path or the module"
         if _is_hidden(package):
             remedy = f"rename your {package}, which Knobwise's own hides, or train as a program"
+        elif sys.flags.safe_path and (Path(package).is_dir() or Path(f"{package}.py").is_file()):
+            remedy = "start without -P and PYTHONSAFEPATH, which hide the current folder"
         raise TrainerNotImported(
             f"{key}: {target!r} cannot be imported: {cause}; {remedy}"
         ) from error

@@ -11,7 +11,7 @@ from search.commands.support.arguments import VerbParser
 from search.config.quick_imports import quick_imports
 from search.config.results_root import from_here
 from search.config.words import changed_keys
-from search.errors import RunError
+from search.errors import RunError, refused
 from search.execution.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -95,8 +95,7 @@ def _read(file: Path, overrides: list[str]) -> tuple["DictConfig", float | None,
     config = OmegaConf.create(OmegaConf.to_container(whole, resolve=False))
     assert isinstance(config, DictConfig)
     with open_dict(config):
-        expected = config.pop("expected", None)
-        contract = OmegaConf.to_container(config.pop("contract", None) or OmegaConf.create({}))
+        expected, contract = config.pop("expected", None), config.pop("contract", None)
         if not any(word.startswith("name=") for word in overrides):
             config.name = f"{config.name}-train"
         config.protocol = {"kind": "train"}
@@ -104,4 +103,14 @@ def _read(file: Path, overrides: list[str]) -> tuple["DictConfig", float | None,
         if OmegaConf.select(config, "placement.slots") == "auto":
             config.placement.slots = 1  # one training needs one worker
     OmegaConf.set_readonly(config, True)
-    return config, expected, cast(dict[str, Any], contract)
+    if isinstance(expected, bool) or not isinstance(expected, int | float | None):
+        rule, remedy = "the value that this config promises is a number", "mend or drop this line"
+        got = repr(expected)
+        where = f"{file}: expected"
+        raise refused(where, code="expected-not-a-number", rule=rule, got=got, remedy=remedy)
+    if not isinstance(contract, DictConfig | None):
+        rule, remedy = "a contract has keys", "restore the file, or drop this line"
+        where, got = f"{file}: contract", repr(contract)
+        raise refused(where, code="contract-without-keys", rule=rule, got=got, remedy=remedy)
+    fixed = {} if contract is None else OmegaConf.to_container(contract)
+    return config, expected, cast(dict[str, Any], fixed)

@@ -166,6 +166,20 @@ class Plan:
         return knob.typed(default_of(self.config, knob))
 
 
+def _check_name(name: str) -> None:
+    """A search's name, which becomes a folder's, and a word of a command."""
+    rule = ""
+    if len(name) > LONGEST_NAME:
+        rule = f"a name has at most {LONGEST_NAME} characters"
+    elif not re.fullmatch(r"[\w+][\w.+-]*", name):
+        rule = "letters, digits and . _ + - make a name, which begins with no . or -"
+    elif name.endswith((".json", ".jsonl")):
+        rule = "a name does not end as the files beside the searches do"
+    if rule:
+        got, remedy = repr(name), "give another name="
+        raise refused("name", code="name-not-allowed", rule=rule, got=got, remedy=remedy)
+
+
 def read_plan(config: DictConfig, *, root: Path) -> Plan:
     """The plan of a composed config; results lie below `root` / `results_root`.
 
@@ -176,12 +190,7 @@ def read_plan(config: DictConfig, *, root: Path) -> Plan:
     resolved = resolved_config(config, where="the config")
     check_settings(resolved)
     name = str(config.name)
-    if not re.fullmatch(rf"[\w+-][\w.+-]{{0,{LONGEST_NAME - 1}}}", name):
-        rule = "letters, digits and . _ + - make a name"
-        if len(name) > LONGEST_NAME:
-            rule = f"a name has at most {LONGEST_NAME} characters"
-        got, remedy = repr(config.name), "give another name="
-        raise refused("name", code="name-not-allowed", rule=rule, got=got, remedy=remedy)
+    _check_name(name)
     kind = one_of(config, "protocol.kind", tuple(SETTINGS))
     knobs = _knobs(config, kind, resolved.get("space") or {})
     for knob in knobs:

@@ -1,5 +1,6 @@
 """Where searches lie: the folder of all searches, and how a command names one of them."""
 
+import os
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,7 +26,7 @@ def root_of(config: "DictConfig", *, start: Path) -> Path:
         raise refused(
             "results_root", code="results-root-not-a-path", rule=rule, got=repr(root), remedy=remedy
         )
-    return start / str(root)
+    return start / os.path.expanduser(str(root))  # no shell has seen a ~ within a word or a file
 
 
 def from_here(path: Path) -> Path:

@@ -1,6 +1,5 @@
 """Writing files so that a kill or a power cut leaves the old file or the new one, never a half."""
 
-import errno
 import os
 from pathlib import Path
 
@@ -60,9 +59,12 @@ class LineFile:
 
     def flush(self) -> None:
         """What was gathered survives a kill from now on. Raises OSError when the disk is full."""
-        data, self._gathered = self._gathered, bytearray()
-        if data and os.write(self._file, data) != len(data):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._name)
+        data, self._gathered = bytes(self._gathered), bytearray()
+        try:
+            while data:  # what is left after a part was written tells why
+                data = data[os.write(self._file, data) :]
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, self._name) from error
 
     def sync(self) -> None:
         """What was gathered survives a power cut, too."""

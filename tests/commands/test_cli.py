@@ -33,6 +33,7 @@ from kit import (
 from refusals import check_told, raises
 from safetensors.numpy import load_file
 
+from search import __main__ as main_module
 from search.__main__ import exit_with_main, main
 from search.errors import disk_error
 
@@ -361,6 +362,24 @@ def test_trainings_without_a_value_end_with_1_and_what_happened(elsewhere):
     assert not (elsewhere / "results" / "none" / "best.yaml").exists()
 
 
+def test_a_promise_that_is_no_number_is_refused_before_anything_is_trained(smoke, capsys):
+    path = smoke / "results" / "smoke" / "best.yaml"
+    sound = path.read_text()
+    for line, code in (
+        ("expected: about 0.9", "expected-not-a-number"),
+        ("contract: [1]", "contract-without-keys"),
+    ):
+        path.write_text(
+            re.sub(rf"(?ms)^{line.partition(':')[0]}: ?.*?\n(?=\w|\Z)", f"{line}\n", sound)
+        )
+        assert main(["train", str(path)]) == 2
+        check_told(capsys.readouterr().err, code, "best.yaml")
+    path.write_text("")
+    assert main(["test", "smoke"]) == 2
+    check_told(capsys.readouterr().err, "test-needs-predict")
+    assert [each.name for each in (smoke / "results").iterdir()] == ["smoke"]
+
+
 def test_another_result_than_expected_is_told_and_exits_1(smoke):
     path = smoke / "results" / "smoke" / "best.yaml"
     path.write_text(re.sub(r"expected: .*", "expected: 0.123", path.read_text()))
@@ -581,6 +600,41 @@ def test_a_machine_that_lets_no_thread_begin_is_told(elsewhere):
     assert "Traceback" not in done.stderr
     assert not (elsewhere / "results" / "smoke" / "config.yaml").exists()
     wait_for(lambda: not marked("limited"))
+
+
+def test_odd_settings_of_the_shell_change_no_search_or_are_named(elsewhere):
+    (elsewhere / "mine.py").write_text("from toys import steady as train\n")
+    words = [*TINY, "trainer._target_=mine.train", *INLINE, "seeds=1"]
+    plain = search(*words, "name=plain", cwd=elsewhere, TOY_PAUSE="0")
+    assert plain.returncode == 0, plain.stderr
+    odd = search(*words, "name=odd", cwd=elsewhere, MPLBACKEND="Qt4Agg", HOME="/nowhere", TMPDIR="/nowhere", TERM="", TZ="No/Where")  # fmt: skip
+    assert odd.returncode == 0, odd.stderr
+    tables = [steady(trials(elsewhere / "results" / name)) for name in ("plain", "odd")]
+    pd.testing.assert_frame_equal(*tables, check_exact=True)
+    assert (elsewhere / "results" / "odd" / "sweep.svg").exists()
+    safe = search(*words, "name=safe", cwd=elsewhere, PYTHONSAFEPATH="1")
+    assert safe.returncode == 1
+    check_told(safe.stderr, "machine-fault", "'mine.train'", "PYTHONSAFEPATH")
+    home = search(*words, "name=home", 'results_root="~/all"', cwd=elsewhere, HOME=str(elsewhere))
+    assert home.returncode == 0, home.stderr
+    assert (elsewhere / "all" / "home" / "trials.csv").exists()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
+        ImportError("x.so: failed to map segment from shared object"),
+    ],
+)
+def test_a_program_that_gets_no_memory_says_so(error, monkeypatch, capsys):
+    def run(words, config_dir):
+        raise error
+
+    monkeypatch.setattr(main_module, "_run", run)
+    assert main(["status"]) == 1
+    check_told(capsys.readouterr().err, "machine-limit-reached", "memory", "ulimit -v")
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/dev/full is Linux's")

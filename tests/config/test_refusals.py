@@ -121,6 +121,8 @@ def files(elsewhere, monkeypatch):
         (["lr_sweep", "trainer=own"], ("key-without-value", "lr_sweep", "trainer._target_")),
         (["lr_sweep", "name=a/b"], ("name-not-allowed", "'a/b'")),
         (["lr_sweep", "name=.."], ("name-not-allowed",)),
+        (["lr_sweep", "name=-x"], ("name-not-allowed", "'-x'")),
+        (["lr_sweep", "name=lanes.json"], ("name-not-allowed", "'lanes.json'")),
         (["lr_sweep", "name=1e5"], ("wrong-type-or-range", "100000.0", "'name=\"100000.0\"'")),
         (["lr_sweep", "seeds=0"], ("wrong-type-or-range",)),
         (["lr_sweep", "seeds=two"], ("wrong-type-or-range", "'two'")),

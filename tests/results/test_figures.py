@@ -200,6 +200,13 @@ def test_a_joint_search_has_a_zoom_and_the_curves_of_its_leaders(tmp_path):
     assert any(text.endswith("chosen") for text in texts)
 
 
+def test_letters_that_no_font_here_has_are_text_of_the_file_and_warn_of_nothing(tmp_path):
+    words = ["~space.optimizer", '+space.model.activation={choices: ["日本語", "🙂"]}']
+    findings = findings_of(lambda value, seed: 0.9, *words, "model.activation=日本語")
+    texts = _drawn(findings, tmp_path)[0]
+    assert {"日本語", "🙂"} <= set(texts)
+
+
 def test_control_characters_in_a_choice_leave_the_svg_whole(tmp_path):
     words = ["~space.optimizer", '+space.model.activation={choices: [relu, "a\\x1b[31m<b>"]}']
     findings = findings_of(lambda value, seed: 0.9, *words, "model.activation=relu")

@@ -1,9 +1,9 @@
 """Learning curves: appended, repeated after a kill, cut at a trial's last epoch."""
 
 import math
-import os
 
 import pytest
+from full_disk import filling
 
 from search.storage.curves import CurveLog, read_curves, settle_curves
 from search.storage.sealed import seal_line
@@ -104,8 +104,7 @@ def test_a_full_disk_is_told_and_what_it_refused_begins_within_no_line_later(tmp
     log = CurveLog(tmp_path / "log", unfinished=[0, 1])
     log.append(_record(0, 1, 0.1))
     with monkeypatch.context() as full:
-        whole = os.write
-        full.setattr("os.write", lambda file, data: whole(file, data[:20]))
+        filling(full, room=20)
         with pytest.raises(OSError, match="No space left on device"):
             log.flush()
     log.close()

@@ -5,6 +5,7 @@ import json
 import optuna
 import pytest
 from drawn import joint_plan
+from full_disk import filling
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from refusals import raises
@@ -218,7 +219,7 @@ def test_the_read_only_backend_follows_a_growing_file_and_refuses_to_write(tmp_p
 
 def test_a_full_disk_is_told_and_not_swallowed(tmp_path, monkeypatch):
     journal = Journal(tmp_path / "journal.log", name="s")
-    monkeypatch.setattr("os.write", lambda file, data: 3)
+    filling(monkeypatch, room=3)
     with pytest.raises(OSError, match="No space left on device"):
         journal.append_logs([{"op_code": 0, "worker_id": "a-1"}])
 

@@ -2,7 +2,7 @@
 
 from shlex import quote
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from search.commands.support.scoring import kept_rows
 from search.config.config_file import load_config
@@ -64,7 +64,7 @@ def _exported(folder: Folder, findings: Findings) -> DictConfig:
         UsageError: something of these is missing, or not as it was exported.
     """
     config = load_config(folder.best_config, overrides=[]) if folder.best_config.exists() else None
-    if config is not None and not config.trainer.predict:
+    if config is not None and not OmegaConf.select(config, "trainer.predict"):
         raise UsageError(
             "test: needs trainer.predict, a function that predicts the test rows, but got null; "
             "see trainers/README.md",

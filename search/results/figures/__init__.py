@@ -5,6 +5,8 @@ Matplotlib draws them: a library that needs neither browser nor display. Only th
 
 from collections.abc import Callable, Mapping
 
+import search.results.figures.loaded  # noqa: F401  # isort: skip  # before all of Matplotlib
+
 import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure

@@ -1,6 +1,7 @@
 """How all SVG figures look, and how they become files: the same search gives the same bytes."""
 
 import io
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,9 +30,13 @@ MANY_CHOICES = 4  # choices above which their names are turned
 
 
 def svg(figure: Figure) -> str:
-    """The figure as a file's text."""
+    """The figure as a file's text. Its letters are the reader's to draw, so a font here that lacks
+    some is no matter.
+    """
     text = io.StringIO()
-    figure.savefig(text, format="svg", metadata={"Date": None})
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph", UserWarning)
+        figure.savefig(text, format="svg", metadata={"Date": None})
     return text.getvalue()
 
 
