@@ -178,5 +178,12 @@ class Knob:
         return f"{self.low:.12g} … {self.high:.12g}, {scale}{whole}"
 
 
+def written(value: object) -> str:
+    """A value of a knob, or what else is compared, as tables and sentences show it: in full, but 1
+    for 1.0.
+    """
+    return f"{value:.12g}" if isinstance(value, float) else str(value)
+
+
 def _number(value: Value) -> float:
     return float(value)  # type: ignore[arg-type]

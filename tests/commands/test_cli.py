@@ -483,7 +483,7 @@ def test_plan_tells_trials_knobs_and_time_and_leaves_nothing(elsewhere):
     assert "values of optimizer.lr: 0.1, 0.0001, 0.000215" in done.stdout
     assert "then further seeds of the baseline and its rivals, up to 10 each" in done.stdout
     assert re.search(
-        r"one epoch takes 0\.0\d+ s here: at most about (\d+ min )?\d+ s, less where trials stop early",
+        r"one epoch takes 0\.0\d+ s here: these trials at most about (\d+ min )?\d+ s, less where trials stop early",
         done.stdout,
     )
     assert list(elsewhere.iterdir()) == []

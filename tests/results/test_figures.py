@@ -21,8 +21,10 @@ from search.contract.metrics import Metric
 from search.results.figures import figure_files
 from search.results.figures.layers import layers_svg
 from search.results.figures.places import limits_by_dots, place
+from search.results.figures.sweep import dot_limits
 from search.results.findings import open_results
 from search.results.layers_file import write_layers
+from search.results.report.candidates import candidates_section
 from search.storage.folder import Folder
 from trainers.api import Data, Part
 from trainers.build import made
@@ -78,7 +80,7 @@ def test_the_sweep_shows_the_winner_the_baseline_and_what_is_not_usable(tmp_path
         "not usable",
         "mean, 95 % interval",
     } <= set(sweep)
-    assert {"0.0001", "0.001", "0.01 chosen", "0.1 (baseline)", "1.0 not usable"} <= set(curves)
+    assert {"0.0001", "0.001", "0.01 chosen", "0.1 (baseline)", "1 not usable"} <= set(curves)
     assert curves[-1].startswith(
         "lr_sweep: learning curves by optimizer.lr (train loss blue, validation loss orange"
     )
@@ -268,6 +270,29 @@ def test_long_intervals_do_not_press_the_dots_of_a_figure_into_a_line():
     assert (low, high) == pytest.approx((0.38, 1.02))
     assert limits_by_dots([0.5, 0.5], [0.0, 1.0]) is None
     assert limits_by_dots(dots, [float("nan"), 1.0]) is None
+
+
+def test_an_axis_ends_where_the_metric_does_and_a_collapsed_seed_has_its_mark(tmp_path):
+    def truth(rate, seed):
+        if rate == 0.0001:
+            return 0.12 if seed == 2 else 0.65 + 0.03 * seed
+        return (0.99 if rate < 0.5 else 0.93) - 0.01 * (seed % 2)
+
+    findings = findings_of(truth)
+    assert findings.groups[findings.values.index(0.0001)].collapsed
+    assert "a seed collapsed" in _drawn(findings, tmp_path)[0]
+    assert "a seed collapsed" not in _drawn(findings_of(planted(0.01)), tmp_path)[0]
+    assert (
+        "Seeds outside of the picture, collapsed or diverged: 1."
+        in candidates_section(findings).lead
+    )
+    low, high = dot_limits(findings)
+    assert low < 0.65
+    assert 1 < high < 1.05
+    losses = findings_of(lambda rate, seed: 1 - truth(rate, seed), "metric=log_loss")
+    low, high = dot_limits(losses)
+    assert -0.05 < low < 0
+    assert high > 0.35
 
 
 def test_no_gain_is_called_possible_that_the_metric_cannot_have():

@@ -73,7 +73,7 @@ def test_where_nothing_differs_the_answer_keeps_the_baseline_and_says_how_far_ch
     answer = answer_of(findings)
     assert (answer.mark, answer.label) == ("stays", "no gain beyond chance")
     assert answer.sentence.startswith("Keep the baseline, optimizer.lr = 0.1: accuracy 0.90")
-    assert "5 candidates (0.0001, 0.001, 0.01, 0.1, 1.0) lie together" in answer.surety
+    assert "5 candidates (0.0001, 0.001, 0.01, 0.1, 1) lie together" in answer.surety
 
 
 def test_one_seed_is_called_not_tested_and_an_open_search_names_what_is_missing():

@@ -16,6 +16,7 @@ from search.results.report.answer import answer_of
 from search.results.summary import conclusion, joint, show_summary, sweep
 from search.results.summary.advise import next_lines
 from search.results.summary.certainty import inert
+from search.results.summary.formatting import bullets
 from search.results.summary.sweep import frame, records, text
 from search.results.tables import trials_frame
 from search.storage.trials import BY_ITSELF, STATES
@@ -57,7 +58,7 @@ def test_no_knob_may_be_called_like_a_column_of_a_table():
 def test_where_nothing_differs_the_baseline_stays_and_it_is_called_a_tie():
     findings = findings_of(lambda rate, seed: 0.9 + 0.004 * ((seed * 7 + int(1 / rate)) % 3))
     assert "optimizer.lr = 0.1, the baseline, stays" in conclusion(findings)[0]
-    assert conclusion(findings)[1].startswith("a tie: 0.0001, 0.001, 0.01, 0.1, 1.0: no signif")
+    assert conclusion(findings)[1].startswith("a tie: 0.0001, 0.001, 0.01, 0.1, 1: no signif")
     assert findings.winner.spec.trial == 0
 
 
@@ -113,6 +114,24 @@ def test_numbers_far_from_one_are_shown_with_four_digits_and_an_option_none_by_i
     assert "| None | 3 |" in sweep.text(clip, frame(clip))
 
 
+def test_values_of_a_knob_that_differ_late_stay_apart_in_every_table_and_sentence():
+    words = ("space.optimizer.momentum=choice(0.9,0.9999,0.99995,1.0)", "optimizer.momentum=0.9")
+    findings = findings_of(
+        lambda value, seed: 0.9 + value / 100 + 0.001 * seed, *words, experiment="momentum_sweep"
+    )
+    shown = io.StringIO()
+    show_summary(findings, Console(file=shown, width=100))
+    rows = [line.split()[0] for line in shown.getvalue().splitlines()[1:5]]
+    assert rows == ["0.9", "0.9999", "0.99995", "1"]
+    cells = [line.split(" | ")[0] for line in sweep.text(findings, frame(findings)).splitlines()]
+    assert {"| 0.9999", "| 0.99995", "| 1"} <= set(cells)
+
+
+def test_the_next_command_stands_as_code_below_the_line_that_it_belongs_to():
+    lines = ["next: more", "  python -m search a_b", "last"]
+    assert bullets(lines) == "- next: more\n  `python -m search a_b`\n- last"
+
+
 def test_a_smaller_metric_wins_where_the_metric_says_so():
     findings = findings_of(lambda rate, seed: -planted(0.001)(rate, seed), "metric=mse")
     assert findings.winner.spec.knobs["optimizer.lr"] == 0.001
@@ -121,7 +140,7 @@ def test_a_smaller_metric_wins_where_the_metric_says_so():
 
 def test_a_winner_at_the_edge_of_its_range_is_flagged():
     assert conclusion(findings_of(planted(1.0)))[-2] == (
-        "1.0, the best, lies at the edge of what was tried: the range may be wrong (P2)"
+        "1, the best, lies at the edge of what was tried: the range may be wrong (P2)"
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
+from search.config.knobs import written
 from search.config.plan import Plan
 from search.config.tune_settings import TuneSettings
 from search.execution.terminal import Terminal
@@ -43,7 +44,7 @@ def show_protocol(plan: Plan, rows: Sequence[TrialRecord], console: Terminal) ->
             name,
             about.path,
             about.describe(),
-            str(plan.default(about)),
+            written(plan.default(about)),
             ", ".join(knob.path for knob in beside),
         )
     console.print(knobs)

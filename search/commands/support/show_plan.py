@@ -11,7 +11,7 @@ from rich.table import Table
 from search.commands.support.documents import print_document
 from search.commands.support.protocol_plan import show_protocol
 from search.config.joint_settings import ADAPTIVE, JointSettings
-from search.config.knobs import Knob
+from search.config.knobs import Knob, written
 from search.config.plan import Plan
 from search.config.sweep_settings import SweepSettings
 from search.config.sweep_words import sweep_words
@@ -55,7 +55,7 @@ def show_plan(options: Namespace, config_dir: Path | None, console: Terminal) ->
         lanes = " or train in lanes" if plan.lanes != 0 and plan.stock else ""
         at_most = duration(max(total, 1.0))
         console.say(
-            f"one epoch takes {measured.epoch:.3g} s here: at most about {at_most}, "
+            f"one epoch takes {measured.epoch:.3g} s here: these trials at most about {at_most}, "
             f"less where trials stop early{lanes}"
         )
     if options.json:
@@ -122,9 +122,9 @@ def _record(plan: Plan, knob: Knob) -> dict[str, Any]:
 
 def _show_sweep(plan: Plan, rows: Sequence[TrialRecord], console: Terminal) -> int:
     """Knobs and values of a sweep; how many trials of its first rounds are missing."""
-    table = _table("stage", "knob", "range", "baseline", "values", "seeds", "trials")
+    table = _table("knob", "range", "baseline", "values", "seeds", "trials")
     for knob in plan.knobs:
-        row = [sweep.stage_name(plan), knob.path, knob.describe(), str(plan.default(knob))]
+        row = [knob.path, knob.describe(), written(plan.default(knob))]
         if knob.nuisance:
             table.add_row(
                 *row, str(len(set(knob.grid()) | {plan.default(knob)})), "", "tuned beside"
@@ -136,7 +136,7 @@ def _show_sweep(plan: Plan, rows: Sequence[TrialRecord], console: Terminal) -> i
             )
     console.print(table)
     if isinstance(plan.settings, SweepSettings):
-        first = ", ".join(map(str, sweep.first_round(plan)))
+        first = ", ".join(map(written, sweep.first_round(plan)))
         console.print(f"values of {plan.knob.path}: {first}", markup=False, highlight=False)
         for line in _later_rounds(plan, plan.settings):
             console.say(line)
@@ -177,10 +177,10 @@ def _show_joint(plan: Plan, rows: Sequence[TrialRecord], console: Terminal) -> i
         How many of its trials are missing, the confirmation included.
     """
     settings = joint.settings(plan)
-    table = _table("stage", "knob", "range", "baseline", "counts under")
+    table = _table("knob", "range", "baseline", "counts under")
     for knob in plan.knobs:
         under = "=".join(knob.choice) if knob.choice else ""
-        table.add_row(joint.STAGE, knob.path, knob.describe(), str(plan.default(knob)), under)
+        table.add_row(knob.path, knob.describe(), written(plan.default(knob)), under)
     console.print(table)
     rungs = (
         f"{settings.pruner}, asked at epochs {', '.join(map(str, settings.rungs))}"

@@ -5,6 +5,7 @@ import math
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from search.config.knobs import written
 from search.results.figures.places import limits_by_dots, near_best
 from search.results.figures.style import BASELINE, OTHERS, SEED, UNUSABLE, WINNER, stand, title
 from search.results.findings import Findings
@@ -27,7 +28,7 @@ def sweep_figure(findings: Findings) -> Figure:
         panels[0].set_title("near the best", loc="left", fontsize=8, color=OTHERS)
     outcome = "no decision yet"
     if decision is not None and decision.winner is not None:
-        winner = findings.groups[decision.winner].value
+        winner = written(findings.groups[decision.winner].value)
         outcome = f"{winner} {'is adopted' if decision.adopted else 'stays'}"
     title(figure, f"{plan.name}: {plan.knob.path}, {outcome}")
     panels[-1].set_xlabel(plan.knob.path)
@@ -46,14 +47,28 @@ def near_values(findings: Findings) -> tuple[float, float] | None:
 
 
 def dot_limits(findings: Findings) -> tuple[float, float] | None:
-    """The limits of the metric by its seeds, where intervals are much longer; else None."""
+    """The limits of the metric where intervals are cut: they are much longer than the seeds lie
+    apart, or go beyond the best value that the metric can have. None where nothing is cut.
+    """
     metric, values, ends = findings.plan.metric, list[float](), list[float]()
     for index, group in enumerate(findings.groups):
         if group.clean:
             values += map(metric.value_of, group.clean)
             half, mean = half_width(findings.decision, index), metric.value_of(group.mean)
             ends += [mean - half, mean + half]
-    return limits_by_dots(values, ends)
+    if not values:
+        return None
+    limits = limits_by_dots(values, ends)
+    shown = limits or [*values, *filter(math.isfinite, ends)]
+    best = max(values, key=lambda value: metric.sign * value)
+    perfect = best + metric.sign * metric.room(best)
+    low, high = min(shown), max(shown)
+    margin = 0.05 * (high - low)
+    if metric.sign > 0 and high > perfect:
+        return (low if limits else low - margin), perfect + margin
+    if metric.sign < 0 and low < perfect:
+        return perfect - margin, (high if limits else high + margin)
+    return limits
 
 
 def _draw_means(findings: Findings, axes: Axes) -> None:
@@ -88,6 +103,16 @@ def _draw_means(findings: Findings, axes: Axes) -> None:
         if math.isfinite(half):
             axes.errorbar(place, mean, yerr=half, fmt="none", color=color, zorder=2)
         axes.plot(place, mean, "o", color=color, markersize=5, zorder=4, label=once(kind))
+        if group.collapsed:  # at the edge: at its own score, it would press the others together
+            edge, mark = (0.02, "v") if plan.metric.sign > 0 else (0.98, "^")
+            axes.plot(
+                place,
+                edge,
+                mark,
+                color=SEED,
+                transform=axes.get_xaxis_transform(),
+                label=once("a seed collapsed"),
+            )
 
 
 def _look(findings: Findings, index: int) -> tuple[str, str]:

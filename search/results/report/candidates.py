@@ -70,8 +70,16 @@ def _lead(findings: Findings) -> str:
         is_ordered = isinstance(plan.settings, SweepSettings) and not plan.knob.choices
         if is_ordered and clear_edge(plan.knob, findings.values, decision):
             parts.append(f"{best} lies at the edge of what was tried: the range may be wrong (P2).")
-    if dot_limits(findings):
-        parts.append("Intervals that are longer than all dots lie apart are cut.")
+    if limits := dot_limits(findings):
+        parts.append(
+            "Intervals are cut where they are longer than all dots lie apart, or go beyond the "
+            "best value that there can be."
+        )
+        low, high = limits
+        seeds = [row.value for group in findings.groups for row in findings.of(group.candidate)]
+        outside = sum(value is not None and not low <= value <= high for value in seeds)
+        if outside:
+            parts.append(f"Seeds outside of the picture, collapsed or diverged: {outside}.")
     if any(not group.clean for group in findings.groups):
         parts.append("An orange line marks what is not usable.")
     return " ".join(parts)

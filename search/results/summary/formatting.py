@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from search.config.knob_roles import COLUMNS
+from search.config.knobs import written
 from search.config.text import for_markdown, one_line
 from search.config.trial_config import plain_config
 from search.results.findings import Findings
@@ -16,6 +18,7 @@ from search.stages.group import Candidate, Leader
 WIDE, BAR = 100, 16  # columns from which a terminal shows the picture, and its width
 FEW, MANY = 0.01, 1000.0  # means between these are shown with four decimals
 DECIMALS, DIGITS, EPOCHS = "z.4f", "z.4g", "z.1f"  # forms of a score, any number, a mean epoch
+WHOLE = "z.12g"  # form of a knob's value: 0.9999 and 0.99995 are two values
 NARROW = 80  # columns below which a sweep's table has no trials, a joint one no decision beside
 USUAL = (
     ("optimizer", "lr"),
@@ -23,7 +26,8 @@ USUAL = (
     ("trainer", "epochs"),
 )  # settings that every conclusion names
 PLUS_MINUS = (
-    "±: the mean's 95 % interval, by its seeds' noise and that near the best; wide with few seeds"
+    "±: the mean's 95 % interval, by its seeds' noise and that near the best; wide with few "
+    "seeds; epoch: the best one, mean of the seeds"
 )
 LABELS = {
     "best": "best",
@@ -51,7 +55,11 @@ def markdown(frame: pd.DataFrame) -> str:
 
 
 def form_of(column: object, frame: pd.DataFrame) -> str:
-    """How a table shows the numbers of a column: a spread has the decimals of its mean."""
+    """How a table shows the numbers of a column: a spread has the decimals of its mean, and a
+    knob's values are not rounded.
+    """
+    if column not in COLUMNS:
+        return WHOLE
     if column == "best_epoch":
         return EPOCHS
     if column in ("mean", "std", "interval", "against") and "mean" in frame:
@@ -65,8 +73,11 @@ def form_of_score(value: float) -> str:
 
 
 def bullets(lines: Iterable[str]) -> str:
-    """A list in Markdown."""
-    return "\n".join(f"- {for_markdown(line)}" for line in lines)
+    """A list in Markdown; an indented line is a command, which belongs to the line before it."""
+    return "\n".join(
+        f"  `{one_line(line.strip())}`" if line.startswith("  ") else f"- {for_markdown(line)}"
+        for line in lines
+    )
 
 
 def count(number: int, noun: str) -> str:
@@ -124,7 +135,7 @@ def listed(candidates: Sequence[Candidate]) -> str:
     trials = [str(each.trial) for each in candidates if isinstance(each, Leader)]
     if len(trials) > 1:
         return f"trials {', '.join(trials)}"
-    return ", ".join(map(str, candidates))
+    return ", ".join(map(written, candidates))
 
 
 def held(findings: Findings, *, moved: Collection[str]) -> str:

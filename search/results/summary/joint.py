@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from rich.console import Group
 
-from search.config.knobs import Value
+from search.config.knobs import Value, written
 from search.config.short_names import short_names
 from search.execution.terminal import Line, aligned
 from search.results.findings import Findings
@@ -125,7 +125,7 @@ def table(findings: Findings, *, width: int) -> Group:
             continue
         values = knobs_of[record["trial"]]
         names = short_names(values)
-        knobs = " ".join(f"{name}={cell(values[path])}" for path, name in names.items())
+        knobs = " ".join(f"{name}={written(values[path])}" for path, name in names.items())
         cells = [
             str(record["rank"]),
             str(record["trial"]),

@@ -8,6 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from search.config.knob_roles import unequal_settings
+from search.config.knobs import written
+from search.config.text import one_line
 from search.results.findings import Findings
 from search.results.summary.advise import curve_lines
 from search.results.summary.certainty import certainty, evidence, gain, inert
@@ -32,6 +34,11 @@ from search.stages.range_ends import clear_edge, edge, hard_limit
 from search.stages.sweep import cells
 from search.storage.trials import STATES
 
+BY_VALUE = (
+    "n: seeds that neither collapsed nor failed; mean, std and interval (half the 95 % interval's "
+    "width) are theirs; against: the mean less the baseline's; best_epoch: mean of all seeds; "
+    "seconds: of all seeds together."
+)
 CONSTANT = (
     "a better score, the same with every seed, is that of trainings that have learned nothing (R11)"
 )
@@ -89,7 +96,8 @@ def text(findings: Findings, summary: pd.DataFrame) -> str:
         f"# {plan.name}: {plan.knob.path}\n\n"
         f"Metric: {plan.metric.name}, {plan.metric.direction}d on validation.\n\n"
         f"{text}\n\n![The sweep](sweep.svg)\n\n![The learning curves](curves.svg)\n\n"
-        f"## By value\n\n{markdown(summary)}\n\n## By rank of the mean\n\n{markdown(ranked)}\n"
+        f"## By value\n\n{markdown(summary)}\n\n{BY_VALUE}\n\n"
+        f"## By rank of the mean\n\n{markdown(ranked)}\n"
     )
 
 
@@ -115,7 +123,7 @@ def table(findings: Findings, *, width: int) -> Table:
     values = findings.values if knob.choices else sorted(findings.values)  # type: ignore[type-var]
     for place, (value, record) in enumerate(zip(values, summary.to_dict("records"), strict=True)):
         row = [
-            cell(record[knob.path]),
+            one_line(written(value)),
             *(record[name] for name in beside),
             score(record),
             *([picture[place]] if picture else []),
@@ -168,7 +176,7 @@ def winner_words(findings: Findings, decision: Decision, winner: int) -> list[st
     chosen, baseline = findings.groups[winner], findings.groups[0]
     value = findings.groups[winner].value
     tuned = f" with {findings.beside(value)}" if findings.beside(value) else ""
-    named = f"{plan.knob.path} = {value}{tuned}"
+    named = f"{plan.knob.path} = {written(value)}{tuned}"
     seeds = count(len(chosen.clean), "seed")
     mean = f"{metric.name} {metric.value_of(chosen.mean):z.4g}, mean of {seeds}"
     rule = "" if decision.untested or not baseline.clean else " (P5)"
@@ -182,14 +190,15 @@ def winner_words(findings: Findings, decision: Decision, winner: int) -> list[st
     against = f"{metric.value_of(baseline.mean):z.4g}" if baseline.clean else "no result"
     lines = [
         f"{named} is adopted: {mean}, against {against} at {former}, "
-        f"{findings.groups[0].value}{gain(findings, winner)}{rule}"
+        f"{written(findings.groups[0].value)}{gain(findings, winner)}{rule}"
     ]
     best = decision.best
     if best is None or best == winner or findings.groups[best].mean <= chosen.mean:
         return lines
-    top = findings.groups[best].value
+    top = written(findings.groups[best].value)
     if plan.knob.group == "capacity" and decision.comparisons[best].low > 0:
-        text = f"{value} is the cheapest value within one standard error of {top}, the best mean"
+        near = f"within one standard error of {top}, the best mean"
+        text = f"{written(value)} is the cheapest value {near}"
     else:
         text = f"{top} has the best mean, but is not better than the baseline beyond chance"
     return [*lines, f"{text} (P5)"]
@@ -201,22 +210,19 @@ def edges(findings: Findings, decision: Decision, winner: int) -> list[str]:
     knob = plan.knob
     best = None if decision.best is None else findings.groups[decision.best].value
     if best is not None and not knob.choices:
+        lies = f"{written(best)}, the best, lies at the"
         if clear_edge(knob, findings.values, decision):
-            lines.append(
-                f"{best}, the best, lies at the edge of what was tried: the range may be wrong (P2)"
-            )
+            lines.append(f"{lies} edge of what was tried: the range may be wrong (P2)")
         elif limit := hard_limit(knob, best):
-            lines.append(
-                f"{best}, the best, lies at the hard limit space.{knob.path}.{limit}: what lies "
-                "beyond was not tried (P2)"
-            )
+            limit = f"hard limit space.{knob.path}.{limit}"
+            lines.append(f"{lies} {limit}: what lies beyond was not tried (P2)")
     chosen = findings.groups[winner].value
     nuisance = plan.nuisance(chosen)
     if nuisance is not None and not nuisance.choices:
         tuned = findings.chosen[chosen][nuisance.path]
         if edge(nuisance, nuisance.grid(), tuned):
             lines.append(
-                f"{nuisance.path} = {tuned} lies at the edge of its range: "
+                f"{nuisance.path} = {written(tuned)} lies at the edge of its range: "
                 "the range may be wrong (P2)"
             )
     return lines

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 from rich.table import Table
 
+from search.config.knobs import written
 from search.config.tune_settings import TuneSettings
 from search.diagnostics.verdicts.advice import ADVICE
 from search.results.findings import Findings
@@ -34,7 +35,10 @@ def text(findings: Findings, summary: pd.DataFrame) -> str:
     ):
         if lines:
             parts += [f"\n## {title}\n", bullets(lines)]
-    parts += ["\n## Stage by stage\n", markdown(summary)]
+    parts += [
+        "\n## Stage by stage\n",
+        markdown(summary.assign(value=summary["value"].map(written))),
+    ]
     commands = [f"    {step['command']}" for step in findings.steps if step.get("command")]
     if commands:
         parts += ["\n## Each stage by itself\n", *commands]
@@ -187,7 +191,7 @@ def _row(step: Mapping[str, Any]) -> dict[str, Any]:
     values = (step.get("evidence") or {}).get("values") or []
     chosen = {name: "" if step.get(name) is None else step[name] for name in COLUMNS}
     shown = (
-        str(each["value"]) if step["knob"] else _configuration(each["knobs"]) for each in values
+        written(each["value"]) if step["knob"] else _configuration(each["knobs"]) for each in values
     )
     chosen["candidates"] = (", " if step["knob"] else "; ").join(shown)
     chosen["rules"] = " ".join(step["rules"])
