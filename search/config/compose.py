@@ -69,9 +69,9 @@ def compose_experiment(
     except SearchError:
         raise
     except Exception as error:  # Hydra raises ValueError, TypeError, AttributeError as well
-        told = refusal(error, words, where=where, compose=_opened, config_dir=config_dir)
+        reason = refusal(error, words, where=where, compose=_opened, config_dir=config_dir)
         text = f"{where}: {first_part(error)}"
-        raise told or UsageError(text, code="config-cannot-be-composed") from error
+        raise reason or UsageError(text, code="config-cannot-be-composed") from error
     with open_dict(config):
         if config.get("name", "") is None:
             config.name = where

@@ -21,6 +21,7 @@ class Outcome:
 
     A sweep compares values of its knob, a joint search its leaders, a confirmation its
     configurations.
+
     `evidence`: the trials that decide. `chosen`: the knobs of each group's trials, with the best
     of its nuisance where it has one. `foreseen`: how many trials there will be. `decision`: None
     until all its trials have ended. `compares`: False for a single training, its own winner.

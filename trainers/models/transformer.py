@@ -14,9 +14,8 @@ from trainers.sequences import real_steps
 class Transformer(nn.Module):
     """Learned positions, `depth` encoder layers of torch's own (norm first), mean, linear layer.
 
-    x as in `StepInputs`. The result is [batch, outputs], or [batch, outputs, steps] for
-    tagging and transduction
-    (Vaswani et al. 2017, arXiv 1706.03762).
+    x as in `StepInputs`. The result is [batch, outputs], or [batch, outputs, steps] for tagging
+    and transduction (Vaswani et al. 2017, arXiv 1706.03762).
 
     Args:
         inputs, outputs: numbers per row, all steps; classes or numbers predicted.

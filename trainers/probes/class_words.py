@@ -21,17 +21,17 @@ def class_words(
     `weights`: of the classes, and `often`: how many of these targets bear each; `positive`: the
     weight of the second of two classes, and `ones`: the share of these targets that are of it.
     """
-    told: dict[str, Any] = {}
+    words: dict[str, Any] = {}
     if func in (F.cross_entropy, F.nll_loss) and not targets.is_floating_point():
         ignored, weight = int(kwargs.get("ignore_index", -100)), kwargs.get("weight")
         if ignored >= 0:
-            told |= {"ignored": ignored, "left_out": float((targets == ignored).double().mean())}
+            words |= {"ignored": ignored, "left_out": float((targets == ignored).double().mean())}
         if isinstance(weight, Tensor) and weight.ndim == 1 and len(weight) <= MOST:
             kept = targets[(targets >= 0) & (targets < len(weight))].flatten()
             often = torch.bincount(kept, minlength=len(weight))
-            told |= {"weights": weight.detach().double().tolist(), "often": often.tolist()}
+            words |= {"weights": weight.detach().double().tolist(), "often": often.tolist()}
     weight = kwargs.get("pos_weight") if func is F.binary_cross_entropy_with_logits else None
     if isinstance(weight, Tensor) and weight.numel() == 1 and targets.numel() == len(targets):
         ones = float((targets > 0.5).double().mean())
-        told |= {"positive": float(weight), "ones": ones}
-    return told
+        words |= {"positive": float(weight), "ones": ones}
+    return words

@@ -128,16 +128,16 @@ def part_of_rows(run: Run, y: NDArray[Any] | None, *, call: LossCall | None) -> 
     """Of how many of the last predictions alone every `val_loss` is the loss, to the digit (of the
     first ones, if negative); None where it is of none, or of all, or where chance may bring it.
     """
-    told = [
+    epochs = [
         (values["predictions"], float(values["val_loss"]))
         for epoch, values in run.epochs
         if epoch > 0 and "predictions" in values and values.get("val_loss")
     ]
-    if y is None or call is None or not call.plain or len(told) < 2:
+    if y is None or call is None or not call.plain or len(epochs) < 2:
         return None
     left: set[int] | None = None
     chance: NDArray[np.float64] = np.ones(1)
-    for outputs, loss in told:
+    for outputs, loss in epochs:
         fits = len(outputs) == len(y) >= FEWEST
         rows = _row_losses(np.asarray(outputs), y, name=call.name) if fits else np.array([])
         if not len(rows) or not rows.std() or abs(rows.mean() - loss) < NEARLY * abs(loss):

@@ -61,24 +61,28 @@ class Batch:
 
 @dataclass(kw_only=True)
 class LossCall:
-    """A loss as it was first asked for. `outputs`: the shape of the model's outputs, `targets` of
-    the targets.
+    """A loss as it was first asked for.
 
-    `probabilities`, `log_probabilities`: whether the rows of the outputs are such, `over_batch`:
-    whether its columns are; `one_each`: whether every row of the targets has one label;
-    `within_unit`: whether all lie between 0 and 1; `sigmoid`: and none is 0 or 1; `classes`:
-    whether targets are whole numbers;
-    `value`: of the loss; `reduction`: mean | sum | none; `plain`: whether it has neither class
-    weights nor smoothing;
-    `constant`: what the mean of the targets would give on average, for losses between numbers whose
-    targets differ;
-    `zero`: what zeros would give on average;
-    `end`: the model's last operation, as autograd names it (`Sigmoid`), in training; `end_axis`:
-    the axis of a softmax;
-    `below`, `beyond`: shares of the targets below 0, and beyond −1 … 1;
-    `partners`: whether every row's target is a row of its own, as where rows find their partners;
-    `viewed`: the shape of which outputs per step are a view that swaps two axes;
-    `told`: what it is told of the classes.
+    Attributes:
+        outputs, targets: the shapes of the model's outputs and of the targets.
+        probabilities, log_probabilities: whether the rows of the outputs are such.
+        over_batch: whether the columns of the outputs are probabilities.
+        within_unit: whether all outputs lie between 0 and 1.
+        sigmoid: the same, and none is 0 or 1.
+        classes: whether targets are whole numbers.
+        one_each: whether every row of the targets has one label.
+        value: of the loss.
+        constant: what the mean of the targets would give on average, for losses between numbers
+            whose targets differ.
+        zero: what zeros would give on average.
+        reduction: mean | sum | none.
+        plain: whether it has neither class weights nor smoothing.
+        end: the model's last operation in training, as autograd names it (`Sigmoid`).
+        end_axis: the axis of a softmax.
+        below, beyond: shares of the targets below 0, and beyond −1 … 1.
+        partners: whether every row's target is a row of its own, as where rows find their partners.
+        viewed: the shape of which outputs per step are a view that swaps two axes.
+        told: what it is told of the classes.
     """
 
     name: str

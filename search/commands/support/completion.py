@@ -58,7 +58,7 @@ PREAMBLES = {"bash": BASH, "zsh": ZSH, "fish": FISH}
 
 
 def completion_script(shell: str, *, config_dir: Path | None) -> str:
-    """The script, with the experiments and groups of now; names of searches are looked up later."""
+    """The script. It holds experiments and groups; names of searches are looked up when it runs."""
     words = " ".join(sorted({*_group_words(config_dir), *(f"{key}=" for key in KEYS)}))
     preamble = PREAMBLES[shell].replace("@WORDS@", words)
     script = str(shtab.complete(_whole_parser(config_dir), shell=shell, preamble=preamble))

@@ -31,11 +31,11 @@ def _record(line: str) -> dict[str, Any]:
     if not found:
         return {}
     try:
-        told = ast.literal_eval(BARE.sub(r"'\g<0>'", found[0]))
+        record = ast.literal_eval(BARE.sub(r"'\g<0>'", found[0]))
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         try:
-            told = json.loads(found[0])
+            record = json.loads(found[0])
         except ValueError:
             return {}
-    cells = told.items() if isinstance(told, dict) else ()
+    cells = record.items() if isinstance(record, dict) else ()
     return {str(name): value for name, value in cells if isinstance(value, str | int | float)}

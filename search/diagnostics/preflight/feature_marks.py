@@ -14,10 +14,10 @@ OFTEN = 1.5  # rows of a mark, over those of a usual value, at least
 GREATER = 2.0  # a mark's size, over that of all others, from which its distance alone tells
 NINES = (99, 999, 9999, 99999, 999999)  # and 9, below 0: what people write for unknown
 APART = 5.0  # times the usual gap between two values, by which such a mark lies apart
-Shown = NDArray[Any]
+Array = NDArray[Any]
 
 
-def mark_among_values(x: Shown) -> tuple[int, float, int] | None:
+def mark_among_values(x: Array) -> tuple[int, float, int] | None:
     """The first column with such a mark: its number, the mark, and its rows. Not 0, which may be
     meant.
     """
@@ -37,7 +37,7 @@ def mark_among_values(x: Shown) -> tuple[int, float, int] | None:
     return None
 
 
-def _is_mark(value: float, rest: Shown) -> bool:
+def _is_mark(value: float, rest: Array) -> bool:
     """Whether an end is farther from all others than these from each other, the only negative whole
     number amid whole ones, or one of the nines that people write, apart.
     """

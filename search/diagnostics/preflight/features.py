@@ -20,10 +20,10 @@ USUAL = 0.25  # share of rows in which a border pixel's value is found elsewhere
 UNEVEN, ABSURD = 1e2, 1e4  # greatest over least spread of the features: a warning, a fault
 LARGE, HUGE = 30.0, 1e3  # a typical spread, in training units
 EXTREME = 100.0  # times the 99th percentile of the distances from the median
-Shown = NDArray[Any]
+Array = NDArray[Any]
 
 
-def missing_values(x: Shown) -> Check:
+def missing_values(x: Array) -> Check:
     """Missing features, before they are filled (R10)."""
     judge = Judge(name="missing_values", rule="R10")
     share = float(np.isnan(x).mean()) if x.dtype.kind == "f" else 0.0
@@ -40,7 +40,7 @@ def missing_values(x: Shown) -> Check:
     )
 
 
-def constant_features(x: Shown, *, channels: int = 1) -> Check:
+def constant_features(x: Array, *, channels: int = 1) -> Check:
     """Features, or whole channels, that never change (R10)."""
     judge = Judge(name="constant_features", rule="R10")
     flat = x.reshape(len(x), -1)
@@ -74,7 +74,7 @@ def constant_features(x: Shown, *, channels: int = 1) -> Check:
     )
 
 
-def extreme_values(x: Shown, *, raw: Shown | None = None, names: Sequence[str] = ()) -> Check:
+def extreme_values(x: Array, *, raw: Array | None = None, names: Sequence[str] = ()) -> Check:
     """Values so far out that they look like a mark for something missing, or a read error; one that
     stands for a missing value in many rows; or some in another unit (R10). `raw`: as they came;
     `names`: of the features.
@@ -118,7 +118,7 @@ def extreme_values(x: Shown, *, raw: Shown | None = None, names: Sequence[str] =
     return judge.passed(sentence, farthest=worst)
 
 
-def feature_scales(x: Shown, *, whole: bool = False) -> Check:
+def feature_scales(x: Array, *, whole: bool = False) -> Check:
     """Do the normalised features spread alike, and about by one (R5)? `whole`: they are whole
     numbers, as they came.
     """
@@ -145,6 +145,6 @@ def feature_scales(x: Shown, *, whole: bool = False) -> Check:
     return judge.passed(sentence, **measured)
 
 
-def _affordable(x: Shown) -> int:
+def _affordable(x: Array) -> int:
     """Rows that fit into memory several times over."""
     return max(VALUES // max(int(x[0].size), 1), LEAST)

@@ -26,7 +26,7 @@ MOST = (
 # surely look like the other class; and rows between the two, over those of the class. Classes that
 # overlap have many rows between, among which the chance tells.
 HALF, BLIND, PURE, BETWEEN, LEAST = (0.25, 0.7), 0.6, 0.93, 1.0, 15
-Shown = NDArray[Any]
+Array = NDArray[Any]
 
 
 def label_noise(reading: Reading, *, legible: bool) -> Check:
@@ -86,7 +86,7 @@ def label_noise(reading: Reading, *, legible: bool) -> Check:
     return judge.passed(sentence, share=wrong)
 
 
-def _half_wrong(y: Shown, chances: Shown, classes: Shown) -> tuple[int, int] | None:
+def _half_wrong(y: Array, chances: Array, classes: Array) -> tuple[int, int] | None:
     """A class of which about half of the rows bear another label, and that other class."""
     for column, one in enumerate(classes):
         means = chances[y == one].mean(axis=0)

@@ -24,10 +24,10 @@ LAGGED = 0.95  # share of a neighbouring row's label that one feature must expla
 READABLE = 0.15
 SURE = 3.1  # standard errors: one in a thousand
 STEP = 0.1  # accuracy by which another row's label must be read better than the row's own
-Shown = NDArray[Any]
+Array = NDArray[Any]
 
 
-def targets(y: Shown, *, raw: Shown | None = None, x: Shown | None = None) -> Check:
+def targets(y: Array, *, raw: Array | None = None, x: Array | None = None) -> Check:
     """A regression's targets in training units: near one scale, numbers rather than classes, and
     none of them a mark (R1, R6, R10). `raw`: as they came; `x`: inputs, that marks may be told by.
     """
@@ -81,7 +81,7 @@ def targets(y: Shown, *, raw: Shown | None = None, x: Shown | None = None) -> Ch
     return judge.passed(sentence, **measured)
 
 
-def _share_of_farthest(y: Shown, rows: float) -> float:
+def _share_of_farthest(y: Array, rows: float) -> float:
     """The share of all squared distances to the mean that such a part of the rows, the farthest,
     holds; the greatest of several targets'. Of 1 % and 5 %: 0.08 and 0.28 of normal targets, 0.22
     and 0.5 of exponential ones.
@@ -91,7 +91,7 @@ def _share_of_farthest(y: Shown, rows: float) -> float:
     return float((farthest / squares.sum(axis=0)).max())
 
 
-def _are_counts(y: Shown) -> bool:
+def _are_counts(y: Array) -> bool:
     """Whether few distinct targets are counts: evenly spaced, in one hump, with a rare tail above
     it.
 
@@ -107,7 +107,7 @@ def _are_counts(y: Shown) -> bool:
     return bool(often[-1] < 0.02 * len(y) and not rises.any())
 
 
-def contradictions(x: Shown, y: Shown, *, chance: Callable[[], float]) -> Check:
+def contradictions(x: Array, y: Array, *, chance: Callable[[], float]) -> Check:
     """Rows of one input with different labels, or numbers that differ by much (R13).
 
     `chance`: the share of rows that would have a twin anyhow (`sets.by_chance`); those say nothing.
@@ -136,7 +136,7 @@ def contradictions(x: Shown, y: Shown, *, chance: Callable[[], float]) -> Check:
     )
 
 
-def label_signal(reading: Reading, *, moved: Mapping[int, tuple[Shown, Shown]]) -> Check:
+def label_signal(reading: Reading, *, moved: Mapping[int, tuple[Array, Array]]) -> Check:
     """Does a plain model read the labels in the inputs? Or much better in those of the next row, or
     of the one before (R10)?
 
@@ -177,7 +177,7 @@ def label_signal(reading: Reading, *, moved: Mapping[int, tuple[Shown, Shown]]) 
     return judge.note(sentence, "no proof of a fault; `labels_matter` asks your model", **measured)
 
 
-def label_order(y: Shown) -> Check:
+def label_order(y: Array) -> Check:
     """Are the labels sorted in the file (R13)? No fault where rows are shuffled."""
     judge = Judge(name="label_order", rule="R13")
     values = y.reshape(len(y), -1)[:, 0].astype(np.float64)

@@ -18,10 +18,10 @@ FEWEST = 10  # fewest rows of a class: fewer lie in runs by chance
 DIGIT = 1e-9  # share of a target's variance that rounding may leave of a sum
 MOST = 4  # columns whose sum is tried
 WHOLE = 0.006  # times their number: by how much shares of two digits miss a sum of 1
-Shown = NDArray[Any]
+Array = NDArray[Any]
 
 
-def each_alone(x: Shown, y: Shown, classification: bool) -> dict[int, float]:
+def each_alone(x: Array, y: Array, classification: bool) -> dict[int, float]:
     """How much of the labels every single feature explains that changes at all."""
     drawn = np.random.default_rng(0).permutation(len(x))[:ROWS]
     flat = x[drawn].reshape(len(drawn), -1).astype(np.float64)
@@ -30,7 +30,7 @@ def each_alone(x: Shown, y: Shown, classification: bool) -> dict[int, float]:
     return {index: _alone(flat[:, index], labels, classification) for index in varied}
 
 
-def label_code(raw: Shown, y: Shown) -> tuple[int, str, float] | None:
+def label_code(raw: Array, y: Array) -> tuple[int, str, float] | None:
     """The feature that names most labels although it measures nothing: its number, what shows that,
     and the share of labels; None where none names many.
 
@@ -45,17 +45,17 @@ def label_code(raw: Shown, y: Shown) -> tuple[int, str, float] | None:
     best: tuple[int, str, float] | None = None
     for index in range(min(flat.shape[1], FEATURES)):
         column = flat[:, index]
-        told = _measures_nothing(column, classes=len(np.unique(labels)))
-        if not told:
+        what = _measures_nothing(column, classes=len(np.unique(labels)))
+        if not what:
             continue
         gaps = np.isnan(column).astype(float)
         score = by_tree((gaps if gaps.any() else column)[:, None], labels)
         if score >= CODED and (best is None or score > best[2]):
-            best = index, told, score
+            best = index, what, score
     return best
 
 
-def _measures_nothing(column: Shown, *, classes: int) -> str:
+def _measures_nothing(column: Array, *, classes: int) -> str:
     """What shows that a column names rather than measures; empty if nothing does."""
     if np.isnan(column).any():
         return "by its gaps alone"
@@ -67,7 +67,7 @@ def _measures_nothing(column: Shown, *, classes: int) -> str:
     return ""
 
 
-def by_neighbours(x: Shown, y: Shown) -> dict[int, float]:
+def by_neighbours(x: Array, y: Array) -> dict[int, float]:
     """Of every feature, how surely the labels next to a row in its order are the row's own: the
     least of all classes. Codes and times that each belong to one label lie in runs.
     """
@@ -85,7 +85,7 @@ def by_neighbours(x: Shown, y: Shown) -> dict[int, float]:
     return {index: float(least[index]) for index in varied}
 
 
-def by_indicators(x: Shown, y: Shown) -> float:
+def by_indicators(x: Array, y: Array) -> float:
     """How much of the labels the columns of two values explain, by a tree of a leaf per class."""
     drawn = np.random.default_rng(0).permutation(len(x))[:ROWS]
     flat = np.nan_to_num(x[drawn].reshape(len(drawn), -1).astype(np.float64))
@@ -94,7 +94,7 @@ def by_indicators(x: Shown, y: Shown) -> float:
     return by_tree(flat[:, two], y[drawn]) if two.sum() > 1 else 0.0
 
 
-def by_column_per_class(x: Shown, y: Shown) -> float:
+def by_column_per_class(x: Array, y: Array) -> float:
     """How surely every class is told from the rest by a column of its own: of the classes, the
     least area under the curve. 0 for two classes, which any one column would tell.
     """
@@ -111,7 +111,7 @@ def by_column_per_class(x: Shown, y: Shown) -> float:
     return float(areas.max(axis=1).min()) if len(set(best.tolist())) == len(classes) else 0.0
 
 
-def by_greatest(raw: Shown, y: Shown) -> float:
+def by_greatest(raw: Array, y: Array) -> float:
     """How much of the labels, above the most frequent class, is the place of the greatest of one
     share per class: the probabilities of a model whose answer they are. 0 for two classes.
 
@@ -132,7 +132,7 @@ def by_greatest(raw: Shown, y: Shown) -> float:
     return float((right - most / len(codes)) / (1 - most / len(codes)))
 
 
-def by_sum_of_few(x: Shown, y: Shown, classification: bool) -> tuple[float, tuple[int, ...]]:
+def by_sum_of_few(x: Array, y: Array, classification: bool) -> tuple[float, tuple[int, ...]]:
     """How much of the labels the sum of two, three or four columns explains that no single one
     does, and which.
 
@@ -161,21 +161,21 @@ def by_sum_of_few(x: Shown, y: Shown, classification: bool) -> tuple[float, tupl
     return best
 
 
-def _in_clusters(numbers: Shown, labels: Shown) -> bool:
+def _in_clusters(numbers: Array, labels: Array) -> bool:
     """Whether numbers have a value per class, nearly: separate classes alone spread far more."""
     groups = [numbers[labels == one] for one in np.unique(labels)]
     means = np.sort([group.mean() for group in groups])
     return bool(max(group.std() for group in groups) < CLUSTERED * np.diff(means).min())
 
 
-def _as_numbers(x: Shown, y: Shown) -> tuple[Shown, Shown]:
+def _as_numbers(x: Array, y: Array) -> tuple[Array, Array]:
     """Some rows, their first columns flat, and the first column of labels."""
     drawn = np.random.default_rng(0).permutation(len(x))[:ROWS]
     flat = np.nan_to_num(x[drawn].reshape(len(drawn), -1)[:, :FEATURES].astype(np.float64))
     return flat, y.reshape(len(y), -1)[drawn, 0]
 
 
-def _alone(feature: Shown, labels: Shown, classification: bool) -> float:
+def _alone(feature: Array, labels: Array, classification: bool) -> float:
     """Share of correct rows by a tree of a leaf per class, above the most frequent; or the absolute
     rank correlation.
     """
@@ -184,7 +184,7 @@ def _alone(feature: Shown, labels: Shown, classification: bool) -> float:
     return by_tree(feature[:, None], labels)
 
 
-def by_tree(x: Shown, labels: Shown) -> float:
+def by_tree(x: Array, labels: Array) -> float:
     """Share of correct rows by a tree of a leaf per class, above the most frequent class."""
     counts = np.unique(labels, return_counts=True)[1]
     most = counts.max() / len(labels)

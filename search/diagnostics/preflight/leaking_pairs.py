@@ -24,12 +24,12 @@ LEAST = 8  # fewest rows on each side of a border
 # The same two of a difference or a sum, along which any two clouds may lie apart.
 SURE_VALLEY, SURE_LEAST = 1.2, 20
 SUMS = ("difference", "sum")
-Shown = NDArray[Any]
+Array = NDArray[Any]
 Pair = tuple[float, str, tuple[int, int]]
 NONE: Pair = (0.0, "", (0, 0))
 
 
-def by_ratio(raw: Shown, y: Shown, *, classification: bool, telling: float) -> Pair:
+def by_ratio(raw: Array, y: Array, *, classification: bool, telling: float) -> Pair:
     """How much of the labels the ratio or the product of two columns explains, of those columns
     whose values have one sign; of classes also their difference or sum; and which pair it is.
 
@@ -52,9 +52,9 @@ def by_ratio(raw: Shown, y: Shown, *, classification: bool, telling: float) -> P
 
 
 def _best_pair(
-    columns: Shown,
+    columns: Array,
     picked: NDArray[np.intp],
-    labels: Shown,
+    labels: Array,
     names: tuple[str, str],
     classification: bool,
     telling: float,
@@ -82,7 +82,7 @@ def _best_pair(
     return best
 
 
-def _alike(values: Shown, labels: Shown, classification: bool) -> Shown:
+def _alike(values: Array, labels: Array, classification: bool) -> Array:
     """Of every column, how surely its order is that of the labels: the absolute rank correlation;
     of two classes, the share of rows on the right side of the best border, above the most frequent
     class. Of more classes, which have several borders, 0.
@@ -94,7 +94,7 @@ def _alike(values: Shown, labels: Shown, classification: bool) -> Shown:
         own = rankdata(labels)
         own, ranks = own - own.mean(), ranks - ranks.mean(axis=0)
         spread = np.sqrt((own**2).sum() * (ranks**2).sum(axis=0))
-        correlation: Shown = np.abs(own @ ranks) / np.where(spread > 0, spread, np.inf)
+        correlation: Array = np.abs(own @ ranks) / np.where(spread > 0, spread, np.inf)
         return correlation
     classes, codes = np.unique(labels, return_inverse=True)
     if len(classes) != 2:
@@ -104,11 +104,11 @@ def _alike(values: Shown, labels: Shown, classification: bool) -> Shown:
     right = rows - ones + (ones[-1:] - ones)  # zeros up to here, ones behind
     most = max(codes.mean(), 1 - codes.mean())
     share = np.maximum(right, len(values) - right).max(axis=0) / len(values)
-    above: Shown = (share - most) / (1 - most)
+    above: Array = (share - most) / (1 - most)
     return above
 
 
-def _is_computed(values: Shown, labels: Shown, *, sure: bool) -> bool:
+def _is_computed(values: Array, labels: Array, *, sure: bool) -> bool:
     """Whether two classes meet where rows are as dense as elsewhere. Between groups that lie apart
     rows grow rarer towards the border, on either side of it.
     """
@@ -126,7 +126,7 @@ def _is_computed(values: Shown, labels: Shown, *, sure: bool) -> bool:
     )
 
 
-def by_combination(x: Shown, y: Shown) -> Pair:
+def by_combination(x: Array, y: Array) -> Pair:
     """How much of two classes the values of two columns tell together, each of which has few, and
     alone tells hardly any more than the most frequent class; and which pair it is.
     """
@@ -149,7 +149,7 @@ def by_combination(x: Shown, y: Shown) -> Pair:
     return best
 
 
-def of_the_rest(x: Shown, y: Shown, *, without: tuple[int, ...]) -> float:
+def of_the_rest(x: Array, y: Array, *, without: tuple[int, ...]) -> float:
     """How much of the labels the best other column tells: then the task is not that of these."""
     flat, labels = _drawn(x, y)
     others = [
@@ -158,7 +158,7 @@ def of_the_rest(x: Shown, y: Shown, *, without: tuple[int, ...]) -> float:
     return max((by_tree(flat[:, [at]], labels) for at in others), default=0.0)
 
 
-def _drawn(x: Shown, y: Shown) -> tuple[Shown, Shown]:
+def _drawn(x: Array, y: Array) -> tuple[Array, Array]:
     """Some rows, flat, and the first column of labels."""
     drawn = np.random.default_rng(0).permutation(len(x))[:ROWS]
     flat = np.nan_to_num(x[drawn].reshape(len(drawn), -1).astype(np.float64))

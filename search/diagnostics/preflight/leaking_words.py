@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 ROWS, WORDS = 3000, 2000  # that are looked at, of the words the most frequent
-Shown = NDArray[Any]
+Array = NDArray[Any]
 
 
-def by_word(x: Shown, y: Shown, *, lengths: NDArray[np.int64] | None) -> tuple[float, list[int]]:
+def by_word(x: Array, y: Array, *, lengths: NDArray[np.int64] | None) -> tuple[float, list[int]]:
     """How surely a word stands in all texts of a class and in no others: of the classes the least,
     and the words; of two classes one word is enough.
 

@@ -96,8 +96,8 @@ def _turned_plateau(seen: Answer, *, higher: bool) -> str:
         "min": seen["scores"] if higher else [],
     }
     for mode, numbers in reported.items():
-        told = [number for kind, number in seen["plateaus"] if kind == mode]
-        if told and all(_is_among(number, numbers) for number in told):
+        heard = [number for kind, number in seen["plateaus"] if kind == mode]
+        if heard and all(_is_among(number, numbers) for number in heard):
             kind = "a loss" if mode == "max" else "a metric"
             return f"ReduceLROnPlateau waits for {kind} to {'rise' if mode == 'max' else 'fall'}"
     return ""

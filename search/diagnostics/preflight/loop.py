@@ -107,8 +107,8 @@ def batches(seen: Answer, *, fraction: float = 1.0) -> Check:
         if seen["loss"] is not None and seen["loss"]["targets"][:1] == [seen["rows"]]:
             return judge.note(f"{text}, and its loss is of these alone, as with graphs")
         return judge.warn(text, "do validation rows take part in the training?", taught=taught)
-    if told := _left_out(seen, judge, fraction=fraction) or _otherwise_given(seen, judge, given):
-        return told
+    if check := _left_out(seen, judge, fraction=fraction) or _otherwise_given(seen, judge, given):
+        return check
     return judge.passed(sentence, different=len({batch["content"] for batch in given}))
 
 

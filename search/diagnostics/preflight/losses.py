@@ -41,8 +41,8 @@ def reported_losses(seen: Answer, *, heart: Answer) -> Check:
     if rows["on_train"] is not None and rows["on_train"] > 0.9 and rows["on_val"] == 0:
         text = "the rows that were evaluated are train rows; no validation row was"
         return judge.fail(text, "evaluate the rows of data.val")
-    told = seen["val_loss"] and seen["val_loss"][0] is not None
-    if told and not rows["on_train"] and not rows["on_val"] and (rows["on_taught"] or 0) > ALL:
+    tells = seen["val_loss"] and seen["val_loss"][0] is not None
+    if tells and not rows["on_train"] and not rows["on_val"] and (rows["on_taught"] or 0) > ALL:
         text = "all rows that were evaluated are rows that it trained on before"
         return judge.fail(text, "evaluate rows that take no part in the training")
     if text := _of_train_rows(seen):

@@ -14,10 +14,10 @@ FAR = 6.0  # usual distances from the middle, from which a value is far out
 ROWS, MOST = 10, 0.4  # rows far out: least, and greatest share
 BETWEEN = 0.15  # share of these that may lie less than three times as far: of a long tail, most do
 LIKE, SEEN = 0.05, 30  # chance with which such differences come; rows to be compared with
-Shown = NDArray[Any]
+Array = NDArray[Any]
 
 
-def mixed_units(x: Shown) -> tuple[int, float, int] | None:
+def mixed_units(x: Array) -> tuple[int, float, int] | None:
     """The first column whose far values, divided by a power of ten, are spread as all others: the
     column, the factor, how many rows.
 
@@ -33,7 +33,7 @@ def mixed_units(x: Shown) -> tuple[int, float, int] | None:
     return None
 
 
-def _times(values: Shown) -> tuple[float, int] | None:
+def _times(values: Array) -> tuple[float, int] | None:
     middle = float(np.median(values))
     away = np.abs(values - middle)
     cut = FAR * float(np.median(away))

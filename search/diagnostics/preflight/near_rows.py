@@ -26,11 +26,11 @@ LEAST = 3  # copies that are no single coincidence
 # Columns of many values from which rows are compared in other forms; triples of these that are
 # tried; share of the rows of a set that is too much.
 WIDE, TRIPLES, REARRANGED = 6, 12, 0.05
-Shown = NDArray[Any]
-View = Callable[[Shown], Shown]
+Array = NDArray[Any]
+View = Callable[[Array], Array]
 
 
-def repeated(sets: Mapping[str, Shown], *, like: Shown) -> str:
+def repeated(sets: Mapping[str, Array], *, like: Array) -> str:
     """How rows of held-out sets stand in train, nearly or in another form; empty if they do not.
 
     Args:
@@ -52,7 +52,7 @@ def _told(shares: Mapping[str, float]) -> str:
     return ", ".join(f"{share:.0%} of the rows of {name}" for name, share in shares.items())
 
 
-def _in_form(sets: Mapping[str, Shown], like: Shown) -> tuple[dict[str, Shown], Shown]:
+def _in_form(sets: Mapping[str, Array], like: Array) -> tuple[dict[str, Array], Array]:
     """Rows as shares of their own size, so that a brighter picture is the same one. Without those
     that stand in train to the digit.
     """
@@ -65,13 +65,13 @@ def _in_form(sets: Mapping[str, Shown], like: Shown) -> tuple[dict[str, Shown], 
     return {name: _shares(rows) for name, rows in apart.items()}, _shares(_flat(like))
 
 
-def _shares(rows: Shown) -> Shown:
+def _shares(rows: Array) -> Array:
     size = np.linalg.norm(rows, axis=1, keepdims=True)
-    shares: Shown = rows / np.where(size > 0, size, 1.0)
+    shares: Array = rows / np.where(size > 0, size, 1.0)
     return shares
 
 
-def near_copies(sets: Mapping[str, Shown], like: Shown) -> dict[str, float]:
+def near_copies(sets: Mapping[str, Array], like: Array) -> dict[str, float]:
     """Of each held-out set, the share of rows that nearly stand in train; 0 where that may be
     chance.
 
@@ -96,7 +96,7 @@ def near_copies(sets: Mapping[str, Shown], like: Shown) -> dict[str, float]:
     return shares
 
 
-def _share_of_copies(train: Shown, rows: Shown) -> tuple[float, float]:
+def _share_of_copies(train: Array, rows: Array) -> tuple[float, float]:
     """Share of rows with a near copy in train, that is no exact one; and what is to be expected."""
     finder = NearestNeighbors(n_neighbors=TWENTIETH).fit(train)
     distances = finder.kneighbors(rows)[0]
@@ -111,7 +111,7 @@ def _share_of_copies(train: Shown, rows: Shown) -> tuple[float, float]:
     return float((nearest < NEAR * tenth).mean()), expected
 
 
-def _rearranged(sets: Mapping[str, Shown], *, like: Shown) -> tuple[str, dict[str, float]]:
+def _rearranged(sets: Mapping[str, Array], *, like: Array) -> tuple[str, dict[str, float]]:
     """In which other form rows of held-out sets stand in train, and the share of each set; empty
     where that may be chance. Values are compared to the digit.
 
@@ -138,7 +138,7 @@ def _rearranged(sets: Mapping[str, Shown], *, like: Shown) -> tuple[str, dict[st
     return "", {}
 
 
-def _forms(train: Shown) -> dict[str, list[tuple[View, View]]]:
+def _forms(train: Array) -> dict[str, list[tuple[View, View]]]:
     """Views of held-out rows and of train's that are equal where such a row stands in train."""
     width, dice = train.shape[1], np.random.default_rng(0)
     continuous = continuous_columns(train)
@@ -154,7 +154,7 @@ def _forms(train: Shown) -> dict[str, list[tuple[View, View]]]:
     return forms
 
 
-def _share_alike(train: Shown, rows: Shown, views: Sequence[tuple[View, View]]) -> float:
+def _share_alike(train: Array, rows: Array, views: Sequence[tuple[View, View]]) -> float:
     """The share of rows of which any view is one of train's. Rows of few values are alike by what
     they are, such as one answer to all questions.
     """
@@ -165,32 +165,32 @@ def _share_alike(train: Shown, rows: Shown, views: Sequence[tuple[View, View]]) 
     return float(alike.mean()) if len(rows) else 0.0
 
 
-def _keys(rows: Shown) -> Shown:
+def _keys(rows: Array) -> Array:
     """A key per row, of its values as float32."""
     plain = np.ascontiguousarray(rows, dtype=np.float32) + np.float32(0)
     return plain.view(np.dtype((np.void, 4 * plain.shape[1]))).reshape(-1)
 
 
-def continuous_columns(rows: Shown) -> list[int]:
+def continuous_columns(rows: Array) -> list[int]:
     """Columns in which most rows have a value of their own, which chance does not bring twice."""
     flat = rows.reshape(len(rows), -1)
     columns = range(flat.shape[1])
     return [column for column in columns if len(np.unique(flat[:, column])) > len(flat) / 2]
 
 
-def _sorted(rows: Shown) -> Shown:
+def _sorted(rows: Array) -> Array:
     return np.sort(rows, axis=1)
 
 
-def _head(rows: Shown) -> Shown:
+def _head(rows: Array) -> Array:
     return rows[:, :-1]
 
 
-def _tail(rows: Shown) -> Shown:
+def _tail(rows: Array) -> Array:
     return rows[:, 1:]
 
 
-def _flat(rows: Shown) -> Shown:
+def _flat(rows: Array) -> Array:
     """Some rows and features, without gaps."""
     drawn = np.sort(np.random.default_rng(0).permutation(len(rows))[:ROWS])
     flat = np.nan_to_num(rows[drawn].reshape(len(drawn), -1).astype(np.float64))

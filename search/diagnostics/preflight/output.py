@@ -70,8 +70,8 @@ def output_layer(
     )
     if unfit is not None:
         return judge.fail(*unfit, **numbers)
-    if told := misled(call, seen["targets"], counts=counts):
-        return judge.warn(*told, **numbers)
+    if fault := misled(call, seen["targets"], counts=counts):
+        return judge.warn(*fault, **numbers)
     return judge.passed(f"{name} of outputs {outputs} and targets {targets}", **numbers)
 
 

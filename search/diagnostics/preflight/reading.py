@@ -15,7 +15,7 @@ from sklearn.model_selection import KFold, StratifiedKFold, cross_val_predict
 
 ROWS, FEATURES = 1500, 500  # drawn at random, that plain models see
 COLUMNS = 4  # outputs that are tried one by one
-Shown = NDArray[Any]
+Array = NDArray[Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,30 +24,30 @@ class Reading:
     and once for all checks.
     """
 
-    x: Shown
-    y: Shown
+    x: Array
+    y: Array
     classification: bool
 
     @classmethod
-    def of(cls, x: Shown, y: Shown, *, classification: bool) -> "Reading":
+    def of(cls, x: Array, y: Array, *, classification: bool) -> "Reading":
         """A reading of some rows and features, drawn at random."""
         x, y = some_rows(x, y)
         return cls(x=x, y=y, classification=classification)
 
     @cached_property
-    def chances(self) -> tuple[Shown, Shown]:
+    def chances(self) -> tuple[Array, Array]:
         """The probability of each class [n, classes], and the classes."""
         return _held_out(self.x, self.y)
 
     @cached_property
-    def numbers(self) -> tuple[Shown, ...]:
+    def numbers(self) -> tuple[Array, ...]:
         """What is read of the first columns of the targets, [n] each."""
         return tuple(_held_out_numbers(self.x, numbers) for numbers in self.columns)
 
     @property
-    def columns(self) -> Shown:
+    def columns(self) -> Array:
         """The first columns of the targets [columns, n]."""
-        columns: Shown = self.y.reshape(len(self.y), -1).T[:COLUMNS].astype(np.float64)
+        columns: Array = self.y.reshape(len(self.y), -1).T[:COLUMNS].astype(np.float64)
         return columns
 
     @property
@@ -76,14 +76,14 @@ def readable(reading: Reading) -> tuple[float, float]:
     return max((_read_numbers(*column) for column in columns), key=lambda read: read[1])
 
 
-def some_rows(x: Shown, y: Shown) -> tuple[Shown, Shown]:
+def some_rows(x: Array, y: Array) -> tuple[Array, Array]:
     """Some rows and features, flat, drawn at random."""
     rows = np.random.default_rng(0).permutation(len(x))[:ROWS]
     flat = np.nan_to_num(x[rows].reshape(len(rows), -1))
     return some_features(flat, FEATURES), y[rows]
 
 
-def some_features(flat: Shown, most: int) -> Shown:
+def some_features(flat: Array, most: int) -> Array:
     """At most so many columns, drawn at random: of all sets the same, however many rows they
     have.
     """
@@ -92,7 +92,7 @@ def some_features(flat: Shown, most: int) -> Shown:
     return flat[:, np.random.default_rng(1).permutation(flat.shape[1])[:most]]
 
 
-def _held_out(x: Shown, y: Shown) -> tuple[Shown, Shown]:
+def _held_out(x: Array, y: Array) -> tuple[Array, Array]:
     """Chances of each class [n, classes] for rows that the model has not seen, and the classes."""
     least = int(np.unique(y, return_counts=True)[1].min())
     folds: Any = (
@@ -110,16 +110,16 @@ def _held_out(x: Shown, y: Shown) -> tuple[Shown, Shown]:
     return chances, known
 
 
-def _held_out_numbers(x: Shown, numbers: Shown) -> Shown:
+def _held_out_numbers(x: Array, numbers: Array) -> Array:
     """Predictions of numbers [n] for rows that the model has not seen."""
     trees = ExtraTreesRegressor(100, min_samples_leaf=2, random_state=0)
-    predicted: Shown = cross_val_predict(
+    predicted: Array = cross_val_predict(
         trees, x, numbers, cv=KFold(5, shuffle=True, random_state=0)
     )
     return predicted
 
 
-def _read_numbers(guess: Shown, numbers: Shown) -> tuple[float, float]:
+def _read_numbers(guess: Array, numbers: Array) -> tuple[float, float]:
     """How well one column of numbers is read."""
     score = 1 - float(
         ((guess - numbers) ** 2).sum() / (((numbers - numbers.mean()) ** 2).sum() or 1.0)

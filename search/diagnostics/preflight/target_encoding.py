@@ -16,10 +16,10 @@ DISTINCT = 0.1  # least share of distinct targets: with fewer, a value may be a 
 SIZES = 40  # rows of the groups whose shares are known by their denominators
 ENDS, AT_ONE, INSIDE = 40, 8, 3  # rows at both ends, at either, and values between: least
 SURE = 4.0  # standard errors
-Shown = NDArray[Any]
+Array = NDArray[Any]
 
 
-def means_of_numbers(raw: Shown, y: Shown) -> tuple[int, int, int] | None:
+def means_of_numbers(raw: Array, y: Array) -> tuple[int, int, int] | None:
     """The column whose values are means of the targets of just the rows that have them: its number,
     in how many groups of rows that is so to the digit, and in how many it might be; or None.
 
@@ -48,7 +48,7 @@ def means_of_numbers(raw: Shown, y: Shown) -> tuple[int, int, int] | None:
     return best
 
 
-def means_of_classes(raw: Shown, y: Shown) -> tuple[int, float] | None:
+def means_of_classes(raw: Array, y: Array) -> tuple[int, float] | None:
     """The column whose values are shares of the second of two classes in small groups that hold the
     row itself: its number, and the share of the rows whose label it names for certain; or None.
 
@@ -80,13 +80,13 @@ def means_of_classes(raw: Shown, y: Shown) -> tuple[int, float] | None:
         as_said = (
             abs(ones[inside].sum() - expected.sum()) < SURE * error and abs(slope) < SURE * wide
         )
-        told = float(ends.sum() / len(numbers))
-        if as_said and (best is None or told > best[1]):
-            best = column, told
+        certain = float(ends.sum() / len(numbers))
+        if as_said and (best is None or certain > best[1]):
+            best = column, certain
     return best
 
 
-def _are_shares(values: Shown) -> bool:
+def _are_shares(values: Array) -> bool:
     """Whether values are fractions of small counts from 0 to 1, some of which no decimal is."""
     if len(values) < INSIDE + 2 or values[0] != 0 or values[-1] != 1 or np.isnan(values).any():
         return False

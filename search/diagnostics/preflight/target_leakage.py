@@ -38,16 +38,16 @@ PARTLY = 0.9  # most that one of several features may explain alone, as a share 
 TOLD = 0.3  # least that the other columns explain: else two columns may be a puzzle, and no leak
 SURE = 3.1  # standard errors by which trees read a label: one in a thousand
 DROP = "see whether it is known before the label is; drop it if not"
-Shown = NDArray[Any]
+Array = NDArray[Any]
 
 
 def telltale_feature(
-    x: Shown,
-    y: Shown,
+    x: Array,
+    y: Array,
     *,
     classification: bool,
-    raw: Shown | None = None,
-    targets: Shown | None = None,
+    raw: Array | None = None,
+    targets: Array | None = None,
     names: Sequence[str] = (),
 ) -> Check:
     """Features that give the label away: a label among the inputs, a code or an identifier that
@@ -69,12 +69,12 @@ def telltale_feature(
     )
     if scores[best] >= TELLTALE:
         return judge.warn(sentence, DROP, feature=best)
-    told = _of_classes(x, y, raw, judge, names) if classification else None
-    told = told or _of_means(
+    check = _of_classes(x, y, raw, judge, names) if classification else None
+    check = check or _of_means(
         raw, y, judge, targets=None if classification else targets, names=names
     )
-    if told is not None:
-        return told
+    if check is not None:
+        return check
     together, few = by_sum_of_few(x, y, classification)
     if together > 1:
         listed = ", ".join(shown(one, names) for one in few)
@@ -113,7 +113,7 @@ def _together(
     return judge.warn(f"{text}, and alone much less", DROP, features=tuple(few))
 
 
-def _of_classes(x: Shown, y: Shown, raw: Shown, judge: Judge, names: Sequence[str]) -> Check | None:
+def _of_classes(x: Array, y: Array, raw: Array, judge: Judge, names: Sequence[str]) -> Check | None:
     """Codes, identifiers, gaps, times and columns per class; None where none tells."""
     if (code := label_code(raw, y)) is not None:
         index, what, score = code
@@ -134,7 +134,7 @@ def _of_classes(x: Shown, y: Shown, raw: Shown, judge: Judge, names: Sequence[st
 
 
 def _of_means(
-    raw: Shown, y: Shown, judge: Judge, *, targets: Shown | None, names: Sequence[str]
+    raw: Array, y: Array, judge: Judge, *, targets: Array | None, names: Sequence[str]
 ) -> Check | None:
     """A column of means of the labels, of small groups that hold the row itself; else None.
 
@@ -158,7 +158,7 @@ def _of_means(
     )
 
 
-def telltale_word(x: Shown, y: Shown, *, lengths: NDArray[np.int64] | None) -> Check | None:
+def telltale_word(x: Array, y: Array, *, lengths: NDArray[np.int64] | None) -> Check | None:
     """A word that stands in all texts of a class and in no others, or lengths that tell the class;
     None where nothing tells.
     """

@@ -19,10 +19,10 @@ APART = 0.25  # spreads between a mark at the end and the nearest other target
 READ = 0.3  # share of the other targets' variance that trees must read
 SURE = 3.1  # standard errors: one in a thousand
 CHANCE = 2.0  # standard errors, within which a mark's rows are like all others
-Shown = NDArray[Any]
+Array = NDArray[Any]
 
 
-def far_mark(y: Shown) -> tuple[float, int] | None:
+def far_mark(y: Array) -> tuple[float, int] | None:
     """A single value at one end of a target, in several rows, that lies farther from all others
     than these lie from each other; and how many rows have it. Not 0, which may be meant.
     """
@@ -37,7 +37,7 @@ def far_mark(y: Shown) -> tuple[float, int] | None:
     return None
 
 
-def unread_mark(x: Shown, y: Shown) -> tuple[float, int, float] | None:
+def unread_mark(x: Array, y: Array) -> tuple[float, int, float] | None:
     """A single value of a target that many rows bear, though trees read the other targets well, and
     nothing in the inputs tells these rows; how many rows, and the share read of the others.
 
@@ -55,13 +55,13 @@ def unread_mark(x: Shown, y: Shown) -> tuple[float, int, float] | None:
     score, sure = readable(others)
     if score < READ or sure < SURE or _differ(others, rows[marked], value):
         return None
-    told = Reading(x=rows, y=marked.astype(np.int64), classification=True)
-    if readable(told)[1] > CHANCE:
+    marks = Reading(x=rows, y=marked.astype(np.int64), classification=True)
+    if readable(marks)[1] > CHANCE:
         return None
     return value, int((columns[:, 0] == value).sum()), score
 
 
-def _repeated(column: Shown) -> float | None:
+def _repeated(column: Array) -> float | None:
     """The value that far more rows bear than any other, amid numbers that hardly recur; at their
     end only where it lies apart, or is the only negative one.
     """
@@ -81,7 +81,7 @@ def _repeated(column: Shown) -> float | None:
     return float(values[top]) if is_among or far or lone else None
 
 
-def _differ(others: Reading, marked: Shown, value: float) -> bool:
+def _differ(others: Reading, marked: Array, value: float) -> bool:
     """Whether trees expect other targets of a mark's rows than of the rest, in the mean, or targets
     that are nearer to the mark.
     """
@@ -92,7 +92,7 @@ def _differ(others: Reading, marked: Shown, value: float) -> bool:
     )
 
 
-def _is_beyond_chance(one: Shown, other: Shown) -> bool:
+def _is_beyond_chance(one: Array, other: Array) -> bool:
     """Whether two means differ."""
     error = math.hypot(*(part.std(ddof=1) / math.sqrt(len(part)) for part in (one, other)))
     return abs(float(one.mean() - other.mean())) > CHANCE * error

@@ -22,11 +22,11 @@ SURE = 4.0  # standard errors
 LOST = 0.15  # share of correct rows
 SWAPPED, USUAL = 0.5, 0.2  # share of a class that trees take for one other: in validation, in train
 SLOPE, OFFSET = 0.4, 1.0  # logarithm of a factor of targets; their offset in deviations
-Shown = NDArray[Any]
+Array = NDArray[Any]
 REMEDY = "see how the labels of validation were read: their order, names and units"
 
 
-def validation_labels(reading: Reading, val: tuple[Shown, Shown], *, alike: bool) -> Check:
+def validation_labels(reading: Reading, val: tuple[Array, Array], *, alike: bool) -> Check:
     """Held out rows of train against rows of validation.
 
     Args:
@@ -43,7 +43,7 @@ def validation_labels(reading: Reading, val: tuple[Shown, Shown], *, alike: bool
     return _of_numbers(judge, reading, val, alike=alike)
 
 
-def _of_classes(judge: Judge, reading: Reading, val: tuple[Shown, Shown], *, alike: bool) -> Check:
+def _of_classes(judge: Judge, reading: Reading, val: tuple[Array, Array], *, alike: bool) -> Check:
     train, (chances, classes) = (reading.x, reading.y), reading.chances
     guess = classes[chances.argmax(axis=1)]
     trees = ExtraTreesClassifier(100, min_samples_leaf=2, random_state=0).fit(*train)
@@ -71,11 +71,11 @@ def _of_classes(judge: Judge, reading: Reading, val: tuple[Shown, Shown], *, ali
     return judge.warn(f"{sentence}: some labels of validation may be wrong", REMEDY, **numbers)
 
 
-def _swapped(y: Shown, guess: Shown, val_y: Shown, got: Shown) -> tuple[int, int] | None:
+def _swapped(y: Array, guess: Array, val_y: Array, got: Array) -> tuple[int, int] | None:
     """Two classes each of which trees take for the other, in validation alone."""
     classes = [int(c) for c in np.unique(val_y) if (val_y == c).sum() >= FEWEST // 4]
 
-    def taken(labels: Shown, predicted: Shown, one: int, other: int) -> float:
+    def taken(labels: Array, predicted: Array, one: int, other: int) -> float:
         rows = labels == one
         return float((predicted[rows] == other).mean()) if rows.any() else 0.0
 
@@ -91,7 +91,7 @@ def _swapped(y: Shown, guess: Shown, val_y: Shown, got: Shown) -> tuple[int, int
     return None
 
 
-def _of_numbers(judge: Judge, reading: Reading, val: tuple[Shown, Shown], *, alike: bool) -> Check:
+def _of_numbers(judge: Judge, reading: Reading, val: tuple[Array, Array], *, alike: bool) -> Check:
     y, guess = reading.columns[0], reading.numbers[0]
     val_y = val[1].reshape(len(val[1]), -1)[:, 0].astype(np.float64)
     trees = ExtraTreesRegressor(100, min_samples_leaf=2, random_state=0).fit(reading.x, y)
@@ -126,20 +126,20 @@ def _of_numbers(judge: Judge, reading: Reading, val: tuple[Shown, Shown], *, ali
     return judge.passed(sentence, **numbers)
 
 
-def _correlation(one: Shown, other: Shown) -> float:
+def _correlation(one: Array, other: Array) -> float:
     """The correlation of ranks, which a few far targets do not decide."""
     if np.ptp(one) == 0 or np.ptp(other) == 0:
         return 0.0
     return float(np.corrcoef(rankdata(one), rankdata(other))[0, 1])
 
 
-def _units(got: Shown, val_y: Shown, guess: Shown, y: Shown) -> tuple[float, float]:
+def _units(got: Array, val_y: Array, guess: Array, y: Array) -> tuple[float, float]:
     """How much steeper validation targets rise with what trees predict than train's do, and how far
     off they are, in deviations of train targets. By quantiles, which a few far targets do not
     decide.
     """
 
-    def spread(numbers: Shown) -> float:
+    def spread(numbers: Array) -> float:
         low, high = np.quantile(numbers, [0.1, 0.9])
         return float(high - low)
 

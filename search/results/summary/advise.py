@@ -141,8 +141,8 @@ def _answering(findings: Findings) -> list[TrialRecord]:
     if winner is None:
         return []
     numbers = findings.steps[-1]["trials"] if findings.steps else [winner.spec.trial]
-    told = {*numbers} & {*findings.verdicts}
-    return [row for row in findings.rows if row.spec.trial in told]
+    judged = {*numbers} & {*findings.verdicts}
+    return [row for row in findings.rows if row.spec.trial in judged]
 
 
 def _agreed(findings: Findings, rows: list[TrialRecord]) -> list[TrialRecord]:
