@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from search.config.knobs import Value
+from search.config.knobs import Value, written
 from search.stages.scores import Floats, broken_seeds, step_of
 
 LARGEST = 1e150  # beyond it the square of a score is no number: such a training has diverged
@@ -62,6 +62,11 @@ class Group:
         if not isinstance(self.candidate, Leader):
             raise TypeError(f"{self.candidate} leads no joint search")
         return self.candidate.trial
+
+    @property
+    def words(self) -> str:
+        """The candidate in words: `0.1`, or `trial 3`."""
+        return written(self.candidate)
 
     @property
     def name(self) -> Value:

@@ -27,12 +27,14 @@ from pages import (
 from refusals import raises
 from scipy.special import stdtrit
 
+from search.diagnostics.verdicts.rules import Verdict
 from search.results.report import report_page
 from search.results.report.answer import answer_of
 from search.results.report.budget import best_at, best_of
 from search.results.report.comparison import LoadedSearch, comparison_page
 from search.results.report.contract import _openings
 from search.results.report.costs import cost_of
+from search.results.report.decisions import decision_sections
 from search.results.report.epochs import confidence_chart, epoch_figures
 from search.results.report.go_on import follow_up
 from search.results.report.numbers import with_interval
@@ -41,6 +43,7 @@ from search.results.report.provenance import redacted
 from search.results.report.rules import CITED, rules
 from search.results.report.thinning import thinned
 from search.results.reporters import write_results
+from search.results.summary import conclusion
 from search.results.tables import table_files
 from search.storage.layers import LayerLog, read_series
 from search.storage.trials import TrialRecord, TrialSpec
@@ -74,6 +77,16 @@ def test_where_nothing_differs_the_answer_keeps_the_baseline_and_says_how_far_ch
     assert (answer.mark, answer.label) == ("stays", "no gain beyond chance")
     assert answer.sentence.startswith("Keep the baseline, optimizer.lr = 0.1: accuracy 0.90")
     assert "5 candidates (0.0001, 0.001, 0.01, 0.1, 1) lie together" in answer.surety
+
+
+def test_a_command_stands_at_the_top_of_the_page_and_is_no_line_of_a_decision():
+    findings = findings_of(planted(0.01))
+    rests = Verdict(name="converged", why="both losses rest")
+    findings = replace(findings, verdicts={row.spec.trial: rests for row in findings.rows})
+    assert any(line.startswith("  python -m search") for line in conclusion(findings))
+    (entry,) = decision_sections(findings)[0].blocks
+    assert entry.lines[0].startswith("optimizer.lr = 0.01 is adopted")
+    assert not [line for line in entry.lines if "python -m search" in line]
 
 
 def test_one_seed_is_called_not_tested_and_an_open_search_names_what_is_missing():

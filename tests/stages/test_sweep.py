@@ -455,7 +455,7 @@ def test_seeds_that_change_nothing_are_told():
 
 def test_a_best_value_at_a_hard_limit_is_told():
     findings = _run(_plan("space.optimizer.lr.max=2", "protocol.refine=0"), _peak(50.0))
-    limit = "2.0, the best, lies at the hard limit space.optimizer.lr.max: what lies beyond was "
+    limit = "2, the best, lies at the hard limit space.optimizer.lr.max: what lies beyond was "
     assert f"{limit}not tried (P2)" in conclusion(findings)
 
 

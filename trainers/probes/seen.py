@@ -67,18 +67,15 @@ class LossCall:
         outputs, targets: the shapes of the model's outputs and of the targets.
         probabilities, log_probabilities: whether the rows of the outputs are such.
         over_batch: whether the columns of the outputs are probabilities.
-        within_unit: whether all outputs lie between 0 and 1.
-        sigmoid: the same, and none is 0 or 1.
-        classes: whether targets are whole numbers.
-        one_each: whether every row of the targets has one label.
+        within_unit, sigmoid: whether all outputs lie from 0 to 1, and none is 0 or 1.
+        classes, one_each: whether targets are whole numbers, and every row has one label.
         value: of the loss.
         constant: what the mean of the targets would give on average, for losses between numbers
             whose targets differ.
         zero: what zeros would give on average.
-        reduction: mean | sum | none.
-        plain: whether it has neither class weights nor smoothing.
-        end: the model's last operation in training, as autograd names it (`Sigmoid`).
-        end_axis: the axis of a softmax.
+        reduction, plain: mean | sum | none, and whether it has neither class weights nor smoothing.
+        end, end_axis: the model's last operation in training, as autograd names it (`Sigmoid`),
+            and the axis of a softmax.
         below, beyond: shares of the targets below 0, and beyond −1 … 1.
         partners: whether every row's target is a row of its own, as where rows find their partners.
         viewed: the shape of which outputs per step are a view that swaps two axes.

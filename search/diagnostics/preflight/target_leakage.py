@@ -94,7 +94,7 @@ def telltale_feature(
     return judge.passed(sentence, feature=best, score=scores[best])
 
 
-def _is_read(x: Shown, y: Shown, *, without: Sequence[int]) -> bool:
+def _is_read(x: Array, y: Array, *, without: Sequence[int]) -> bool:
     """Whether trees read the classes in the other columns too, beyond chance. A label that is told
     by two columns and by nothing else may be the task: a line that somebody drew.
     """

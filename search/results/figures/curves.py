@@ -9,7 +9,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from search.config.knobs import written
 from search.config.sweep_settings import SweepSettings
 from search.results.figures.places import place, shortened
 from search.results.figures.style import WINNER, log_axis, title
@@ -90,7 +89,7 @@ def _panels(findings: Findings) -> tuple[list[Panel], str]:
             "(baseline)" if index == 0 else "",
             "chosen" if index == winner else "" if group.clean else "not usable",
         )
-        name = " ".join(filter(None, (f"{shortened(written(group.candidate))}", *marks)))
+        name = " ".join(filter(None, (f"{shortened(group.words)}", *marks)))
         rows = findings.of(group.candidate)
         panels.append(Panel(name=name, rows=rows, chosen=index == winner))
     return panels, subject

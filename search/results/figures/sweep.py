@@ -5,7 +5,6 @@ import math
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from search.config.knobs import written
 from search.results.figures.places import limits_by_dots, near_best
 from search.results.figures.style import BASELINE, OTHERS, SEED, UNUSABLE, WINNER, stand, title
 from search.results.findings import Findings
@@ -28,7 +27,7 @@ def sweep_figure(findings: Findings) -> Figure:
         panels[0].set_title("near the best", loc="left", fontsize=8, color=OTHERS)
     outcome = "no decision yet"
     if decision is not None and decision.winner is not None:
-        winner = written(findings.groups[decision.winner].value)
+        winner = findings.groups[decision.winner].words
         outcome = f"{winner} {'is adopted' if decision.adopted else 'stays'}"
     title(figure, f"{plan.name}: {plan.knob.path}, {outcome}")
     panels[-1].set_xlabel(plan.knob.path)

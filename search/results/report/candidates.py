@@ -55,7 +55,7 @@ def _axis(findings: Findings) -> tuple[Axis, Placement]:
         placement = place(plan.knob, findings.values)
         return axis_of(plan.knob, placement), placement
     numbers = tuple(map(float, range(len(groups))))
-    ticks = {number: str(group.candidate) for number, group in zip(numbers, groups, strict=True)}
+    ticks = {number: group.words for number, group in zip(numbers, groups, strict=True)}
     limits = (-0.5, len(groups) - 0.5)
     return Axis(ticks=ticks, limits=limits), Placement(places=numbers, ticks=ticks, limits=limits)
 
@@ -64,7 +64,7 @@ def _lead(findings: Findings) -> str:
     decision, plan = findings.decision, findings.plan
     parts = ["Every dot is one seed; a bar is the 95 % interval of a mean."]
     if decision is not None and decision.best is not None:
-        best = findings.groups[decision.best].candidate
+        best = findings.groups[decision.best].words
         if half_width(decision, decision.best) > 0:
             parts.append("The green band is the interval of the best mean.")
         is_ordered = isinstance(plan.settings, SweepSettings) and not plan.knob.choices
@@ -97,10 +97,10 @@ def _chart(findings: Findings, subject: str) -> Chart:
         band = (middle - half, middle + half, "the best mean, 95 %") if half > 0 else None
     groups = [findings.groups[index] for index in shown]
     named = ", ".join(
-        f"{group.candidate}: {number(plan.metric.value_of(group.mean))}" for group in groups
+        f"{group.words}: {number(plan.metric.value_of(group.mean))}" for group in groups
     )
     winner = decision.winner if decision is not None else None
-    end = f" Chosen: {findings.groups[winner].candidate}." if winner is not None else ""
+    end = f" Chosen: {findings.groups[winner].words}." if winner is not None else ""
     return Chart(
         title=f"{plan.metric.name} by {subject}",
         alt=f"Mean {plan.metric.name} by {subject}. {named}.{end}",

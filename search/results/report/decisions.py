@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from search.config.knobs import written
 from search.results.findings import Findings
 from search.results.report.blocks import Entry, Section, Table, Words
 from search.results.report.numbers import rough, setting
@@ -46,9 +47,12 @@ def _entry(findings: Findings, record: Mapping[str, Any]) -> Entry:
         )
     evidence, value = record["evidence"], record["value"]
     trial = f"trial {record.get('trial')}"
-    what = trial if isinstance(value, Mapping) else f"{record.get('knob')} = {value}"
+    what = trial if isinstance(value, Mapping) else f"{record.get('knob')} = {written(value)}"
     caveats = list(record["caveats"])
-    lines = [line for line in conclusion(findings) if line not in caveats]
+    # An indented line is a command, which stands at the top of the page, to be copied.
+    lines = [
+        line for line in conclusion(findings) if line not in caveats and not line.startswith("  ")
+    ]
     noise = (
         f"evidence: {count(len(evidence['values']), 'candidate')}; deviation between seeds near "
         f"the best {rough(evidence['spread'])}"
@@ -79,11 +83,11 @@ def _unhelpful(findings: Findings) -> Iterator[Section]:
         return
     lines = []
     for standing, text in SAID.items():
-        names = [str(group.candidate) for group, other in losers if other == standing]
+        names = [group.words for group, other in losers if other == standing]
         if names:
             lines.append(f"{text}: {'; '.join(names)}")
     columns: dict[str, list[Any]] = {
-        "candidate": [str(group.candidate) for group, _ in losers],
+        "candidate": [group.words for group, _ in losers],
         "settings": [setting(findings.chosen[group.candidate]) for group, _ in losers],
         "standing": [LABELS[standing] for _, standing in losers],
         "mean": [metric.value_of(group.mean) if group.clean else None for group, _ in losers],

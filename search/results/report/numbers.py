@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from scipy import special
 
-from search.config.knobs import Value
+from search.config.knobs import Value, written
 from search.stages.racing import LEVEL
 
 MOST_DECIMALS, LARGE = 8, 1e6  # beyond these, powers of ten are shorter
@@ -14,7 +14,7 @@ MOST_DECIMALS, LARGE = 8, 1e6  # beyond these, powers of ten are shorter
 
 def setting(knobs: Mapping[str, Value]) -> str:
     """A configuration in words: `optimizer.lr = 0.1, model.width = 64`."""
-    return ", ".join(f"{path} = {value}" for path, value in knobs.items())
+    return ", ".join(f"{path} = {written(value)}" for path, value in knobs.items())
 
 
 def number(value: float | None) -> str:

@@ -176,7 +176,7 @@ def winner_words(findings: Findings, decision: Decision, winner: int) -> list[st
     chosen, baseline = findings.groups[winner], findings.groups[0]
     value = findings.groups[winner].value
     tuned = f" with {findings.beside(value)}" if findings.beside(value) else ""
-    named = f"{plan.knob.path} = {written(value)}{tuned}"
+    named = f"{plan.knob.path} = {chosen.words}{tuned}"
     seeds = count(len(chosen.clean), "seed")
     mean = f"{metric.name} {metric.value_of(chosen.mean):z.4g}, mean of {seeds}"
     rule = "" if decision.untested or not baseline.clean else " (P5)"
@@ -190,15 +190,15 @@ def winner_words(findings: Findings, decision: Decision, winner: int) -> list[st
     against = f"{metric.value_of(baseline.mean):z.4g}" if baseline.clean else "no result"
     lines = [
         f"{named} is adopted: {mean}, against {against} at {former}, "
-        f"{written(findings.groups[0].value)}{gain(findings, winner)}{rule}"
+        f"{findings.groups[0].words}{gain(findings, winner)}{rule}"
     ]
     best = decision.best
     if best is None or best == winner or findings.groups[best].mean <= chosen.mean:
         return lines
-    top = written(findings.groups[best].value)
+    top = findings.groups[best].words
     if plan.knob.group == "capacity" and decision.comparisons[best].low > 0:
         near = f"within one standard error of {top}, the best mean"
-        text = f"{written(value)} is the cheapest value {near}"
+        text = f"{chosen.words} is the cheapest value {near}"
     else:
         text = f"{top} has the best mean, but is not better than the baseline beyond chance"
     return [*lines, f"{text} (P5)"]
