@@ -174,6 +174,7 @@ def questions(plan: Plan) -> Questions:
     return {
         "baseline": baseline,
         "values": values,
+        "beside": [knob.path for knob in plan.knobs if knob.nuisance],
         "shipped": changed_settings(plan.config),
         "shape": shape,
         "keys": unusual_keys(plan.config),

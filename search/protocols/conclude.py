@@ -15,7 +15,13 @@ from search.diagnostics.verdicts.advice import NOT_LEARNED
 from search.protocols.chosen import chosen_words
 from search.protocols.evidence import coarse, constant, faster, mean_words, scores_of
 from search.protocols.history import BATCH, History
-from search.protocols.learned import beats_constant, is_perfect, moves_nothing, unusual_update
+from search.protocols.learned import (
+    beats_constant,
+    has_learned,
+    is_perfect,
+    moves_nothing,
+    unusual_update,
+)
 from search.protocols.step import Request, Step
 from search.results.findings import Findings
 from search.results.summary.certainty import evidence, held_back, inert, sounder
@@ -77,21 +83,7 @@ def conclude(
         findings = _without_constants(findings, floor=floor, val_rows=val_rows)
         step = _compared(step, findings, history, val_rows=val_rows)
     scores = scores_of(plan, step.incumbent)
-    verdict = step.verdicts[0][0] if step.verdicts else ""
-    learned = beats_constant(plan.metric, scores, floor=floor, val_rows=val_rows, verdict=verdict)
-    if not learned and request.stage == "sweep":  # another value shows that it can be
-        learned = any(
-            len(group.clean) > 1
-            and beats_constant(
-                plan.metric,
-                group.clean,
-                floor=floor,
-                val_rows=val_rows,
-                verdict="",
-                among_others=True,
-            )
-            for group in findings.groups
-        )
+    learned = has_learned(step, findings, scores, floor=floor, val_rows=val_rows, rate=history.rate)
     if step.inert and request.path == history.rate:
         learned = learned and not moves_nothing(findings)
     if request.stage == "baseline" or request.path == history.rate:

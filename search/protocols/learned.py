@@ -7,6 +7,7 @@ import numpy as np
 
 from search.contract.metrics import Metric
 from search.diagnostics.verdicts.advice import NOT_LEARNED
+from search.protocols.step import Step
 from search.results.findings import Findings
 from search.results.summary.advise import UNMOVED, first_by_hand
 
@@ -96,3 +97,50 @@ def beats_constant(
     of_seeds = float(np.std(scores, ddof=1)) / math.sqrt(len(scores)) if len(scores) > 1 else 0.0
     errors = SURELY if among_others else DOUBTFUL if verdict in NOT_LEARNED else SURE
     return float(np.mean(scores)) > metric.sign * floor + errors * max(of_rows, of_seeds)
+
+
+def has_learned(
+    step: Step,
+    findings: Findings,
+    scores: Sequence[float],
+    *,
+    floor: float | None,
+    val_rows: int,
+    rate: str,
+) -> bool:
+    """Whether the incumbent beats a constant prediction, or another value of a sweep shows that it
+    can be done. Arguments as of `beats_constant`, the scores being the incumbent's; `rate`: the
+    path of the learning rate.
+    """
+    metric, verdict = findings.plan.metric, step.verdicts[0][0] if step.verdicts else ""
+    if floor is None:
+        return step.request.path != rate or not _rests(step, findings, scores)
+    if beats_constant(metric, scores, floor=floor, val_rows=val_rows, verdict=verdict):
+        return True
+    others = findings.groups if step.request.stage == "sweep" else ()
+    return any(
+        len(group.clean) > 1
+        and beats_constant(
+            metric, group.clean, floor=floor, val_rows=val_rows, verdict="", among_others=True
+        )
+        for group in others
+    )
+
+
+def _rests(step: Step, findings: Findings, scores: Sequence[float]) -> bool:
+    """Where it is not known what a constant prediction scores: whether a sweep of the rate keeps an
+    incumbent whose loss rests at its first value with every seed, and no rate lies clearly above
+    it. What is stuck later, or vanishes, has remedies of its own (R26a).
+    """
+    is_dead = [name for name, _ in step.verdicts] == ["dead"]
+    if step.decision != "keep" or not is_dead or len(scores) < 2:
+        return False
+    own = float(np.var(scores, ddof=1))
+    for group in findings.groups[1:]:
+        seeds, others = len(group.clean), own
+        if seeds > 1:
+            others = float(np.var(group.clean, ddof=1))
+        error = math.sqrt(own / len(scores) + others / max(seeds, 1))
+        if seeds and group.mean > float(np.mean(scores)) + SURELY * error:
+            return False
+    return True

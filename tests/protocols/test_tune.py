@@ -1020,6 +1020,24 @@ def test_a_sweep_of_which_another_value_has_learned_is_not_said_to_have_learned_
     assert learned == [False, True]
 
 
+@pytest.mark.parametrize(("gain", "learned"), [(0.0, False), (0.1, True)])
+def test_where_no_constants_score_is_known_curves_that_rest_at_every_rate_end_the_sweeps(
+    gain, learned
+):
+    """A dead layer of a trainer of one's own, whose last bias is moved by the rate; and a baseline
+    whose rate is far off beside rates that learn.
+    """
+    history, _ = carried_out(
+        tune_plan("budget_trials=64"),
+        lambda knobs, seed: 0.33 + gain * _is_near(knobs) + _noise(knobs, seed),
+        lambda knobs: "converged" if gain and _is_near(knobs) else "dead",
+    )
+    assert history.learned == learned
+    assert bool(history.held) == learned
+    joint = next(step for step in history.steps if step.request.stage == "joint")
+    assert bool(joint.request.skip) != learned
+
+
 @pytest.mark.parametrize("rows", [40, 170, 1000])
 def test_no_value_of_a_sweep_beats_a_constant_by_the_luck_of_rows_seeds_and_epochs(rows):
     """Two classes that nothing tells apart: 7 rates, 3 seeds, the best of 100 epochs each."""

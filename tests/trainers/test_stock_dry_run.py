@@ -100,6 +100,16 @@ def _task_plan(task, model):
     return _plan(f"data.task={task}", *TASKS[task], *words)
 
 
+def test_what_is_tuned_beside_a_knob_may_act_at_other_values_of_it_alone():
+    """Weights of zero have no scale, and those of the other kinds have."""
+    plan = read_plan(
+        compose_experiment("init_sweep", overrides=["model.init=zeros"], config_dir=None),
+        root=Path("/r"),
+    )
+    said = answer(questions(plan))
+    assert (said["wrong"], said["alike"]) == ("", "")
+
+
 @pytest.mark.parametrize(
     ("task", "loss"), [*itertools.product(TASKS, sorted({*LOSS_TASKS} - {HEADS}))]
 )

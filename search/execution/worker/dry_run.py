@@ -63,6 +63,8 @@ def _alike(asked: Questions) -> str:
         return ""
     for path, configs in asked["values"].items():
         trainings = {rehearse(config, shape) for config in configs}
+        if path in asked["beside"]:  # it may act at another value of the knob that it is tuned for
+            continue
         if len(trainings) == 1 and None not in trainings:
             return str(path)
     return ""
