@@ -1,6 +1,7 @@
 """From YAML files and overrides to one config: Hydra composes, once. Never reads results."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +49,8 @@ def compose_experiment(
     paths = ",".join(f"file://{folder}" for folder in user)
     words = [f"hydra.searchpath=[{paths}]"] if user else []
     words += [*([f"experiment={experiment}"] if experiment is not None else []), *given.hydra]
-    GlobalHydra.instance().clear()
     try:
-        with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
+        with _our_hydra():
             config = _composed(words)
             check_groups(OmegaConf.to_container(config, resolve=False))
             _check_direction(config, words)
@@ -81,6 +81,18 @@ def compose_experiment(
     check_keys(config)
     OmegaConf.set_readonly(config, True)
     return config
+
+
+@contextmanager
+def _our_hydra() -> Iterator[None]:
+    """Hydra for our configs; that of a user's app, which calls `search.run`, comes back."""
+    hydra = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
+            yield
+    finally:
+        GlobalHydra.instance().hydra = hydra
 
 
 def _check_budget(config: DictConfig) -> None:
@@ -139,8 +151,7 @@ def compose_defaults() -> DictConfig:
 
 def _opened(words: list[str]) -> DictConfig:
     """Hydra begun anew, and its config of these words."""
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
+    with _our_hydra():
         return _composed(words)
 
 

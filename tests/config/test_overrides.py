@@ -2,10 +2,13 @@
 
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
@@ -25,6 +28,16 @@ def _config(*words, experiment="lr_sweep"):
 
 def _plan(*words, experiment="lr_sweep"):
     return read_plan(_config(*words, experiment=experiment), root=Path("/r"))
+
+
+def test_a_users_app_that_has_initialised_hydra_finds_it_again_after_a_search_is_composed(tmp_path):
+    (tmp_path / "config.yaml").write_text("lr: 0.1\n")
+    with initialize_config_dir(str(tmp_path), version_base=None):
+        for words in ((), ("lr=1",)):  # refused
+            with raises("unknown-key") if words else nullcontext():
+                _config(*words)
+            assert compose("config", overrides=["lr=0.3"]).lr == 0.3
+    assert not GlobalHydra.instance().is_initialized()
 
 
 @given(
