@@ -427,3 +427,35 @@ def test_records_of_steps_that_name_their_mode_are_read_beside_evaluations_witho
     )
     (curves,) = read_of(tmp_path, text).trainings.values()
     assert (curves.train, curves.held_out) == (pytest.approx(TRAIN), False)
+
+
+def test_losses_of_validation_that_are_0_before_any_other_stand_for_none(tmp_path):
+    def table(val):
+        rows = (f"{e},{t},{v}" for e, (t, v) in enumerate(zip(TRAIN, val, strict=True), 1))
+        return "\n".join(["epoch,train/box_loss,val/box_loss", *rows])
+
+    (last,) = read_of(tmp_path, table([0] * 7 + [0.4])).trainings.values()
+    assert (last.held_out, last.train) == (False, pytest.approx(TRAIN))
+    (later,) = read_of(tmp_path, table([0, 0, *VAL[2:]])).trainings.values()
+    assert (later.epochs[0], later.val[0]) == (3, pytest.approx(VAL[2]))
+    (ends,) = read_of(tmp_path, table([*VAL[:6], 0.0, 0.0])).trainings.values()
+    assert ends.val[-1] == 0  # as it was printed
+
+
+def test_a_training_that_begins_again_after_its_first_epoch_is_another_one(tmp_path):
+    rows = [f"{e},{t},{v}" for e, (t, v) in enumerate(zip(TRAIN, VAL, strict=True))]
+    text = "\n".join(["epoch,loss,val_loss", "0,3.0,3.1", *rows])
+    first, second = read_of(tmp_path, text).trainings.values()
+    assert (len(first.train), second.train) == (1, pytest.approx(TRAIN))
+
+
+def test_losses_of_single_steps_that_shake_ask_for_no_lower_rate_where_validation_gets_better(tmp_path):  # fmt: skip
+    shakes = (0.87, 0.38, 0.45, 0.39, 0.54, 0.31, 0.31, 0.23, 0.27)
+    val = (0.83, 0.41, 0.38, 0.37, 0.36, 0.357, 0.353, 0.348, 0.336)
+    text = "epoch,step,train_loss,val_loss\n" + "".join(
+        f"{e},{50 * e},{t},\n{e},{50 * e + 40},,{v}\n"
+        for e, (t, v) in enumerate(zip(shakes, val, strict=True), 1)
+    )
+    (curves,) = read_of(tmp_path, text).trainings.values()
+    assert curves.sampled
+    assert judge(curves).name in ("still_learning", "converged")

@@ -135,6 +135,8 @@ def layout_of(
         val = ()  # of a test at the end
     if not val and "val" not in roles and (others := _losses_of_val(header)):
         _refuse(path, others, VAL, role="val")
+    if 0 < _taken(lines, val) < FEW <= filled[train[0]]:
+        val = ()  # it was taken once or twice, as at the end alone
     val = roles.get("val", val)
     trial = _one(roles, "trial") or _trial(header, lines)
     return Layout(
@@ -184,6 +186,19 @@ def _is_nothing(lines: Sequence[Line], name: str) -> bool:
     """Whether a loss is 0 wherever it is told, which stands for one that nobody took."""
     told = [number_in(cells[name]) for _, cells in lines if is_told(cells, name)]
     return bool(told) and not any(told)
+
+
+def _taken(lines: Sequence[Line], val: Sequence[str]) -> int:
+    """In how many lines a loss of validation is told that is not 0; 0 where none is 0, or where
+    there is none.
+    """
+    told = [
+        [number_in(cells[name]) for name in val]
+        for _, cells in lines
+        if val and all(is_told(cells, name) for name in val)
+    ]
+    taken = sum(any(numbers) for numbers in told)
+    return taken if taken < len(told) else 0
 
 
 def _beside(val: Sequence[str], lines: Sequence[Line]) -> str:

@@ -40,12 +40,6 @@ def csv_lines(path: Path, text: str) -> tuple[list[str], list[Line], dict[str, s
     ruled = any(
         name and not set(name) - RULER for name in header
     )  # text, with a line below a title
-    twice = next((name for name in names if name and names.count(name) > 1), None)
-    if twice is not None and not ruled:
-        rule, remedy = "a column has one name", "rename one of them"
-        raise refused(
-            str(path), code="csv-column-twice", rule=rule, got=f"{twice} twice", remedy=remedy
-        )
     below = [(number, row) for number, row in rows[1:] if row != rows[0][1]]
     columns, unsure = with_points(list(zip_longest(*(row for _, row in below), fillvalue="")))
     cells = zip(*columns, strict=True)
@@ -58,6 +52,12 @@ def csv_lines(path: Path, text: str) -> tuple[list[str], list[Line], dict[str, s
     if headless or 2 * max(counts.values(), default=0) < len(lines):  # no column holds numbers
         got = f"no table below {' '.join(header)[:SHOWN]!r}"
         raise refused(str(path), code="file-holds-no-table", rule=TABLE, got=got, remedy=REMEDY)
+    twice = next((name for name in names if name and names.count(name) > 1), None)
+    if twice is not None and not ruled:
+        rule, remedy = "a column has one name", "rename one of them"
+        raise refused(
+            str(path), code="csv-column-twice", rule=rule, got=f"{twice} twice", remedy=remedy
+        )
     return names, lines, {names[at]: text for at, text in unsure.items() if at < len(names)}
 
 

@@ -51,6 +51,7 @@ class Epoch:
 def _rows(path: Path, lines: Sequence[Line], *, layout: Layout) -> list[Epoch]:
     """The epochs in order; rows of one epoch that complete each other become one."""
     rows: list[Epoch] = []
+    taken = False  # validation: a loss of 0 before any other stands for none
     for counted, (number, cells) in enumerate(lines, start=1):
         place = f"{path}: line {number}"
         before = rows[-1].cells["epoch"] if rows else None
@@ -73,7 +74,9 @@ def _rows(path: Path, lines: Sequence[Line], *, layout: Layout) -> list[Epoch]:
             name: number_in(cells.get(column, "")) for name, column in others.items() if column
         }
         values["train_loss"] = _sum(place, layout.train, cells)
-        values["val_loss"] = _sum(place, layout.val, cells)
+        held = _sum(place, layout.val, cells)
+        taken |= bool(held)
+        values["val_loss"] = held if taken else None
         _complete(place, rows[-1], values, layout=layout)
     return rows
 

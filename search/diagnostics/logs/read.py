@@ -126,7 +126,8 @@ def _begun_anew(stem: str, lines: Sequence[Line], *, layout: Layout) -> dict[str
     first = number_in(lines[0][1].get(axis, ""))
     for line in lines:
         at = number_in(line[1].get(axis, ""))
-        if at is not None and at == first and at < before:
+        again = at == before and not layout.steps and _repeats(line, trainings[-1], layout=layout)
+        if at is not None and at == first and (at < before or again):
             trainings.append([])
         trainings[-1].append(line)
         before = before if at is None else at
@@ -135,6 +136,12 @@ def _begun_anew(stem: str, lines: Sequence[Line], *, layout: Layout) -> dict[str
     if len(trainings) == 1:
         return {stem: trainings[0]}
     return {f"{stem}:{number}": own for number, own in enumerate(trainings, start=1)}
+
+
+def _repeats(line: Line, before: Sequence[Line], *, layout: Layout) -> bool:
+    """Whether a line tells all losses again that the line before it told."""
+    names = (*layout.train, *layout.val)
+    return bool(before) and all(is_told(c, name) for _, c in (line, before[-1]) for name in names)
 
 
 def _training(
@@ -177,6 +184,7 @@ def _training(
         untrained=bool(known),
         held_out=bool(layout.val),
         began=rows[0].get("began"),
+        sampled=layout.steps and are_apart(lines, layout=layout) and rows[-1].get("began") is None,
     )
     assert curves is not None  # every row has both
     return curves

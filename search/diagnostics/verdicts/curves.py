@@ -15,9 +15,9 @@ class Curves:
     better, else −1. `classes`: number of classes if the loss is cross-entropy, 0 if it is another
     loss or the number is unknown. `constant`: loss of a constant prediction, None if unknown.
     `untrained`: whether the first epoch is epoch 0. `began`: the loss of the first steps, where the
-    first epoch tells it beside its mean. `held_out`: whether there is a validation; if not, `val`
-    repeats `train`. The other arrays are columns of curves.parquet,
-    None if not recorded.
+    first epoch tells it beside its mean. `sampled`: whether `train` is of single steps.
+    `held_out`: whether there is a validation; if not, `val` repeats `train`. The other arrays are
+    columns of curves.parquet, None if not recorded.
     """
 
     epochs: Array
@@ -38,6 +38,7 @@ class Curves:
     untrained: bool = False
     held_out: bool = True
     began: float | None = None
+    sampled: bool = False
 
     @property
     def resumed(self) -> bool:

@@ -24,6 +24,7 @@ def curves_of(
     ended: bool = True,
     held_out: bool = True,
     began: float | None = None,
+    sampled: bool = False,
 ) -> Curves | None:
     """The curves of one training's columns [n], by epoch; None where it tells no losses.
 
@@ -31,6 +32,7 @@ def curves_of(
     `train_eval_loss`, where it is told, is what is compared with validation. Other columns without
     a number are unknown.
     `held_out`: whether `val_loss` is of a validation. `began`: the loss of the first steps.
+    `sampled`: whether `train_loss` is of single steps.
     `ended`: whether losses that are no numbers at the end say that it has; else they were not told.
     """
     train, val = _column(columns, "train_loss"), _column(columns, "val_loss")
@@ -62,6 +64,7 @@ def curves_of(
         comparable=comparable,
         held_out=held_out,
         began=began,
+        sampled=sampled,
         **extra,
     )
 

@@ -170,9 +170,11 @@ def _shakes(shape: Shape) -> str:
 
 def wobble(shape: Shape) -> float:
     """How much the model's loss shakes from epoch to epoch, in its second half: that of train where
-    it is evaluated, else of validation, as a mean over batches hides most of it.
+    it is evaluated, else of validation, as a mean over batches hides most of it, and single batches
+    shake at any rate.
     """
     if shape.curves.comparable or not shape.curves.held_out:
         return shape.jitter
     share = min(shape.level / shape.val_level, 1.0) if shape.val_level > 0 else 1.0
-    return max(shape.jitter, share * noise(shape.val[shape.count // 2 :]))
+    held = share * noise(shape.val[shape.count // 2 :])
+    return held if shape.curves.sampled else max(shape.jitter, held)
