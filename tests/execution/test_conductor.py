@@ -131,8 +131,8 @@ def test_one_signal_checkpoints_and_the_same_command_goes_on_to_the_same_rows(
 
 
 def test_two_signals_end_at_once(tmp_path):
-    slow = ["own_trainer", "trainer._target_=toys.steady"]
-    with running(*slow, cwd=tmp_path, TOY_PAUSE="20", **{MARK: "twice"}) as conductor:
+    slow = ["own_trainer", "trainer._target_=toys.steady", "placement.grace=3600"]
+    with running(*slow, cwd=tmp_path, TOY_PAUSE="3600", **{MARK: "twice"}) as conductor:
         wait_for(
             lambda: (tmp_path / "results" / "own_trainer" / "logs" / "1.log").exists(),
             what="two trials to sit down",
@@ -141,9 +141,7 @@ def test_two_signals_end_at_once(tmp_path):
         time.sleep(0.3)
         assert conductor.poll() is None, "after one signal it waits for the epoch to end"
         conductor.send_signal(signal.SIGINT)
-        begun = time.monotonic()
-        conductor.communicate(timeout=20)
-        assert time.monotonic() - begun < 5
+        conductor.communicate(timeout=60)  # an epoch, and the grace, take an hour
     assert conductor.returncode == 130
     assert not marked("twice")
 

@@ -118,13 +118,12 @@ def test_a_slow_callback_misses_epochs_but_no_end_of_a_trial(tmp_path, monkeypat
 def test_a_callback_that_hangs_is_left_behind(tmp_path, monkeypatch):
     monkeypatch.setattr(event_stream, "PATIENCE", 0.2)
     monkeypatch.setattr(event_stream, "NOTICE", 0.1)
+    monkeypatch.setattr(event_stream, "CLOSING", 3600.0)  # not this is what ends the waiting
     warnings, never = [], threading.Event()
     stream = _stream(warnings, hangs=lambda event: never.wait())
     for event in _events(tmp_path):
         stream.post(event)
-    began = time.monotonic()
     stream.close()
-    assert time.monotonic() - began < 5
     assert re.fullmatch(
         r"callback hangs is waited for; \d+ events are left, Ctrl-C drops them", warnings[0]
     )

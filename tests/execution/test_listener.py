@@ -4,7 +4,6 @@ import queue
 import shutil
 import socket
 import threading
-import time
 from contextlib import suppress
 
 import pytest
@@ -55,19 +54,17 @@ def _is_closed(connection: socket.socket) -> bool:
     ],
     indirect=True,
 )
-def test_messages_travel_both_ways_within_5_ms(listener):
+def test_messages_travel_both_ways_and_none_waits_for_another_to_fill_its_packet(listener):
     token, links = _joined(listener)
     worker = Link(connect(listener.address, token=token))
     conductor = links.get(timeout=5)
-    times = []
+    for link in (worker, conductor):  # else a message takes 40 ms
+        assert link.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
     for _ in range(50):
-        begun = time.perf_counter()
         worker.send(Hello(pid=7))
         assert conductor.receive() == Hello(pid=7)
         conductor.send(Quit())
         assert worker.receive() == Quit()
-        times.append(time.perf_counter() - begun)
-    assert sorted(times)[25] < 0.005
     assert not listener.forget(token)
     worker.close()
     conductor.close()
