@@ -70,9 +70,8 @@ class LossCall:
         within_unit, sigmoid: whether all outputs lie from 0 to 1, and none is 0 or 1.
         classes, one_each: whether targets are whole numbers, and every row has one label.
         value: of the loss.
-        constant: what the mean of the targets would give on average, for losses between numbers
-            whose targets differ.
-        zero: what zeros would give on average.
+        constant, zero: what the mean of the targets would give on average, for losses between
+            numbers whose targets differ; and what zeros would give.
         reduction, plain: mean | sum | none, and whether it has neither class weights nor smoothing.
         end, end_axis: the model's last operation in training, as autograd names it (`Sigmoid`),
             and the axis of a softmax.

@@ -212,14 +212,14 @@ ADVICE: dict[str, tuple[Advice, ...]] = {
             EPOCHS,
             "R33",
             "if train is good: what it still gains does not reach validation, so stop here; if it "
-            "is bad, train on first (R22)",
+            "is bad, train on first",
         ),
         _turn("raise", DECAY, "R34", "or hold the weights small"),
         _turn(
             "check",
             "data",
             "R18",
-            "it is early overfitting, unless train is still bad (the sources call it underfitting)",
+            "it is early overfitting, unless train is still bad (some call it underfitting)",
         ),
     ),
     "data_suspect": (
