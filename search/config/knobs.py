@@ -1,6 +1,7 @@
 """A knob: what can be turned, over which values. Never proposes a value."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -183,6 +184,11 @@ def written(value: object) -> str:
     for 1.0.
     """
     return f"{value:.12g}" if isinstance(value, float) else str(value)
+
+
+def assigned(knobs: Mapping[str, Value]) -> list[str]:
+    """`optimizer.lr=0.1` and so on, for readers; `overrides.value_word` has it for a shell."""
+    return [f"{path}={written(value)}" for path, value in knobs.items()]
 
 
 def _number(value: Value) -> float:

@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from search.config.knobs import Value
+from search.config.knobs import Value, assigned
 from search.config.plan import Plan
 from search.config.short_names import short_names
 from search.config.text import one_line
@@ -249,9 +249,8 @@ def shown_knobs(
 
     A trial that turns nothing is the baseline; of one training, which compares nothing, no word.
     """
-    shown = " ".join(
-        f"{(names or {}).get(path, path)}={one_line(value)}" for path, value in knobs.items()
-    )
+    named = {(names or {}).get(path, path): value for path, value in knobs.items()}
+    shown = " ".join(map(one_line, assigned(named)))
     return shown or ("" if plan.kind == "train" else "the baseline")
 
 

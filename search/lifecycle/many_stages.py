@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
+from search.config.knobs import assigned
 from search.config.plan import Plan
 from search.config.tune_settings import TuneSettings
 from search.contract.contract import Contract, Prepared
@@ -290,7 +291,7 @@ class _ManyStages:
         left = trials_left(history)
         used = f"{history.trials} trials used"
         budget = f", {max(left, 0):.0f} left" if left < float("inf") else ""
-        knobs = ", ".join(f"{path}={value}" for path, value in history.held.items())
+        knobs = ", ".join(assigned(history.held))
         if step.trials:
             score = gain(self._plan, history)
             self._print(f"  incumbent: {knobs or 'the baseline'}{score}; {used}{budget}")

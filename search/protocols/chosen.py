@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from search.config.knobs import Value
+from search.config.knobs import Value, assigned
 from search.config.plan import Plan
 from search.diagnostics.verdicts.advice import EPOCHS
 from search.protocols.evidence import few_rows, mean_words, scores_of
@@ -78,7 +78,7 @@ def _nearest(findings: Findings, decision: Decision) -> str:
         return ""
     best = max(ahead, key=lambda index: decision.comparisons[index].difference)
     group, metric = findings.groups[best], findings.plan.metric
-    knobs = ", ".join(f"{path}={value}" for path, value in findings.chosen[group.candidate].items())
+    knobs = ", ".join(assigned(findings.chosen[group.candidate]))
     return (
         f"; not decided: {knobs} has {metric.sign * group.mean:.4g} on the same seeds"
         f"{gain_words(findings, best)}; a larger budget or protocol.confirm=10, in a search of "

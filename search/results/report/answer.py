@@ -2,6 +2,7 @@
 
 import math
 
+from search.config.knobs import assigned
 from search.results.findings import Findings
 from search.results.report.blocks import Answer
 from search.results.report.go_on import all_commands
@@ -74,7 +75,7 @@ def _decided(findings: Findings, decision: Decision, index: int) -> Answer:
         sentence=sentence,
         surety=surety,
         cards=[*cards, ("how sure", label, f"over {count(len(groups), 'candidate')}")],
-        settings=[f"{path}={value}" for path, value in knobs.items()],
+        settings=assigned(knobs),
         commands=all_commands(findings),
     )
 

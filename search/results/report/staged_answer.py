@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from search.config.knobs import assigned
 from search.results.findings import Findings
 from search.results.report.blocks import Answer
 from search.results.report.go_on import all_commands
@@ -68,7 +69,7 @@ def staged_answer(findings: Findings) -> Answer:
             ("stages", str(len(steps)), f"{count(len(findings.rows), 'trial')} in all"),
             ("how sure", label, ""),
         ],
-        settings=[f"{path}={value}" for path, value in held.items()],
+        settings=assigned(held),
         commands=all_commands(findings) if findings.winner is not None else [],
     )
 

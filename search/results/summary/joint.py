@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from rich.console import Group
 
-from search.config.knobs import Value, written
+from search.config.knobs import Value, assigned, written
 from search.config.short_names import short_names
 from search.execution.terminal import Line, aligned
 from search.results.findings import Findings
@@ -183,9 +183,7 @@ def _winner(findings: Findings, decision: Decision, winner: int) -> list[str]:
     chosen, baseline = findings.groups[winner], findings.groups[0]
     seeds = count(len(chosen.clean), "fresh seed" if joint.settings(plan).confirm else "seed")
     mean = f"{metric.name} {metric.value_of(chosen.mean):z.4g}, mean of {seeds}"
-    knobs = ", ".join(
-        f"{path}={value}" for path, value in findings.chosen[chosen.candidate].items()
-    )
+    knobs = ", ".join(assigned(findings.chosen[chosen.candidate]))
     rule = "" if decision.untested or not baseline.clean else " (P5)"
     if decision.adopted:
         against = f"{metric.value_of(baseline.mean):z.4g}" if baseline.clean else "no result"

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 from rich.table import Table
 
-from search.config.knobs import written
+from search.config.knobs import assigned, written
 from search.config.tune_settings import TuneSettings
 from search.diagnostics.verdicts.advice import ADVICE
 from search.results.findings import Findings
@@ -201,7 +201,7 @@ def _row(step: Mapping[str, Any]) -> dict[str, Any]:
 
 def _configuration(knobs: Mapping[str, Any]) -> str:
     """A whole configuration, relative to the search's config."""
-    return ", ".join(f"{path}={value}" for path, value in knobs.items()) or "the baseline"
+    return ", ".join(assigned(knobs)) or "the baseline"
 
 
 def _trained(findings: Findings) -> str:
