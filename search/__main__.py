@@ -6,6 +6,7 @@ Never composes itself.
 import errno
 import gc
 import importlib
+import importlib.machinery
 import importlib.util
 import io
 import os
@@ -54,19 +55,8 @@ def main(arguments: list[str]) -> int:
     except KeyboardInterrupt:  # before the search could listen to it
         print("search: interrupted", file=sys.stderr)
         return 130
-    except ModuleNotFoundError as error:
-        if not _is_lacking(error):
-            raise
-        return _failed(
-            refused(
-                sys.executable,
-                code="python-lacks-package",
-                rule="must have the packages that Knobwise needs",
-                got=f"no package {error.name}",
-                remedy="activate the environment in which Knobwise is installed, or install it: "
-                "pip install -c constraints.txt -e .",
-            )
-        )
+    except (ImportError, AttributeError) as error:
+        return _failed(_import_error(error))
     except BrokenPipeError:  # the reader of our output has gone, as in `… | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -78,15 +68,53 @@ def main(arguments: list[str]) -> int:
         if str(error) != NO_THREAD:
             raise
         return _failed(limit_error(errno.EAGAIN))
-    except (MemoryError, ImportError) as error:
-        if isinstance(error, ImportError) and NO_LIBRARY not in str(error):
-            raise
+    except MemoryError:
         return _failed(limit_error(errno.ENOMEM))
 
 
 def _failed(error: Told) -> int:
     print(as_started(f"search: {error} [{error.code}]"), file=sys.stderr)
     return error.exit_code
+
+
+def _import_error(error: ImportError | AttributeError) -> Told:
+    """What has kept a module of ours, or of a package that it needs, from being imported; raises
+    the error again where that is nothing of the user's.
+    """
+    if hiding := _hiding(error):
+        return refused(
+            str(hiding),
+            code="module-is-hidden",
+            rule="must not hide a module that Knobwise needs",
+            got=f"the name `{hiding.stem}`",
+            remedy="rename it, or start in another folder",
+        )
+    if isinstance(error, ImportError) and NO_LIBRARY in str(error):
+        return limit_error(errno.ENOMEM)
+    if not isinstance(error, ModuleNotFoundError) or not _is_lacking(error):
+        raise error
+    return refused(
+        sys.executable,
+        code="python-lacks-package",
+        rule="must have the packages that Knobwise needs",
+        got=f"no package {error.name}",
+        remedy="activate the environment in which Knobwise is installed, or install it: "
+        "pip install -c constraints.txt -e .",
+    )
+
+
+def _hiding(error: ImportError | AttributeError) -> Path | None:
+    """The file or folder of the current folder that was imported in place of the module which the
+    error is about, such as a random.py of the user's; None if it is no such error.
+    """
+    named = error.name if isinstance(error, ImportError) else getattr(error.obj, "__name__", None)
+    name = str(named or "").partition(".")[0]
+    here, others = Path.cwd(), [place for place in sys.path if Path(place) != Path.cwd()]
+    found = [path for path in (here / f"{name}.py", here / name) if path.exists()]
+    if not name or not found or importlib.machinery.PathFinder.find_spec(name, others) is None:
+        return None
+    file = str(getattr(sys.modules.get(name), "__file__", None) or "")
+    return next((path for path in found if file.startswith(str(path))), None)
 
 
 def _is_lacking(error: ModuleNotFoundError) -> bool:

@@ -93,3 +93,16 @@ def test_a_python_without_our_packages_is_told_what_to_do(tmp_path):
     assert f"{sys.executable}: " in line
     assert " rich;" in line
     check_told(done.stderr, "python-lacks-package", "-c constraints.txt -e .")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["json", "random", "token", "numpy", "email", "yaml"])
+def test_a_module_of_the_current_folder_that_hides_another_is_named(name, elsewhere):
+    (elsewhere / f"{name}.py").write_text("x = 1\n")
+    done = search("smoke", cwd=elsewhere, anew=True)
+    assert done.returncode == 2, done.stderr
+    check_told(done.stderr, "module-is-hidden", f"{elsewhere}/{name}.py", f"`{name}`")
+    assert done.stderr.count("\n") == 1
+    assert [path.name for path in elsewhere.iterdir() if path.name != "__pycache__"] == [
+        f"{name}.py"
+    ]
