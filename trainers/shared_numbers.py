@@ -2,7 +2,8 @@
 
 Such as `best_accuracy` of a script that says `global best_accuracy`: the second trial of a process
 would begin with the best one of the first. Or a model that a notebook makes at its top, a history
-in a dict, a replay memory. `held_numbers` says what is looked at.
+in a dict, a replay memory. `held_numbers` says what is looked at. Functions of torch that it
+replaces are named beside them.
 """
 
 import math
@@ -18,6 +19,7 @@ from typing import Any
 
 from trainers.held_numbers import MOST, UNCOMPARED, Held, Kind, held
 from trainers.libraries import is_library
+from trainers.replaced_functions import note_functions, replaced_functions
 
 OURS = tuple(f"{Path(__file__).parents[1] / room}/" for room in ("search", "trainers"))
 REMARK = (
@@ -42,6 +44,7 @@ class SharedNumbers:
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         self._before, self._config = _numbers(), set(_leaves(config))
+        note_functions()
         self._filled = frozenset(_filled)
         self._is_told = False
         self.tainted = ""  # what makes this training another than a fresh one; read at epoch 1
@@ -55,7 +58,8 @@ class SharedNumbers:
         _filled.update(
             name for name, held in now.items() if self._was_empty(name) and not held.is_empty
         )
-        return [name for name, held in now.items() if self._differs(name, held)]
+        numbers = [name for name, held in now.items() if self._differs(name, held)]
+        return numbers + replaced_functions()
 
     def remark(self) -> str:
         """What the user should know after the first epoch; later, and if nothing changed, empty."""

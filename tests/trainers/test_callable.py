@@ -328,6 +328,50 @@ def test_what_a_trial_changes_of_a_module_is_named_and_spends_the_process(
     assert runner.fresh == (not name)
 
 
+REPLACES = """
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+def train(config, data, device, checkpoint):
+    what, plain = config["what"], F.relu
+    if what == "torch.nn.Linear.reset_parameters": nn.Linear.reset_parameters = lambda self: None
+    if what == "torch.nn.functional.relu": F.relu = F.silu
+    if what == "for a while": F.relu = F.silu
+    model = nn.Linear(2, 1)
+    optimizer = torch.optim.Adam(model.parameters())  # torch wraps its step
+    torch.optim.lr_scheduler.StepLR(optimizer, 1)
+    torch.compile(model, backend="eager")(torch.ones(1, 2)).sum().backward()
+    optimizer.step()
+    if what == "for a while": F.relu = plain
+    yield {"accuracy": 0.9}
+"""
+
+
+@pytest.mark.parametrize(
+    "what", ["torch.nn.Linear.reset_parameters", "torch.nn.functional.relu", "for a while", "none"]
+)
+def test_a_function_of_torch_that_a_trial_replaces_is_named_and_spends_the_process(
+    what, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(torch.nn.Linear, "reset_parameters", torch.nn.Linear.reset_parameters)
+    monkeypatch.setattr(torch.nn.functional, "relu", torch.nn.functional.relu)
+    module = "replaces_" + "".join(filter(str.isalpha, what))
+    (tmp_path / f"{module}.py").write_text(REPLACES)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    runner = TrialRunner(f"{module}.train", folds=[FoldData(data=DATA)], device="cpu", metric=ACCURACY)  # fmt: skip
+    checkpoint = TrialCheckpoint(tmp_path, folds=1, every=9)
+    runner.admit(5, config={"seed": 0, "what": what}, checkpoint=checkpoint)
+    (result,) = runner.step()
+    is_replaced = what.startswith("torch.")
+    assert result.message.remark.startswith(
+        f"{what} is changed by a training" if is_replaced else ""
+    )
+    assert bool(result.message.remark) == is_replaced
+    runner.release(5)
+    assert runner.fresh == (not is_replaced)
+
+
 def test_a_resumed_trial_numbers_its_epochs_on(tmp_path):
     checkpoint = FolderCheckpoint(tmp_path)
     checkpoint.save({}, epoch=7)
