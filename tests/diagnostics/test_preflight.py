@@ -649,6 +649,22 @@ def test_a_training_that_dies_or_hangs_is_told(elsewhere):
         check_told(done.stderr, *told)
 
 
+@pytest.mark.parametrize(
+    ("allowed", "steps", "stops"),
+    [("learning_rate", 0, False), ("learning_rate", 9, True), ("overfit", 0, True)],
+)
+def test_a_program_whose_losses_are_not_finite_goes_on_where_its_rate_is_tuned_next(
+    allowed, steps, stops
+):
+    check = loop.trains(CALM | {"not_finite": ["train_loss"], "steps": steps})
+    assert check.outcome == "fail"
+    if stops:
+        with raises("preflight-failed", "trains"):
+            require([check], allow=[allowed], or_else="")
+    else:
+        require([check], allow=[allowed], or_else="")
+
+
 def test_a_preflight_that_is_killed_leaves_no_process_behind(elsewhere):
     mark = uuid.uuid4().hex
     script = "import time; print(1); time.sleep(600)"

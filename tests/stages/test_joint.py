@@ -598,6 +598,39 @@ def test_near_copies_of_a_leader_are_confirmed_after_all_others():
     assert find(plan, rows, val_rows=250).winner.spec.knobs["optimizer.lr"] == 0.3
 
 
+@pytest.mark.parametrize("has_cliff", [False, True])
+def test_confirming_near_copies_last_costs_nothing_where_seeds_hold_nor_at_a_cliff(
+    has_cliff, monkeypatch
+):
+    """Rates above 0.5 are a little better, and where there is a cliff half of their seeds break."""
+
+    def mean(knobs):
+        return 0.9 + 0.02 * math.log10(knobs["optimizer.lr"]) - 0.03 * knobs["model.dropout"]
+
+    def broken(knobs, seed, world):
+        is_high = has_cliff and knobs["optimizer.lr"] > 0.5
+        return is_high and np.random.default_rng([seed, world, 7]).random() < 0.5
+
+    def drawn(knobs, seed, world):
+        if broken(knobs, seed, world):
+            return 0.1
+        key = [seed, world, *repr(sorted(knobs.items())).encode()]
+        return mean(knobs) + 0.005 * float(np.random.default_rng(key).normal())
+
+    def answer(world):
+        words = ["n_trials=40", "seeds=1", "sampler=random", "protocol.leaders=3", f"seed={world}"]
+        plan, rows = joint_of(lambda knobs, seed: drawn(knobs, seed, world), *TWO, *words)
+        knobs = find(plan, rows, val_rows=10_000).winner.spec.knobs
+        return (mean(knobs) + 0.1) / 2 if has_cliff and knobs["optimizer.lr"] > 0.5 else mean(knobs)
+
+    apart = [answer(world) for world in range(40)]
+    module = "search.stages.joint_confirmation.within_a_step"
+    monkeypatch.setattr(module, lambda knob, value, other: value == other)
+    gains = np.array(apart) - [answer(world) for world in range(40)]
+    error = gains.std(ddof=1) / math.sqrt(len(gains))
+    assert gains.mean() >= (-error if has_cliff else -0.001)
+
+
 KNOWN = "protocol.known=[{lr:0.02,model.dropout:0.1},{model.dropout:0.25},{optimizer.lr:0.1}]"
 
 

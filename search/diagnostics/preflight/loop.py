@@ -38,9 +38,9 @@ def trains(seen: Answer, *, flood: float = 0.0) -> Check:
         text, _, remedy = seen["unread"].rpartition("; ")
         return judge.fail(f"every trial would end so: {text or seen['unread']}", remedy)
     if seen["not_finite"]:
-        return judge.fail(
-            f"{', '.join(seen['not_finite'])} not finite", "see learning_rate and the data (R20)"
-        )
+        unseen = not seen["steps"] and not seen["hand_steps"]  # so no other check tells the cause
+        text = f"{', '.join(seen['not_finite'])} not finite"
+        return judge.fail(text, "see learning_rate and the data (R20)", unseen=unseen)
     if flood > (seen["first_loss"] or flood):
         text = f"trainer.flood, {flood:.3g}, lies above the first loss, {seen['first_loss']:.3g}"
         return judge.fail(f"{text}: it climbs", "choose a loss to keep, such as 0.05 (R47)")
