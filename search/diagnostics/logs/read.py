@@ -124,9 +124,11 @@ def _begun_anew(stem: str, lines: Sequence[Line], *, layout: Layout) -> dict[str
         return {stem: list(lines)}
     trainings, before = [list[Line]()], -math.inf
     first = number_in(lines[0][1].get(axis, ""))
+    last = number_in(lines[-1][1].get(axis, ""))
+    twice = not layout.steps and first != last  # after its first epoch, and then it went on
     for line in lines:
         at = number_in(line[1].get(axis, ""))
-        again = at == before and not layout.steps and _repeats(line, trainings[-1], layout=layout)
+        again = twice and at == before and _repeats(line, trainings[-1], layout=layout)
         if at is not None and at == first and (at < before or again):
             trainings.append([])
         trainings[-1].append(line)
