@@ -291,9 +291,8 @@ class _ManyStages:
         left = trials_left(history)
         used = f"{history.trials} trials used"
         budget = f", {max(left, 0):.0f} left" if left < float("inf") else ""
-        knobs = ", ".join(assigned(history.held))
         if step.trials:
-            score = gain(self._plan, history)
+            knobs, score = ", ".join(assigned(history.held)), gain(self._plan, history)
             self._print(f"  incumbent: {knobs or 'the baseline'}{score}; {used}{budget}")
 
     def _print(self, text: str) -> None:
