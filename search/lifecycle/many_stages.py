@@ -163,9 +163,8 @@ class _ManyStages:
             opened = then.opened(request)
             self._command = ""
             self._say_start(opened)
-            step = opened if request.skip else self._carry_out(opened, then)
-            step = as_decided(step, self._before, self._rows)
-            history = history.with_step(step)
+            done = opened if request.skip else self._carry_out(opened, then)
+            history = history.with_step(step := as_decided(done, self._before, self._rows))
             then, request = stage_due(history, self._budgets, ended=len(self._before))
             self._record(step, following=request)
             self._say_end(step, history)
