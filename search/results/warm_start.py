@@ -6,12 +6,14 @@ Never writes; a trial of history is no trial of this search.
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from search.config.drift import flat_config
 from search.config.joint_settings import Point, active, default_point, point_for_sampler
+from search.config.knobs import Value
 from search.config.plan import Plan
 from search.config.trial_config import PRIVATE, plain_config, target_of, trial_config
 from search.errors import UsageError
@@ -35,7 +37,8 @@ def read_history(plan: Plan, *, floor: float | None) -> History:
 
     `floor`: the value of an infeasible trial; None if it has none.
     """
-    history = History()
+    history, ours = History(), Searched(plan.config)
+    default = default_point(plan.config, plan.knobs)
     source, visited = plan.config.get("from"), set[str]()
     while source is not None and source not in visited:
         visited.add(source)
@@ -45,9 +48,14 @@ def read_history(plan: Plan, *, floor: float | None) -> History:
             history.sources.append(f"from={source}: no history, because {error}")
             break
         old, reasons, fits = folder.load_config(), Counter[str](), 0
+        theirs = Searched(old)
         for row in findings.rows:
             value = _value(row, floor=floor)
-            point = f"{row.state}, without a value" if value is None else _point(plan, old, row)
+            point = (
+                f"{row.state}, without a value"
+                if value is None
+                else _point(plan, row, theirs=theirs, ours=ours, default=default)
+            )
             if isinstance(point, str):
                 reasons[point] += 1
             elif value is not None:
@@ -58,7 +66,7 @@ def read_history(plan: Plan, *, floor: float | None) -> History:
     return history
 
 
-def _trained_keys(config: DictConfig) -> Mapping[str, Any]:
+def trained_keys(config: DictConfig) -> Mapping[str, Any]:
     """What a trainer would see of a config, links as written."""
     return {
         path: value
@@ -69,7 +77,46 @@ def _trained_keys(config: DictConfig) -> Mapping[str, Any]:
 
 def differences(there: DictConfig, here: DictConfig) -> list[str]:
     """A line per key that a trainer sees and in which two trials' configs differ."""
-    old, new = _trained_keys(there), _trained_keys(here)
+    return _unlike(trained_keys(there), trained_keys(here))
+
+
+class Searched:
+    """A search's config, read once for all its trials."""
+
+    def __init__(self, config: DictConfig) -> None:
+        self.config, self.keys = config, trained_keys(config)
+        self.choices = plain_config(config, resolve=False).get("choices") or {}
+
+
+class Trained:
+    """What a trainer sees of a trial. Its config, which takes 10 ms, is made where links or choices
+    need it.
+    """
+
+    def __init__(self, of: Searched, knobs: Mapping[str, Value], *, seed: int) -> None:
+        self._of, self._knobs, self._seed = of, knobs, seed
+
+    @cached_property
+    def config(self) -> DictConfig:
+        """Whole, links as written."""
+        return trial_config(self._of.config, knobs=self._knobs, seed=self._seed)
+
+    def keys(self) -> Mapping[str, Any]:
+        """By path, links as written."""
+        if self._of.choices or not self._knobs.keys() <= self._of.keys.keys():
+            return trained_keys(self.config)
+        return {**self._of.keys, **self._knobs, "seed": self._seed}
+
+    def value(self, path: str) -> Any:
+        """What stands at a path, links followed."""
+        found = self._knobs.get(path, self._of.keys.get(path))
+        if self._of.choices or not isinstance(found, int | float):
+            return OmegaConf.select(self.config, path)
+        return found
+
+
+def _unlike(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """A line per key in which what two trainers see differs."""
     return [
         f"{key} is {old.get(key, 'missing')} there, {new.get(key, 'missing')} here"
         for key in sorted({*old, *new})
@@ -94,16 +141,18 @@ def _described(source: str, fits: int, count: int, reasons: Counter[str]) -> str
     return f"{line}; the others do not: {'; '.join(named)}" if named else line
 
 
-def _point(plan: Plan, old: DictConfig, row: TrialRecord) -> Point | str:
+def _point(
+    plan: Plan, row: TrialRecord, *, theirs: Searched, ours: Searched, default: Point
+) -> Point | str:
     """A trial as a point of the space, or the reason why it is none."""
-    config = trial_config(old, knobs=row.spec.knobs, seed=row.spec.seed)
-    choices = plain_config(plan.config, resolve=False).get("choices") or {}
-    point = default_point(plan.config, plan.knobs)
+    there, choices = Trained(theirs, row.spec.knobs, seed=row.spec.seed), ours.choices
+    chosen = there.config.chosen if choices else {}
+    point = dict(default)
     for knob in plan.knobs:
         if knob.path in choices:
-            point[knob.path] = config.chosen.get(knob.path)
-        elif knob.choice is None or config.chosen.get(knob.choice[0]) == knob.choice[1]:
-            point[knob.path] = knob.typed(OmegaConf.select(config, target_of(knob.path, choices)))
+            point[knob.path] = chosen.get(knob.path)
+        elif knob.choice is None or chosen.get(knob.choice[0]) == knob.choice[1]:
+            point[knob.path] = knob.typed(there.value(target_of(knob.path, choices)))
     if point_for_sampler(plan.knobs, point) is None:
         outside = [
             knob.path
@@ -111,7 +160,7 @@ def _point(plan: Plan, old: DictConfig, row: TrialRecord) -> Point | str:
             if not knob.holds(knob.value_for_sampler(point[knob.path]))
         ]
         return f"{', '.join(outside)} outside of the space"
-    here = trial_config(plan.config, knobs=active(plan.knobs, point), seed=row.spec.seed)
-    unlike = differences(config, here)
+    here = Trained(ours, active(plan.knobs, point), seed=row.spec.seed)
+    unlike = _unlike(there.keys(), here.keys())
     more = f" and {len(unlike) - 1} more keys" if len(unlike) > 1 else ""
     return f"{unlike[0]}{more}" if unlike else point
