@@ -127,8 +127,7 @@ def test_arrays_and_sequences_have_further_targets_too(tmp_path):
     words = {"path": str(tmp_path / "s.csv"), "target": "y", "sequence": "who"}
     assert load_table(**words, auxiliary={"price": "regression"}).auxiliary["price"].tolist() == [7, 3]  # fmt: skip
     steps.assign(price=[7, 7, 3, 4, 3]).to_csv(tmp_path / "s.csv", index=False)
-    message = "a sequence has one price, but got several in sequence 'b'; mend data.auxiliary"
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(DataError, match=r"price.*'b'.*data\.auxiliary"):
         load_table(**words, auxiliary={"price": "regression"})
 
 
@@ -169,9 +168,9 @@ def test_what_does_not_fit_is_refused_in_words(words, message, table):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["data.drop=[price,kind]"], r"several heads need further targets, but got no data\.aux"),
-        ([TASKS, "loss.weights={prize: 1}"], r"loss\.weights\.prize: .*there are: price, kind"),
-        ([TASKS, "loss.weights={price: -1}"], r"loss\.weights\.price: must be a number of 0 or mo"),
+        (["data.drop=[price,kind]"], r"data\.auxiliary"),
+        ([TASKS, "loss.weights={prize: 1}"], r"^loss\.weights\.prize: .*price, kind$"),
+        ([TASKS, "loss.weights={price: -1}"], r"^loss\.weights\.price: .*-1"),
     ],
 )
 def test_heads_that_cannot_be_built_are_refused_by_the_dry_run(words, message, table):

@@ -165,16 +165,16 @@ def test_a_constant_prediction_is_the_floor():
 @pytest.mark.parametrize(
     ("name", "kind", "output", "message"),
     [
-        ("accuracy", "predictions", np.zeros((3, 2)), r"predictions must have one row per validation row \(2\), but got shape \(3, 2\)"),
-        ("log_loss", "labels", np.zeros(2), r"labels hold no probabilities, which this metric needs; yield predictions \(logits\) or"),
-        ("roc_auc", "predictions", np.zeros((2, 2, 2)), r"predictions must have shape \[rows, classes\], but got \(2, 2, 2\)"),
-        ("mine", "labels", np.zeros(2), r"metric 'mine' cannot be computed from labels; yield 'mine' itself"),
+        ("accuracy", "predictions", np.zeros((3, 2)), r"^predictions .*\(2\).*\(3, 2\)"),
+        ("log_loss", "labels", np.zeros(2), r"^labels .*\(logits\)"),
+        ("roc_auc", "predictions", np.zeros((2, 2, 2)), r"^predictions .*\[rows, classes\].*\(2, 2, 2\)"),
+        ("mine", "labels", np.zeros(2), r"'mine'.*'mine'"),
     ],
 )  # fmt: skip
 def test_outputs_of_a_wrong_shape_or_kind_are_refused(name, kind, output, message):
     with pytest.raises(ValueError, match=message):
         _score(name, targets=np.array([0, 1]), kind=kind, output=output)
-    with pytest.raises(ValueError, match=r"must have shape \[2, 1\], but got \(2, 3\)"):
+    with pytest.raises(ValueError, match=r"\[2, 1\].*\(2, 3\)"):
         _score("mse", targets=np.zeros((2, 1)), kind="predictions", output=np.zeros((2, 3)))
 
 
@@ -184,7 +184,7 @@ def test_one_kind_of_output_is_taken_and_two_are_refused():
     assert (kind, array.tolist()) == ("labels", [1, 2])
     with pytest.raises(
         ValueError,
-        match="yield one of predictions, probabilities, labels, but got predictions and labels",
+        match="predictions, probabilities, labels,",
     ):
         output_of({"labels": [1], "predictions": [[1]]})
 
@@ -277,7 +277,7 @@ def test_probabilities_outside_0_to_1_are_refused_and_those_inside_are_not(name,
         output[7] = wrong
         with pytest.raises(
             ValueError,
-            match=rf"probabilities must lie between 0 and 1, but got {wrong:g}; yield logits",
+            match=rf"^probabilities .* 0 .* 1.* {wrong:g}",
         ):
             scores(metric, targets=targets, kind="probabilities", output=output)
     assert scores(metric, targets=targets, kind="predictions", output=inside * 9 - 4)
