@@ -66,8 +66,8 @@ class Clocks:
                 trial.kill_reason = excess or trial.overdue(now, shared=len(worker.trials) > 1)
                 if trial.kill_reason:
                     self._pool.kill(worker.slot)
-                elif slow := trial.slow_start(now):
-                    self._callback.note(slow)
+                elif line := trial.unusual_silence(now):
+                    self._callback.note(line)
         if self.deadline is not None and now > self.deadline:
             for worker in self._pool.connections.workers:
                 self._pool.kill(worker.slot)

@@ -18,7 +18,8 @@ from search.storage.trials import TrialRecord, TrialSpec, TrialState
 
 SHARED_DEATHS = 2  # of workers with several trials, after which a trial runs alone
 DEPARTURES = 10  # of workers told to leave, without a new epoch, that are no failures of a trial
-SLOW_START = 30.0  # time without a first sign of a trial after which the user hears of it [s]
+SLOW_START = 30.0  # time without a sign of a trial after which the user hears of it [s]
+LONG = 10.0  # usual epochs; a silence as long as they take is unusual
 
 
 def fresh_early_stopping(metric: Metric, limits: Limits) -> EarlyStopping:
@@ -51,6 +52,7 @@ class RunningTrial:
         kill_reason: why its worker is being killed, if it is.
         retry: False once the reason of the kill forbids another attempt.
         building: True from the handing out to the first message about the trial.
+        silence_noted: whether the user has heard that it is silent for long.
         paused: time of this attempt in which search and worker may have been stopped [s].
         heard_at: time of the last sign of it, by the monotonic clock.
         began_at: start of this attempt, by the monotonic clock.
@@ -76,6 +78,7 @@ class RunningTrial:
     kill_reason: str = ""
     retry: bool = True
     building: bool = False
+    silence_noted: bool = False
     paused: float = 0.0
     heard_at: float = field(default_factory=time.monotonic)
     began_at: float = field(default_factory=time.monotonic)
@@ -176,15 +179,25 @@ class RunningTrial:
             return f"hung: no epoch for trainer.epoch_timeout={self.limits.epoch_timeout:g} s"
         return ""
 
-    def slow_start(self, now: float) -> str:
-        """A line for the user, once, if the trial is still being imported or built."""
-        if not self.building or now - self.heard_at < min(SLOW_START, self.limits.epoch_timeout):
-            return ""
-        self.building = False
+    def unusual_silence(self, now: float) -> str:
+        """A line for the user, once each: the trial is still being imported or built, or tells no
+        further epoch, as a program does that has told its last one and does not end.
+        """
+        silent, limit = now - self.heard_at, self.limits.epoch_timeout
+        if self.building:
+            if silent < min(SLOW_START, limit):
+                return ""
+            self.building = False
+            what = f"its trainer and model are still being imported or built after {silent:.0f} s"
+        else:
+            told = self.early_stopping.epoch
+            if self.silence_noted or not told or silent < SLOW_START + LONG * self.seconds / told:
+                return ""
+            self.silence_noted = True
+            what = f"nothing told for {silent:.0f} s, since its epoch {told}"
         return (
-            f"trial {self.spec.trial}: its trainer and model are still being imported or built "
-            f"after {now - self.heard_at:.0f} s; the attempt ends after "
-            f"trainer.epoch_timeout={self.limits.epoch_timeout:g} s"
+            f"trial {self.spec.trial}: {what}; the attempt ends after "
+            f"trainer.epoch_timeout={limit:g} s"
         )
 
     def record_failure(self, *, shared: bool) -> bool:

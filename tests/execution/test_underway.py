@@ -158,14 +158,31 @@ def test_a_slow_start_is_said_once_and_only_until_the_trial_has_begun():
     trial = _underway(epoch_timeout=3600)
     trial.hand_out()
     now = time.monotonic()
-    assert trial.slow_start(now + SLOW_START - 1) == ""
-    assert "trial 3: its trainer and model are still being imported or built" in trial.slow_start(
-        now + SLOW_START + 1
+    assert trial.unusual_silence(now + SLOW_START - 1) == ""
+    assert (
+        "trial 3: its trainer and model are still being imported or built"
+        in trial.unusual_silence(now + SLOW_START + 1)
     )
-    assert trial.slow_start(now + SLOW_START + 2) == ""
+    assert trial.unusual_silence(now + SLOW_START + 2) == ""
     trial.hand_out()
     trial.begin(0, records=[], device="cpu", strategy="loop")
-    assert trial.slow_start(now + SLOW_START + 3) == ""
+    assert trial.unusual_silence(now + SLOW_START + 3) == ""
+
+
+def test_a_silence_much_longer_than_the_epochs_before_it_is_said_once():
+    trial = _underway(epoch_timeout=3600)
+    trial.begin(0, records=[], device="cpu", strategy="loop")
+    now = time.monotonic()
+    assert trial.unusual_silence(now + 3000) == ""  # a first epoch may take its time
+    for epoch in (1, 2):
+        trial.add_epoch(_record(epoch, 0.5, seconds=4.0))
+    usual = now + SLOW_START + 10 * 4.0
+    assert trial.unusual_silence(usual - 1) == ""
+    assert trial.unusual_silence(usual + 1) == (
+        "trial 3: nothing told for 71 s, since its epoch 2; "
+        "the attempt ends after trainer.epoch_timeout=3600 s"
+    )
+    assert trial.unusual_silence(usual + 2) == ""
 
 
 def test_the_next_decision_is_the_rung_to_come_or_the_end_of_patience():

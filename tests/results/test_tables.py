@@ -232,6 +232,20 @@ def test_a_winner_that_broke_as_often_as_the_baseline_is_no_second_best_in_words
     assert "tie with the best" not in answer_of(findings).surety
 
 
+def test_values_that_tie_with_fewer_seeds_than_the_best_one_are_named_with_their_seeds():
+    def truth(rate, seed):
+        noise = ((seed * 7 + round(1e4 * rate)) % 5 - 2) / 100
+        if rate == 1:
+            return 0.3 + 0.4 * (seed % 2)
+        return {0.1: 0.5, 0.01: 0.9, 0.001: 0.89}.get(rate, 0.4) + noise
+
+    findings = findings_of(truth, "protocol.most_seeds=6", seeds=2, racing=True)
+    seeds = {group.candidate: len(group.scores) for group in findings.groups}
+    assert seeds[1.0] < seeds[0.01] == seeds[0.001]
+    tie = next(line for line in conclusion(findings) if line.startswith("a tie: 0.001, 0.01, 1"))
+    assert f"; 1 had only {seeds[1.0]} seeds, the best mean has {seeds[0.01]} (5 %" in tie
+
+
 def test_a_gain_that_was_not_tested_has_no_interval_on_the_page():
     answer = answer_of(findings_of(lambda rate, seed: 0.9 if rate == 0.01 else 0.8))
     assert ("gain", "0.1", "over the baseline, not tested") in answer.cards

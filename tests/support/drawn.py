@@ -16,25 +16,29 @@ from search.storage.trial_rows import TrialRows
 from search.storage.trials import TrialRecord
 
 
-def findings_of(value_of, *overrides, experiment="lr_sweep", seeds=3, leave=0):
-    """A sweep without further rounds; `leave`: trials at its end that have not been run."""
+def findings_of(value_of, *overrides, experiment="lr_sweep", seeds=3, leave=0, racing=False):
+    """A sweep's first round, without refinement; `leave`: trials at its end that have not been
+    run; `racing`: with the further seeds that it asks for.
+    """
     points = ["space.optimizer.lr.points=5"] if experiment == "lr_sweep" else []
     words = [f"seeds={seeds}", *points, "protocol.refine=0", "protocol.extend=0", *overrides]
     plan = plan_of(experiment, *words)
     rows = []
-    for spec in sweep.wanted(plan, [], resolution=0.0)[: None if not leave else -leave]:
-        value = value_of(spec.knobs[plan.knob.path], spec.seed)
-        state = "infeasible" if value is None else "complete"
-        rows.append(
-            TrialRecord(
-                spec=spec,
-                state=state,
-                value=None if value is None else float(value),
-                best_epoch=None if value is None else 4,
-                epochs=5,
-                seconds=2.0,
+    while wanted := sweep.wanted(plan, rows, resolution=0.0):
+        for spec in wanted[: None if not leave else -leave]:
+            value = value_of(spec.knobs[plan.knob.path], spec.seed)
+            rows.append(
+                TrialRecord(
+                    spec=spec,
+                    state="infeasible" if value is None else "complete",
+                    value=None if value is None else float(value),
+                    best_epoch=None if value is None else 4,
+                    epochs=5,
+                    seconds=2.0,
+                )
             )
-        )
+        if not racing:
+            break
     return find(plan, rows, val_rows=250)
 
 

@@ -79,10 +79,27 @@ def _tie(findings: Findings, decision: Decision) -> list[str]:
     means = [group.mean for group in findings.groups]
     is_best = decision.best is None or means[decision.best] == max(means)
     among = "" if is_best else " of those that break least"
+    few = _fewer_seeds(findings, decision)
     return [
-        f"a tie: {listed(ordered(ties))}: no significant difference from the best mean{among} "
-        "(5 % for all together, each with its own noise: Welch)"
+        f"a tie: {listed(ordered(ties))}: no significant difference from the best mean{among}"
+        f"{few} (5 % for all together, each with its own noise: Welch)"
     ]
+
+
+def _fewer_seeds(findings: Findings, decision: Decision) -> str:
+    """That values which tie had fewer seeds than the best one, so even a large difference may not
+    show.
+    """
+    seeds = [compared.trained for compared in decision.comparisons]
+    most = seeds[decision.best] if decision.best is not None else 0
+    groups = zip(findings.groups, decision.standings, seeds, strict=True)
+    few = [(group.candidate, n) for group, standing, n in groups if standing == "tie" and n < most]
+    if not few:
+        return ""
+    least, highest = min(n for _, n in few), max(n for _, n in few)
+    had = count(least, "seed") if least == highest else f"{least} to {highest} seeds"
+    names = listed(ordered([candidate for candidate, _ in few]))
+    return f"; {names} had only {had}, the best mean has {most}"
 
 
 def _undecided(findings: Findings, decision: Decision, *, more: str) -> list[str]:

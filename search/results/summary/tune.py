@@ -94,8 +94,8 @@ def _no_result(findings: Findings) -> list[str]:
 
 
 def _good_region(findings: Findings, trials: Sequence[int]) -> str:
-    """How many trials are as good as the answer within chance, or better (P3); empty where its
-    noise is not known.
+    """How many trials score as the answer's seeds do, or better (P3); empty where their noise is
+    not known.
     """
     sign = findings.plan.metric.sign
     scores = {row.spec.trial: sign * row.value for row in findings.rows if row.value is not None}
@@ -105,11 +105,11 @@ def _good_region(findings: Findings, trials: Sequence[int]) -> str:
     least = statistics.mean(own) - NOISE * statistics.stdev(own)
     near = sum(score >= least for trial, score in scores.items() if trial not in trials)
     rest = len(scores) - len(own)
-    best = sum(score > max(own) for trial, score in scores.items() if trial not in trials)
-    luckier = f", {best} of them better than each of its seeds" if best else ""
+    above = sum(score > max(own) for trial, score in scores.items() if trial not in trials)
+    best = f", {above} of them above its best seed" if above else ""
     return (
-        f"; {near} of the other {rest} with a score are as good as the answer within chance, or "
-        f"better{luckier} (P3)"
+        f"; of the {rest} other trials with a score, {near} lie within the noise of its seeds or "
+        f"above{best} (P3)"
     )
 
 
