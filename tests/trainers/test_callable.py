@@ -363,6 +363,7 @@ def test_a_function_of_torch_that_a_trial_replaces_is_named_and_spends_the_proce
     checkpoint = TrialCheckpoint(tmp_path, folds=1, every=9)
     runner.admit(5, config={"seed": 0, "what": what}, checkpoint=checkpoint)
     (result,) = runner.step()
+    assert result.error is None
     is_replaced = what.startswith("torch.")
     assert result.message.remark.startswith(
         f"{what} is changed by a training" if is_replaced else ""

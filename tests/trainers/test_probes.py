@@ -244,6 +244,7 @@ def test_hooks_are_gone_afterwards_also_after_an_error():
         len(OPTIMIZERS._global_optimizer_pre_hooks),
     )
     assert after == before
+    assert not nn.modules.module._has_any_global_hook()
     assert torch.overrides._get_current_function_mode() is None
 
 

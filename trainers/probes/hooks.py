@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import torch
 from torch.nn import functional as F  # noqa: N812  # the field's name for it
+from torch.nn.modules.module import _global_forward_hooks_with_kwargs
 from torch.optim import Optimizer
 from torch.overrides import TorchFunctionMode
 
@@ -70,6 +71,8 @@ class Hooked(TorchFunctionMode):
         torch.autograd.backward = self._backward
         for handle in self._handles:
             handle.remove()
+            # torch 2.13 forgets this mark, by which `torch.compile` then warns of a hook
+            _global_forward_hooks_with_kwargs.pop(handle.id, None)
 
 
 def has_closure(args: Sequence[Any], kwargs: dict[str, Any]) -> bool:
