@@ -4,7 +4,7 @@ The story in one place; `search.lifecycle.launch` begins it.
 """
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -202,6 +202,7 @@ def check_set_up(
     console: Console,
     *,
     trainings: int,
+    tuned: Sequence[str] = (),
 ) -> None:
     """The preflight of a search that wants one and has not passed it yet.
 
@@ -212,6 +213,7 @@ def check_set_up(
         pool: the workers.
         console: where the checks are shown.
         trainings: that the search foresees, for its time.
+        tuned: checks that may fail, since what they look at is tuned next.
 
     Raises:
         RunError: a check has failed, and `preflight=on`; nothing was trained for the search.
@@ -229,6 +231,7 @@ def check_set_up(
         require(
             checks,
             allow=plan.preflight.allow,
+            tuned=tuned,
             or_else=" or preflight=warn",
         )
 

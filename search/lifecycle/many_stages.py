@@ -127,10 +127,9 @@ def _check_set_up(
     the rate is about to be tuned.
     """
     if any(entry.stage == "preflight" for entry in settings.stages):
-        rate = (RATE_CHECK,) if settings.named(settings.rate) is not None else ()
-        preflight = replace(plan.preflight, allow=(*plan.preflight.allow, *rate))
-        lenient, trainings = replace(plan, preflight=preflight), settings.budget_trials or TRAININGS
-        check_set_up(lenient, folder, prepared, pool, console, trainings=trainings)
+        tuned = (RATE_CHECK,) if settings.named(settings.rate) is not None else ()
+        trainings = settings.budget_trials or TRAININGS
+        check_set_up(plan, folder, prepared, pool, console, trainings=trainings, tuned=tuned)
 
 
 class _ManyStages:

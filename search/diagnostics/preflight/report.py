@@ -73,15 +73,25 @@ def show(
         console.print(line, markup=False, highlight=False, style=STYLES["warn"])
 
 
-def require(checks: Sequence[Check], *, allow: Sequence[str], or_else: str) -> None:
-    """Nothing may have failed but what is allowed to; `or_else`: what else may be said. Where the
-    rate may be far off, so may losses be that are not finite in a program that is not seen.
+def require(
+    checks: Sequence[Check], *, allow: Sequence[str], tuned: Sequence[str] = (), or_else: str
+) -> None:
+    """Nothing may have failed but what is allowed to.
+
+    Args:
+        checks: all that were made.
+        allow: checks that the user lets fail.
+        tuned: checks that may fail, since what they look at is tuned next. Where the rate may be
+            far off, so may losses be that are not finite in a program that is not seen.
+        or_else: what else may be said.
 
     Raises:
         RunError: something has; it is named.
     """
-    rate = {check.name for check in checks if RATE_CHECK in allow and check.measured.get("unseen")}
-    bad = [name for name in failed(checks) if name not in {*allow, *rate}]
+    lenient = {*allow, *tuned}
+    if RATE_CHECK in lenient:
+        lenient |= {check.name for check in checks if check.measured.get("unseen")}
+    bad = [name for name in failed(checks) if name not in lenient]
     if bad:
         raise RunError(
             f"preflight: a sound set-up fails no check, but got {', '.join(bad)}; mend it, or say "
