@@ -1,6 +1,7 @@
 """A confirmation on trials whose values are drawn: who goes on, when it ends, and how often it errs."""
 
 from dataclasses import replace
+from itertools import cycle
 
 import numpy as np
 import pytest
@@ -202,8 +203,10 @@ def test_with_one_rival_there_is_one_level_and_it_is_whole():
     assert confirm.race_of(plan).own_level
 
 
-@pytest.mark.parametrize("most", [5, 10])
-@pytest.mark.parametrize("law", [*LAWS, *OTHER_LAWS])
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("law", "most"), list(zip([*LAWS, *OTHER_LAWS], cycle([5, 10]), strict=False))
+)
 def test_an_own_level_finds_the_incumbent_more_often_and_leaders_as_before(law, most):
     resolution = RESOLUTION.get(law, 0.0)
 

@@ -598,6 +598,7 @@ def test_near_copies_of_a_leader_are_confirmed_after_all_others():
     assert find(plan, rows, val_rows=250).winner.spec.knobs["optimizer.lr"] == 0.3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("has_cliff", [False, True])
 def test_confirming_near_copies_last_costs_nothing_where_seeds_hold_nor_at_a_cliff(
     has_cliff, monkeypatch
