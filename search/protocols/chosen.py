@@ -15,7 +15,7 @@ from search.results.findings import Findings
 from search.results.summary.certainty import gain as gain_words
 from search.results.summary.certainty import held_back, sounder, untested
 from search.results.summary.edges import at_edges
-from search.results.summary.verdicts import out_of_patience
+from search.results.summary.verdicts import mostly_out_of_patience
 from search.stages.decision import Decision
 
 ONE_ERROR = 0.16  # how often chance alone puts a mean one standard error ahead
@@ -46,8 +46,7 @@ def chosen_words(findings: Findings, history: History, step: Step, *, val_rows: 
     gain = winner.mean - baseline.mean
     lost = _overtuning(gain, history) or _fresh_is_lower(plan, winner.mean, history, step)
     rows = findings.of(winner.candidate)
-    is_patient = 2 * sum(out_of_patience(plan, row) for row in rows) > len(rows)
-    idle = (EPOCHS,) if is_patient else ()  # what patience ended, no more epochs would change
+    idle = (EPOCHS,) if mostly_out_of_patience(plan, rows) else ()
     edge = at_the_edge(history, plan.all_knobs(findings.chosen[winner.candidate]), idle=idle)
     blind = "".join(f"; {line}" for line in untested(decision) if decision.identical)
     blind += "".join(f"; {line}" for line in sounder(decision))

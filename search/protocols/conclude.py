@@ -27,7 +27,7 @@ from search.results.findings import Findings
 from search.results.summary.certainty import evidence, held_back, inert, sounder
 from search.results.summary.formatting import count
 from search.results.summary.sweep import edges, winner_words
-from search.results.summary.verdicts import out_of_patience
+from search.results.summary.verdicts import mostly_out_of_patience
 from search.stages.decision import Decision
 from search.stages.joint_confirmation import LIFT
 from search.stages.spent import elapsed, epoch_pace, gpu_seconds
@@ -232,7 +232,7 @@ def _read(step: Step, findings: Findings, rows: Sequence[TrialRecord]) -> Step:
         incumbent=incumbent,
         verdicts=tuple(names.most_common()),
         sides=tuple(dict.fromkeys([*sides, *across])),
-        out_of_patience=2 * sum(out_of_patience(plan, row) for row in rows) > len(rows),
+        out_of_patience=mostly_out_of_patience(plan, rows),
     )
 
 

@@ -120,6 +120,11 @@ def ended_by_themselves(rows: Sequence[TrialRecord]) -> bool:
     return 2 * len(own) > len(reasons)
 
 
+def mostly_out_of_patience(plan: Plan, rows: Collection[TrialRecord]) -> bool:
+    """Whether patience ended more than half of the trials: more epochs would change nothing."""
+    return 2 * sum(out_of_patience(plan, row) for row in rows) > len(rows)
+
+
 def out_of_patience(plan: Plan, row: TrialRecord) -> bool:
     """Whether a trial ended before its last epoch, for want of a better metric (R33)."""
     is_patient = plan.limits.patience is not None
