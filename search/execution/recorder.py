@@ -21,6 +21,7 @@ from search.stages.stage import Stage
 from search.storage.curves import MEAN, CurveLog
 from search.storage.folder import Folder
 from search.storage.layers import LayerLog
+from search.storage.standing import Standing
 from search.storage.study import Study
 from search.storage.trial_rows import TrialRows
 from search.storage.trials import BY_ITSELF, FROM_ZERO, TrialRecord, TrialSpec, TrialState
@@ -50,6 +51,7 @@ class Recorder:
         self._worst = self._worst_of(contract.floor, *(row.value for row in self._rows))
         unfinished = [spec.trial for spec in self.unfinished()]
         self._curves = CurveLog(folder.curve_log, unfinished=unfinished)
+        self._standing = Standing(folder, self._curves)
         self._causes: list[str | None] = []  # of each end; None where nothing failed
         self._other_seeds = Counter[int]()  # how many trials of each seed but the first have ended
         self._other_causes = set[str | None]()  # of those ends
@@ -123,9 +125,14 @@ class Recorder:
         a sync takes a tenth of a millisecond, and ten on a disk that others write to.
         """
         self.flush()
+        self._look_at_files()
         if self._ended:
             self._ended = False
             self._study.sync()
+
+    def _look_at_files(self, *, now: bool = False) -> None:
+        for text in self._standing.look(now=now):
+            self._callback.note(text, style="yellow")
 
     def _say_once(self, trial: int, remark: str) -> None:
         """A line for a trainer's remark, at the first trial that makes it."""
@@ -145,8 +152,12 @@ class Recorder:
             cause: equal for errors from the same line of code; None where nothing failed.
 
         Raises:
-            RunError: the first trials, or those of other seeds, all failed for the same reason.
+            RunError: the first trials, or those of other seeds, all failed for the same reason, or
+                the folder is gone, for which no trial can do anything.
         """
+        failed = state in (TrialState.FAILED, TrialState.LOST)
+        if failed:
+            self._look_at_files(now=True)
         row = trial.row(state, reason=reason)
         most = self._plan.epochs_of(row.spec.knobs)
         if state is TrialState.COMPLETE and not reason and trial.has_room(most):
@@ -165,7 +176,6 @@ class Recorder:
         self._curves.forget(row.spec.trial)
         self._rows.put(row)
         self._callback.finished(row, records)
-        failed = state in (TrialState.FAILED, TrialState.LOST)
         self._check_failures(row, cause if failed else None)
 
     def _check_failures(self, row: TrialRecord, cause: str | None) -> None:
@@ -222,7 +232,8 @@ class Recorder:
 
     def close(self) -> None:
         """Ends the writing."""
-        self.sync()
+        self.flush()
+        self._study.sync()
         self._curves.close()
 
     def _keep_layers(

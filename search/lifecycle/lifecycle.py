@@ -25,7 +25,7 @@ from search.execution.trackers.configured import configured_callbacks
 from search.execution.worker_pool import WorkerPool
 from search.lifecycle.refit import refit
 from search.lifecycle.rows_fit import check_rows_fit
-from search.lifecycle.run_stage import conduct, earlier_searches, open_study, trainings
+from search.lifecycle.run_stage import conduct, earlier_searches, open_study, say_lost, trainings
 from search.lifecycle.teacher import check_teacher, record_teacher
 from search.lifecycle.tracking import post_outcome, tracked
 from search.results.by_group import write_groups
@@ -74,8 +74,9 @@ def run_search(
         check_set_up(plan, folder, made, pool, console, trainings=trainings(plan))
 
     with begun(plan, folder, pool, contract=contract, console=console, checked=checked) as fixed:
-        study = _opened_study(plan, folder, console)
+        study = open_study(plan, folder, console=console)
         rows = study.rows(alive=True)
+        say_lost(folder, rows, console=console)
         finished = sum(row.finished for row in rows)
         with (
             folder.runs.recorded(command=command, ran=running_time(rows)),
@@ -106,14 +107,6 @@ def run_search(
     for line in check_repeats(findings):
         console.print(line, markup=False, soft_wrap=True)
     return findings
-
-
-def _opened_study(plan: Plan, folder: Folder, console: Console) -> Study:
-    """The search's study, for writing; a repaired journal is said."""
-    study = open_study(plan, folder)
-    if study.repaired:
-        console.print(f"{folder.storage().url}: {study.repaired}", markup=False)
-    return study
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from search.lifecycle.ensemble_stage import averaged
 from search.lifecycle.lifecycle import begun, check_set_up, export_winner
 from search.lifecycle.range_test import range_test
 from search.lifecycle.refit import refit
-from search.lifecycle.run_stage import conduct, open_study
+from search.lifecycle.run_stage import conduct, open_study, say_lost
 from search.lifecycle.tracking import post_outcome, tracked
 from search.protocols.budget import (
     another_budget,
@@ -84,6 +84,8 @@ def run_protocol(
     earlier = find_stages(plan, folder) if folder.started and folder.has_trials() else None
     if earlier is None:  # one that has begun may end with any budget
         check_budget(history)
+    else:
+        say_lost(folder, earlier.rows, console=console)
     former = budget_of(folder.load_config() if folder.started else plan.config)
     if earlier is not None and former != budget_of(plan.config):
         say(console, another_budget(former, budget_of(plan.config), ended=earlier.is_done))
@@ -241,7 +243,7 @@ class _ManyStages:
             self._command = sweep_command(plan, request.knob, words=self._words)
         ours = borrowed(plan, self._rows)
         floor = self._contract.floor
-        study = open_study(plan, folder)
+        study = open_study(plan, folder, console=self._console)
         conduct(
             plan,
             folder,

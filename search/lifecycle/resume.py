@@ -85,7 +85,7 @@ def _go_on_with_other_code(
 def _findings(folder: Folder) -> Findings | None:
     if not folder.has_trials():
         return None
-    return open_results(str(folder.path), root=folder.path.parent)[1]
+    return open_results(str(folder.path), root=folder.path.parent, retrains=True)[1]
 
 
 def _has_grown(plan: Plan, folder: Folder, rows: Sequence[TrialRecord]) -> bool:

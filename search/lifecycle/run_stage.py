@@ -25,6 +25,7 @@ from search.stages.samplers import make_pruner
 from search.stages.stage import StageContext
 from search.storage.code_record import CodeRecord
 from search.storage.folder import Folder
+from search.storage.lost_trials import lost_trials
 from search.storage.study import Study
 from search.storage.trials import TrialRecord
 
@@ -34,10 +35,11 @@ def trainings(plan: Plan) -> int:
     return kind_of(plan).foreseen(plan, ())
 
 
-def open_study(plan: Plan, folder: Folder) -> Study:
-    """The study of a plan, or of one stage, for writing."""
-    return Study.for_writing(
-        folder.storage(),
+def open_study(plan: Plan, folder: Folder, *, console: Console) -> Study:
+    """The study of a plan, or of one stage, for writing; a repair of the journal is said."""
+    storage = folder.storage()
+    study = Study.for_writing(
+        storage,
         name=plan.name,
         metric=plan.metric,
         knobs=plan.knobs,
@@ -45,6 +47,23 @@ def open_study(plan: Plan, folder: Folder) -> Study:
         held=plan.held,
         older=CodeRecord(folder.path).older(),
     )
+    if storage.repaired:
+        say(console, f"{storage.url}: {storage.repaired}", style="yellow")
+        storage.repaired = ""  # it is said once, not at every stage
+    return study
+
+
+def say_lost(folder: Folder, rows: Sequence[TrialRecord], *, console: Console) -> None:
+    """Says which trials of an earlier table are trained again, since the storage has no end of
+    them any more.
+    """
+    if lost := lost_trials(folder, [row.spec.trial for row in rows if row.finished]):
+        say(
+            console,
+            f"{folder.storage().url}: holds no end of {len(lost)} of the trials that "
+            f"{folder.trials.name} lists ({lost[0]} …): they are trained anew",
+            style="yellow",
+        )
 
 
 def conduct(
@@ -149,7 +168,7 @@ def train_apart(
         folder.locked(),
         started_workers(alone, slots=slots_of(plan)[:1], early=True) as pool,
     ):
-        study = open_study(alone, folder)
+        study = open_study(alone, folder, console=console)
         conduct(alone, folder, study, contract=contract, pool=pool, console=console)
         (row,) = study.rows(alive=False)
         study.close()

@@ -20,6 +20,7 @@ from search.stages.importance import importances
 from search.stages.kinds import kind_of
 from search.stages.outcome import Outcome
 from search.storage.folder import LR_RANGE, PREFLIGHT, Folder
+from search.storage.lost_trials import check_trials
 from search.storage.sealed import read_json, read_json_lines
 from search.storage.study import Study, stages_of
 from search.storage.trials import TrialRecord
@@ -213,8 +214,10 @@ def find_folder(name: str, *, root: Path) -> Folder:
     return next((folder for folder in map(Folder, paths) if folder.started), Folder(root / name))
 
 
-def open_results(name: str, *, root: Path) -> tuple[Folder, Findings]:
+def open_results(name: str, *, root: Path, retrains: bool = False) -> tuple[Folder, Findings]:
     """A search by its name below `root`, or by its folder's path.
+
+    `retrains`: also where trials were lost, since the caller trains them again.
 
     Raises:
         UsageError: there is none; those that exist are named.
@@ -237,9 +240,11 @@ def open_results(name: str, *, root: Path) -> tuple[Folder, Findings]:
         findings = find_stages(plan, folder)
         if not folder.alive():
             _check_steps(findings, folder.decisions, whole=True)
-        folder.check_trials([row.spec.trial for row in findings.rows if row.finished])
+        if not retrains:
+            check_trials(folder, [row.spec.trial for row in findings.rows if row.finished])
         return folder, findings
     study = Study.for_reading(folder.storage(), name=plan.name, knobs=plan.knobs)
     rows = study.rows(alive=folder.alive())
-    folder.check_trials([row.spec.trial for row in rows if row.finished])
+    if not retrains:
+        check_trials(folder, [row.spec.trial for row in rows if row.finished])
     return folder, find(plan, rows, val_rows=int(folder.load_contract()["split"]["rows"]["val"]))

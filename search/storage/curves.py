@@ -51,6 +51,10 @@ class CurveLog:
         """All records survive a kill from now on. Raises OSError when the disk is full."""
         self._file.flush()
 
+    def put_back(self) -> str:
+        """See `LineFile.put_back`."""
+        return self._file.put_back()
+
     def records(self, trial: int) -> list[EpochRecord]:
         """The records of an unfinished trial, of this run and earlier ones, by epoch."""
         return [record for _, record in sorted(self._records.get(trial, {}).items())]

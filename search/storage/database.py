@@ -113,6 +113,10 @@ class Database:
         if self._opened is not None:
             self._opened.check_alone()
 
+    def put_back(self) -> str:
+        """What a server holds, no file system takes away."""
+        return ""
+
     def on_wait(self, say: Callable[[str], None]) -> None:
         """Who is told that a write waits for a server that is away."""
         self._patience.say = say

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from search.errors import RunError, broken_rule
+
 
 def write_text(path: Path, text: str) -> None:
     """Writes a whole file or nothing: into a fresh file, to the disk, then renamed into place."""
@@ -38,7 +40,7 @@ def open_to_add(path: Path) -> int:
 
     Raises OSError where a link stands: in a folder from elsewhere it may lead to any file.
     """
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o666)
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o666)
 
 
 class LineFile:
@@ -49,7 +51,7 @@ class LineFile:
 
     def __init__(self, path: Path, *, size: int) -> None:
         """Opens or creates the file; of an earlier one the first `size` bytes stay."""
-        self._name, self._gathered = path.name, bytearray()
+        self._path, self._gathered = path, bytearray()
         self._file = open_to_add(path)
         os.ftruncate(self._file, size)
 
@@ -64,7 +66,36 @@ class LineFile:
             while data:  # what is left after a part was written tells why
                 data = data[os.write(self._file, data) :]
         except OSError as error:
-            raise OSError(error.errno, error.strerror, self._name) from error
+            raise OSError(error.errno, error.strerror, self._path.name) from error
+
+    def put_back(self) -> str:
+        """Writes the file again where somebody has removed or moved it, and says so in words.
+
+        What is open outlives its name, so nothing is lost. Empty where the file stands.
+
+        Raises:
+            RunError: another file stands there; what this one holds is kept beside it.
+        """
+        if is_at(self._file, self._path):
+            return ""
+        self.flush()
+        taken = self._path.exists()
+        place = self._path.with_name(f"{self._path.name}.kept") if taken else self._path
+        write_text(place, os.pread(self._file, os.fstat(self._file).st_size, 0).decode())
+        if taken:
+            raise RunError(
+                broken_rule(
+                    str(self._path),
+                    rule="must be written by its search alone while that runs",
+                    got="another file in its place",
+                    remedy=f"the records are in {place.name}: rename it to {self._path.name}, and "
+                    "give the same command again",
+                ),
+                code="file-was-replaced",
+            )
+        os.close(self._file)
+        self._file = open_to_add(self._path)
+        return f"{self._path.name} was removed while the search runs; it is written again, whole"
 
     def sync(self) -> None:
         """What was gathered survives a power cut, too."""
@@ -75,3 +106,11 @@ class LineFile:
         """Writes what is left, and closes the file."""
         self.flush()
         os.close(self._file)
+
+
+def is_at(file: int, path: Path) -> bool:
+    """Whether a path still leads to an open file."""
+    try:
+        return os.path.samestat(os.fstat(file), os.stat(path))
+    except FileNotFoundError:
+        return False

@@ -3,11 +3,10 @@
 Knows names and order of files, not their meaning.
 """
 
-import csv
 import re
 import shutil
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
@@ -40,9 +39,8 @@ WRITTEN = (
     "lanes.json", "curves.jsonl", "curves.parquet", "trials.csv", "summary.csv", "summary.md",
     "decisions.jsonl", "best.yaml", "report.html", "preflight.json", "*.svg", "arrays", "best",
     "checkpoints", "layers", "logs", "orders", "refit", "runs.json", "workers.json", "teacher.json",
-    "lr_range.json", "lr_range.csv", "groups.csv", "groups-test.csv", "ensemble",
+    "lr_range.json", "lr_range.csv", "groups.csv", "groups-test.csv", "ensemble", "*.kept",
 )  # fmt: skip
-KEPT = ("complete", "pruned", "infeasible")  # states that a trial keeps
 MARK = re.compile(r"^# begun [0-9a-f]{8}\n", re.MULTILINE)
 LR_RANGE, PREFLIGHT = "lr_range.json", "preflight.json"  # results of the checks before a search
 
@@ -69,7 +67,7 @@ class Folder:
         self.checkpoints = path / "checkpoints"
         self.arrays = path / "arrays"
         self.runs = RunLog(path / "runs.json")
-        self._lock = FolderLock(path / "lock")
+        self.lock = FolderLock(path / "lock")
         self._storage: TrialStorage | None = None
 
     @property
@@ -229,21 +227,6 @@ class Folder:
             raise refused(where, code="split-was-changed", rule=rule, got=got, remedy=remedy)
         return rows
 
-    def check_trials(self, ended: Collection[int]) -> None:
-        """Whether every trial that the table lists as ended is among those that have `ended`.
-
-        Raises:
-            UsageError: the storage has lost trials.
-        """
-        try:
-            with self.trials.open(newline="", encoding="utf-8") as file:
-                listed = {int(row["trial"]) for row in csv.DictReader(file) if row["state"] in KEPT}
-        except (OSError, ValueError, KeyError, TypeError, csv.Error):
-            return  # the table is only drawn from the trials
-        if gone := sorted(listed - set(ended)):
-            got = f"no end of {len(gone)} of the trials that {self.trials.name} lists ({gone[0]} …)"
-            raise damaged(self.storage().url, got=got)
-
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Holds the folder for one conductor.
@@ -252,16 +235,16 @@ class Folder:
             UsageError: another conductor lives; it is named.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        with self._lock.held():
+        with self.lock.held():
             yield
 
     def alive(self) -> bool:
         """True if a conductor holds the folder now."""
-        return self._lock.is_held()
+        return self.lock.is_held()
 
     def conductor_started(self) -> datetime | None:
         """Start of the conductor that lives or has died; None if the last one ended in order."""
-        return self._lock.started()
+        return self.lock.started()
 
     def check_begun(self) -> None:
         """Trials have their config, and those that tables or curves list are in the storage.

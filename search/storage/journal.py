@@ -65,6 +65,10 @@ class JournalFile:
         if self._backend is not None:
             self._backend.sync()
 
+    def put_back(self) -> str:
+        """See `LineFile.put_back`."""
+        return "" if self._backend is None else self._backend.put_back()
+
     def on_wait(self, say: Callable[[str], None]) -> None:
         """A file is never away."""
 
@@ -125,6 +129,10 @@ class Journal(BaseJournalBackend):
     def sync(self) -> None:
         """Makes all records durable."""
         self._file.sync()
+
+    def put_back(self) -> str:
+        """See `LineFile.put_back`."""
+        return self._file.put_back()
 
     def close(self) -> None:
         """Syncs and closes the file."""

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from search.config.passwords import redacted
 from search.errors import UsageError
+from search.storage.files import is_at
 
 ATTEMPTS = 10  # to take the lock, 10 ms apart: `is_held` holds it for a moment
 
@@ -25,6 +26,7 @@ class FolderLock:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._file: int | None = None
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -50,9 +52,11 @@ class FolderLock:
             }
             os.ftruncate(file, 0)
             os.pwrite(file, json.dumps(holder).encode(), 0)
+            self._file = file
             try:
                 yield
             finally:
+                self._file = None
                 os.ftruncate(file, 0)
         finally:
             os.close(file)
@@ -67,6 +71,12 @@ class FolderLock:
             except BlockingIOError:
                 return True
         return False
+
+    def in_place(self) -> bool:
+        """False if this process holds the lock of a file that is no longer there, beside which
+        another process may take a new one.
+        """
+        return self._file is None or is_at(self._file, self._path)
 
     def started(self) -> datetime | None:
         """When the last holder took the lock; None if it has given it back.

@@ -58,6 +58,13 @@ class TrialStorage(Protocol):
     def sync(self) -> None:
         """Makes all records durable."""
 
+    def put_back(self) -> str:
+        """Puts back what somebody has removed while the search runs; says so in words.
+
+        Raises:
+            RunError: something else is in its place.
+        """
+
     def on_wait(self, say: Callable[[str], None]) -> None:
         """Who is told that a write waits for a server that is away."""
 

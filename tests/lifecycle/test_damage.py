@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from kit import search
+from kit import INLINE, search, steady, trials
 from refusals import check_told, raises
 
 from search.__main__ import main
@@ -246,7 +246,7 @@ def test_what_belongs_to_other_trainings_or_is_cut_off_is_named_and_opens_no_tes
         lines = content.splitlines(keepends=True)
         return b"".join(lines[: len(lines) // 2])
 
-    error = refused(folder.journal, half, ["table", "smoke"], "file-was-changed")
+    error = refused(folder.journal, half, ["table", "smoke"], "trials-were-lost")
     assert "trials.csv" in error
     for path, length, code in (
         (folder.contract, folder.contract.stat().st_size // 2, "file-was-changed"),
@@ -295,6 +295,28 @@ def test_a_table_that_is_read_back_is_the_one_that_was_written(tmp_path, rows, a
     path.write_bytes(data)
     with raises("file-was-changed", "groups.csv"):
         read_csv(path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lines", [0, 9])
+def test_trials_that_the_journal_has_lost_are_told_alike_by_every_verb_and_trained_anew(
+    lines, smoke, capsys
+):
+    folder = Folder(smoke / "results" / "smoke")
+    whole = trials(folder.path)
+    content = b"".join(folder.journal.read_bytes().splitlines(keepends=True)[: -lines or None])
+    folder.journal.write_bytes(content[:-20])
+    for verb in ("table", "status", "report", "doctor", "export", "test"):
+        assert main([verb, "smoke"]) == 2
+        check_told(capsys.readouterr().err, "trials-were-lost", "journal.log", "command again")
+    words = ["smoke", *INLINE, "lanes=off"]
+    done = search(*words, cwd=smoke)
+    assert done.returncode == 0, done.stderr
+    assert "cut off a torn last line of" in done.stdout
+    assert re.search(r"holds no end of \d of the trials that trials.csv lists", done.stdout)
+    assert steady(trials(folder.path)).equals(steady(whole))
+    again = search(*words, cwd=smoke)
+    assert "holds no end of" not in again.stdout
 
 
 @pytest.mark.slow

@@ -150,3 +150,35 @@ def test_an_address_of_a_database_that_does_not_resolve_is_refused(tmp_path):
     with raises("storage-url-does-not-resolve", "storage.url", "'NO_SUCH_ADDRESS'"):
         Folder(tmp_path / "one").check_storage(config, name="one")
     assert list(tmp_path.iterdir()) == []
+
+
+def _line_file(path):
+    file = LineFile(path, size=0)
+    file.add(b"one\n")
+    file.sync()
+    return file
+
+
+@pytest.mark.parametrize("taken", [Path.unlink, lambda path: path.rename(path.with_name("away"))])
+def test_a_file_that_is_removed_while_lines_are_added_is_written_again_whole(tmp_path, taken):
+    path = tmp_path / "journal.log"
+    file = _line_file(path)
+    assert file.put_back() == ""
+    taken(path)
+    file.add(b"two\n")
+    assert path.name in file.put_back()
+    file.add(b"three\n")
+    assert file.put_back() == ""
+    file.close()
+    assert path.read_text() == "one\ntwo\nthree\n"
+
+
+def test_a_file_that_is_replaced_while_lines_are_added_is_left_and_the_lines_are_kept(tmp_path):
+    path = tmp_path / "journal.log"
+    file = _line_file(path)
+    path.unlink()
+    path.write_text("another's\n")
+    with raises("file-was-replaced", str(path), "journal.log.kept"):
+        file.put_back()
+    assert path.read_text() == "another's\n"
+    assert path.with_name("journal.log.kept").read_text() == "one\n"

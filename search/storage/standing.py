@@ -1,0 +1,63 @@
+"""Does a running search's folder still stand, or has somebody removed, moved or replaced its files?
+
+What was written to a file without a name is lost with the process, so this is asked every second
+and not at the end.
+"""
+
+import time
+
+from search.errors import RunError, SearchError, broken_rule
+from search.storage.curves import CurveLog
+from search.storage.folder import Folder
+
+EVERY = 1.0  # time between two looks [s]
+
+
+class FolderGone(SearchError):
+    """The search's folder is no longer there: no RunError, after which its tables are written."""
+
+
+class Standing:
+    """Looks after the files of a search that runs."""
+
+    def __init__(self, folder: Folder, curves: CurveLog) -> None:
+        self._folder, self._curves = folder, curves
+        self._next = time.monotonic() + EVERY
+
+    def look(self, *, now: bool = False) -> list[str]:
+        """Puts back what only this process still has; what it did, in words.
+
+        `now`: also where a second has not passed since the last look.
+
+        Raises:
+            FolderGone: files that it does not hold are gone, such as config.yaml.
+            RunError: another file stands where it writes, or another process may write, too.
+        """
+        if time.monotonic() < self._next and not now:
+            return []
+        self._next = time.monotonic() + EVERY
+        self._check_folder()
+        done = (self._folder.storage().put_back(), self._curves.put_back())
+        return [text for text in done if text]
+
+    def _check_folder(self) -> None:
+        folder = self._folder
+        kept = (folder.config, folder.contract, folder.split)
+        gone = [path.name for path in kept if not path.exists()]
+        if gone:
+            text = broken_rule(
+                str(folder.path),
+                rule="must stay in its place, with its files, while its search runs",
+                got=f"no {', '.join(gone)} there any more",
+                remedy="put back what was removed or moved, and give the same command again",
+            )
+            raise FolderGone(text, code="search-folder-was-removed")
+        if not folder.lock.in_place():
+            text = broken_rule(
+                str(folder.path / "lock"),
+                rule="must stay while its search runs: it alone keeps a second one away",
+                got="no such file any more, or another one",
+                remedy="give the same command again; a lock needs no removal, since it ends with "
+                "its process",
+            )
+            raise RunError(text, code="search-lock-was-removed")

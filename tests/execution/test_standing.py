@@ -1,0 +1,84 @@
+"""A search whose files somebody removes, moves or replaces while it runs: it says so at once, and loses no row."""
+
+import shutil
+
+import pytest
+from kit import TINY, running, search, steady, trials, wait_for
+from refusals import check_told
+
+PAUSE = {"TOY_PAUSE": "0.1"}
+WORDS = [*TINY, "trainer.epochs=15", "protocol.most_seeds=1"]
+
+pytestmark = pytest.mark.slow
+
+
+def _folder(cwd):
+    return cwd / "results" / "own_trainer"
+
+
+def _started(cwd, *, lines=20):
+    log = _folder(cwd) / "curves.jsonl"
+    return log.exists() and len(log.read_bytes().splitlines()) >= lines
+
+
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory):
+    cwd = tmp_path_factory.mktemp("calm")
+    search(*WORDS, cwd=cwd, TOY_PAUSE="0")
+    return steady(trials(_folder(cwd)))
+
+
+def _after(change, cwd):
+    """How a search ends after a change of its folder: its exit code, and what it printed."""
+    with running(*WORDS, cwd=cwd, **PAUSE) as conductor:
+        wait_for(lambda: _started(cwd), what="twenty epochs")
+        change(_folder(cwd))
+        output, _ = conductor.communicate(timeout=60)
+    return conductor.returncode, output
+
+
+@pytest.mark.parametrize("name", ["journal.log", "curves.jsonl"])
+def test_a_log_that_is_removed_is_written_again_and_no_row_or_curve_is_lost(name, calm, tmp_path):
+    code, output = _after(lambda folder: (folder / name).unlink(), tmp_path)
+    assert code == 0, output
+    assert f"{name} was removed while the search runs" in output
+    assert search("table", "own_trainer", cwd=tmp_path).returncode == 0
+    assert "holds no curves" not in output
+    again = search(*WORDS, cwd=tmp_path, TOY_PAUSE="0")
+    assert again.returncode == 0
+    steady_now = steady(trials(_folder(tmp_path)))
+    assert steady_now.equals(calm)
+
+
+def _replace(folder):
+    journal = folder / "journal.log"
+    data = journal.read_bytes()
+    journal.unlink()
+    journal.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (_replace, "file-was-replaced"),
+        (lambda folder: (folder / "lock").unlink(), "search-lock-was-removed"),
+        (lambda folder: (folder / "config.yaml").unlink(), "search-folder-was-removed"),
+        (shutil.rmtree, "search-folder-was-removed"),
+    ],
+)
+def test_what_cannot_be_put_back_ends_the_search_within_seconds(change, code, tmp_path):
+    exit_code, output = _after(change, tmp_path)
+    assert exit_code == 1, output
+    check_told(output, code, str(_folder(tmp_path)))
+    assert output.count("] trial ") < 6  # of six configurations
+
+
+def test_a_folder_that_was_moved_goes_on_from_where_it_came_back(calm, tmp_path):
+    exit_code, output = _after(lambda folder: folder.rename(tmp_path / "elsewhere"), tmp_path)
+    assert exit_code == 1, output
+    check_told(output, "search-folder-was-removed", "config.yaml")
+    shutil.rmtree(_folder(tmp_path), ignore_errors=True)
+    (tmp_path / "elsewhere").rename(_folder(tmp_path))
+    again = search(*WORDS, cwd=tmp_path, TOY_PAUSE="0")
+    assert again.returncode == 0, again.stderr
+    assert steady(trials(_folder(tmp_path))).equals(calm)
