@@ -114,7 +114,7 @@ def test_a_planted_fault_is_told_by_its_own_check_and_by_no_other(setup, elsewhe
 
 
 QUICK = ("a loop with L-BFGS", "a loop with a scaled loss", "a loop that accumulates", "a loop with autograd.backward",
-         "a forecast from lags", "a survey", "one rounded feature", "heavy tails", "words of a transformer", "digits", "mnist1d", "diabetes, linear", "tiny texts", "sequences", "unbalanced but fine", "small but fine", "rows that repeat",
+         "a forecast from lags", "a survey", "one rounded feature", "heavy tails", "words of a transformer", "digits", "diabetes, linear", "tiny texts", "sequences", "unbalanced but fine", "small but fine", "rows that repeat",
          "a gentle drift", "batch norm", "dropout", "penalties", "last layer of zeros", "residual blocks of zeros", "minmax, one cycle",
          "sorted file", "five folds", "a loop of one's own")  # fmt: skip
 

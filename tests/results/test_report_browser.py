@@ -28,6 +28,17 @@ pytestmark = [
     pytest.mark.xdist_group("browser"),
     pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed: apt install chromium"),
 ]
+# Rows of a table differ in their numbers, and a few in how they are drawn: axe looks at the first ones and at each kind.
+FEWER_ROWS = """() => {
+  for (const body of document.querySelectorAll("tbody")) {
+    const seen = new Set();
+    [...body.rows].forEach((row, at) => {
+      const kind = row.innerHTML.replace(/>[^<]*</g, "><").replace(/"[^"]*[0-9][^"]*"/g, "");
+      if (at >= 8 && seen.has(kind)) row.remove();
+      seen.add(kind);
+    });
+  }
+}"""
 WIDE, PHONE = {"width": 1280, "height": 800}, {"width": 360, "height": 740}
 
 
@@ -262,6 +273,7 @@ def test_axe_finds_nothing_serious(opened, name):
     scrolled(page)
     for summary in page.locator("details.table summary").all():
         summary.click()
+    page.evaluate(FEWER_ROWS)
     violations = axe.run(page).response["violations"]
     page.emulate_media(color_scheme="dark")
     colors = {"runOnly": ["color-contrast"]}  # all that the scheme changes

@@ -166,6 +166,7 @@ def test_a_configuration_that_was_dropped_after_kind_seeds_does_not_win_by_these
 # A level of its own for the incumbent of the sweeps
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("own_level", [False, True])
 @pytest.mark.parametrize("most", [5, 10])
 @pytest.mark.parametrize("law", ["normal", "collapse 0.2"])

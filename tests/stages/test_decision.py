@@ -26,6 +26,7 @@ def _groups(scores):
 # Calibration. Three standard errors of a share of 0.95 in 600 sweeps are 0.027.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("law", LAWS)
 def test_where_no_value_differs_the_baseline_stays_under_every_kind_of_noise(law):
     for values, race in ((2, RACE), (8, RACE), (2, NO_RACE), (13, NO_RACE)):
@@ -33,6 +34,7 @@ def test_where_no_value_differs_the_baseline_stays_under_every_kind_of_noise(law
         assert np.mean(flat.winners == 0) >= 0.94 - 0.027
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("law", [law for law in LAWS if law != "collapse 0.2"])
 def test_equal_values_are_rarely_called_worse(law):
     for values, race in ((3, RACE), (8, Race(first=3, most=3))):
@@ -59,6 +61,7 @@ def test_a_real_gain_beside_a_value_five_times_as_noisy_is_found():
     assert np.mean(planted.winners == 7) >= 0.95
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("law", LAWS)
 def test_every_values_interval_covers_its_mean_and_the_winners_does(law):
     for values, race in (

@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from types import CodeType, FunctionType
 
@@ -14,19 +15,34 @@ def starts_a_program(item: pytest.Function) -> bool:
     """Whether a test or one of its fixtures, or a function of the tests that they call, uses `subprocess`."""
     fixtures = item._fixtureinfo.name2fixturedefs.values()
     functions = [item.function, *(definition[-1].func for definition in fixtures)]
-    seen: set[CodeType] = set()
-    return any(_uses_subprocess(function, seen) for function in functions)
+    return any(_uses_subprocess(function) for function in functions)
 
 
-def _uses_subprocess(function: object, seen: set[CodeType]) -> bool:
-    function = getattr(function, "__wrapped__", function)
-    if not isinstance(function, FunctionType) or function.__code__ in seen:
-        return False
-    seen.add(function.__code__)
+def _uses_subprocess(function: object) -> bool:
+    """Whether it does, itself or by what it calls; functions may call each other in a circle."""
+    reached, ahead = set[CodeType](), [function]
+    while ahead:
+        function = getattr(ahead[-1], "__wrapped__", ahead.pop())
+        if not isinstance(function, FunctionType) or function.__code__ in reached:
+            continue
+        reached.add(function.__code__)
+        used = _used(function)
+        if subprocess in used:
+            return True
+        ahead += used
+    return False
+
+
+@cache
+def _used(function: FunctionType) -> tuple[object, ...]:
+    """What a function of the tests names of its module; nothing of other functions."""
     if not Path(function.__code__.co_filename).is_relative_to(TESTS):
-        return False
-    used = [function.__globals__.get(name) for name in _names(function.__code__)]
-    return any(value is subprocess or _uses_subprocess(value, seen) for value in used)
+        return ()
+    return tuple(
+        value
+        for name in _names(function.__code__)
+        if (value := function.__globals__.get(name)) is subprocess or callable(value)
+    )
 
 
 def _names(code: CodeType) -> Iterator[str]:
