@@ -25,6 +25,9 @@ from typing import Any
 
 LONGEST = 500  # characters of a foreign value that a message shows
 MANY = 50  # names above which a message names the nearest alone
+# What helps where a file may not be written: for a search to begin, and for one that has begun.
+ELSEWHERE = "choose another results_root="
+COPY = "copy the search's folder to where it may be written, and name the place: results_root="
 FULL = (errno.ENOSPC, errno.EDQUOT)
 # Limits of the machine, each with what it must let happen, and how it is raised.
 LIMITS = {
@@ -97,12 +100,13 @@ def refused(where: str, *, code: str, rule: str, got: object, remedy: str) -> Us
     return UsageError(broken_rule(where, rule=rule, got=got, remedy=remedy), code=code)
 
 
-def disk_error(error: OSError, *, path: object) -> SearchError:
+def disk_error(error: OSError, *, path: object, remedy: str = ELSEWHERE) -> SearchError:
     """What the file system refuses, as an error of the run or of the command.
 
     Args:
         error: as the system raised it.
         path: what is named where the error names no file.
+        remedy: what helps where the place may not be written, and is not to be mended.
     """
     where = error.filename2 or error.filename or path
     number = errno.ENOSPC if _is_short_write(error) else error.errno
@@ -118,7 +122,7 @@ def disk_error(error: OSError, *, path: object) -> SearchError:
             "recorded is lost",
             code="disk-is-full",
         )
-    return UsageError(f"{text}; mend it or choose another results_root=", code="disk-refuses")
+    return UsageError(f"{text}; mend it, or {remedy}", code="disk-refuses")
 
 
 def limit_error(number: int) -> RunError:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from search.commands.support.arguments import VerbParser, file_to_write
+from search.commands.support.writes_told import writes_told
 from search.config.results_root import address
 from search.errors import UsageError
 from search.results.export import best_config, write_best
@@ -10,6 +11,8 @@ from search.results.findings import open_results
 from search.storage.files import write_text
 
 SUMMARY = "writes the winner's config, complete and resolved"
+
+TO = "write the config alone elsewhere: --to FILE"
 
 
 def parser() -> VerbParser:
@@ -43,7 +46,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
         )
     target = options.to or folder.best_config
     if options.to is None:
-        with folder.locked():
+        with writes_told(TO), folder.locked():
             write_best(findings.plan, findings.winner, folder)
     elif target.exists():
         raise UsageError(
@@ -53,7 +56,8 @@ def run(words: list[str], config_dir: Path | None) -> int:
         )
     else:
         contract = folder.load_contract()
-        write_text(target, best_config(findings.plan, findings.winner, contract=contract))
+        with writes_told(TO):
+            write_text(target, best_config(findings.plan, findings.winner, contract=contract))
     metric, winner = findings.plan.metric.name, findings.winner
     print(f"{target}: trial {winner.spec.trial}, {metric} {winner.value:.4g}")
     return 0

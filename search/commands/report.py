@@ -6,6 +6,7 @@ from pathlib import Path
 
 from search.commands.support.arguments import VerbParser, file_to_write, whole_number
 from search.commands.support.documents import page_record, print_document
+from search.commands.support.writes_told import writes_told
 from search.config.results_root import from_here
 from search.errors import UsageError
 from search.results.diagnosis import diagnosed
@@ -16,6 +17,7 @@ from search.results.tables import curves_so_far
 from search.storage.files import write_text
 
 SUMMARY = "writes a search's page, report.html; of several searches, one page that compares them"
+TO = "write elsewhere: --to FILE"  # what helps where the search's folder may not be written
 EVERY = 5  # seconds between two pages of --watch
 
 
@@ -66,7 +68,8 @@ def run(words: list[str], config_dir: Path | None) -> int:
     folders = [loaded.folder.path.resolve() for loaded in searches]
     together = "-".join(folder.name for folder in folders)
     target = options.to or folders[0].with_name(f"{together}.html")
-    write_text(target, comparison_page(searches))
+    with writes_told(TO):
+        write_text(target, comparison_page(searches))
     print(f"{from_here(target)}: {len(searches)} searches of one contract")
     return 0
 
@@ -82,7 +85,8 @@ def _write_one(options: Namespace, *, refresh: int) -> int:
     loaded = _read(options.names[0], options.results_root)
     target = options.to or loaded.folder.path / NAME
     page = report_page(loaded.findings, loaded.curves, loaded.folder, refresh=refresh)
-    write_text(target, page)
+    with writes_told(TO):
+        write_text(target, page)
     done = sum(row.finished for row in loaded.findings.rows)
     print(f"{target}: {done} of {loaded.findings.foreseen} trials")
     return 0

@@ -12,11 +12,12 @@ from omegaconf import DictConfig, OmegaConf
 from search.commands.support.arguments import VerbParser
 from search.commands.support.ready_to_test import ready_to_test
 from search.commands.support.scoring import Judge, imported, kept_rows, spread, trials_scores
+from search.commands.support.writes_told import writes_told
 from search.config.foreign_code import say_code
 from search.config.trial_config import plain_config
 from search.contract.arrays import FoldData
 from search.contract.contract import Prepared, prepare
-from search.errors import UsageError
+from search.errors import COPY, UsageError
 from search.results.by_group import write_test_groups
 from search.results.ensemble import judged_before
 from search.results.export import EXPORTED, REFIT, refit_note
@@ -55,7 +56,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
     folder, findings = open_results(options.name, root=options.results_root)
     config = ready_to_test(findings, folder, unfinished=options.unfinished)
     say_code(folder.path, config, findings.plan.config, *_members(folder))
-    with folder.locked():
+    with writes_told(COPY), folder.locked():
         ledger = Ledger(folder)
         earlier = _earlier(ledger, again=options.again)
         prepared = prepare(config, metric=findings.plan.metric)

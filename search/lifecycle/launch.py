@@ -18,7 +18,7 @@ from search.config.quick_imports import quick_imports
 from search.config.shipped_defaults import with_former_rules
 from search.config.tune_settings import TuneSettings
 from search.contract.dataset import completed
-from search.errors import Interrupted, disk_error
+from search.errors import COPY, ELSEWHERE, Interrupted, disk_error
 from search.execution.gpu_sharing import gpus_announced
 from search.execution.terminal import say
 from search.execution.worker_pool import slots_of, started_workers
@@ -116,4 +116,5 @@ def _told(path: Path, *, command: str) -> Iterator[None]:
             code=error.code,
         ) from error
     except OSError as error:
-        raise disk_error(error, path=path) from error
+        remedy = COPY if Folder(path).started else ELSEWHERE
+        raise disk_error(error, path=path, remedy=remedy) from error

@@ -2,13 +2,11 @@
 
 import re
 import shlex
-import shutil
-import subprocess
-import sys
 
 import pandas as pd
 import pytest
-from kit import TINY, command, environment, search, steady, trials
+from full_disk import can_mount, mounting
+from kit import TINY, command, search, steady, trials
 
 HEAVY = [
     *TINY,
@@ -18,21 +16,9 @@ HEAVY = [
     "placement.max_retries=0",
 ]
 HEAVY = [word for word in HEAVY if word != "trainer._target_=toys.steady"]
-NAMESPACE = ["unshare", "-Urm", "bash", "-c"]
-
-
-def _can_mount():
-    if not sys.platform.startswith("linux") or shutil.which("unshare") is None:
-        return False
-    done = subprocess.run(
-        [*NAMESPACE, "mount -t tmpfs tmpfs /mnt"], capture_output=True, check=False
-    )
-    return done.returncode == 0
-
-
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not _can_mount(), reason="needs a mount namespace of its own"),
+    pytest.mark.skipif(not can_mount(), reason="needs a mount namespace of its own"),
 ]
 FULL = "No space left on device"
 
@@ -44,19 +30,6 @@ def calm(tmp_path_factory):
     done = search(*HEAVY, cwd=cwd)
     assert done.returncode == 0, done.stdout + done.stderr
     return steady(trials(cwd / "results" / "own_trainer"))
-
-
-def _carried_out(script, tmp_path):
-    """What is printed by commands that may mount."""
-    done = subprocess.run(
-        [*NAMESPACE, script],
-        cwd=tmp_path,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.stdout + done.stderr
 
 
 def test_a_full_disk_ends_the_search_and_no_trial_and_the_same_command_goes_on(calm, tmp_path):
@@ -71,7 +44,7 @@ def test_a_full_disk_ends_the_search_and_no_trial_and_the_same_command_goes_on(c
         {words}; echo "second: $?"
         cp -r {place} results/kept
     """
-    printed = _carried_out(script, tmp_path)
+    printed = mounting(script, tmp_path)
     assert "first: 1" in printed, printed
     assert FULL in printed
     assert re.search(r" \[(disk-is-full|machine-fault)\]\n", printed)  # which is told first
@@ -90,7 +63,7 @@ def test_a_disk_without_room_for_the_rows_is_full_and_the_same_command_begins(tm
         mount -o remount,size=64m {place}
         {words}; echo "second: $?"
     """
-    printed = _carried_out(script, tmp_path)
+    printed = mounting(script, tmp_path)
     assert "first: 1" in printed, printed
     assert printed.count(FULL) == printed.count(" [disk-is-full]\n") == 1, printed
     assert "second: 0" in printed, printed
@@ -113,7 +86,7 @@ def test_a_full_disk_of_a_node_ends_the_search_and_no_trial_and_the_same_command
         mount -o remount,size=64m {node}
         {again}; echo "room: $?"
     """
-    printed = _carried_out(script, tmp_path)
+    printed = mounting(script, tmp_path)
     assert "no room for rows: 1" in printed, printed
     assert "no room for checkpoints: 1" in printed, printed
     assert printed.count(FULL) == printed.count(" [machine-fault]\n") == 2, printed
