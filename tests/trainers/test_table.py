@@ -117,6 +117,11 @@ def test_separators_decimal_marks_encodings_and_compression_give_the_same_rows(t
         (" who ,a,label\n01,1,x\n1,2,y\n", {"groups": "who"}, ("'who'", "'01'", "'1'")),
         ("kind,a,label\n0,1,x\n00,2,y\n", {"categorical": ["kind"]}, ("'kind'", "'0'", "'00'")),
         ("a;b;label\n1,5;2,5;x\n", {}, ("a;b;label", "data.separator=';'")),
+        ("a,label\n1,x\n2,x\u200b\n", {}, ("'label'", "'x'", r"'x\u200b'")),
+        ("a,label\n1,caf\u00e9\n2,cafe\u0301\n", {}, ("'label'", "'caf\u00e9'", "'cafe\u0301'")),
+        ("a_x,a,label\n1,x,p\n2,y,q\n", {"categorical": ["a"]}, ("'a_x' twice",)),
+        ("Unnamed: 0.1,a,label\n1,1,x\n2,2,y\n", {}, ("'Unnamed: 0.1'",)),
+        ("a;label\n1.5;x\n2;y\n", {"separator": ";", "decimal": ","}, ("'a'", "'1.5'", "data.decimal")),
     ],
 )  # fmt: skip
 def test_what_a_table_would_lose_is_refused_with_the_way_out(written, keys, message):
@@ -219,6 +224,11 @@ def test_rows_without_a_category_are_counted_by_column(sequence, tmp_path):
         ("1,x\n?,y\nn.a.,x\nNA,y\n2,x\n", {}, ("'?'", "row 1", "2 of 5", "'?', 'n.a.'", """'data.na_values=["", "NA", "?", "n.a."]'""", "data.categorical=[a]")),
         ("1,x\nTotal,y\n", {}, ("1 of 2", "'Total'", "'data.na_values=[\"\", \"Total\"]'")),
         ("".join(f"{n}.5%,x\n" for n in range(40)), {}, ("'0.5%'", "data.drop=[a]")),
+        ("5%,x\n7.5%,y\n", {}, ("'5%'", "without '%'", "data.drop=[a]")),
+        ("$5,x\n$7,y\n", {}, ("'$5'", "without '$'", "data.drop=[a]")),
+        ("5 kg,x\n7 kg,y\n", {}, ("'5 kg'", "without 'kg'", "data.drop=[a]")),
+        ("8:30,x\n9:30,y\n", {}, ("'8:30'", "data.categorical=[a]")),
+        ("A1,x\nA2,y\n", {}, ("'A1'", "data.categorical=[a]")),
         ("".join(f"word {chr(65 + n)},x\n" for n in range(40)), {}, ("row 0", "data.drop=[a]")),
     ],
 )  # fmt: skip
@@ -252,7 +262,7 @@ def test_a_file_that_is_no_text_is_known_by_its_first_bytes(first, remedy):
         load_rows(_node())
 
 
-@pytest.mark.parametrize("ending", [".tsv", ".txt", ".data", ".tsv.gz"])
+@pytest.mark.parametrize("ending", [".tsv", ".txt", ".data", ".tsv.gz", ".CSV", ".TSV.GZ"])
 def test_a_table_may_have_other_endings_of_text(ending):
     frame = pd.DataFrame({"a": [1.0, 2.0], "label": ["x", "y"]})
     frame.to_csv(f"t{ending}", index=False, sep="\t")
@@ -276,3 +286,47 @@ def test_a_target_of_texts_is_no_regression():
         file.write("a,label\n1,x\n2,1.5e\n")
     with raises("targets-have-wrong-shape", "y", "'x'", "2"):
         load_rows(_node(task="regression"))
+
+
+def test_a_text_of_many_letters_is_shown_in_part():
+    with open("t.csv", "w") as file:
+        file.write("a,label\n" + "x" * 10_000 + ",p\ny,q\n")
+    with raises("data-cannot-be-read", "'a'") as told:
+        load_rows(_node())
+    assert len(str(told.value)) < 500
+
+
+def _noted(name: str, values: list[str]) -> tuple[str, ...]:
+    with open("t.csv", "w") as file:
+        rows = (f"{value},{0.5 * n},{'pq'[n % 2]}" for n, value in enumerate(values))
+        file.write(f"{name},b,label\n" + "\n".join(rows) + "\n")
+    return load_rows(_node(impute="mean")).data.notes
+
+
+def test_numbers_that_may_be_row_numbers_marks_or_thousands_are_noted():
+    (rows,) = _noted("index", [str(n) for n in range(1, 21)])
+    assert "column 'index' numbers the rows" in rows
+    assert "'data.drop=[index]'" in rows
+    (mark,) = _noted("a", ["-999", "3.5", "", "-999.0", "7"])
+    assert "column 'a': 2 of 5 rows hold -999" in mark
+    assert """'data.na_values=["","-999"]'""" in mark
+    (thousands,) = _noted("price", ["950", "1.200", "", "12.345", "80"])
+    assert "column 'price': '1.200' is read with a decimal point" in thousands
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [str(n) for n in range(5)],  # few rows may be in order by chance
+        [str(n) for n in (*range(10), 11)],
+        ["-999", "3.5", "7"],  # one such number may be a measurement
+        ["-999", "-999", "-870", "-999", "-1020"],
+        ["950", "1.2", "12.345"],  # decimal places as a program writes them
+        ["950", "1.205", "12.345"],
+        ["950.000", "1.200", "12.345"],
+        ["0.950", "1.200", "123"],
+        ["-1.200", "950"],
+    ],
+)
+def test_numbers_that_are_what_they_say_are_not_noted(values):
+    assert _noted("a", values) == ()

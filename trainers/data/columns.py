@@ -1,5 +1,7 @@
 """Columns of a table: their names, texts and digits are checked; times and lengths are read."""
 
+import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -8,6 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from trainers.data import broken
+from trainers.data.texts import as_seen
+
+UNNAMED = re.compile(r"Unnamed: \d+(\.\d+)?")  # a column without a name, or one saved so and again
 
 
 def moments_of(column: "pd.Series[Any]", path: str) -> NDArray[Any]:
@@ -63,7 +68,7 @@ def check_names(names: Sequence[str], path: str) -> None:
         DataError: one has none, such as the numbers of rows that pandas and R write first.
     """
     for name in names:
-        if name.startswith("Unnamed: ") and name.removeprefix("Unnamed: ").isdigit():
+        if UNNAMED.fullmatch(name):
             raise broken(
                 path,
                 rule="every feature has a name in the first line",
@@ -72,8 +77,20 @@ def check_names(names: Sequence[str], path: str) -> None:
             )
 
 
+def check_once(names: Sequence[str], path: str) -> None:
+    """Raises DataError where the column of a category has the name of another column."""
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise broken(
+            path,
+            rule="the column of a category, NAME_CATEGORY, has a name of its own",
+            got=f"{twice[0]!r} twice",
+            remedy="rename one of them",
+        )
+
+
 def check_texts(column: "pd.Series[Any]", path: str) -> None:
-    """Whether texts differ by more than blanks at their ends.
+    """Whether texts differ by more than blanks at their ends, or marks that nobody sees.
 
     Raises:
         DataError: two do not, and would be two classes, categories or groups.
@@ -81,8 +98,8 @@ def check_texts(column: "pd.Series[Any]", path: str) -> None:
     _check_apart(
         sorted({text for text in column.dropna().unique() if isinstance(text, str)}),
         where=f"{path}: column {column.name!r}",
-        bare=str.strip,
-        rule="texts differ by more than blanks at their ends",
+        bare=as_seen,
+        rule="texts differ by more than blanks at their ends, or marks that nobody sees",
         remedy="mend the file",
     )
 

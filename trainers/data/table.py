@@ -15,13 +15,15 @@ from trainers.data import DataSet, broken
 from trainers.data.columns import (
     check_digits,
     check_names,
+    check_once,
     check_texts,
     check_zeros,
     lengths_of,
     moments_of,
 )
+from trainers.data.looks import looks
 from trainers.data.sequences import joined_steps, without_padding
-from trainers.data.table_file import Format, read_table
+from trainers.data.table_file import Format, is_text, read_table
 from trainers.data.texts import check_numeric, names_in_two_cases
 
 NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")  # as the name of a column
@@ -83,7 +85,10 @@ def load(
         lengths=lengths,
         target_lengths=target_lengths,
         auxiliary={name: np.asarray(frame[name]) for name in further},
-        notes=_notes(frame, features, [*targets, *further], category_names, path),
+        notes=(
+            *_notes(frame, features, [*targets, *further], category_names, path),
+            *looks(numbers[[name for name in features if name in numbers]], file, form),
+        ),
     )
     if sequence is None:
         return rows
@@ -105,7 +110,7 @@ def _check_labels(
     names = [*targets, *(special[key] for key in special if key == "groups")]
     for name in names:
         check_texts(frame[name], str(file))
-    if file.suffix != ".parquet":
+    if is_text(file):
         whole = {name for name in (*names, *categories) if frame[name].dtype.kind == "i"}
         check_zeros(form.columns(file, sorted(whole)), str(file))
     for key, rule in PRESENT.items():
@@ -179,6 +184,7 @@ def _numbers(
     if coded_names:
         coded = pd.get_dummies(features[coded_names], columns=coded_names, dtype=float)
         whole = pd.concat([whole, coded], axis=1)
+        check_once(list(whole.columns), str(file))
     if not len(whole.columns):
         raise broken(
             str(file),
@@ -231,7 +237,7 @@ def _check_present(
     if not missing.any():
         return
     row, got, remedy = int(missing.argmax()), "none", "drop such rows"
-    if path.suffix != ".parquet":  # a class or a group may be called NA or None
+    if is_text(path):  # a class or a group may be called NA or None
         texts = form.columns(path, names).iloc[row].tolist()
         if any(texts):
             got = f"{', '.join(map(repr, texts))}, which counts as missing,"

@@ -63,10 +63,11 @@ class Format:
         """Columns as they are written, as texts; their names without blanks at the ends."""
         if not names:
             return pd.DataFrame()
+        wanted = set(names)
         frame = self.read(
             path,
             dtype=str,
-            usecols=lambda name: name.strip() in names,
+            usecols=lambda name: name.strip() in wanted,
             index_col=None,
             keep_default_na=False,
             na_values=[],
@@ -80,8 +81,8 @@ def read_table(path: Path, form: Format) -> pd.DataFrame:
     Raises:
         DataError: a file that is no such table.
     """
-    ending = path.with_suffix("").suffix if path.suffix in PACKED else path.suffix
-    if ending not in (*TEXTS, ".parquet") or (ending == ".parquet" and path.suffix in PACKED):
+    ending = _ending(path)
+    if ending not in (*TEXTS, ".parquet"):
         raise broken(
             "data.path",
             rule=f"a table is a .parquet file, or text ({', '.join(TEXTS)})",
@@ -97,8 +98,8 @@ def read_table(path: Path, form: Format) -> pd.DataFrame:
             remedy="write the table with such a one",
         )
     try:
-        header = _header(path, form) if ending in TEXTS else []
-        frame = form.read(path) if ending in TEXTS else pd.read_parquet(path)
+        header = _header(path, form) if is_text(path) else []
+        frame = form.read(path) if is_text(path) else pd.read_parquet(path)
     except UnicodeError as error:
         raise broken(
             str(path),
@@ -120,16 +121,28 @@ def read_table(path: Path, form: Format) -> pd.DataFrame:
             got=str(error).strip(),
             remedy="mend the file, or its data.separator and data.encoding",
         ) from error
-    if ending in TEXTS:
+    if is_text(path):
         _check_fields(frame, path, form)
     frame.columns = pd.Index([str(name).strip() for name in frame.columns])
     _check_header(header or list(frame.columns), frame, path, form)
     return frame
 
 
+def is_text(path: Path) -> bool:
+    """Whether the name of a table says that it is text, packed or not."""
+    return _ending(path) in TEXTS
+
+
+def _ending(path: Path) -> str:
+    """What a file's name ends with, as `.csv`; behind it a text may have that of a packed file."""
+    last = path.suffix.lower()
+    before = path.with_suffix("").suffix.lower()
+    return before if last in PACKED and before in TEXTS else last
+
+
 def _other_bytes(path: Path) -> str:
     """The remedy for a file that is no text in its encoding: its first bytes say what it is."""
-    with OPENED.get(path.suffix, open)(path, "rb") as file:
+    with OPENED.get(path.suffix.lower(), open)(path, "rb") as file:
         first = file.read(4)
     for mark, what in MARKS.items():
         if first.startswith(mark):
@@ -153,7 +166,7 @@ def _check_fields(frame: pd.DataFrame, path: Path, form: Format) -> None:
     """Every row has all fields. One that ends early, as that of a file cut off, has no last one."""
     if len(form.mark) > 1 or not len(frame) or not frame.iloc[:, -1].isna().any():
         return
-    opened = OPENED.get(path.suffix, open)
+    opened = OPENED.get(path.suffix.lower(), open)
     with suppress(csv.Error), opened(path, "rt", encoding=form.encoding, newline="") as file:
         for row in (reader := csv.reader(file, delimiter=form.mark)):
             if row and any(map(str.strip, row)) and len(row) < frame.shape[1]:
