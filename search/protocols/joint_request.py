@@ -8,9 +8,9 @@ from collections.abc import Container
 from dataclasses import replace
 
 from search.config.knobs import Knob
-from search.diagnostics.verdicts.advice import ADVICE, CHECK
+from search.diagnostics.verdicts.advice import ADVICE, CHECK, MOMENTUM
 from search.protocols.budget import joint_rivals, kept_for_confirm, trials_left
-from search.protocols.history import History
+from search.protocols.history import MOVES_THE_RATE, History
 from search.protocols.learned import PERFECT
 from search.protocols.next_knob import (
     affordable,
@@ -25,6 +25,8 @@ from search.results.summary.formatting import count
 
 FEWEST = 3  # trials of a joint stage per knob, below which it tells nothing
 ENOUGH = 6  # the same, so that knobs which the verdict merely names are turned too
+TIMES = 10.0  # by which the best rate may move beside a knob that moves it: momentum 0.9 for 0
+FEW = "fewer than two knobs made a difference, or are named by the verdict and untried"
 
 
 def joint_request(history: History, index: int) -> Request:
@@ -47,7 +49,7 @@ def joint_request(history: History, index: int) -> Request:
     trials = history.settings.trials if left == math.inf else int(left)
     further = (*_never_tried(history), *_named_without_effect(history, by_path))
     further = further[: max(trials // ENOUGH - len(knobs), 2 - len(knobs), 0)]
-    knobs = (*knobs, *further)[: max(2, trials // FEWEST)]
+    knobs = _with_room((*knobs, *further)[: max(2, trials // FEWEST)], history)
     names = ", ".join(knob.path for knob in knobs) or "none"
     because = f"knobs whose best values depend on each other: {names}"
     if before:
@@ -67,13 +69,33 @@ def joint_request(history: History, index: int) -> Request:
     if history.perfect:
         return replace(request, skip=PERFECT)
     if len(knobs) < 2:
-        few = "fewer than two knobs made a difference, or are named by the verdict and untried"
-        return replace(request, skip=nothing_left(history) if hand(history) else few)
+        return replace(request, skip=nothing_left(history) if hand(history) else FEW)
     if trials < FEWEST * len(knobs):
         left_words = count(max(trials, 0), "trial")
         reason = f"the budget leaves {left_words} beside {kept} for the confirmation"
         return replace(request, skip=reason)
     return request
+
+
+def _with_room(knobs: tuple[Knob, ...], history: History) -> tuple[Knob, ...]:
+    """The knobs, the rate from a tenth to ten times the incumbent's where another one moves its
+    best value: its own sweep has seen one value of that knob only (P6).
+    """
+    movers = {*MOVES_THE_RATE, MOMENTUM}
+    if not any(knob.path in movers for knob in knobs):
+        return knobs
+    return tuple(
+        _at_least_around(knob, float(history.value(knob)))  # type: ignore[arg-type]
+        if knob.path == history.rate and not knob.choices
+        else knob
+        for knob in knobs
+    )
+
+
+def _at_least_around(knob: Knob, value: float) -> Knob:
+    low, high = (float(f"{end:.3g}") for end in (value / TIMES, value * TIMES))
+    low, high = max(low, knob.least), min(high, knob.most)
+    return replace(knob, low=min(knob.low, low), high=max(knob.high, high))
 
 
 def _never_tried(history: History) -> tuple[Knob, ...]:

@@ -115,7 +115,7 @@ def _cost(about: Knob, beside: list[Knob], history: History, *, halved: bool = F
     if beside:
         tuned = sum(len(knob.grid()) + 1 for knob in beside)
         return (tuned if beside[0].choice else tuned * len(about.grid())) * history.seeds
-    values = len(about.grid())
+    values = sum(value != history.value(about) for value in about.grid())
     if halved and history.settings.halving:
         return values + -(-values // 2) * (history.seeds - 1)
     return values * history.seeds
@@ -209,7 +209,20 @@ def nothing_left(history: History) -> str:
     by_hand = hand(history)
     if by_hand is not None:
         return f"{main} needs a hand: {by_hand.says} ({by_hand.rule})"
+    absent = ", ".join(_not_among_the_knobs(history, main))
+    if absent:
+        return f"{main}: what is advised and was not tried is no knob of this search: {absent}"
     return f"{main}: nothing is advised that was not tried since the last change that matters"
+
+
+def _not_among_the_knobs(history: History, verdict: str) -> list[str]:
+    """The paths that a verdict names, and that no knob of the search turns."""
+    advised = [
+        remedy.knob
+        for remedy in ADVICE.get(verdict, ())
+        if remedy.turn != CHECK and holds(remedy, history)
+    ]
+    return [path for path in dict.fromkeys(advised) if history.settings.named(path) is None]
 
 
 def hand(history: History) -> Advice | None:

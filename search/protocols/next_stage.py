@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from search.config.knobs import Value
+from search.config.knobs import Knob, Value
 from search.diagnostics.verdicts.advice import EPOCHS
 from search.protocols.budget import (
     confirm_left,
@@ -17,12 +17,13 @@ from search.protocols.budget import (
     with_budget,
 )
 from search.protocols.history import History
-from search.protocols.joint_request import joint_request
+from search.protocols.joint_request import FEW, joint_request
 from search.protocols.learned import PERFECT
 from search.protocols.next_knob import next_sweep, sweep_request
 from search.protocols.step import Request
 
 TIMES = 4  # as many epochs, where the incumbent's are too few
+ROUNDING = 1e-9  # of a share of a budget that is a whole number of trials
 NO_RATE = "none of the knobs is a learning rate, whose name would end in lr or learning_rate"
 
 
@@ -39,7 +40,8 @@ def next_stage(history: History) -> Request | None:
             return next_sweep(history, index, entry.argument)
         if not done:
             return _STAGES[entry.stage](history, index, entry.argument)
-        if entry.stage == "joint" and len(done) == 1 and done[0].trials and not done[0].leaders:
+        is_joint = len(done) == 1 and done[0].request.stage == "joint"
+        if is_joint and done[0].trials and not done[0].leaders:
             again = joint_request(history, index)
             if not again.skip:
                 return again
@@ -103,8 +105,7 @@ def _longer(history: History, index: int, argument: str) -> Request:
     """Four times the epochs, where the incumbent's were too few to judge anything by (R15a)."""
     main = history.verdicts[0][0] if history.verdicts else "nothing"
     epochs, name = int(history.config.trainer.epochs), history.settings.named(EPOCHS)
-    most = int(history.settings.spaces[name][0].high) if name is not None else epochs
-    more = min(TIMES * epochs, most)
+    more = epochs if name is None else _more(history.settings.spaces[name][0], epochs)
     request = Request(
         entry=index,
         stage="longer",
@@ -119,12 +120,21 @@ def _longer(history: History, index: int, argument: str) -> Request:
         why = "trainings end by themselves, whatever trainer.epochs is"
         return replace(request, because="curves that are cut off say too little", skip=why)
     if more <= epochs:
-        return replace(request, skip="no knob of the protocol allows more epochs")
+        why = "no knob of the protocol allows more epochs"
+        return replace(request, because="curves that are cut off say too little", skip=why)
     room, cost = sweep_trials(history), history.seeds * more / epochs
     if room < cost:
         left = f"it costs as much as {cost:.0f} trials, and the sweeps' share leaves {room:.0f}"
         return replace(request, skip=left)
     return request
+
+
+def _more(about: Knob, epochs: int) -> int:
+    """`TIMES` as many epochs, or the most that the knob allows; as many as before without any."""
+    allowed = [int(choice) for choice in about.choices if isinstance(choice, int | float)]
+    if about.choices:
+        return max((each for each in allowed if each <= TIMES * epochs), default=epochs)
+    return min(TIMES * epochs, int(about.high))
 
 
 def _lr_range(history: History, index: int, argument: str) -> Request:
@@ -146,6 +156,23 @@ def _sweep(history: History, index: int, argument: str) -> Request:
 
 def _is_rate(history: History, name: str) -> bool:
     return history.settings.spaces[name][0].path == history.rate
+
+
+def _joint(history: History, index: int, argument: str) -> Request:
+    """The joint stage; a sweep, where one knob is all that is left for it and no sweep tried it.
+
+    That sweep has the joint stage's budget: what is not kept for the confirmation.
+    """
+    request = joint_request(history, index)
+    name = history.settings.named(request.knobs[0].path) if len(request.knobs) == 1 else None
+    if request.skip != FEW or name is None or not history.is_open(request.knobs[0].path):
+        return request
+    left, kept = trials_left(history), confirm_trials(history, rivals=1)
+    share = 1 - kept / (history.trials + left) + ROUNDING
+    room = replace(history, settings=replace(history.settings, share=share))
+    why = "no other knob made a difference or is left, so it is turned alone"
+    alone = sweep_request(room, index, name, because=why, rules=("R28",))
+    return request if alone.skip else alone
 
 
 def _confirm(history: History, index: int, argument: str) -> Request:
@@ -196,7 +223,7 @@ _STAGES = {
     "longer": _longer,
     "lr_range": _lr_range,
     "sweep": _sweep,
-    "joint": lambda history, index, _: joint_request(history, index),
+    "joint": _joint,
     "confirm": _confirm,
     "ensemble": _ensemble,
 }

@@ -29,10 +29,11 @@ from search.stages.racing import (
     level_of_each,
     worth_of,
 )
-from search.stages.scores import Bools, are_identical, step_of
+from search.stages.scores import Bools, Counts, Floats, are_identical, step_of
 
 Standing = Literal["best", "tie", "worse", "dropped", "unstable", "unusable"]
 NO_RACE = Race(first=1, most=1)
+ROUNDING = 1e-12  # by which means of the same scores may differ
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +110,7 @@ def decide(
         return Decision(winner=None, standings=tuple("unusable" for _ in groups))
     edge = advantage(of, reference=0, level=race.level, alone=race.alone)
     dropped = _dropped(of, race)
-    best = _best(of, dropped)
+    best = _best(groups, of, dropped)
     identical = bool(are_identical(scores, perfect=groups[0].perfect))
     untested = identical or int(of.counts.max()) < 2
     better = np.flatnonzero(is_better(of, edge, fewest=race.fewest, sound=race.sound) & ~dropped)
@@ -118,7 +119,7 @@ def decide(
         winner = 0 if usable[0] and of.means[0] >= of.means[best] else best
         better = np.flatnonzero(of.means == of.means[best])
     elif len(better):
-        winner = int(better[of.means[better].argmax()])
+        winner = _middle_of_best(groups, of.means, better)
     if winner and costs is not None and not untested:
         winner = _cheapest(of, [winner, *map(int, better)], costs)
     return Decision(
@@ -142,7 +143,7 @@ def best_group(groups: Sequence[Group], *, resolution: float) -> int | None:
     """The best mean, to look beside it for better values; None where no group is usable."""
     scores = scores_of(groups)
     of = statistics_of(scores, resolution=step_of(scores, share=resolution) / 2)
-    return _best(of, _dropped(of, NO_RACE)) if of.counts.any() else None
+    return _best(groups, of, _dropped(of, NO_RACE)) if of.counts.any() else None
 
 
 def _dropped(of: SeedStatistics, race: Race) -> Bools:
@@ -154,7 +155,7 @@ def _dropped(of: SeedStatistics, race: Race) -> Bools:
     return dropped
 
 
-def _best(of: SeedStatistics, dropped: Bools) -> int:
+def _best(groups: Sequence[Group], of: SeedStatistics, dropped: Bools) -> int:
     """The best mean among the values that do not break more often than the steadiest."""
     usable = (of.counts > 0) & ~dropped
     if not usable.any():
@@ -162,7 +163,23 @@ def _best(of: SeedStatistics, dropped: Bools) -> int:
     usable &= (of.counts > 1) | (of.counts[usable] <= 1).all()
     share = of.broken_share
     steady = usable & (share <= share[usable].min() + STABLE + 1e-9)
-    return int(np.where(steady, of.means, -math.inf).argmax())
+    return _middle_of_best(groups, of.means, np.flatnonzero(steady))
+
+
+def _middle_of_best(groups: Sequence[Group], means: Floats, places: Counts) -> int:
+    """The place with the highest mean. Of numbers with one and the same mean, as where several are
+    perfect, the middle one: the lowest would be an edge that the scores do not show (P2).
+    """
+    top = [int(place) for place in places if means[place] >= means[places].max() - ROUNDING]
+    values = {place: groups[place].candidate for place in top}
+    numbers = {
+        place: float(value)
+        for place, value in values.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }
+    if 0 in top or len(numbers) < len(top):
+        return int(places[means[places].argmax()])
+    return sorted(top, key=lambda place: numbers[place])[(len(top) - 1) // 2]
 
 
 def _cheapest(of: SeedStatistics, better: Sequence[int], costs: Sequence[float]) -> int:

@@ -164,7 +164,7 @@ def still_open(scores: Floats, race: Race, *, resolution: float) -> Bools:
     edge = advantage(of, reference=0, level=race.level, alone=race.alone)
     better = is_better(of, edge, fewest=race.fewest, sound=race.sound)
     breaks = of.broken_share[..., :1]  # of the baseline: where it mostly does, equal means are open
-    steadier = (breaks > MOST) & (breaks - of.broken_share > STABLE)
+    steadier = (breaks > MOST) & (breaks - of.broken_share > STABLE + 1e-9)
     on = (~(edge.differences <= 0) | steadier) & ~better.any(-1, keepdims=True)
     on[..., 0] = on[..., 1:].any(-1)
     return on

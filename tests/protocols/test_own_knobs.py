@@ -211,3 +211,74 @@ def test_more_epochs_are_not_advised_to_a_program_that_never_gets_their_number(t
         plan = tune_plan(*program, "budget_trials=120")
         findings = find(plan, [told] * 3, val_rows=VAL_ROWS)
         assert ("trainer.epochs" in turnable(findings)) is follows
+
+
+def _inert_rate(gain):
+    """No rate does anything, in no seed; the widest of three widths is better by so much."""
+
+    def value(knobs, seed):
+        width = knobs.get("my.width", 4)
+        noise = np.random.default_rng([seed, width]).normal(0, 0.01)
+        return 0.7 + gain * (width == 64) + noise
+
+    return value
+
+
+def test_the_one_knob_that_is_left_is_swept_with_the_budget_of_the_joint_stage():
+    plan = tune_plan(*TRAINER, RATE, WIDTH, "budget_trials=90")  # the rate takes the sweeps' share
+    history, rows = carried_out(plan, _inert_rate(0.04), lambda knobs: "still_learning")
+    alone = history.steps[-3]
+    assert (alone.request.knob, alone.decision) == ("width", "adopt")
+    assert history.settings.stages[alone.request.entry].stage == "joint"
+    assert [step.request.stage for step in history.steps[-2:]] == ["confirm", "ensemble"]
+    assert dict(history.held) == {"my.width": 64}
+    assert len(rows) <= 90
+
+
+def test_the_one_knob_that_is_left_does_nothing_in_most_protocols_and_is_not_adopted():
+    kept = 0
+    for first in range(40):
+        words = (*TRAINER, RATE, WIDTH, "budget_trials=90", f"seed={100 * first}")
+        plan = tune_plan(*words)
+        history, _ = carried_out(plan, _inert_rate(0.0), lambda knobs: "still_learning")
+        kept += not history.held
+    assert kept >= 37
+
+
+def test_what_a_verdict_advises_and_the_command_does_not_name_is_said():
+    plan = tune_plan(*TRAINER, RATE, WIDTH)
+    history, _ = carried_out(plan, score(of=["my.lr"]), lambda knobs: "still_learning")
+    end = next(step for step in history.steps if step.request.stage == "sweeps")
+    assert end.says.startswith("still_learning: ")
+    assert end.says.endswith("is no knob of this search: trainer.epochs, optimizer.lr")
+
+
+@pytest.mark.parametrize(
+    ("choices", "epochs"), [("5,12", 12), ("5,18,40", 18), ("5,300", None), ("2,5", None)]
+)
+def test_epochs_that_are_choices_are_lengthened_to_one_of_these(choices, epochs):
+    words = (*TRAINER, RATE, f"knob.trainer.epochs=choice({choices})", "trainer.epochs=5")
+    history, _ = carried_out(tune_plan(*words), score(of=["my.lr"]), lambda knobs: "too_short")
+    longer = next(step for step in history.steps if step.request.stage == "longer")
+    taken = [each.get("trainer.epochs") for each in longer.request.configurations[1:]]
+    assert (taken == [epochs]) if epochs else "allows more epochs" in longer.says
+
+
+@pytest.mark.parametrize("mover", ["optimizer.momentum", "trainer.batch_size", "model.width"])
+def test_a_joint_stage_gives_the_rate_room_where_it_turns_what_moves_the_best_rate(mover):
+    words = (*TRAINER, "+optimizer.momentum=0.5", "trainer.batch_size=32")
+    rate, other = "knob.optimizer.lr=log(1e-5,1)", f"knob.{mover}=choice(0.5,0.9)"
+    if mover != "optimizer.momentum":
+        other = f"knob.{mover}=choice(16,32,64)"
+    plan = tune_plan(*words, rate, other)
+
+    def value(knobs, seed):
+        noise = np.random.default_rng([seed, *map(ord, str(knobs))]).normal(0, 0.001)
+        return 0.9 - 0.1 * abs(math.log10(float(knobs.get("optimizer.lr", 3e-4))) + 2) + noise
+
+    history, _ = carried_out(plan, value, lambda knobs: "still_learning")
+    joint = next(step for step in history.steps if step.request.stage == "joint")
+    knob = joint.request.knobs[0]
+    at = float(history.sweeps[0].held["optimizer.lr"])
+    assert knob.low <= 1.001 * at / 10
+    assert knob.high >= 0.999 * at * 10

@@ -9,7 +9,7 @@ from simulated_sweeps import LAWS, decided, simulate
 
 from search.contract.metrics import Metric
 from search.stages.comparison import compare
-from search.stages.decision import decide
+from search.stages.decision import best_group, decide
 from search.stages.group import Group, mark_collapsed
 from search.stages.noise import _critical, advantage, breaking, statistics_of
 from search.stages.racing import LOOK, Race, interval_widths, seeds_needed
@@ -278,11 +278,40 @@ def test_a_baseline_of_which_no_seed_reaches_what_is_good_is_bad_and_not_broken(
     scores = np.array([[0.4048, 0.4048, 0.5317], *[[1.0] * 3] * 3])
     assert not broken_seeds(scores, resolution=0.004).any()
     decision = decide(groups, resolution=1 / 126)
-    assert (decision.winner, decision.adopted) == (1, True)
+    assert (decision.winner, decision.adopted) == (2, True)  # the middle of those that are perfect
     dice = np.random.default_rng(11)
     scores = dice.normal(size=(300, 8, 3))
     scores[:, 0] = np.where(dice.random((300, 3)) < 0.6, -60.0, -40.0)
     assert np.mean(decided(scores, race=Race(first=3, most=3)).winners > 0) >= 0.98  # it was 0.65
+
+
+@pytest.mark.parametrize(
+    ("values", "winner"),
+    [
+        ((0.1, 0.001, 0.01, 1.0), 0.01),  # the lowest would be an edge
+        ((0.1, 0.01, 1.0), 0.01),  # of two the lower one
+        (("sgd", "adam", "nadam"), "adam"),  # names have no middle
+        ((0, True, False), True),
+    ],
+)
+def test_of_numbers_that_tie_at_a_perfect_score_the_middle_one_is_taken(values, winner):
+    groups = [
+        Group(candidate=value, scores=(1.0,) * 3 if place else (0.5, 0.6, 0.55), perfect=(1.0,))
+        for place, value in enumerate(values)
+    ]
+    decision = decide(groups, resolution=0.01)
+    assert decision.adopted
+    assert groups[decision.winner].candidate is winner
+    assert decision.best == decision.winner
+    assert groups[best_group(groups, resolution=0.01)].candidate is winner
+
+
+def test_a_baseline_that_ties_with_perfect_values_stays():
+    groups = [
+        Group(candidate=value, scores=(1.0,) * 3, perfect=(1.0,)) for value in (0.1, 0.01, 1.0)
+    ]
+    decision = decide(groups, resolution=0.01)
+    assert (decision.winner, decision.best, decision.adopted) == (0, 0, False)
 
 
 @pytest.mark.parametrize("values", [3, 13])

@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 RATE = "optimizer.lr"
 EPOCHS = "trainer.epochs"
+MOMENTUM = "optimizer.momentum"
 DROPOUT = "model.dropout"
 DECAY = "optimizer.weight_decay"
 CLIP = "trainer.clip"
@@ -16,6 +17,7 @@ SMOOTHING, PATIENCE = "loss.label_smoothing", "trainer.patience"
 NORM, AUGMENT = "model.norm", "augment"
 CHECK = "check"  # the turn of a remedy that needs a hand
 ON, CLASSES = "on", "classification"  # conditions of remedies
+MOST_DROPOUT = 0.5  # above which more of it is no remedy (R45)
 ALARMS = (
     "nan",
     "exploding",
@@ -234,7 +236,7 @@ ADVICE: dict[str, tuple[Advice, ...]] = {
         _turn("set", "model.width", "R44", "another size may generalise better"),
         _turn("set", DECAY, "R46", "a little weight decay may generalise better"),
         _turn("raise", DROPOUT, "R45", "dropout may generalise better"),
-        _turn("set", "optimizer.momentum", "R41", "another momentum may generalise better"),
+        _turn("set", MOMENTUM, "R41", "another momentum may generalise better"),
         _turn("raise", AUGMENT, "R49", "augmentation may generalise better"),
         _turn("set", "schedule", "R38", "a rate that falls late may generalise better"),
         # Last: it is chosen for speed, and a small one costs time (P6).
@@ -276,6 +278,10 @@ def applies(advice: Advice, config: DictConfig, *, out_of_patience: bool = False
     if out_of_patience and advice.knob == EPOCHS:
         follows = OmegaConf.select(config, "schedule._target_") is not None
         return follows and not is_longer(advice)
+    if (advice.knob, advice.turn) == (DROPOUT, "raise"):
+        share = OmegaConf.select(config, DROPOUT)
+        if isinstance(share, int | float) and share > MOST_DROPOUT:
+            return False
     if advice.when == ON:
         value = OmegaConf.select(config, advice.knob)
         return isinstance(value, int | float) and value > 0
