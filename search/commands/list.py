@@ -17,6 +17,12 @@ usage: python -m search EXPERIMENT [key=value …] [--config-dir FOLDER]
        python -m search help WORD       what an experiment or a verb does and takes
 
 `knobwise …` does the same, also in a folder with modules named like ours"""
+# The last lines, which stay on the screen.
+BEGIN = {
+    "python -m search lr_sweep": "one knob on a small data set, in seconds",
+    "python -m search tune": "the whole guide on that data set, in a minute",
+    "python -m search help tune": "what it does and takes; so for every word above",
+}
 
 
 def parser() -> VerbParser:
@@ -43,6 +49,9 @@ def run(words: list[str], config_dir: Path | None) -> int:
         print(f"\n{kind}:")
         for name, purpose in names.items():
             print(_entry(f"  {name:{width}}  ", purpose))
+    print("\nto begin:")
+    for command, purpose in BEGIN.items():
+        print(_entry(f"  {as_started(command):28}  ", purpose))
     return 0
 
 

@@ -14,6 +14,7 @@ from search.config.misspelt import unknown_key
 from search.config.overrides import in_grammar, parse_override
 from search.config.schema import check_settings
 from search.config.trial_config import resolved_config
+from search.contract.tasks import TASKS
 from search.errors import UsageError, refused
 
 MOST_VALUES = 100_000  # of a file, its aliases written out
@@ -132,7 +133,8 @@ def check_complete(config: DictConfig, where: str) -> None:
             code="key-without-value",
             rule="every key needs a value",
             got=f"??? for {', '.join(missing)}",
-            remedy=f"say {missing[0]}=…",
+            remedy=f"say {' '.join(f'{key}=…' for key in missing)}"
+            + (f"; data.task is {', '.join(TASKS)}" if "data.task" in missing else ""),
         )
 
 

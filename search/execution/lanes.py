@@ -77,7 +77,7 @@ def decide(pace: Pace, *, candidates: int, most: int | None) -> Fusion:
     if possible[best] < GAIN:
         return replace(ALONE, why=f"one by one: {best} at once would be {fast}{doubt}")
     seats = max(gains, key=lambda lanes: gains[lanes])
-    why = f"up to {seats} at once, {best} of them {fast} as one by one{doubt}"
+    why = f"up to {seats} trainings as one program, {best} of them {fast} as one by one{doubt}"
     return Fusion(strategy="vmap", seats=seats, why=why)
 
 

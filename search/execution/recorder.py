@@ -178,6 +178,11 @@ class Recorder:
         self._callback.finished(row, records)
         self._check_failures(row, cause if failed else None)
 
+    def _rows_told(self, reason: str) -> str:
+        """What an index beyond a trainer's rows may come from: the example's number of rows."""
+        rows = self._plan.config.data.get("rows")
+        return f"is data.rows={rows} right? " if rows and "IndexError" in reason else ""
+
     def _check_failures(self, row: TrialRecord, cause: str | None) -> None:
         """Ends the search where going on could only fail: `cause` is that of a trial's failure."""
         self._causes.append(cause)
@@ -185,7 +190,7 @@ class Recorder:
         if is_first and cause is not None and set(self._causes) == {cause}:
             raise RunError(
                 f"the first {FIRST_FAILURES} trials all failed alike, so the search stops: "
-                f"{row.reason}; mend it, then use name=…",
+                f"{row.reason}; {self._rows_told(row.reason)}mend it, then use name=…",
                 code="first-trials-failed",
             )
         first = self._plan.seed

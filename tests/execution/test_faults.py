@@ -71,6 +71,12 @@ def test_trials_that_all_fail_alike_end_the_search_early(tmp_path):
     assert len(trials(tmp_path / "results" / "own_trainer").query("state == 'failed'")) >= 3
 
 
+def test_an_index_beyond_a_trainers_rows_asks_for_their_number(tmp_path):
+    done = search("own_trainer", "trainer._target_=toys.few_rows", "data.rows=1797", cwd=tmp_path)
+    assert done.returncode == 1
+    check_told(done.stderr, "first-trials-failed", "IndexError", "data.rows=1797")
+
+
 def test_a_training_that_told_nothing_to_its_end_is_not_run_three_times(tmp_path):
     """Neither a program that prints no record, nor a function that reports none."""
     (tmp_path / "program.py").write_text("print('epoch 1: accuracy 0.5')\nprint('epoch 2: 0.6')\n")

@@ -282,7 +282,9 @@ def test_lanes_that_cannot_be_are_refused(words, message, tmp_path):
 
 def test_a_pace_decides_by_how_many_can_train_side_by_side():
     assert decide(FAST, candidates=8, most=None) == Fusion(
-        strategy="vmap", seats=8, why="up to 8 at once, 8 of them 4.0 times as fast as one by one"
+        strategy="vmap",
+        seats=8,
+        why="up to 8 trainings as one program, 8 of them 4.0 times as fast as one by one",
     )
     few = Fusion(strategy="loop", seats=1, why="one by one: 2 at once would be 1.1 times as fast")
     assert decide(FAST, candidates=2, most=None) == few

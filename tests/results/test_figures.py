@@ -301,3 +301,13 @@ def test_no_gain_is_called_possible_that_the_metric_cannot_have():
     assert accuracy.room(92.5) == pytest.approx(7.5)
     assert Metric(name="mse", direction="minimize").room(3.0) == 3.0
     assert Metric(name="mine", direction="maximize").room(0.5) == math.inf
+
+
+def test_a_figure_whose_values_are_all_the_same_ends_close_to_them():
+    from search.results.report.numbers import limits_of_one
+
+    low, high = limits_of_one([0.95, None, 0.95], [0.0, None, None])
+    assert 0.9 < low < 0.95 < high < 1
+    assert limits_of_one([0.0], [None]) == (-1.0, 1.0)
+    assert limits_of_one([0.95, 0.96], [None, None]) is None
+    assert limits_of_one([0.95], [0.01]) is None

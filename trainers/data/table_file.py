@@ -90,12 +90,14 @@ def read_table(path: Path, form: Format) -> pd.DataFrame:
             remedy="save it as one of them",
         )
     check_is_file(path)
-    if len(form.mark) > 1 and form.mark != r"\s+":
+    if len(form.mark) != 1 and form.mark != r"\s+":
         raise broken(
             "data.separator",
             rule=r"is one character, or \s+ for blanks, or \t for a tab",
             got=repr(form.separator),
-            remedy="write the table with such a one",
+            remedy="write the table with such a one"
+            if form.mark
+            else "quote it in a shell: 'data.separator=;'",
         )
     try:
         header = _header(path, form) if is_text(path) else []

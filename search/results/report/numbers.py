@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from scipy import special
 
@@ -58,3 +58,17 @@ def own_interval(values: Iterable[float | None], *, among: int = 1) -> float:
         float(special.ndtri(0.975 ** (1 / among))),
     )
     return quantile * statistics.stdev(known) / math.sqrt(len(known))
+
+
+def limits_of_one(
+    means: Sequence[float | None], halves: Sequence[float | None]
+) -> tuple[float, float] | None:
+    """The axis of a figure whose values are all the same, which Plotly would draw from 1 below to
+    1 above; None where they differ.
+    """
+    values = {mean for mean in means if mean is not None}
+    if len(values) != 1 or any(halves):
+        return None
+    value = values.pop()
+    room = abs(value) / 20 or 1.0
+    return value - room, value + room

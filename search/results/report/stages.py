@@ -26,7 +26,13 @@ from search.results.report.budget import budget_section
 from search.results.report.chart import Axis, Chart, Series
 from search.results.report.checks import preflight_section, range_section
 from search.results.report.knobs import knob_sections
-from search.results.report.numbers import mean_of, number, own_interval, setting
+from search.results.report.numbers import (
+    limits_of_one,
+    mean_of,
+    number,
+    own_interval,
+    setting,
+)
 from search.results.report.provenance import trials_table
 from search.results.summary import view_of
 from search.results.summary.formatting import LABELS
@@ -274,5 +280,5 @@ def _progress(findings: Findings) -> Chart:
             limits=(-0.5, len(steps) - 0.5),
             slanted=True,
         ),
-        y=Axis(title=f"{metric}, validation"),
+        y=Axis(title=f"{metric}, validation", limits=limits_of_one(means, halves)),
     )
