@@ -37,6 +37,9 @@ FORMS = {
     "commas": "epoch {e}, phase train, step {e}0, loss_train, {t:.4f}\n"
     "epoch {e}, phase valid, total step 9\nepoch {e} | val_accuracy: {m:.4f}\n"
     "epoch {e} | val_loss: {v:.4f}\n",
+    "timm": "Train: {e} [   4/5 (100%)]  Loss: {t:.4f} ({t:.4f})  LR: 1.000e-02\n"
+    "Test: [   0/0]  Loss: {v:.4f} ({v:.4f})  Acc@1: {m:.4f} ({m:.4f})\n"
+    "*** Best metric: 1.0 (epoch 1)\n",
     "share": "Train Epoch: {e} [0/600 (0%)]\tLoss: {t:.4f}\n\n"
     "Test set: Average loss: {v:.4f}, Accuracy: {k}/10000 ({p:.0f}%)\n",
 }

@@ -3,7 +3,7 @@
 Nothing here is certain, so nothing is refused: each is a note for whoever begins a search.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +19,14 @@ MARKS = (-999, -9999, -99999, -999999)  # numbers that often mean a missing valu
 TIMES = 10  # a mark lies this many times farther out than the other numbers
 
 
-def looks(features: pd.DataFrame, file: Path, form: Format) -> tuple[str, ...]:
-    """A note per column of numbers (float64) that may not be what its numbers say."""
-    numbers, names = features.to_numpy(), list(map(str, features.columns))
+def looks(
+    features: pd.DataFrame, columns: Sequence[str], file: Path, form: Format
+) -> tuple[str, ...]:
+    """A note per feature (float64) that may not be what its numbers say, of these columns of the
+    file; others are of a category.
+    """
+    names = [name for name in columns if name in features]
+    numbers = features[names].to_numpy()
     notes = [
         f"column {names[place]!r} numbers the rows, and where their order tells of the target, a "
         f"model learns that; {word('drop', [names[place]])} leaves it out"

@@ -62,8 +62,6 @@ def load(
     form = Format(separator=separator, decimal=decimal, encoding=encoding, na_values=texts)
     frame = read_table(file, form)
     targets = _names("target", target, frame)
-    if not targets:
-        raise broken("data.target", rule="names a column", got="none", remedy="name one")
     category_names, dropped = _names("categorical", categorical, frame), _names("drop", drop, frame)
     further = _names("auxiliary", list(auxiliary or {}), frame)
     named = {"groups": groups, "time": time, "sequence": sequence}
@@ -87,7 +85,7 @@ def load(
         auxiliary={name: np.asarray(frame[name]) for name in further},
         notes=(
             *_notes(frame, features, [*targets, *further], category_names, path),
-            *looks(numbers[[name for name in features if name in numbers]], file, form),
+            *looks(numbers, list(map(str, features)), file, form),
         ),
     )
     if sequence is None:
@@ -215,6 +213,8 @@ def _names(key: str, names: Sequence[Any], frame: pd.DataFrame) -> list[str]:
         DataError: there is no such column.
     """
     columns = []
+    if key == "target" and not names and isinstance(names, list | tuple):
+        raise broken("data.target", rule="names a column", got="none", remedy="name one")
     for name in names if isinstance(names, list | tuple) else [names]:
         text = str(name).lower() if isinstance(name, bool) or name is None else str(name)
         text = "null" if name is None else text

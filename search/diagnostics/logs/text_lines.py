@@ -19,6 +19,7 @@ TOLD = re.compile(
     re.I,
 )
 EPOCH_FIRST = re.compile(r"\b(\d+)epoch\b")  # as ESPnet counts them
+EPOCH_BARE = re.compile(r"\btrain: (\d+)(?= *\[)", re.I)  # as timm counts them
 BAR = re.compile(r"\s*(\d+)/\d+ |.*?(\d+)%\|")  # a progress bar, and how far it has come
 PHASES = dict.fromkeys(TRAIN, "train") | dict.fromkeys(VAL, "val")
 PHASES |= dict.fromkeys(("validating", "evaluation", "evaluating"), "val")
@@ -126,13 +127,16 @@ def _numbers(line: str, phase: str = "") -> dict[str, str]:
     """
     numbers: dict[str, str] = {}
     end = 0
-    line = EPOCH_FIRST.sub(r"epoch \1", line)
+    line = EPOCH_BARE.sub(r"train epoch \1", EPOCH_FIRST.sub(r"epoch \1", line))
     for match in TOLD.finditer(line):
         words, mark, number, whole = match.groups()
         if "," in mark and "loss" not in words.lower():
             continue  # a comma joins a loss to its number, and mostly parts others
         phase = _phase(_words(line[end : match.end(1)]), phase)
-        name, end = _name(_words(words), phase), match.end()
+        name = _name(_words(words), phase)
+        if name == "epoch" and "best" in _words(line[: match.start()]):
+            continue  # as in `Best metric: 0.9 (epoch 4)`
+        end = match.end()
         if whole and name not in COUNTS and float(whole):
             number = repr(float(number) / float(whole))
         numbers.setdefault(name, number)
