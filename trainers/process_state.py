@@ -8,73 +8,12 @@ as `multiprocessing.set_start_method`, would fail in the second trial.
 import gc
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-# A setting: the module that must have been imported, how it is read, how it is written.
-Setting = tuple[str, Callable[[Any], Any], Callable[[Any, Any], object]]
-
-
-def _at(path: str) -> tuple[Callable[[Any], Any], Callable[[Any, Any], None]]:
-    """Reader and writer of an attribute of a module, such as `backends.cudnn.benchmark`."""
-    *parts, last = path.split(".")
-
-    def owner(module: Any) -> Any:
-        for part in parts:
-            module = getattr(module, part)
-        return module
-
-    return (
-        lambda module: getattr(owner(module), last),
-        lambda module, value: setattr(owner(module), last, value),
-    )
-
-
-SETTINGS: Mapping[str, Setting] = {
-    "start method": (
-        "multiprocessing",
-        lambda multiprocessing: multiprocessing.get_start_method(allow_none=True),
-        lambda multiprocessing, method: multiprocessing.set_start_method(method, force=True),
-    ),
-    # What `initialize` of a Hydra app sets, which may be called once.
-    "hydra": (
-        "hydra.core.global_hydra",
-        lambda module: module.GlobalHydra.instance().hydra,
-        lambda module, hydra: setattr(module.GlobalHydra.instance(), "hydra", hydra),
-    ),
-    "floating-point errors": (
-        "numpy",
-        lambda numpy: numpy.geterr(),
-        lambda numpy, value: numpy.seterr(**value),
-    ),
-    "default device": (
-        "torch",
-        lambda torch: torch.get_default_device(),
-        # A default that is set, even to "cpu", costs time at each tensor made.
-        lambda torch, device: torch.set_default_device(None if device.type == "cpu" else device),
-    ),
-    "deterministic": (
-        "torch",
-        lambda torch: torch.get_deterministic_debug_mode(),
-        lambda torch, mode: torch.set_deterministic_debug_mode(mode),
-    ),
-    "anomalies": (
-        "torch",
-        lambda torch: torch.is_anomaly_enabled(),
-        lambda torch, enabled: torch.autograd.set_detect_anomaly(enabled),
-    ),
-    "precision": ("torch", *_at("backends.fp32_precision")),
-    "precision of products": (
-        "torch",
-        lambda torch: torch.get_float32_matmul_precision(),
-        lambda torch, value: torch.set_float32_matmul_precision(value),
-    ),
-    "precision of convolutions": ("torch", *_at("backends.cudnn.allow_tf32")),
-    "convolutions are timed": ("torch", *_at("backends.cudnn.benchmark")),
-    "convolutions repeat": ("torch", *_at("backends.cudnn.deterministic")),
-}
+from trainers.process_settings import SETTINGS
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Functions of torch that a training replaces by others, where the next training finds these.
+"""Functions of libraries that a training replaces by others, where the next training finds these.
 
 Such as `nn.Linear.reset_parameters = skip` under a setting: the next trial of the process, which
 has another setting, would train so too. Nothing is put back: a script may hold in a global that it
@@ -14,37 +14,50 @@ from typing import Any
 
 from trainers.libraries import is_library
 
-MODULES = ("torch", "torch.nn.functional", "torch.nn.init")  # whose functions are looked at
+# Whose functions and classes are looked at, and of which also those within each class.
+MODULES = (
+    "builtins", "math", "random", "time", "numpy", "numpy.random", "torch", "torch.nn",
+    "torch.nn.functional", "torch.nn.init", "torch.optim", "torch.optim.lr_scheduler",
+    "torch.utils.data",
+)  # fmt: skip
 CLASSES = ("torch.nn", "torch.optim", "torch.optim.lr_scheduler", "torch.utils.data")
+TENSOR = "torch.Tensor"
 KINDS = (FunctionType, BuiltinFunctionType)
+HARMLESS = ("builtins.print",)  # which scripts of several processes replace; no score rests on it
 Function = tuple[Mapping[str, Any], str, Callable[..., Any], str]  # where, key, value, its name
 
 
-def note_functions() -> tuple[Function, ...]:
-    """Those of modules and classes of torch. Nothing before torch is imported."""
-    return _functions() if all(name in sys.modules for name in (*MODULES, *CLASSES)) else ()
+def note_functions() -> list[tuple[Function, ...]]:
+    """Those of the modules that are loaded, each as the first training after that has found it."""
+    return [_functions(name) for name in MODULES if name in sys.modules]
 
 
-@cache  # as the process's first training finds them: once one is replaced, it trains no other
-def _functions() -> tuple[Function, ...]:
-    owners: dict[str, Any] = {name: sys.modules[name] for name in MODULES}
-    for name in CLASSES:
-        for key, value in vars(sys.modules[name]).items():
-            if isinstance(value, type) and value.__module__.startswith("torch."):
-                owners[f"{name}.{key}"] = value
-    return tuple(
+@cache  # once one is replaced, the process trains no other
+def _functions(module: str) -> tuple[Function, ...]:
+    found = vars(sys.modules[module])
+    own = [(found, key, value, f"{module}.{key}") for key, value in found.items()]
+    owners = {
+        f"{module}.{key}": value
+        for key, value in found.items()
+        if f"{module}.{key}" == TENSOR
+        or (isinstance(value, type) and module in CLASSES and value.__module__.startswith("torch."))
+    }
+    within = [
         (vars(owner), key, value, f"{name}.{key}")
         for name, owner in owners.items()
         for key, value in vars(owner).items()
         if type(value) in KINDS
-    )
+    ]
+    functions = [each for each in own if callable(each[2]) and each[3] not in HARMLESS]
+    return (*functions, *within)
 
 
 def replaced_functions() -> list[str]:
     """The names of those that are replaced now, since `note_functions`."""
     return [
         name
-        for where, key, before, name in note_functions()
+        for functions in note_functions()
+        for where, key, before, name in functions
         if where.get(key, before) is not before and _is_users_choice(where[key])
     ]
 

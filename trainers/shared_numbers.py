@@ -2,8 +2,8 @@
 
 Such as `best_accuracy` of a script that says `global best_accuracy`: the second trial of a process
 would begin with the best one of the first. Or a model that a notebook makes at its top, a history
-in a dict, a replay memory. `held_numbers` says what is looked at. Functions of torch that it
-replaces are named beside them.
+in a dict, a replay memory. `held_numbers` says what is looked at. Functions of
+libraries that it replaces are named beside them.
 """
 
 import math

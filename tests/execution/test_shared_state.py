@@ -3,6 +3,9 @@
 import pandas as pd
 import pytest
 from kit import search, trials
+from patching import KINDS
+
+LIBRARIES = ("random", "numpy", "time", "builtins", "torch")
 
 PILING = """
 import os
@@ -51,3 +54,34 @@ def test_what_trainings_pile_up_in_a_global_makes_no_trial_another(piles, best, 
     assert (again in said) == (piles != "nothing")
     pids = set(pd.read_parquet(tmp_path / "results" / "piles" / "curves.parquet").pid)
     assert len(pids) == (1 if piles == "nothing" else len(table))
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    """How each trial of one worker found all that the trials before it had changed, one thing each."""
+    cwd = tmp_path_factory.mktemp("patching")
+    kinds = ",".join(f'"{kind}"' for kind in ("nothing", *KINDS))
+    done = search(
+        *("own_trainer", "trainer._target_=patching.train", "data.rows=100", "placement.slots=1"),
+        *("trainer.epochs=2", "seeds=1", "+model.changes=nothing"),
+        *(f"knob.model.changes=choice({kinds})", "name=patching", "protocol.extend=0"),
+        *("rehearse=false", "report=off"),
+        cwd=cwd,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    curves = pd.read_parquet(cwd / "results" / "patching" / "curves.parquet")
+    table = trials(cwd / "results" / "patching").set_index("trial")
+    assert len(table) == len(KINDS) + 1
+    first = curves[curves.epoch == 1].set_index("trial")
+    return first.join(table["model.changes"]).sort_index(), done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_a_trial_changes_of_its_process_no_later_trial_finds(kind, found):
+    """Set back where it is a setting; in a fresh process where it is a function or a class of a library."""
+    rows, output = found
+    column = f"found_{list(KINDS).index(kind)}"
+    assert set(rows[column]) == {rows[column].iloc[0]}, rows[["model.changes", column]].to_string()
+    is_replaced = "." in kind and f": {kind} is changed by a training" in output
+    assert is_replaced == (kind.split(".")[0] in LIBRARIES)

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import pkgutil
 import random
 import sys
 import threading
@@ -329,7 +330,8 @@ def test_what_a_trial_changes_of_a_module_is_named_and_spends_the_process(
 
 
 REPLACES = """
-import torch
+import builtins, math, random, time
+import numpy, torch
 from torch import nn
 from torch.nn import functional as F
 
@@ -338,6 +340,10 @@ def train(config, data, device, checkpoint):
     if what == "torch.nn.Linear.reset_parameters": nn.Linear.reset_parameters = lambda self: None
     if what == "torch.nn.functional.relu": F.relu = F.silu
     if what == "for a while": F.relu = F.silu
+    if what in REPLACED:
+        owner, _, name = what.rpartition(".")
+        setattr(eval(owner), name, lambda *_: 0.25)
+    if what == "builtins.print": builtins.print = lambda *_: None
     model = nn.Linear(2, 1)
     optimizer = torch.optim.Adam(model.parameters())  # torch wraps its step
     torch.optim.lr_scheduler.StepLR(optimizer, 1)
@@ -346,25 +352,34 @@ def train(config, data, device, checkpoint):
     if what == "for a while": F.relu = plain
     yield {"accuracy": 0.9}
 """
+REPLACED = ("random.seed", "random.random", "numpy.random.seed", "numpy.random.rand", "numpy.sqrt", "numpy.mean",
+            "time.sleep", "math.sqrt", "torch.manual_seed", "torch.Tensor.backward",
+            "torch.optim.Adadelta", "torch.utils.data.DataLoader.__iter__")  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    "what", ["torch.nn.Linear.reset_parameters", "torch.nn.functional.relu", "for a while", "none"]
-)
-def test_a_function_of_torch_that_a_trial_replaces_is_named_and_spends_the_process(
+    "what",
+    [*REPLACED, "torch.nn.Linear.reset_parameters", "torch.nn.functional.relu",
+     "for a while", "builtins.print", "none"],
+)  # fmt: skip
+def test_a_function_of_a_library_that_a_trial_replaces_is_named_and_spends_the_process(
     what, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(torch.nn.Linear, "reset_parameters", torch.nn.Linear.reset_parameters)
     monkeypatch.setattr(torch.nn.functional, "relu", torch.nn.functional.relu)
+    for path in (*REPLACED, "builtins.print"):
+        owner, _, name = path.rpartition(".")
+        home = pkgutil.resolve_name(owner)
+        monkeypatch.setattr(home, name, getattr(home, name))
     module = "replaces_" + "".join(filter(str.isalpha, what))
-    (tmp_path / f"{module}.py").write_text(REPLACES)
+    (tmp_path / f"{module}.py").write_text(f"REPLACED = {REPLACED}\n{REPLACES}")
     monkeypatch.syspath_prepend(str(tmp_path))
     runner = TrialRunner(f"{module}.train", folds=[FoldData(data=DATA)], device="cpu", metric=ACCURACY)  # fmt: skip
     checkpoint = TrialCheckpoint(tmp_path, folds=1, every=9)
     runner.admit(5, config={"seed": 0, "what": what}, checkpoint=checkpoint)
     (result,) = runner.step()
     assert result.error is None
-    is_replaced = what.startswith("torch.")
+    is_replaced = what in REPLACED or what.startswith("torch.")
     assert result.message.remark.startswith(
         f"{what} is changed by a training" if is_replaced else ""
     )

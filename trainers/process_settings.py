@@ -1,0 +1,221 @@
+"""Settings of a process that a training may change: how each is read, and how it is put back."""
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+# A setting: the module that must have been imported, how it is read, how it is written.
+Setting = tuple[str, Callable[[Any], Any], Callable[[Any, Any], object]]
+
+
+def _at(path: str) -> tuple[Callable[[Any], Any], Callable[[Any, Any], None]]:
+    """Reader and writer of an attribute of a module, such as `backends.cudnn.benchmark`."""
+    *parts, last = path.split(".")
+
+    def owner(module: Any) -> Any:
+        for part in parts:
+            module = getattr(module, part)
+        return module
+
+    return (
+        lambda module: getattr(owner(module), last),
+        lambda module, value: setattr(owner(module), last, value),
+    )
+
+
+@cache
+def _hooks(module: Any) -> dict[str, dict[int, Any]]:
+    """The hooks that torch keeps for all modules of the process, by their kind."""
+    kept = vars(module).items()
+    return {
+        name: hooks
+        for name, hooks in kept
+        if name.startswith("_global_") and isinstance(hooks, dict)
+    }
+
+
+def _set_hooks(module: Any, value: Mapping[str, Any]) -> None:
+    for name, hooks in _hooks(module).items():
+        hooks.clear()
+        hooks.update(value[name])
+
+
+def _set_filters(warnings: Any, filters: list[Any]) -> None:
+    warnings.filters[:] = filters
+    with warnings.catch_warnings():  # at its end Python forgets what it has shown by other filters
+        pass
+
+
+SIGNALS = ("SIGINT", "SIGTERM", "SIGALRM")
+
+
+def _handlers(module: Any) -> dict[int, Any]:
+    """What signals call, as far as Python knows it."""
+    numbers = [getattr(module, name) for name in SIGNALS if hasattr(module, name)]
+    called = {number: module.getsignal(number) for number in numbers}
+    return {number: handler for number, handler in called.items() if handler is not None}
+
+
+def _set_handlers(module: Any, value: Mapping[int, Any]) -> None:
+    for number, handler in value.items():
+        if module.getsignal(number) is not handler:
+            module.signal(number, handler)
+
+
+def _set_all(*paths: str) -> tuple[Callable[[Any], Any], Callable[[Any, Any], None]]:
+    """As `_at`, of several attributes of a module."""
+    pairs = [_at(path) for path in paths]
+
+    def write(module: Any, values: tuple[Any, ...]) -> None:
+        for (_, write_one), value in zip(pairs, values, strict=True):
+            write_one(module, value)
+
+    return lambda module: tuple(read(module) for read, _ in pairs), write
+
+
+def _set_logging(logging: Any, value: tuple[Any, ...]) -> None:
+    logging.root.handlers[:], level, disabled = value
+    logging.root.setLevel(level)
+    logging.disable(disabled)
+
+
+ATTENTION = ("flash", "mem_efficient", "math", "cudnn")  # ways to compute attention on a GPU
+
+
+def _set_attention(torch: Any, value: tuple[bool, ...]) -> None:
+    for kind, enabled in zip(ATTENTION, value, strict=True):
+        getattr(torch.backends.cuda, f"enable_{kind}_sdp")(enabled)
+
+
+# Left as they are: what changes no score (how numbers are printed and figures drawn, rights of new
+# files, priority), and `sys.path` and `sys.modules`, on which what was imported may rest.
+SETTINGS: Mapping[str, Setting] = {
+    "start method": (
+        "multiprocessing",
+        lambda multiprocessing: multiprocessing.get_start_method(allow_none=True),
+        lambda multiprocessing, method: multiprocessing.set_start_method(method, force=True),
+    ),
+    # What `initialize` of a Hydra app sets, which may be called once.
+    "hydra": (
+        "hydra.core.global_hydra",
+        lambda module: module.GlobalHydra.instance().hydra,
+        lambda module, hydra: setattr(module.GlobalHydra.instance(), "hydra", hydra),
+    ),
+    "floating-point errors": (
+        "numpy",
+        lambda numpy: numpy.geterr(),
+        lambda numpy, value: numpy.seterr(**value),
+    ),
+    "default device": (
+        "torch",
+        lambda torch: torch.get_default_device(),
+        # A default that is set, even to "cpu", costs time at each tensor made.
+        lambda torch, device: torch.set_default_device(None if device.type == "cpu" else device),
+    ),
+    "deterministic": (
+        "torch",
+        lambda torch: torch.get_deterministic_debug_mode(),
+        lambda torch, mode: torch.set_deterministic_debug_mode(mode),
+    ),
+    "anomalies": (
+        "torch",
+        lambda torch: torch.is_anomaly_enabled(),
+        lambda torch, enabled: torch.autograd.set_detect_anomaly(enabled),
+    ),
+    "precision": ("torch", *_at("backends.fp32_precision")),
+    "precision of products": (
+        "torch",
+        lambda torch: torch.get_float32_matmul_precision(),
+        lambda torch, value: torch.set_float32_matmul_precision(value),
+    ),
+    "precision of convolutions": ("torch", *_at("backends.cudnn.allow_tf32")),
+    "convolutions are timed": ("torch", *_at("backends.cudnn.benchmark")),
+    "convolutions repeat": ("torch", *_at("backends.cudnn.deterministic")),
+    "products on the processor": ("torch", *_at("backends.mkldnn.enabled")),
+    "convolutions of cuDNN": ("torch", *_at("backends.cudnn.enabled")),
+    "attention": (
+        "torch",
+        lambda torch: tuple(
+            getattr(torch.backends.cuda, f"{kind}_sdp_enabled")() for kind in ATTENTION
+        ),
+        _set_attention,
+    ),
+    "autocast": (
+        "torch",
+        lambda torch: tuple(torch.is_autocast_enabled(kind) for kind in ("cpu", "cuda")),
+        lambda torch, value: [
+            torch.set_autocast_enabled(kind, enabled)
+            for kind, enabled in zip(("cpu", "cuda"), value, strict=True)
+        ],
+    ),
+    # Python multiplies as the processor is set.
+    "smallest numbers": (
+        "torch",
+        lambda _: 5e-324 * float(1) == 0,
+        lambda torch, flushed: torch.set_flush_denormal(flushed),
+    ),
+    "hooks": (
+        "torch.nn.modules.module",
+        lambda module: {name: dict(hooks) for name, hooks in _hooks(module).items()},
+        _set_hooks,
+    ),
+    "scikit-learn": (
+        "sklearn",
+        lambda sklearn: sklearn.get_config(),
+        lambda sklearn, value: sklearn.set_config(**value),
+    ),
+    # `simplefilter("error")` would fail the next trial.
+    "warnings": ("warnings", lambda warnings: list(warnings.filters), _set_filters),
+    "shown warnings": ("warnings", *_at("showwarning")),
+    "logging": (
+        "logging",
+        lambda logging: (
+            list(logging.root.handlers),
+            logging.root.level,
+            logging.root.manager.disable,
+        ),
+        _set_logging,
+    ),
+    "signals": ("signal", _handlers, _set_handlers),
+    "output": ("sys", *_set_all("stdout", "stderr", "excepthook")),
+    "words": (
+        "sys",
+        lambda sys: list(sys.argv),
+        lambda sys, words: setattr(sys, "argv", list(words)),
+    ),
+    "recursion": (
+        "sys",
+        lambda sys: sys.getrecursionlimit(),
+        lambda sys, most: sys.setrecursionlimit(most),
+    ),
+    "profile": (
+        "sys",
+        lambda sys: sys.getprofile(),
+        lambda sys, function: sys.setprofile(function),
+    ),
+    "garbage": (
+        "gc",
+        lambda gc: gc.isenabled(),
+        lambda gc, enabled: gc.enable() if enabled else gc.disable(),
+    ),
+    "locale": (
+        "locale",
+        lambda locale: locale.setlocale(locale.LC_ALL),
+        lambda locale, value: locale.setlocale(locale.LC_ALL, value),
+    ),
+    "decimals": (
+        "decimal",
+        lambda decimal: decimal.getcontext().copy(),
+        lambda decimal, context: decimal.setcontext(context),
+    ),
+    "waiting for a network": (
+        "socket",
+        lambda socket: socket.getdefaulttimeout(),
+        lambda socket, seconds: socket.setdefaulttimeout(seconds),
+    ),
+    "tensors of other processes": (
+        "torch.multiprocessing",
+        lambda module: module.get_sharing_strategy(),
+        lambda module, strategy: module.set_sharing_strategy(strategy),
+    ),
+}
