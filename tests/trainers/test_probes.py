@@ -273,6 +273,53 @@ def test_a_rate_is_set_per_step_and_groups_keep_their_proportions():
     assert seen == [pytest.approx([rate, 0.3 * rate]) for rate in (1.0, 0.1, 0.01)]
 
 
+def _rates_under_a_ramp(optimizers, *, model, own=None):
+    """The rate of every group at every step of a ramp from 1 down by tens."""
+    seen = []
+    hook = OPTIMIZERS.register_optimizer_step_post_hook(
+        lambda optimizer, *_: seen.extend(group["lr"] for group in optimizer.param_groups)
+    )
+    with Steer(rate=lambda step: 10.0**-step, own=own):
+        for _ in range(3):
+            model(_rows()[0]).sum().backward()
+            for optimizer in optimizers:
+                optimizer.step()
+    hook.remove()
+    return seen
+
+
+def test_a_second_optimizer_keeps_its_proportion_to_the_first_ones_own_rate():
+    model = _model()
+    optimizers = [
+        torch.optim.Adam(model[0].parameters(), lr=0.01),
+        torch.optim.SGD(model[2].parameters(), lr=0.1),
+    ]
+    seen = _rates_under_a_ramp(optimizers, model=model)
+    assert seen[::2] == pytest.approx([1.0, 0.1, 0.01])
+    # it steps behind the first one, whose step was counted
+    assert seen[1::2] == pytest.approx([1.0, 0.1, 0.01])
+
+
+@pytest.mark.parametrize(("own", "body"), [(0.1, 0.1), (None, 1.0), (0.5, 1.0)])
+def test_a_ramp_is_of_the_group_that_has_the_configs_rate_else_of_the_first(own, body):
+    model = _model()
+    groups = [{"params": model[0].parameters(), "lr": 0.01}, {"params": model[2].parameters()}]
+    optimizer = torch.optim.AdamW(groups, lr=0.1)
+    seen = _rates_under_a_ramp([optimizer], model=model, own=own)
+    assert seen[::2] == pytest.approx([body, body / 10, body / 100])
+    assert seen[1::2] == pytest.approx([10 * body, body, body / 10])
+
+
+def test_groups_whose_warm_up_begins_at_0_keep_their_proportions():
+    model = _model()
+    groups = [{"params": model[0].parameters(), "lr": 0.01}, {"params": model[2].parameters()}]
+    optimizer = torch.optim.SGD(groups, lr=0.1)
+    torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: step / 10)
+    seen = _rates_under_a_ramp([optimizer], model=model, own=0.1)
+    assert seen[1::2] == pytest.approx([1.0, 0.1, 0.01])
+    assert seen[::2] == pytest.approx([0.1, 0.01, 0.001])
+
+
 def test_a_plain_training_has_no_dropout_no_smoothing_and_no_decay():
     x, y = _rows()
     model = _model(nn.Dropout(0.9))

@@ -28,8 +28,10 @@ class Enough(BaseException):  # no error; no `except Exception` of a user's loop
 class Steer(Hooked):
     """A context in which a training goes as told. `losses`, `times`: of every step; seconds.
 
-    `rate`: step, from 0 → learning rate of the first group, the others keep their proportions;
-    None: the training's own.
+    `rate`: step, from 0 → learning rate of one group, the others keep their proportions; None: the
+    training's own. That group is the first one that has the config's rate, `own`, else the first:
+    where a head learns at the config's rate and the layers below at a tenth, a sweep turns the
+    head's.
     `plain`: dropout, smoothing and weight decay are off (R9, R15). `most`: steps, then `Enough`;
     `until`: told every loss, says when it is enough. The loss of a step is the mean of its backward
     passes.
@@ -39,6 +41,7 @@ class Steer(Hooked):
         self,
         *,
         rate: Callable[[int], float] | None = None,
+        own: float | None = None,
         plain: bool = False,
         most: float = math.inf,
         until: Callable[[float], bool] | None = None,
@@ -46,8 +49,10 @@ class Steer(Hooked):
         super().__init__()
         self.losses: list[float] = []
         self.times: list[float] = []
-        self._rate, self._plain, self._most, self._until = rate, plain, most, until
+        self._rate, self._own = rate, own
+        self._plain, self._most, self._until = plain, most, until
         self._waiting: list[float] = []  # losses of the step to come
+        self._unit: float | None = None  # rate of that group, before any was set
         self._proportions: dict[tuple[int, int], float] = {}
         self._leading: Optimizer | None = None
 
@@ -90,16 +95,17 @@ class Steer(Hooked):
         self._leading = self._leading or optimizer
         if len(self.times) >= self._most:
             raise Enough
-        for number, group in enumerate(optimizer.param_groups):
+        for group in optimizer.param_groups:
             if self._plain and "weight_decay" in group:
                 group["weight_decay"] = 0.0
-            if self._rate is not None:
-                first = float(self._leading.param_groups[0]["lr"])
-                key = (id(optimizer), number)
-                self._proportions.setdefault(key, float(group["lr"]) / first if first else 1.0)
         if self._rate is not None:
+            if self._unit is None:
+                self._unit = _unit(optimizer, self._own)
             for number, group in enumerate(optimizer.param_groups):
-                group["lr"] = self._rate(len(self.times)) * self._proportions[id(optimizer), number]
+                proportion = self._proportions.setdefault(
+                    (id(optimizer), number), _base(group) / self._unit if self._unit else 1.0
+                )
+                group["lr"] = self._rate(len(self.times)) * proportion
         if optimizer is self._leading and not has_closure(args, kwargs):
             self._note_loss()
 
@@ -109,3 +115,14 @@ class Steer(Hooked):
             if optimizer.param_groups[0]["params"][0].is_cuda:
                 torch.cuda.synchronize()
             self.times.append(time.perf_counter())
+
+
+def _base(group: dict[str, Any]) -> float:
+    """A group's rate, that of before a schedule where it has one: a warm-up begins at 0."""
+    return float(group.get("initial_lr", group["lr"]))
+
+
+def _unit(optimizer: Optimizer, own: float | None) -> float:
+    """The rate of the group that is the config's, else of the first one."""
+    rates = [_base(group) for group in optimizer.param_groups]
+    return next((rate for rate in rates if own and math.isclose(rate, own)), rates[0])

@@ -100,7 +100,11 @@ def ramp(
         return is_lost(losses) or impatient(loss)
 
     steer = Steer(
-        rate=lambda step: rates[min(step, len(rates) - 1)], plain=plain, most=len(rates), until=lost
+        rate=lambda step: rates[min(step, len(rates) - 1)],
+        own=subject.own_rate,
+        plain=plain,
+        most=len(rates),
+        until=lost,
     )
     # Epochs for trainers that take fewer steps than their batch size says; `most` ends them.
     epochs = 2 + SLOWER * len(rates) // subject.steps(data)
