@@ -1,16 +1,20 @@
 """Range tests of small tables against sweeps in lanes: how often is the best rate inside, or one that ties with it?
 
-    python tests/benchmarks/lr_range_small.py [--tables looked|aside|fresh|kinds] [--only TABLE …] [--seconds 200]
+    python tests/benchmarks/lr_range_small.py [--tables looked|aside|fresh|kinds|…] [--only TABLE …] [--seconds 200] [--keep FILE]
 
 A few seconds of processor time per set-up. `aside`: tables that were not looked at until the rule stood;
 `fresh`: tables of at most 300 rows, models, optimizers and batch sizes that were not looked at either, for the
 rule of 2026-11-27; `kinds`: losses, optimizers, layers and scales of other kinds, after it stood; `drawn`: other
-tables and ways by a dice, after that; `memories`: more momentum, after ramps were made slower for it. Where the best rate of a sweep lies outside, it and the
+tables and ways by a dice, after that; `memories`: more momentum, after ramps were made slower for it; `foreign`: further
+arguments of optimizers, schedules, loops of one's own, written down before the rule was read again, and their third that
+was put aside, `foreign-aside`. Where the best rate of a sweep lies outside, it and the
 best one inside are trained with ten fresh seeds each: they tie if no paired t-test (one-sided, 5 %) tells that the one inside is worse. `--seconds`: of
-processor time, after which no further set-up begins.
+processor time, after which no further set-up begins. `--keep`: every ramp and sweep, a line of JSON each, so that another
+rule can be read without training.
 """
 
 import argparse
+import json
 import math
 import sys
 import tempfile
@@ -23,7 +27,9 @@ sys.path.insert(0, str(SUPPORT))
 
 import foreign
 import lr_range_drawn
+import lr_range_foreign
 import lr_range_kinds
+import lr_range_loops
 import lr_range_tables
 import numpy as np
 import torch
@@ -66,6 +72,8 @@ DRAWN = {
     "kinds": lr_range_kinds.set_ups,
     "drawn": lr_range_drawn.set_ups,
     "memories": lr_range_drawn.memories,
+    "foreign": lr_range_foreign.looked_at,
+    "foreign-aside": lr_range_foreign.aside,
 }
 RATES, SEEDS, AGAIN = np.geomspace(1e-5, 10, 19), 3, 10
 
@@ -81,7 +89,7 @@ class SetUp:
 
 
 def measured(words, *, epochs):
-    """A set-up, the range test of it, and its sweep: values [rates, seeds], higher is better."""
+    """A set-up, its ramp (rates, and a curve of losses per seed), and its sweep: values [rates, seeds], higher is better."""
     with tempfile.TemporaryDirectory() as folder:
         config = completed(compose_experiment("lr_sweep", overrides=words, config_dir=None))
         plan = read_plan(config, root=Path(folder))
@@ -97,19 +105,41 @@ def measured(words, *, epochs):
         curves = answer(asked)["losses"]
     final = prepared.final
     setup = SetUp(config=config, data=Data(train=final.train, val=final.val), task=plan.config.data.task, epochs=epochs)  # fmt: skip
-    return setup, read_range(ramp, curves), sweep(setup, RATES, seeds=range(SEEDS))
+    return setup, (ramp, curves), sweep(setup, RATES, seeds=range(SEEDS))
 
 
 def sweep(setup, rates, *, seeds):
     """The best epoch's R² or accuracy, [rates, seeds]; -inf where the training was lost."""
     config = {**setup.config, "trainer": {**setup.config["trainer"], "epochs": setup.epochs, "replay": False}}  # fmt: skip
+    configs = [
+        {**config, "seed": seed, "optimizer": {**config["optimizer"], "lr": float(rate)}}
+        for rate in rates
+        for seed in seeds
+    ]
+    own = config["trainer"]["_target_"] != "trainers.stock.Stock"
+    best = [_by_itself(setup, each) for each in configs] if own else _seated(setup, configs)
+    return np.array(best).reshape(len(rates), len(seeds))
+
+
+def _by_itself(setup, config):
+    """The same of one training by a loop of its own."""
+    values = [-math.inf]
+    for epoch in lr_range_loops.fit(config, setup.data, "cpu", Unsaved()):
+        values.append(_score(epoch["predictions"], setup.data.val.y, setup.task))
+        if not (math.isfinite(epoch["train_loss"]) and math.isfinite(values[-1])):
+            return -math.inf
+    return max(values)
+
+
+def _seated(setup, configs):
+    """The same of trainings by the stock trainer, in lanes where it can."""
     seats = Stock(data=setup.data, device="cpu")
-    seats.fuse(seats.key(config).name)
-    for trial in range(len(rates) * len(seeds)):
-        optimizer = {**config["optimizer"], "lr": float(rates[trial // len(seeds)])}
-        words = {**config, "seed": seeds[trial % len(seeds)], "optimizer": optimizer}
-        seats.admit(trial, config=words, checkpoint=Unsaved())
-    best, ended = np.full(len(rates) * len(seeds), -math.inf), set()
+    key = seats.key(configs[0])
+    if not key.cause:
+        seats.fuse(key.name)
+    for trial, config in enumerate(configs):
+        seats.admit(trial, config=config, checkpoint=Unsaved())
+    best, ended = np.full(len(configs), -math.inf), set()
     while len(ended) < len(best):
         for outcome in seats.step():
             if not isinstance(outcome, Epoch):
@@ -120,7 +150,7 @@ def sweep(setup, rates, *, seeds):
                 predictions = np.asarray(outcome.values["predictions"], float)
                 value = _score(predictions, setup.data.val.y, setup.task)
                 best[outcome.trial] = max(best[outcome.trial], value)
-    return best.reshape(len(rates), len(seeds))
+    return best
 
 
 def _score(predictions, y, task):
@@ -148,6 +178,8 @@ def judged(setup, found: Range, values):
             f"{line} ({math.log10(found.high / best):.2f} decades below the upper end)",
         )
     side, end = ("above", found.high) if best > found.high else ("below", found.low)
+    if not inside.any():
+        return False, False, f"{line}: MISSED, no rate of the sweep is inside"
     rival = RATES[inside][means[inside].argmax()]
     pair = sweep(setup, [best, rival], seeds=range(100, 100 + AGAIN))
     tie = bool(np.isfinite(pair[1]).all()) and not _is_better(*pair)
@@ -181,7 +213,8 @@ def set_ups(which):
 
 def words_of(table, *, seed=0):
     """The data of a table, as words of the command."""
-    places = {"lr_range_tables": lr_range_tables, "lr_range_drawn": lr_range_drawn}
+    modules = (lr_range_tables, lr_range_drawn, lr_range_foreign)
+    places = {module.__name__: module for module in modules}
     place = next((name for name, module in places.items() if table in module.TABLES), None)
     numbers = places[place].NUMBERS if place else foreign.NUMBERS
     task = ["data.task=regression", "metric=r2", "loss=mse"] if table in numbers else []
@@ -195,13 +228,19 @@ def main():
     parser.add_argument("--tables", choices=[*SETS, *DRAWN], default="looked")
     parser.add_argument("--only", nargs="+", default=(), help="tables, for running it in parts")
     parser.add_argument("--seconds", type=float, default=math.inf)
+    parser.add_argument("--keep", type=Path)
     words = parser.parse_args()
     torch.set_num_threads(1)
     counts = dict.fromkeys(("set-ups", "told", "best inside", "a tie inside"), 0)
     for table, name, command, epochs in set_ups(words.tables):
         if (words.only and table not in words.only) or time.process_time() > words.seconds:
             continue
-        setup, found, values = measured(command, epochs=epochs)
+        setup, (ramp, curves), values = measured(command, epochs=epochs)
+        if words.keep:
+            line = {"table": table, "name": name, "ramp": ramp, "curves": curves, "values": values.tolist()}  # fmt: skip
+            with words.keep.open("a") as file:
+                file.write(json.dumps(line) + "\n")
+        found = read_range(ramp, curves)
         best, tie, line = judged(setup, found, values)
         for key, value in zip(counts, (True, found.low is not None, best, tie), strict=True):
             counts[key] += value
