@@ -63,6 +63,7 @@ def train(
         numbered=before.numbered,
         most=most,
         resumes=bool(earlier),
+        told=before.told,
     )
     said, late = list[str](), list[str]()
     grace = float(config["trainer"]["grace"])
@@ -84,7 +85,7 @@ def train(
         remark = check_end(process.wait(), command, said, late=late, at=at)
         if first is None and not earlier:
             raise silent(command, printed, needed=needed, said=said)
-        return remark
+        return remark or printed.left_out()
     finally:
         _stop(process, grace=grace)
 

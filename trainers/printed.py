@@ -34,6 +34,11 @@ UNEVEN = (
     "a record that the program printed is left out, since its epoch is no whole number: number the "
     "records 1, 2, 3 …, evaluations within an epoch too"
 )
+SUMMARY = (
+    "the program printed {} without an epoch, after records that have one: it is taken for a "
+    "summary and left out, although no record holds this {}; give it its epoch if it is one"
+)
+SAME = 1e-3  # difference of two scores, by their size, up to which one is the other, rounded
 COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")  # of terminals, also between the parts of a record
 LAST_EPOCH = 10**9
 PYTHON = re.compile(r"\{[^{}]*'[^{}]*\}")  # a dict as Python prints it
@@ -57,6 +62,7 @@ class Printed:
         numbered: whether an earlier attempt has numbered its records.
         most: `trainer.epochs`; a program that prints more is told.
         resumes: whether an earlier attempt of the trial has printed epochs.
+        told: what its records have held, by needed name.
     """
 
     def __init__(
@@ -68,6 +74,7 @@ class Printed:
         numbered: bool = False,
         most: int = LAST_EPOCH,
         resumes: bool = False,
+        told: dict[str, set[float]] | None = None,
     ) -> None:
         self._needed, self._untrained, self.shift = tuple(needed), untrained, shift
         self.numbered, self._most = numbered, most
@@ -78,6 +85,8 @@ class Printed:
         self._misspelt = 0  # objects with the metric's name in other letters
         self._broken = False  # whether a record was lost, and no later one says so yet
         self._uneven = False  # whether one was left out for its epoch, likewise
+        self.told = told or {}  # what records have held, by needed name
+        self._summary: Record = {}  # the last record that was left out for having no epoch
 
     def read(self, line: str) -> tuple[list[Record], bool]:
         """The records of a line, and whether it holds anything else."""
@@ -101,9 +110,12 @@ class Printed:
         return records, bool(rest.strip())
 
     def _record(self, item: Record) -> Record | None:
-        if ("epoch" not in item and self.numbered) or self._train_mark(item):
+        if self._train_mark(item):
             return None
-        epoch = _whole(item["epoch"]) if "epoch" in item else self.last + 1 - self.shift
+        if "epoch" not in item and self.numbered:
+            self._summary = item if all(name in item for name in self._needed) else self._summary
+            return None
+        epoch = _whole(item["epoch"]) if "epoch" in item else self._next()
         if epoch is None:
             is_record = bool(self._needed) and all(name in item for name in self._needed)
             self._uneven |= is_record and item["epoch"] is not None
@@ -122,7 +134,27 @@ class Printed:
         self._partial = {later: values for later, values in self._partial.items() if later > epoch}
         self.last, self.numbered = epoch + self.shift, "epoch" in item
         self._first = self._first or self.last
+        for name in self._needed:
+            self.told.setdefault(name, set()).add(numbers.get(name, math.nan))
         return {**numbers, **self._remark(), "epoch": self.last}
+
+    def _next(self) -> int:
+        """The epoch of a record that has none: of the losses that were printed before it, if any
+        wait for their metric, else the next.
+        """
+        later = [epoch for epoch in self._partial if epoch + self.shift > self.last]
+        return max(later, default=self.last + 1 - self.shift)
+
+    def left_out(self) -> str:
+        """What to say at the program's end of a summary whose score no record holds."""
+        for name in self._needed:
+            value = _numbers(self._summary, needed=[name]).get(name)
+            if not isinstance(value, int | float) or not math.isfinite(value):
+                continue
+            near = SAME * (1e-3 + abs(value))
+            if not any(abs(value - told) <= near for told in self.told.get(name, ())):
+                return SUMMARY.format(f"{{{json.dumps(name)}: {value:.4g}}}", name)
+        return ""
 
     def _train_mark(self, item: Record) -> str:
         """The name that says an object is of train rows, such as `split`; empty where none does, or

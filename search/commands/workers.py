@@ -48,7 +48,9 @@ def run(words: list[str], config_dir: Path | None) -> int:
     folder, _ = open_results(options.name, root=options.results_root)
     rows = read_slots(folder.path) if folder.alive() else []
     if options.order is not None:
-        order = _checked(options.order, options.target, rows, running=folder.alive())
+        order = _checked(
+            options.order, options.target, rows, name=options.name, running=folder.alive()
+        )
         print(_given(folder, order))
     elif options.json:
         print_document("workers", {"slots": [asdict(row) for row in rows]})
@@ -59,7 +61,9 @@ def run(words: list[str], config_dir: Path | None) -> int:
     return 0
 
 
-def _checked(verb: str, target: str | None, rows: list[SlotRow], *, running: bool) -> SlotOrder:
+def _checked(
+    verb: str, target: str | None, rows: list[SlotRow], *, name: str, running: bool
+) -> SlotOrder:
     """Raises UsageError: the order makes no sense now."""
     if verb not in ORDERS:
         raise UsageError(
@@ -73,7 +77,7 @@ def _checked(verb: str, target: str | None, rows: list[SlotRow], *, running: boo
         )
     if not running:
         raise UsageError(
-            "workers: the search must be running, but it is not; start it first",
+            f"workers: {name} must be running, but it is not; start it first",
             code="search-not-running",
         )
     slots = [str(row.slot) for row in rows]
@@ -93,8 +97,8 @@ def _given(folder: Folder, order: SlotOrder) -> str:
     answer = give_order(folder.path, order, seconds=PATIENCE)
     if answer is None:
         raise UsageError(
-            f"workers: the search must answer within {PATIENCE:g} s, but it has not; between two "
-            "stages it has no time: try again",
+            f"workers: {folder.path.name} must answer within {PATIENCE:g} s, but it has not; "
+            "between two stages it has no time: try again",
             code="search-does-not-answer",
         )
     return answer

@@ -1,5 +1,6 @@
 """A complete config from a file of its own, such as best.yaml, with plain overrides."""
 
+import difflib
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from search.contract.tasks import TASKS
 from search.errors import UsageError, refused
 
 MOST_VALUES = 100_000  # of a file, its aliases written out
+SHOWN = 10  # files that a message names
 GROUPS = (
     "data",
     "model",
@@ -48,7 +50,7 @@ def load_config(path: Path, *, overrides: list[str]) -> DictConfig:
             code="config-not-found",
             rule="must be a file",
             got="nothing there",
-            remedy="mend the path",
+            remedy=_near(path) or "mend the path",
         ) from error
     except (OSError, ValueError) as error:
         raise refused(
@@ -82,6 +84,20 @@ def load_config(path: Path, *, overrides: list[str]) -> DictConfig:
     return config
 
 
+def _near(path: Path) -> str:
+    """Which configs there are where none was found, the nearest first; empty where there are none.
+
+    In a folder that does not exist either: those of the same name in the folders beside it.
+    """
+    pattern, folder = "*.y*ml", path.parent
+    if not folder.is_dir():
+        pattern, folder = f"*/{path.name}", folder.parent
+    names = sorted(map(str, folder.glob(pattern)))
+    near = difflib.get_close_matches(str(path), names, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"{hint}there are: {', '.join(names[:SHOWN])}" if names else ""
+
+
 def override_keys(config: DictConfig, words: Sequence[str], *, where: str) -> None:
     """Changes keys that a complete config has, by words `key=value`.
 
@@ -97,7 +113,8 @@ def override_keys(config: DictConfig, words: Sequence[str], *, where: str) -> No
             raise unknown_key(config, override.key_or_group, where=where) from error
         except (UsageError, HydraException, OmegaConfBaseException) as error:
             raise UsageError(
-                f"{where}: {first_part(error)}", code="override-does-not-fit"
+                f"{where}: {first_part(error)}; mend the word {word!r}",
+                code="override-does-not-fit",
             ) from error
 
 

@@ -68,7 +68,7 @@ def probed(
         if not answers_file.exists():
             raise RunError(
                 "the training could not be looked at: its process ended with "
-                f"{status}\n{log_tail(log)}",
+                f"{status}; mend what its last lines say, or see {log}\n{log_tail(log)}",
                 code="training-ends-when-looked-at",
             )
         content: Answers = json.loads(answers_file.read_text(encoding="utf-8"))

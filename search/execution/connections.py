@@ -267,7 +267,8 @@ class WorkerConnections:
             return [*last, exited]
         elif isinstance(event, SlotFailed):
             raise RunError(
-                f"slot {event.slot.number} ({event.slot.label}) cannot work: {event.reason}",
+                f"slot {event.slot.number} ({event.slot.label}) cannot work: {event.reason}; "
+                "mend that and give the same command again: nothing that was recorded is lost",
                 code="slot-cannot-work",
             )
         return []

@@ -143,7 +143,8 @@ class WorkerPool:
                 raise RunError(
                     f"slot {slot.number} ({slot.label}): {starts.number} workers in a row ended "
                     f"before they asked for work, the last one{worker.place} so: "
-                    f"{exited.last_words}; see logs/{slot.log}",
+                    f"{exited.last_words}; see logs/{slot.log}, mend it, and give the same command "
+                    "again",
                     code="workers-end-before-work",
                 )
         if not self._closed and slot.number not in self.freed:

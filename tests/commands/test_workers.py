@@ -88,7 +88,7 @@ def test_slots_are_freed_and_used_again_while_a_search_runs_and_its_rows_stay_th
         conductor.terminate()
         conductor.communicate(timeout=60)
     assert read_slots(folder) == []
-    check_told(refused("stop", "1"), "search-not-running")
+    check_told(refused("stop", "1"), "search-not-running", "busy")
     done = search(*SEARCH, cwd=tmp_path, TOY_PAUSE="0")
     assert done.returncode == 0, done.stdout + done.stderr
     tables = [steady(trials(tmp_path / "results" / name)) for name in ("calm", "busy")]

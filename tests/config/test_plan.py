@@ -121,13 +121,29 @@ def test_a_file_that_is_no_config_is_refused(text, message, tmp_path):
         load_config(path, overrides=[])
 
 
+def test_where_no_config_is_the_nearest_and_all_others_are_named(tmp_path):
+    for name in ("mine.yaml", "other.yml", "lr_sweep/best.yaml", "joint/best.yaml", "notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("a: 1\n")
+
+    def remedy(name):
+        with raises("config-not-found", str(tmp_path / name)) as caught:
+            load_config(tmp_path / name, overrides=[])
+        return str(caught.value).partition("nothing there; ")[2].replace(f"{tmp_path}/", "")
+
+    assert remedy("mime.yaml") == "did you mean 'mine.yaml'? there are: mine.yaml, other.yml"
+    near = "did you mean 'lr_sweep/best.yaml'? there are: joint/best.yaml, lr_sweep/best.yaml"
+    assert remedy("lr_swep/best.yaml") == near
+    assert remedy("nowhere/at/all.yaml") == "mend the path"
+
+
 def test_overrides_of_a_file_must_name_keys_that_it_has(tmp_path):
     path = tmp_path / "c.yaml"
     path.write_text("a: {b: 1}\n")
     assert load_config(path, overrides=["a.b=2"]).a.b == 2
     with raises("unknown-key", "c.yaml", "'a.c'", "a.b"):
         load_config(path, overrides=["a.c=2"])
-    with raises("override-does-not-fit", "c.yaml", "'a.b=='", "'='"):
+    with raises("override-does-not-fit", "c.yaml", "mend the word 'a.b=='", "'='"):
         load_config(path, overrides=["a.b=="])
 
 

@@ -246,6 +246,7 @@ def test_a_killed_head_is_the_reason_and_the_same_command_goes_on(nodes, calm, t
         assert conductor.returncode == 1, output
         assert f": the {head} has ended" in output
         assert "[slot-cannot-work]" in output
+        assert "give the same command again" in output
         wait_for(lambda: not nodes.processes(WORKER), what="every worker to end")
     done = search(*nodes.words, cwd=tmp_path, timeout=200)
     assert done.returncode == 0, done.stdout + done.stderr

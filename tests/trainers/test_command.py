@@ -315,6 +315,39 @@ def test_records_between_two_whole_epochs_are_left_out_and_said():
 
 
 @pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ([{"accuracy": 0.9}], "0.9"),  # no record holds it
+        ([{"accuracy": 0.8}], ""),  # the best epoch's once more
+        ([{"accuracy": 0.7996}], ""),  # rounded
+        ([{"best": 0.9}], ""),
+        ([{"accuracy": "n/a"}], ""),
+        ([{"accuracy": 0.9, "split": "train"}], ""),
+        ([{"accuracy": 0.9}, {"epoch": 3, "accuracy": 0.9}], ""),
+    ],
+)
+def test_a_summary_whose_score_no_record_holds_is_said(lines, said):
+    printed = Printed(needed=("accuracy",), untrained=False)
+    records = [{"epoch": 1, "accuracy": 0.8}, {"epoch": 2, "accuracy": 0.7}, *lines]
+    told = [record for line in records for record in printed.read(json.dumps(line))[0]]
+    assert [record["epoch"] for record in told] in ([1, 2], [1, 2, 3])
+    assert bool(printed.left_out()) == bool(said)
+    assert said in printed.left_out()
+
+
+def test_a_summary_that_holds_the_only_score_belongs_to_the_last_epoch_whose_losses_were_told():
+    printed = Printed(needed=("accuracy",), untrained=False)
+    lines = [{"epoch": epoch, "val_loss": 1 / epoch} for epoch in (1, 2, 3, 4)]
+    records = [
+        record
+        for line in [*lines, {"accuracy": 0.9}]
+        for record in printed.read(json.dumps(line))[0]
+    ]
+    assert records == [{"epoch": 4, "val_loss": 0.25, "accuracy": 0.9}]
+    assert not printed.left_out()
+
+
+@pytest.mark.parametrize(
     ("epochs", "resumes", "is_said"),
     [((4, 5, 6), False, True), ((4, 5, 6), True, False), ((5, 10, 15), False, False),
      ((0, 1, 2), False, False), ((1, 2, 3), False, False), ((4,), False, False)],

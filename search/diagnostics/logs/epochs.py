@@ -40,6 +40,13 @@ def are_apart(lines: Sequence[Line], *, layout: Layout) -> bool:
     return not any(all(is_told(cells, name) for name in names) for _, cells in lines)
 
 
+def untaken(path: Path, lines: Sequence[Line], *, layout: Layout) -> int:
+    """In how many lines validation's loss is 0 before any other: there it counts as not taken."""
+    losses = [_sum(f"{path}: line {number}", layout.val, cells) for number, cells in lines]
+    told = [loss for loss in losses if loss is not None]
+    return next((place for place, loss in enumerate(told) if loss), 0)
+
+
 @dataclass(kw_only=True)
 class Epoch:
     """What the rows of one epoch tell: `train` of several steps, where so many were logged."""

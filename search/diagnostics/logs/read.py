@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from search.diagnostics.logs.columns import LOWER, OF_VAL, SHARES, Layout, layout_of
-from search.diagnostics.logs.epochs import are_apart, epochs_of
+from search.diagnostics.logs.epochs import are_apart, epochs_of, untaken
 from search.diagnostics.logs.formats import lines_of
 from search.diagnostics.logs.line import Line, is_told, number_in
 from search.diagnostics.logs.phases import by_phase
@@ -111,6 +111,9 @@ def _read(path: Path, *, scale: tuple[int, float | None], chosen: Mapping[str, s
     used = (layout.epoch, *layout.train, *layout.val, layout.metric)
     read = [f"{text} in {name}" for name, text in unsure.items() if name in used]
     read += [f"taken up again from {layout.epoch} {at:g}" for at in again]
+    if zeros := sum(untaken(path, own, layout=layout) for own in runs.values()):
+        rows = "row" if zeros == 1 else "rows"
+        read += [f"validation's loss is 0 in {zeros} {rows} before any other: it was not taken"]
     columns = f"{layout}; {', '.join(read)}" if read else str(layout)
     return Log(trainings=trainings, columns=columns, boosted=boosted)
 
