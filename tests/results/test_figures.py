@@ -306,8 +306,8 @@ def test_no_gain_is_called_possible_that_the_metric_cannot_have():
 def test_a_figure_whose_values_are_all_the_same_ends_close_to_them():
     from search.results.report.numbers import limits_of_one
 
-    low, high = limits_of_one([0.95, None, 0.95], [0.0, None, None])
+    low, high = limits_of_one([0.95, None, 0.95 + 1e-16], [0.0, math.nan, 0.0])
     assert 0.9 < low < 0.95 < high < 1
-    assert limits_of_one([0.0], [None]) == (-1.0, 1.0)
-    assert limits_of_one([0.95, 0.96], [None, None]) is None
+    assert limits_of_one([0.0], [math.nan]) == (-1.0, 1.0)
+    assert limits_of_one([0.95, 0.96], [0.0, 0.0]) is None
     assert limits_of_one([0.95], [0.01]) is None

@@ -10,6 +10,7 @@ from search.config.knobs import Value, written
 from search.stages.racing import LEVEL
 
 MOST_DECIMALS, LARGE = 8, 1e6  # beyond these, powers of ten are shorter
+SAME = 1e-9  # relative difference by which means of equal scores may be rounded
 
 
 def setting(knobs: Mapping[str, Value]) -> str:
@@ -61,14 +62,15 @@ def own_interval(values: Iterable[float | None], *, among: int = 1) -> float:
 
 
 def limits_of_one(
-    means: Sequence[float | None], halves: Sequence[float | None]
+    means: Sequence[float | None], halves: Sequence[float]
 ) -> tuple[float, float] | None:
     """The axis of a figure whose values are all the same, which Plotly would draw from 1 below to
-    1 above; None where they differ.
+    1 above; None where they differ. `halves`: of their intervals, NaN where there is none.
     """
-    values = {mean for mean in means if mean is not None}
-    if len(values) != 1 or any(halves):
+    values = [mean for mean in means if mean is not None]
+    if not values or max(values) - min(values) > SAME * abs(values[0]):
         return None
-    value = values.pop()
-    room = abs(value) / 20 or 1.0
-    return value - room, value + room
+    if any(half > 0 for half in halves):
+        return None
+    room = abs(values[0]) / 20 or 1.0
+    return values[0] - room, values[0] + room
