@@ -19,6 +19,7 @@ from search.contract.arrays import FoldData
 from search.contract.contract import Contract, prepare
 from search.lifecycle.run_stage import train_apart
 from search.results.export import REFIT, REFIT_NOTE, is_refitted, wants_refit
+from search.results.summary.formatting import count
 from search.storage.files import write_text
 from search.storage.folder import Folder
 from search.storage.sealed import write_json
@@ -105,7 +106,7 @@ def _trained(
     trial = winner.spec.trial
     assert winner.best_epoch is not None
     console.print(
-        f"training trial {trial} again, {what}, for {winner.best_epoch} epochs; "
+        f"training trial {trial} again, {what}, for {count(winner.best_epoch, 'epoch')}; "
         "its value is that of train",
         markup=False,
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 from search.config.knobs import Knob, Value
 from search.diagnostics.verdicts.advice import EPOCHS
+from search.diagnostics.verdicts.rules_rate import FEWEST
 from search.protocols.budget import (
     confirm_left,
     confirm_trials,
@@ -113,7 +114,8 @@ def _longer(history: History, index: int, argument: str) -> Request:
         rules=("R15a", "P10"),
         configurations=({}, {EPOCHS: more}),
     )
-    if main != "too_short":
+    is_point = main == "cannot_tell" and epochs < FEWEST  # of which no curve can be told
+    if main != "too_short" and not is_point:
         why = f"the incumbent's curves say {main}, not too_short"
         return replace(request, because="curves that are cut off say too little", skip=why)
     if history.ends_itself:

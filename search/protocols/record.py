@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from search.config.knobs import Knob
 from search.protocols.step import Step
 from search.storage.json_numbers import plain
 from search.storage.trials import TrialRecord
@@ -32,6 +33,9 @@ def record_of(
         "value": step.held.get(request.path) if request.path else None,
         "says": step.says,
         "because": request.because,
+        "searched": [_domain(knob) for knob in request.knobs],
+        "leaders": [dict(knobs) for knobs in step.leaders],
+        "rates": list(step.rates or ()),
         "rules": list(request.rules),
         "held": dict(step.held),
         "trials": [row.spec.trial for row in step.incumbent],
@@ -50,6 +54,13 @@ def record_of(
     content = plain(record)
     assert isinstance(content, dict)
     return content
+
+
+def _domain(knob: Knob) -> dict[str, Any]:
+    """What a stage tried of a knob."""
+    if knob.choices:
+        return {"path": knob.path, "choices": list(knob.choices)}
+    return {"path": knob.path, "low": knob.low, "high": knob.high, "points": knob.points}
 
 
 def as_decided(

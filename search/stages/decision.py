@@ -46,7 +46,8 @@ class Decision:
     `untested`: one seed per value, or seeds that change nothing (`identical`): the best value was
     taken without a test. `spread`: standard deviation between seeds among the values near the
     best. `worth`: a gain above it would be worth further seeds. `confidence`: of the intervals of
-    differences. `own_level`: whether value 1 was compared at a level of its own.
+    differences. `own_level`: whether value 1 was compared at a level of its own. `race`: its rules.
+    `resolution`: the least standard deviation between seeds that is believed.
     """
 
     winner: int | None
@@ -62,6 +63,8 @@ class Decision:
     worth: float = math.nan
     confidence: float = NO_RACE.confidence
     own_level: bool = False
+    race: Race = NO_RACE
+    resolution: float = 0.0
 
     @property
     def tie(self) -> bool:
@@ -136,6 +139,8 @@ def decide(
         worth=float(worth_of(of, resolution=floor)) if race.worth is None else race.worth,
         confidence=race.confidence,
         own_level=race.own_level,
+        race=race,
+        resolution=floor,
     )
 
 

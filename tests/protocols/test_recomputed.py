@@ -11,6 +11,7 @@ from kit import TINY, search
 from scipy import integrate, optimize, special, stats
 from simulated import VAL_ROWS, carried_out, tune_plan
 
+from search.protocols.record import record_of
 from search.results.findings import find
 from search.results.summary.sweep import records
 from search.stages import sweep
@@ -52,12 +53,12 @@ def pairs_correlation(scores):
 OWN = 0.75  # of a look's level: what the sweeps' incumbent has for itself, and the leaders share
 
 
-def intervals(scores, level, *, alone=None):
+def intervals(scores, level, *, alone=None, least=0.0):
     """Of every value less the first, higher being better: None where too few seeds tell. `alone`:
-    the place of the value that has the level for itself.
+    the place of the value that has the level for itself. `least`: deviation that is believed.
     """
     counts, means = [len(each) for each in scores], [np.mean(each) for each in scores]
-    variances = [np.var(each, ddof=1) if len(each) > 1 else None for each in scores]
+    variances = [max(np.var(each, ddof=1), least**2) if len(each) > 1 else None for each in scores]
     rivals = [place for place in range(1, len(scores)) if counts[place] > 1]
     half = sorted(rivals, key=lambda place: -means[place])[: max((len(rivals) + 1) // 2, 2)]
     used, freedom = list(variances), [count - 1 for count in counts]
@@ -91,7 +92,12 @@ def check(evidence, *, sign=1):
     assert not any(each["broken"] for each in values)
     scores = [[sign * score for score in each["scores"]] for each in values]
     level, own = LEVELS[evidence["confidence"]], evidence["own_level"]
-    again = intervals(scores, level * (OWN if own else 1), alone=1 if own else None)
+    again = intervals(
+        scores,
+        level * (OWN if own else 1),
+        alone=1 if own else None,
+        least=evidence["least_deviation"],
+    )
     for each, expected in zip(values, again, strict=True):
         assert (None in each["interval"]) == (expected is None)
         if expected is not None:
@@ -154,6 +160,39 @@ def test_sweeps_joint_stage_and_confirmation_of_a_protocol_decide_by_the_same_nu
     }
     assert {"sweep", "confirm"} <= set(compared)
     assert min(compared.values()) > 0
+
+
+def test_what_a_reader_needs_to_repeat_a_protocol_stands_in_its_steps():
+    """Scores of whole rows, of which some values have no noise of their own; leaders, ranges, looks."""
+    dice = np.random.default_rng(7)
+
+    def value_of(knobs, seed):
+        mean = 0.85 - 0.05 * abs(math.log10(knobs.get("optimizer.lr", 0.1) / 0.01))
+        return round((mean + dice.normal(0, 0.005)) * 75) / 75
+
+    plan = tune_plan("budget_trials=90", "space=[lr,dropout,width]")
+    history, _ = carried_out(plan, value_of)
+    lines = [record_of(step, following="", command="", budget={}) for step in history.steps]
+    decided = [line for line in lines if line["evidence"] and not line["evidence"]["untested"]]
+    assert {line["kind"] for line in decided} == {"sweep", "confirm"}
+    for line in decided:
+        evidence = line["evidence"]
+        assert evidence["least_deviation"] == pytest.approx(0.5 / 75)
+        assert check(evidence) > 0
+        looks = evidence["looks"]
+        for each in evidence["values"][1:]:
+            seeds = len(each["scores"])
+            is_better = each["p"] <= each["critical_p"] and seeds >= looks["fewest"]
+            assert not (each["standing"] == "dropped" and seeds > looks["halved_after"])
+            assert line["decision"] == "adopt" or not is_better
+    joint, confirm = (
+        next(line for line in lines if line["kind"] == kind) for kind in ("joint", "confirm")
+    )
+    told = [each["knobs"] for each in confirm["evidence"]["values"]]
+    assert (
+        told[1:] == [line for line in [joint["held"], *joint["leaders"]] if line][: len(told) - 1]
+    )
+    assert joint["searched"][0]["path"] == "optimizer.lr"
 
 
 def test_two_searches_are_compared_by_the_same_numbers():

@@ -129,6 +129,16 @@ def test_epochs_too_few_to_judge_by_become_four_times_as_many_before_the_rate_is
     assert (longer.decision, dict(longer.held)) == ("keep", {})
 
 
+@pytest.mark.parametrize(("epochs", "taken"), [(1, 4), (2, 8), (3, None)])
+def test_one_epoch_or_two_of_which_no_curve_can_be_told_become_more(epochs, taken):
+    plan = tune_plan(f"trainer.epochs={epochs}", "space=[lr,epochs_range]")
+    history, _ = carried_out(plan, _nothing, lambda knobs: "cannot_tell")
+    longer = next(step for step in history.steps if step.request.stage == "longer")
+    assert longer.request.configurations[1:] == ({EPOCHS: 4 * epochs},)
+    assert bool(longer.trials) == (taken is not None)
+    assert not history.held  # nothing is better beyond chance
+
+
 @pytest.mark.parametrize(
     ("words", "verdict", "says"),
     [

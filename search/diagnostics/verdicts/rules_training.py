@@ -33,7 +33,9 @@ ASK = "the loss of a constant prediction (of a log: --classes C, or --constant L
 
 def too_few(shape: Shape) -> str:
     """Nothing can be told of one epoch or two."""
-    return f"{shape.count} epochs show no trend" if shape.count < FEWEST else ""
+    if shape.count >= FEWEST:
+        return ""
+    return "1 epoch shows no trend" if shape.count == 1 else f"{shape.count} epochs show no trend"
 
 
 def exploding(shape: Shape) -> str:

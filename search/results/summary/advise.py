@@ -34,6 +34,7 @@ UNMOVED = "no learning rate moves the score of any seed"  # so nothing else is t
 LABELS = "see whether the labels belong to their rows (the preflight's labels_matter)"
 ITSELF = "let your trainer take more epochs: it ends by itself, whatever trainer.epochs is (R15a)"
 UNTOLD = "let your program train for longer: trainer.command holds no {trainer.epochs} (R15a)"
+LENGTHS = ("more_epochs", "fewer_epochs")  # what trials say together of their number of epochs
 SHOWN = 10  # trials that a line names
 WITHOUT_ROWS = (
     "arrays/ holds no rows: the verdicts go without the loss of a constant prediction (R11); "
@@ -53,8 +54,19 @@ def curve_lines(findings: Findings) -> list[str]:
             else f"trial {agreed[0].spec.trial}, the winner's first seed"
         )
         lines = [f"the curves of {of}: {verdict.name}: {verdict.why}", *next_lines(findings)]
-    lines += [f"together: {remark.says} ({remark.rule})" for remark in findings.together]
+    lines += [
+        f"together: {remark.says} ({remark.rule})"
+        for remark in findings.together
+        if remark.name not in LENGTHS or not _length_was_kept(findings)
+    ]
     return [*lines, *deleted(findings)]
+
+
+def _length_was_kept(findings: Findings) -> bool:
+    """Whether the last sweep of the number of epochs left it as it was."""
+    of_epochs = (step for step in reversed(findings.steps) if step["path"] == EPOCHS)
+    last = next((step for step in of_epochs if step["kind"] == "sweep"), None)
+    return last is not None and last["decision"] == "keep"
 
 
 def next_lines(findings: Findings) -> list[str]:

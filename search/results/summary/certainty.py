@@ -11,7 +11,7 @@ from search.results.summary.verdicts import out_of_patience
 from search.stages.comparison import Comparison
 from search.stages.decision import Decision
 from search.stages.group import change_nothing
-from search.stages.racing import LEVEL, MOST
+from search.stages.racing import LEVEL, MOST, Race
 
 LISTED = 6  # names in a line
 
@@ -221,6 +221,19 @@ def _holm(chances: Sequence[float]) -> list[int]:
     return kept
 
 
+def _looks(race: Race) -> dict[str, float]:
+    """By which rules a race looked: seeds of every value, of what goes on and at most, the fewest
+    that adopt, and the share of sweeps in which a look errs.
+    """
+    return {
+        "halved_after": race.halved,
+        "first": race.first,
+        "most": race.most,
+        "fewest": race.fewest,
+        "level": race.level,
+    }
+
+
 def evidence(findings: Findings, decision: Decision, *, noun: str) -> dict[str, Any]:
     """On which numbers it was decided; `noun`: what a group is called."""
     metric = findings.plan.metric
@@ -243,6 +256,8 @@ def evidence(findings: Findings, decision: Decision, *, noun: str) -> dict[str, 
                 "interval": [number(end) for end in ends],
                 "p": number(compared.p),
                 "critical_p": number(compared.critical_p),
+                "p_breaks": number(compared.p_breaks),
+                "p_steadier": number(compared.p_steadier),
             }
         values.append(entry)
     return {
@@ -251,5 +266,8 @@ def evidence(findings: Findings, decision: Decision, *, noun: str) -> dict[str, 
         "confidence": decision.confidence,
         "own_level": decision.own_level,
         "spread": number(decision.spread),
+        "least_deviation": number(decision.resolution),
+        "worth": number(decision.worth),
+        "looks": _looks(decision.race),
         "values": values,
     }
