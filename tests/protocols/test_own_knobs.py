@@ -6,14 +6,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from pages import staged_findings
 from simulated import VAL_ROWS, begun, carried_out, tune_plan
 
 from search.config.compose_protocol import compose_protocol
 from search.config.plan import read_plan
 from search.config.tune_settings import rate_of
+from search.diagnostics.verdicts.rules import Verdict
 from search.protocols.next_stage import NO_RATE, next_stage
 from search.protocols.step import Request, Step
 from search.results.findings import find
+from search.results.summary.advise import next_lines
 from search.results.summary.verdicts import advice, ended_by_themselves, turnable
 from search.stages.group import Group, change_nothing
 from search.storage.trials import BY_ITSELF, FROM_ZERO, TrialRecord, TrialSpec
@@ -282,3 +285,27 @@ def test_a_joint_stage_gives_the_rate_room_where_it_turns_what_moves_the_best_ra
     at = float(history.sweeps[0].held["optimizer.lr"])
     assert knob.low <= 1.001 * at / 10
     assert knob.high >= 0.999 * at * 10
+
+
+@pytest.mark.parametrize(
+    ("words", "of", "verdict", "says"),
+    [
+        (("preflight=off",), [], "cannot_tell", "labels belong to their rows"),
+        (("preflight=off",), [], "dead", "does every weight get a gradient"),
+        (("preflight=off",), ["my.width"], "cannot_tell", "train for longer"),  # a gain was found
+        ((), [], "cannot_tell", "train for longer"),  # the checks have looked at the labels
+        (("preflight=off",), [], "still_learning", "train for longer"),
+    ],
+)
+def test_a_search_without_preflight_that_keeps_a_baseline_of_which_nothing_is_known_says_what_to_look_at(
+    words, of, verdict, says
+):
+    findings = staged_findings(score(of=of), *TRAINER, RATE, WIDTH, *words)
+    numbers = findings.steps[-1]["trials"]
+    told = {number: Verdict(name=verdict, why="") for number in numbers}
+    lines = next_lines(replace(findings, verdicts=told))
+    assert says in lines[0]
+    command = [line for line in lines if "protocol=unstick" in line]
+    is_silent = bool(words) and not of and verdict != "still_learning"
+    assert bool(command) == is_silent
+    assert all(line.endswith("preflight=on") for line in command)

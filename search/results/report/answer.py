@@ -93,7 +93,8 @@ def _still_possible(findings: Findings, decision: Decision) -> str:
     """How much better than the baseline any candidate may still be; empty if nothing tells."""
     metric = findings.plan.metric
     room = metric.room(metric.value_of(findings.groups[0].mean))
-    highs = [min(compared.high, room) for compared in decision.comparisons[1:]]
+    pairs = zip(decision.comparisons[1:], decision.standings[1:], strict=True)
+    highs = [min(compared.high, room) for compared, standing in pairs if standing != "dropped"]
     known = [high for high in highs if math.isfinite(high) and high > 0]
     return f"at most {rough(max(known))} at 95 %" if known and not decision.untested else ""
 

@@ -118,7 +118,9 @@ def _against_baseline(
         base = number(mean_of(tested[0]["scores"]))
         return "gain", with_interval(gain, half), f"over the baseline's {base}, on the same seeds"
     if not last["held"]:
-        highs = [max(interval) for interval in ends.values() if len(interval) == 2]
+        dropped = {tuple(each["trials"]) for each in tested if each["standing"] == "dropped"}
+        kept = (interval for trials, interval in ends.items() if trials not in dropped)
+        highs = [max(interval) for interval in kept if len(interval) == 2]
         room = metric.room(mean_of(_values(findings, last)) or math.nan)
         most = f"at most {rough(min(max(highs), room))} at 95 %" if highs else ""
         return "gain over the baseline", "none", most

@@ -23,6 +23,7 @@ from search.diagnostics.verdicts.advice import (
     applies,
     is_longer,
 )
+from search.diagnostics.verdicts.rules_rate import FEWEST
 from search.errors import UsageError
 from search.results.findings import Findings, open_results
 from search.results.summary.verdicts import config_of, out_of_patience, remedies, turnable
@@ -80,6 +81,8 @@ def next_lines(findings: Findings) -> list[str]:
         return []
     plan, row = findings.plan, agreed[0]
     config, verdict = config_of(findings, row), findings.verdicts[row.spec.trial]
+    if _may_have_learned_nothing(findings, row, verdict.name):
+        return _unstick(findings, verdict.name)
     ended, tried = out_of_patience(plan, row), tried_paths(findings)
     spaces, acts = spaces_by_path(plan.config), turnable(findings)
     stops_itself = acts is not None and EPOCHS not in acts
@@ -106,6 +109,17 @@ def next_lines(findings: Findings) -> list[str]:
     if by_hand:
         return [f"next, by hand: {by_hand[0]}{done}"]
     return [f"next: {verdict.name}: no remedy is left to try{done}"]
+
+
+def _may_have_learned_nothing(findings: Findings, row: TrialRecord, verdict: str) -> bool:
+    """Whether a protocol without a preflight kept the baseline, whose curves do not tell that it
+    learned anything: labels that belong to other rows look so.
+    """
+    if findings.plan.preflight.mode != "off" or not findings.steps or findings.stage:
+        return False
+    turned = [step for step in findings.steps if step["kind"] == "sweep" and step["trained"]]
+    is_told = verdict in (*NOT_LEARNED, "cannot_tell") and row.epochs >= FEWEST
+    return is_told and bool(turned) and not findings.steps[-1]["held"]
 
 
 def _words(plan: Plan, knob: str) -> str:
