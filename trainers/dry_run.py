@@ -16,6 +16,7 @@ from trainers.augment import check_fits, read_augmentation
 from trainers.build import RowSet, build, chances, seed_all
 from trainers.distillation import read_distillation
 from trainers.features import check_has_width
+from trainers.models.steps import TokensNotRead
 from trainers.penalties import read_penalties
 from trainers.schedules import COLUMNS, Schedule, apply
 from trainers.sequences import check_reads_lengths, is_forced, loss_of, outputs_of, real_steps
@@ -64,6 +65,8 @@ def rehearse(config: Config, shape: Sequence[Any]) -> str | None:
         optimizer.zero_grad()
         try:
             outputs = outputs_of(model, rows, forced=is_forced(model))
+        except TokensNotRead:
+            raise
         except Exception:  # noqa: BLE001  # a model of other rows, or one that needs a whole batch
             return None
         _check_outputs(outputs, model)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from hydra.utils import get_object
 from numpy.typing import NDArray
+from omegaconf import OmegaConf
 from scipy.special import softmax
 
 from trainers.api import Config, Data, Values
@@ -29,13 +30,20 @@ def predict(config: Config, data: Data, device: str, weights: Path) -> Values:
     """
     members = json.loads(Path(weights).read_text(encoding="utf-8"))["members"]
     outputs = [
-        member_outputs(each["config"], data, device, Path(weights).parent / each["weights"])
+        member_outputs(_resolved(each), data, device, Path(weights).parent / each["weights"])
         for each in members
     ]
     if any(each is None for each in outputs):
         raise ValueError(f"{weights}: labels cannot be averaged; predict probabilities or logits")
     average = np.mean([each for each in outputs if each is not None], axis=0)
     return {kind_of(config): average}
+
+
+def _resolved(member: dict[str, Any]) -> Config:
+    """A member's config; its links to variables of the environment are followed here."""
+    config = OmegaConf.to_container(OmegaConf.create(member["config"]), resolve=True)
+    assert isinstance(config, dict)
+    return {str(key): value for key, value in config.items()}
 
 
 def kind_of(config: Config) -> str:

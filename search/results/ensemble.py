@@ -17,7 +17,7 @@ from search.config.plan import Plan
 from search.config.trial_config import plain_config
 from search.contract.arrays import read_folds
 from search.contract.metrics import Metric, scores
-from search.results.export import check_kept, trained_config
+from search.results.export import check_kept, trained_config, written_config
 from search.storage.folder import Folder
 from search.storage.sealed import read_json, write_json
 from search.storage.trials import TrialRecord
@@ -219,7 +219,7 @@ def write_ensemble(plan: Plan, folder: Folder, ensemble: Ensemble, *, says: str)
         row = each.row
         shutil.copy2(_weights(folder, each), place / each.name)
         member = {"weights": each.name, "trial": each.trial, "seed": row.spec.seed}
-        config = trained_config(plan, row)
+        config = written_config(plan, row)
         members.append({**member, "score": score, "knobs": dict(row.spec.knobs), "config": config})
     content = {
         "predict": PREDICT,

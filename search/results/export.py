@@ -39,15 +39,20 @@ def trained_config(plan: Plan, row: TrialRecord) -> dict[str, Any]:
     return plain_config(config, resolve=True)
 
 
-def best_config(plan: Plan, row: TrialRecord, *, contract: dict[str, Any]) -> str:
-    """The text of best.yaml: the winning config, resolved, with its seed, value and contract.
-
-    A text from the environment, which may be a password, stays a link.
+def written_config(plan: Plan, row: TrialRecord) -> dict[str, Any]:
+    """The same as a file holds it: a text from the environment, which may be a password, stays a
+    link.
     """
     written = trial_config(plan.config, knobs=row.spec.knobs, seed=row.spec.seed)
     config: dict[str, Any] = with_environment_as_links(
         plain_config(written, resolve=True), plain_config(written, resolve=False)
     )
+    return config
+
+
+def best_config(plan: Plan, row: TrialRecord, *, contract: dict[str, Any]) -> str:
+    """The text of best.yaml: the winning config, resolved, with its seed, value and contract."""
+    config = written_config(plan, row)
     config["protocol"] = {"kind": "train"}
     config["space"] = {}
     config.pop("choices", None)

@@ -1321,7 +1321,10 @@ def test_snapshots_that_are_there_may_be_averaged(tmp_path):
 
 
 @pytest.mark.slow
-def test_an_average_that_is_better_predicts_as_one_thing_and_the_test_tells_the_gap(tmp_path):
+def test_an_average_that_is_better_predicts_as_one_thing_and_the_test_tells_the_gap(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv("MY_CHOICE", "relu")
     words = [
         "tune",
         *INLINE,
@@ -1331,6 +1334,7 @@ def test_an_average_that_is_better_predicts_as_one_thing_and_the_test_tells_the_
         "space.optimizer.lr.points=3",
         "protocol.stages=[baseline,{sweep:lr},confirm,ensemble]",
         "model.width=16",
+        "model.activation=${oc.env:MY_CHOICE}",
     ]
     done = search(*words, "confirm.refit=true", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -1338,6 +1342,8 @@ def test_an_average_that_is_better_predicts_as_one_thing_and_the_test_tells_the_
     content = json.loads((place / "ensemble.json").read_text())
     assert content["adopted"]
     assert len(content["members"]) > 1
+    kept = {member["config"]["model"]["activation"] for member in content["members"]}
+    assert kept == {"${oc.env:MY_CHOICE}"}  # it may be a password
     assert content["score"] > max(member["score"] for member in content["members"]) - 0.01
     (fold,) = read_folds(place.parent / "arrays")
     shown = replace(fold.data, test=fold.data.val)

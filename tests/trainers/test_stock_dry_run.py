@@ -82,6 +82,20 @@ def test_a_model_of_rows_of_another_shape_is_left_to_the_first_trial():
     assert rehearse(config_of(model="Two"), (63, 10, "classification")) is None
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["data=reversal", "model=decoder"], "token ids"),
+        (["data=reversal"], ""),
+        (["data=reversal", "model=decoder", "+model.vocabulary=${data.vocabulary}"], ""),
+    ],
+)
+def test_token_ids_before_a_model_of_numbers_are_refused_before_the_first_trial(words, said):
+    wrong = answer(questions(_plan(*words)))["wrong"]
+    assert said in wrong
+    assert bool(wrong) == bool(said)
+
+
 # What every loss that is known does with every shape of task.
 
 SEQUENCES = ["+data.steps=16", "+data.features=4", "data.inputs=64", "data.outputs=2"]

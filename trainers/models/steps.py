@@ -17,6 +17,10 @@ POOLS = ("last", "mean", "max", "attention")
 PER_STEP = ("tagging", "transduction", "step_regression")  # tasks with outputs per step
 
 
+class TokensNotRead(TypeError):
+    """A model of numbers got token ids: no setting of its other keys mends that."""
+
+
 class StepInputs(nn.Module):
     """Rows as steps: [batch, steps] ids through an embedding, or numbers as they are.
 
@@ -56,6 +60,12 @@ class StepInputs(nn.Module):
         if self.embedding is not None:
             result: Tensor = self.embedding(x.long())
             return result
+        if not x.is_floating_point():
+            raise TokensNotRead(
+                "model.vocabulary: this model reads numbers, but got rows of token ids; choose one "
+                "that reads them, such as gru or transformer (encoder_decoder where sequences are "
+                "written), or say +model.vocabulary='${data.vocabulary}'"
+            )
         if x.ndim == 3 and x.shape[2] != self.width:
             raise ValueError(
                 f"model.features: the steps have {x.shape[2]} numbers each, but got {self.width}; "
