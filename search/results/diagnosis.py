@@ -120,6 +120,7 @@ def _judge_of(
     plan: Plan, folder: Folder
 ) -> Callable[[Mapping[str, Any], TrialRecord | None], Verdict | None]:
     classes, constant = _constant(plan, folder)
+    val_rows = _val_rows(folder)
     flood = OmegaConf.select(plan.config, FLOOD)
 
     def verdict_on(columns: Mapping[str, Any], row: TrialRecord | None) -> Verdict | None:
@@ -130,6 +131,7 @@ def _judge_of(
             classes=classes,
             constant=constant,
             ended=row is not None and row.state == "infeasible",
+            val_rows=val_rows,
         )
         if losses is None:
             return None
@@ -138,6 +140,11 @@ def _judge_of(
         return _judged(losses, flood=flood if row is None else row.spec.knobs.get(FLOOD, flood))
 
     return verdict_on
+
+
+def _val_rows(folder: Folder) -> int:
+    """Rows of validation; 0 where no contract says so."""
+    return int(folder.load_contract()["split"]["rows"]["val"]) if folder.contract.exists() else 0
 
 
 def _fits(curves: Curves) -> bool:

@@ -865,3 +865,45 @@ def test_more_epochs_are_not_advised_where_patience_ended_the_training():
     (line, *_) = advice("still_learning", out_of_patience=True)
     assert line == "train for longer; its patience had ended it (trainer.patience: raise, R27)"
     assert "(trainer.epochs: raise, R27)" in advice("still_learning")[0]
+
+
+def _easier_at_random(rows, *, swapped, times=400):
+    """How often validation is called far easier, of rows whose model knows each one's chances.
+
+    `swapped`: share of train's labels that are wrong, and of none in validation; None: sound.
+    """
+    dice, count = np.random.default_rng(0), 0
+    train_rows = 4 * rows
+    for _ in range(times):
+        if swapped is None:
+            sure = 1 / (1 + np.exp(-dice.normal(0, 2.2, size=rows + train_rows)))
+            right = dice.random(rows + train_rows) < sure
+            losses = -np.where(right, np.log(sure), np.log(1 - sure))
+        else:
+            wrong = np.r_[np.zeros(rows, bool), dice.random(train_rows) < swapped]
+            losses = -np.where(wrong, np.log(swapped), np.log(1 - swapped))
+        val, train = losses[:rows].mean(), losses[rows:].mean()
+        falls = np.exp(-np.arange(30) / 3)
+        start = math.log(2)
+        curves = Curves(
+            epochs=np.arange(30.0),
+            train=train + (start - train) * falls,
+            val=val + (start - val) * falls,
+            classes=2,
+            constant=start,
+            comparable=True,
+            untrained=True,
+            val_rows=rows,
+        )
+        count += "far easier" in judge(curves).why
+    return count / times
+
+
+@pytest.mark.parametrize("rows", [14, 28, 56, 140])
+def test_few_sound_validation_rows_are_not_called_easier_by_chance(rows):
+    assert _easier_at_random(rows, swapped=None) <= 0.02
+
+
+@pytest.mark.parametrize(("rows", "swapped"), [(56, 0.2), (140, 0.2), (140, 0.33)])
+def test_wrong_labels_in_train_alone_are_told_also_with_few_validation_rows(rows, swapped):
+    assert _easier_at_random(rows, swapped=swapped, times=100) >= 0.9

@@ -16,8 +16,8 @@ class Curves:
     loss or the number is unknown. `constant`: loss of a constant prediction, None if unknown.
     `untrained`: whether the first epoch is epoch 0. `began`: the loss of the first steps, where the
     first epoch tells it beside its mean. `sampled`: whether `train` is of single steps.
-    `held_out`: whether there is a validation; if not, `val` repeats `train`. The other arrays are
-    columns of curves.parquet, None if not recorded.
+    `held_out`: whether there is a validation; if not, `val` repeats `train`. `val_rows`: rows of
+    validation, 0 if unknown. The other arrays are columns of curves.parquet, None if not recorded.
     """
 
     epochs: Array
@@ -39,6 +39,7 @@ class Curves:
     held_out: bool = True
     began: float | None = None
     sampled: bool = False
+    val_rows: int = 0
 
     @property
     def resumed(self) -> bool:

@@ -25,6 +25,7 @@ def curves_of(
     held_out: bool = True,
     began: float | None = None,
     sampled: bool = False,
+    val_rows: int = 0,
 ) -> Curves | None:
     """The curves of one training's columns [n], by epoch; None where it tells no losses.
 
@@ -32,7 +33,7 @@ def curves_of(
     `train_eval_loss`, where it is told, is what is compared with validation. Other columns without
     a number are unknown.
     `held_out`: whether `val_loss` is of a validation. `began`: the loss of the first steps.
-    `sampled`: whether `train_loss` is of single steps.
+    `sampled`: whether `train_loss` is of single steps. `val_rows`: rows of validation, 0: unknown.
     `ended`: whether losses that are no numbers at the end say that it has; else they were not told.
     """
     train, val = _column(columns, "train_loss"), _column(columns, "val_loss")
@@ -65,6 +66,7 @@ def curves_of(
         held_out=held_out,
         began=began,
         sampled=sampled,
+        val_rows=val_rows,
         **extra,
     )
 

@@ -28,6 +28,9 @@ VANISHED = 1e-3  # the first layer's gradient over the last one's
 EXPLODED = 100.0  # a gradient's norm over its first value, or over a constant prediction's loss
 DIGITS = 4  # digits behind the point, which a log of rounded losses has
 EARLY = 6  # the first sixth of the epochs may be rough
+# How far below train's loss chance alone may put validation's, over the root of its rows: three
+# times the usual spread of a row's loss, 0.7 of a constant prediction's (calibrated).
+EASY_BY_CHANCE = 2.1
 ASK = "the loss of a constant prediction (of a log: --classes C, or --constant L)"
 
 
@@ -233,7 +236,9 @@ def data_suspect(shape: Shape) -> str:
                 f"{shape.loss(shape.val_lowest)}"
             )
             return f"{text}: what is learned does not hold there"
-    far = shape.gap < -max(0.08, 0.25 * shape.level) and shape.curves.comparable
+    rows = shape.curves.val_rows
+    chance = EASY_BY_CHANCE / math.sqrt(rows) if rows else 0.0
+    far = shape.gap < -max(0.08, 0.25 * shape.level, chance) and shape.curves.comparable
     if far or (
         shape.level > shape.bad and shape.val_level < 0.2 * shape.level
     ):  # more than dropout can explain
