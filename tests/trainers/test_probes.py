@@ -320,6 +320,22 @@ def test_groups_whose_warm_up_begins_at_0_keep_their_proportions():
     assert seen[::2] == pytest.approx([0.1, 0.01, 0.001])
 
 
+@pytest.mark.parametrize("scheduled", [False, True])
+def test_a_ramp_goes_on_where_a_loop_makes_its_optimizer_anew_every_epoch(scheduled):
+    model, seen = _model(), []
+    with Steer(rate=lambda step: 10.0**-step, own=0.1) as steer:
+        for epoch in range(3):
+            optimizer = torch.optim.SGD(model.parameters(), lr=0.1 * 0.5**epoch)
+            schedule = torch.optim.lr_scheduler.StepLR(optimizer, 1) if scheduled else None
+            for _ in range(2):
+                _steps(model, optimizer, steps=1)
+                seen.append(optimizer.param_groups[0]["lr"])
+            if schedule is not None:
+                schedule.step()
+    assert seen == pytest.approx([10.0**-step for step in range(6)])
+    assert len(steer.times) == len(steer.losses) == 6
+
+
 def test_a_plain_training_has_no_dropout_no_smoothing_and_no_decay():
     x, y = _rows()
     model = _model(nn.Dropout(0.9))

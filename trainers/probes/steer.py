@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
+from weakref import WeakKeyDictionary, ref
 
 import torch
 from torch.nn import functional as F  # noqa: N812  # the field's name for it
@@ -53,8 +54,8 @@ class Steer(Hooked):
         self._plain, self._most, self._until = plain, most, until
         self._waiting: list[float] = []  # losses of the step to come
         self._unit: float | None = None  # rate of that group, before any was set
-        self._proportions: dict[tuple[int, int], float] = {}
-        self._leading: Optimizer | None = None
+        self._proportions = WeakKeyDictionary[Optimizer, dict[int, float]]()
+        self._leading: ref[Optimizer] | None = None
 
     def _hook(self) -> None:
         self._handles += [
@@ -92,7 +93,9 @@ class Steer(Hooked):
     def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         if is_idle(optimizer):
             return
-        self._leading = self._leading or optimizer
+        if self._leading is None or self._leading() is None:
+            # the first one, or a loop that makes one anew every epoch has let go of the last
+            self._leading, self._unit = ref(optimizer), None
         if len(self.times) >= self._most:
             raise Enough
         for group in optimizer.param_groups:
@@ -101,16 +104,18 @@ class Steer(Hooked):
         if self._rate is not None:
             if self._unit is None:
                 self._unit = _unit(optimizer, self._own)
+            proportions = self._proportions.setdefault(optimizer, {})
             for number, group in enumerate(optimizer.param_groups):
-                proportion = self._proportions.setdefault(
-                    (id(optimizer), number), _base(group) / self._unit if self._unit else 1.0
-                )
-                group["lr"] = self._rate(len(self.times)) * proportion
-        if optimizer is self._leading and not has_closure(args, kwargs):
+                share = _base(group) / self._unit if self._unit else 1.0
+                group["lr"] = self._rate(len(self.times)) * proportions.setdefault(number, share)
+        if self._leads(optimizer) and not has_closure(args, kwargs):
             self._note_loss()
 
+    def _leads(self, optimizer: Optimizer) -> bool:
+        return self._leading is not None and optimizer is self._leading()
+
     def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        if optimizer is self._leading:
+        if self._leads(optimizer):
             self._note_loss()  # of a closure
             if optimizer.param_groups[0]["params"][0].is_cuda:
                 torch.cuda.synchronize()
