@@ -36,7 +36,7 @@ class FolderLock:
             UsageError: another process holds it; it is named.
         """
         # Its content is replaced, so no link is followed: one from elsewhere may lead to any file.
-        file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+        file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
         try:
             if not _acquire(file):
                 raise UsageError(

@@ -45,6 +45,20 @@ def test_a_lock_whose_holder_has_not_written_its_name_yet_is_still_a_lock(tmp_pa
             pass
 
 
+def test_a_search_of_a_group_may_be_gone_on_with_by_each_of_its_members(tmp_path):
+    before = os.umask(0o002)
+    try:
+        folder = Folder(tmp_path / "s")
+        folder.path.mkdir()
+        with folder.locked():
+            write_text(folder.path / "config.yaml", "a: 1")
+            append(folder.path / "decisions.jsonl", b"{}\n")
+    finally:
+        os.umask(before)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in folder.path.iterdir()}
+    assert modes == {"lock": 0o664, "config.yaml": 0o664, "decisions.jsonl": 0o664}
+
+
 def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     path = tmp_path / "file"
     write_text(path, "old")
