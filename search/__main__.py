@@ -52,8 +52,9 @@ def main(arguments: list[str]) -> int:
         return _run(words, config_dir)
     except Told as error:
         return _failed(error)
-    except KeyboardInterrupt:  # before the search could listen to it
-        print("search: interrupted", file=sys.stderr)
+    except KeyboardInterrupt:  # before the search listens to it, or while its tables are written
+        text = "search: interrupted; the same command begins, or goes on [interrupted]"
+        print(text, file=sys.stderr)
         return 130
     except (ImportError, AttributeError) as error:
         return _failed(_import_error(error))

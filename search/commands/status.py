@@ -100,6 +100,8 @@ def _show(entry: _Entry, *, trials: bool) -> None:
         facts.append(f"about {duration(status.left)} left")
     if facts:
         print(f"  {'; '.join(facts)}")
+    if status.elsewhere:
+        print(f"  {status.elsewhere}")
     if status.command and status.state in ("stopped", "died"):
         print(f"  goes on by: {status.command}")
     if trials:

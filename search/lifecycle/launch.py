@@ -98,6 +98,8 @@ def _check_folder(plan: Plan, folder: Folder, *, console: Console) -> None:
         folder.check_config(plan.config)
         folder.check_storage(plan.config, name=plan.name)
         return
+    if elsewhere := folder.lock.elsewhere():
+        say(console, f"{elsewhere}; if it does, stop it before this search goes on", style="yellow")
     with quick_imports():
         from search.lifecycle.resume import settle
     settle(plan, folder, console=console)

@@ -37,7 +37,8 @@ class Status:
     goes on: `command`, empty if it is not known. `stage`: in which a search of many stages stands,
     empty at its end; what follows it is not foreseen. `age`: seconds since the conductor started,
     or since its last trial ended. `left`: seconds; None where nothing runs or can be told.
-    `reached`: of running trials, the last epoch.
+    `reached`: of running trials, the last epoch. `elsewhere`: a conductor on another machine that
+    may live, in words.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Status:
     command: str
     reached: Mapping[int, int]
     values: Mapping[int, float]
+    elsewhere: str = ""
 
 
 def status_of(folder: Folder, findings: Findings) -> Status:
@@ -84,6 +86,7 @@ def status_of(folder: Folder, findings: Findings) -> Status:
         command=folder.runs.command,
         reached=reached,
         values=values,
+        elsewhere=folder.lock.elsewhere(),
     )
 
 

@@ -90,6 +90,24 @@ class FolderLock:
         except (OSError, ValueError, TypeError, KeyError):
             return None
 
+    def elsewhere(self) -> str:
+        """A conductor on another machine that has not said that it ended, in words, and what that
+        means here; empty where there is none.
+
+        Locks do not reach every machine: not one that has a copy of the folder, nor through some
+        network file systems.
+        """
+        try:
+            host = str(json.loads(self._path.read_text(encoding="utf-8"))["host"])
+        except (OSError, ValueError, TypeError, KeyError):
+            return ""
+        if host == socket.gethostname() or self.is_held():
+            return ""
+        return (
+            f"{self._holder()}, has not said that it ended: whether it still runs there cannot be "
+            "seen from here"
+        )
+
     def _holder(self) -> str:
         """The holder in words; it may not have written its name yet."""
         try:

@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 from argparse import Namespace
@@ -11,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 import pytest
-from kit import environment, search, trials
+from kit import INLINE, environment, search, trials
 from refusals import check_told
 
 import search as search_package
@@ -233,6 +234,25 @@ def test_a_search_whose_conductor_was_killed_has_died_and_one_that_was_left_has_
         assert status_of(folder, unfinished).state == "running"
     assert status_of(folder, unfinished).state == "stopped"
     assert status_of(folder, findings).state == "done"
+
+
+def test_a_conductor_on_another_machine_that_has_not_said_that_it_ended_is_named(smoke):
+    """A lock does not reach a copy of the folder elsewhere, nor through every network file system."""
+    folder, findings = open_results("smoke", root=smoke / "results")
+    lock = folder.path / "lock"
+    holder = {"pid": 7, "host": "elsewhere", "started": "2026-01-01T10:00:00+01:00", "command": ""}
+    lock.write_text(json.dumps(holder))
+    shown = search("status", "smoke", cwd=smoke).stdout
+    assert "process 7 on elsewhere, started 2026-01-01T10:00:00+01:00, has not said" in shown
+    done = search("smoke", *INLINE, "lanes=off", cwd=smoke)
+    assert done.returncode == 0, done.stderr
+    assert "process 7 on elsewhere" in done.stdout + done.stderr
+    assert "elsewhere" not in search("status", "smoke", cwd=smoke).stdout  # it ended in order
+    lock.write_text(json.dumps({**holder, "host": socket.gethostname()}))
+    assert status_of(folder, findings).elsewhere == ""  # the kernel of this machine says so
+    lock.write_text(json.dumps(holder))
+    with folder.locked():
+        assert status_of(folder, findings).elsewhere == ""
 
 
 def test_a_table_is_sorted_cut_and_printed_in_every_format_with_the_same_numbers(smoke, capsys):
