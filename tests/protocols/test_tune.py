@@ -1388,6 +1388,40 @@ def test_a_joint_stage_goes_on_with_what_may_generalise_better_unless_the_verdic
     assert ({"model.width", "optimizer.weight_decay"} <= set(paths)) == searches
 
 
+RARE = ("metric=balanced_accuracy", "data=breast_cancer", "budget_trials=120")
+
+
+def _balanced(gain, salt):
+    """Drawing rare classes more often is better by so much; nothing else does anything."""
+    return lambda knobs, seed: (
+        0.8 + gain * knobs.get("trainer.balance", 0.0) + _noise({**knobs, "salt": salt}, seed)
+    )
+
+
+@pytest.mark.parametrize("verdict", ["overfitting", "overconfident", "converged"])
+def test_rare_classes_are_drawn_more_often_where_the_metric_counts_each_class_alike(verdict):
+    history, _ = carried_out(tune_plan(*RARE), _balanced(0.04, 0), lambda knobs: verdict)
+    assert history.sweeps[1].request.path == "trainer.balance"
+    assert history.sweeps[1].decision == "adopt"
+    assert history.held["trainer.balance"] > 0.5
+    by_rows, _ = carried_out(tune_plan(*RARE[1:]), _balanced(0.04, 0), lambda knobs: verdict)
+    assert "trainer.balance" not in {step.request.path for step in by_rows.sweeps}
+    numbers = tune_plan("data=diabetes", "metric=mse", "loss=mse", "budget_trials=120")
+    other, _ = carried_out(numbers, _nothing, lambda knobs: verdict)
+    assert "trainer.balance" not in {step.request.path for step in other.sweeps}
+
+
+@pytest.mark.slow
+def test_rare_classes_drawn_more_often_without_effect_are_hardly_ever_the_answer():
+    kept = 0
+    for salt in range(24):
+        history, _ = carried_out(
+            tune_plan(*RARE), _balanced(0.0, salt), lambda knobs: "overfitting"
+        )
+        kept += not history.held
+    assert kept >= 22
+
+
 def test_a_penalty_that_is_far_too_strong_is_taken_away_before_anything_is_swept():
     def value(knobs, seed):
         decay = knobs.get("optimizer.weight_decay", 0.1)  # as the command says

@@ -16,7 +16,8 @@ CLIP = "trainer.clip"
 SMOOTHING, PATIENCE = "loss.label_smoothing", "trainer.patience"
 NORM, AUGMENT = "model.norm", "augment"
 CHECK = "check"  # the turn of a remedy that needs a hand
-ON, CLASSES = "on", "classification"  # conditions of remedies
+ON, CLASSES, RARE = "on", "classification", "rare"  # conditions of remedies
+BY_CLASS = ("balanced_accuracy", "f1", "recall")  # metrics that a rare class weighs in as others do
 MOST_DROPOUT = 0.5  # above which more of it is no remedy (R45)
 ALARMS = (
     "nan",
@@ -43,7 +44,8 @@ class Advice:
     """A remedy. `knob`: its path in the stock trainer's config, or what it is.
 
     `turn`: raise, lower, set, check. `when`: the condition under which it holds: ON, its penalty is
-    on already; CLASSES, the task is classification; empty where it always does.
+    on already; CLASSES, the task is classification; RARE, the metric weighs rare classes as much as
+    others; empty where it always does.
     """
 
     knob: str
@@ -62,6 +64,10 @@ class Advice:
 def _turn(turn: str, knob: str, rule: str, says: str, when: str = "") -> Advice:
     return Advice(knob=knob, turn=turn, rule=rule, says=says, when=when)
 
+
+_BALANCE = _turn(
+    "raise", "trainer.balance", "R13", "draw the rows of rare classes more often", RARE
+)
 
 ADVICE: dict[str, tuple[Advice, ...]] = {
     "nan": (
@@ -176,6 +182,7 @@ ADVICE: dict[str, tuple[Advice, ...]] = {
         _turn("set", RATE, "R26a", "and see that the learning rate was right"),
     ),
     "overfitting": (
+        _BALANCE,
         _turn(
             "raise", DECAY, "R34", "raise weight decay, which is on, before adding a penalty", ON
         ),
@@ -192,6 +199,7 @@ ADVICE: dict[str, tuple[Advice, ...]] = {
         _turn("check", "data", "R34", "more data helps most"),
     ),
     "overconfident": (
+        _BALANCE,
         _turn("raise", SMOOTHING, "R21", "smooth the labels, 0.1 to begin with", CLASSES),
         _turn("raise", AUGMENT, "R49", "change train rows anew in every epoch (augmentation)"),
         _turn("raise", DROPOUT, "R45", "or add dropout, up to 0.5"),
@@ -233,6 +241,7 @@ ADVICE: dict[str, tuple[Advice, ...]] = {
         ),
     ),
     "converged": (
+        _BALANCE,
         _turn("set", "model.width", "R44", "another size may generalise better"),
         _turn("set", DECAY, "R46", "a little weight decay may generalise better"),
         _turn("raise", DROPOUT, "R45", "dropout may generalise better"),
@@ -282,6 +291,8 @@ def applies(advice: Advice, config: DictConfig, *, out_of_patience: bool = False
         share = OmegaConf.select(config, DROPOUT)
         if isinstance(share, int | float) and share > MOST_DROPOUT:
             return False
+    if advice.when == RARE:
+        return str(config.data.task) == CLASSES and str(config.metric.name) in BY_CLASS
     if advice.when == ON:
         value = OmegaConf.select(config, advice.knob)
         return isinstance(value, int | float) and value > 0
