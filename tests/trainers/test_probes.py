@@ -320,6 +320,27 @@ def test_groups_whose_warm_up_begins_at_0_keep_their_proportions():
     assert seen[::2] == pytest.approx([0.1, 0.01, 0.001])
 
 
+class _Around(torch.optim.Optimizer):
+    """An optimizer around another one, whose groups it shares."""
+
+    def __init__(self, inner):
+        super().__init__(inner.param_groups, {})
+        self.inner, self.param_groups = inner, inner.param_groups
+
+    def step(self, closure=None):
+        return self.inner.step(closure)
+
+
+def test_an_optimizer_around_another_one_steps_at_the_ramps_rate():
+    model = _model()
+    groups = [{"params": model[0].parameters(), "lr": 0.01}, {"params": model[2].parameters()}]
+    around = _Around(torch.optim.SGD(groups, lr=0.1))
+    seen = _rates_under_a_ramp([around], model=model, own=0.1)
+    body, head = seen[::2], seen[1::2]  # once by the inner one, once by the outer one
+    assert head == pytest.approx([rate for rate in (1.0, 0.1, 0.01) for _ in range(2)])
+    assert body == pytest.approx([rate / 10 for rate in head])
+
+
 @pytest.mark.parametrize("scheduled", [False, True])
 def test_a_ramp_goes_on_where_a_loop_makes_its_optimizer_anew_every_epoch(scheduled):
     model, seen = _model(), []

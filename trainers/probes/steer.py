@@ -9,7 +9,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
-from weakref import WeakKeyDictionary, ref
+from weakref import ref
 
 import torch
 from torch.nn import functional as F  # noqa: N812  # the field's name for it
@@ -54,7 +54,8 @@ class Steer(Hooked):
         self._plain, self._most, self._until = plain, most, until
         self._waiting: list[float] = []  # losses of the step to come
         self._unit: float | None = None  # rate of that group, before any was set
-        self._proportions = WeakKeyDictionary[Optimizer, dict[int, float]]()
+        # of every group, which is kept so that its id stays its own
+        self._proportions: dict[int, tuple[dict[str, Any], float]] = {}
         self._leading: ref[Optimizer] | None = None
 
     def _hook(self) -> None:
@@ -104,12 +105,17 @@ class Steer(Hooked):
         if self._rate is not None:
             if self._unit is None:
                 self._unit = _unit(optimizer, self._own)
-            proportions = self._proportions.setdefault(optimizer, {})
-            for number, group in enumerate(optimizer.param_groups):
-                share = _base(group) / self._unit if self._unit else 1.0
-                group["lr"] = self._rate(len(self.times)) * proportions.setdefault(number, share)
+            for group in optimizer.param_groups:
+                group["lr"] = self._rate(len(self.times)) * self._proportion(group)
         if self._leads(optimizer) and not has_closure(args, kwargs):
             self._note_loss()
+
+    def _proportion(self, group: dict[str, Any]) -> float:
+        """Of a group as it came: an optimizer around another one has the same groups."""
+        if id(group) not in self._proportions:
+            share = _base(group) / self._unit if self._unit else 1.0
+            self._proportions[id(group)] = group, share
+        return self._proportions[id(group)][1]
 
     def _leads(self, optimizer: Optimizer) -> bool:
         return self._leading is not None and optimizer is self._leading()
