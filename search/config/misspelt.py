@@ -16,6 +16,8 @@ from search.errors import UsageError, refused, unknown
 OVERRIDE = re.compile(r"Could not override '([^']+)'")
 DELETION = re.compile(r"Could not delete from config\. '([^']+)' does not exist")
 TWICE = re.compile(r"(?:Multiple values for |.*already at ')([\w.@/]+\w)")
+# Endings of files of rows, and the option of `data` that reads each.
+FILES = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".parquet": "parquet", ".npz": "npz"}
 INTERNAL = ("choices", "chosen")  # keys that this program adds
 
 
@@ -37,17 +39,9 @@ def refusal(
         config_dir: the user's configs.
     """
     if isinstance(error, MissingConfigException):
-        group, _, option = str(error.missing_cfg_file or "").rpartition("/")
-        options = [
-            path.stem for root in roots(config_dir) for path in (root / group).glob("*.yaml")
-        ]
-        if group and "." in option and not option.endswith(".yaml"):
-            rule, remedy = "names a file of its group", f"say {group}._target_={option}"
-            got = f"the import path {option}"
-            place = f"{where}: {group}"
-            return refused(place, code="import-path-as-option", rule=rule, got=got, remedy=remedy)
-        text = unknown(f"{group} option", name=option, known=options)
-        return UsageError(f"{where}: {text}", code="unknown-option-of-group") if group else None
+        return _no_such_option(
+            str(error.missing_cfg_file or ""), where=where, config_dir=config_dir
+        )
     twice = TWICE.match(str(error))
     if twice is not None:
         rule, got = "a key that the config has needs no +", f"+{twice[1]}"
@@ -66,6 +60,32 @@ def refusal(
     ]
     config = compose(choices)
     return unknown_key(config, key, where=where, more="" if deletion else _added(key))
+
+
+def _no_such_option(missing: str, *, where: str, config_dir: Path | None) -> UsageError | None:
+    """The error for `group/option` without a file; None where that is no option of a group."""
+    group, _, option = missing.rpartition("/")
+    top, _, file = missing.partition("/")
+    if top == "data" and (kind := FILES.get(Path(file).suffix.lower())):
+        return refused(
+            f"{where}: data",
+            code="data-file-as-option",
+            rule="names a kind of data",
+            got=f"the file {file}",
+            remedy=f"say data={kind} data.path={file} data.task=…"
+            + ("" if kind == "npz" else " data.target=…"),
+        )
+    if group and "." in option and not option.endswith(".yaml"):
+        return refused(
+            f"{where}: {group}",
+            code="import-path-as-option",
+            rule="names a file of its group",
+            got=f"the import path {option}",
+            remedy=f"say {group}._target_={option}",
+        )
+    options = [path.stem for root in roots(config_dir) for path in (root / group).glob("*.yaml")]
+    text = unknown(f"{group} option", name=option, known=options)
+    return UsageError(f"{where}: {text}", code="unknown-option-of-group") if group else None
 
 
 def _added(key: str) -> str:
