@@ -37,6 +37,7 @@ import foreign_styles
 import guests
 import planted
 import torch
+import tutorials
 
 from search.config.compose import compose_experiment
 from search.config.plan import check_task, read_plan
@@ -120,6 +121,7 @@ def main():
             "daily",
             "desk",
             "guests",
+            "tutorials",
         ),
         default="planted",
     )
@@ -139,6 +141,7 @@ def main():
         "daily": daily,
         "desk": desk,
         "guests": guests,
+        "tutorials": tutorials,
     }
     source = others.get(words.collection, foreign)
     parts = {"looked-at": (False,), "aside": (True,), "all": (False, True)}[words.part]

@@ -24,6 +24,7 @@ from search.contract.arrays import read_folds, write_folds
 from search.contract.contract import prepare
 from search.contract.dataset import completed
 from search.diagnostics.preflight import (
+    by_heart,
     features,
     labels,
     learning,
@@ -323,6 +324,7 @@ def test_targets_by_their_scale_and_kind():
 # Judgements of what was measured
 
 CALM = {
+    "target_among_inputs": None, "centred_batches": 0, "dropped": 0.0, "answer_dropped": 0, "divergence_of_probabilities": 0, "tokens": None, "of_own_class": 0, "target_counts": [], "evaluated_means": [],
     "rows_seen": {"taught": None, "covered": [], "again": None, "on_train": None, "on_val": None, "on_taught": None}, "given_spread": None, "losses_again": [], "evaluated_losses": [],
     "first_layer": None, "maximized": 0, "cleared": 0, "factors": [], "drawn_anew": {}, "steps_until": [], "put_back": {}, "restarts": 0, "made_anew": False, "followed": None, "losses_until": [], "passes": 0,
     "broadcast": [], "still_norms": 0,
@@ -340,7 +342,7 @@ def test_what_was_not_seen_is_not_checkable_and_no_alarm():
         loop.batches(CALM), loop.shuffling(CALM, ordered=True), stepping.optimizer_steps(CALM), loop.evaluation_mode(CALM),
         loop.repeatable(CALM, exact=True, metric="accuracy"), output.output_layer(CALM, classification=True, classes=3),
         output.first_loss(CALM, entropy=1.0, classes=3), model.initial_weights(CALM), model.gradients(CALM), model.dead_units(CALM),
-        model.capacity(CALM, rows=10), model.own_gradients({}), learning.learning_rate(CALM, steps=10), learning.overfit({}, optimizers=1),
+        model.capacity(CALM, rows=10), model.own_gradients({}), learning.learning_rate(CALM, steps=10), by_heart.overfit({}, optimizers=1),
         learning.labels_matter({}, seen=CALM), learning.speed({}, epochs=1, trainings=1, slots=1, batch=32),
     ]  # fmt: skip
     assert {check.outcome for check in made} == {"not checkable"}
@@ -443,7 +445,7 @@ def test_a_first_loss_of_targets_away_from_zero_is_told_from_that_of_large_weigh
 def test_what_keeps_rows_from_being_learned_by_heart_is_told_by_their_losses(ends, remedy):
     start, end, lost = ends
     attempt = {"score": 0.1, "start": start, "end": end, "lost": lost, "fitted": False, "rate": 0.1, "steps": 500}  # fmt: skip
-    check = learning.overfit({"rows": 64, "tries": [attempt]}, optimizers=1)
+    check = by_heart.overfit({"rows": 64, "tries": [attempt]}, optimizers=1)
     assert (check.outcome, remedy in check.remedy) == ("fail", True)
 
 
@@ -480,7 +482,7 @@ def test_what_keeps_rows_from_being_learned_by_heart_is_told_by_their_losses(end
 def test_learning_by_heart_is_judged_by_its_best_try_and_names_what_to_suspect(
     tries, outcome, told
 ):
-    check = learning.overfit(
+    check = by_heart.overfit(
         {
             "rows": 64,
             "tries": [{"rate": 0.1, "steps": 9, "error": "", **attempt} for attempt in tries],
@@ -517,8 +519,8 @@ def test_two_features_whose_sum_is_the_label_give_it_away_and_separate_clouds_do
 def test_rates_that_were_not_tried_are_told_and_are_no_failure():
     attempt = {"rate": 0.1, "steps": 500, "score": 0.2, "start": 2.3, "end": 2.3, "fitted": False, "error": ""}  # fmt: skip
     heart = {"rows": 64, "tries": [attempt]}
-    assert learning.overfit(heart, optimizers=1).outcome == "fail"
-    cut = learning.overfit({**heart, "left_out": 4}, optimizers=1)
+    assert by_heart.overfit(heart, optimizers=1).outcome == "fail"
+    cut = by_heart.overfit({**heart, "left_out": 4}, optimizers=1)
     assert cut.outcome == "not checkable"
     assert "4 rates not tried" in cut.told
 

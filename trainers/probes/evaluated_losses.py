@@ -3,13 +3,17 @@
 Never judges.
 """
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from torch import Tensor
 
 MOST = 400  # most losses of an epoch that are noted
 
 
 class EvaluatedLosses:
-    """What evaluations came to. `epochs`: per epoch the losses of train rows, and of others.
+    """What evaluations came to. `epochs`: per epoch the losses of train rows, and of others;
+    `means`: per epoch and name of a loss, its mean over all targets.
 
     Args:
         train_rows: keys of the train rows.
@@ -19,6 +23,8 @@ class EvaluatedLosses:
         self.epochs: list[dict[str, list[float]]] = []
         self._train_rows, self._rows = train_rows, "others"
         self._noted = self._fresh()
+        self.means: list[dict[str, float]] = []
+        self._sums: dict[str, tuple[float, int]] = {}
 
     @staticmethod
     def _fresh() -> dict[str, list[float]]:
@@ -29,13 +35,21 @@ class EvaluatedLosses:
         of_train = bool(keys) and self._train_rows.issuperset(keys)
         self._rows = "train" if of_train else "others"
 
-    def lost(self, loss: Tensor) -> None:
-        """A loss came out."""
+    def lost(self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any], loss: Tensor) -> None:
+        """A loss of this name came out of this call."""
+        targets = kwargs.get("target", args[1] if len(args) > 1 else None)
+        count = targets.numel() if isinstance(targets, Tensor) else 0
+        total, rows = self._sums.get(name, (0.0, 0))
+        times = 1 if kwargs.get("reduction") == "sum" else count
+        mean = float(loss.detach().double().mean())
+        self._sums[name] = total + mean * times, rows + count
         losses = self._noted[self._rows]
         if len(losses) < MOST:
-            losses.append(float(loss.detach().double().mean()))
+            losses.append(mean)
 
     def epoch(self) -> None:
         """An epoch has ended."""
         self.epochs.append(self._noted)
+        self.means.append({name: sum_ / rows for name, (sum_, rows) in self._sums.items() if rows})
+        self._sums = {}
         self._noted = self._fresh()

@@ -13,8 +13,12 @@ import torch
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
+from trainers.probes.answers_seen import AnswersSeen
+from trainers.probes.seen import Batch
+
 MOST = 200  # most losses of training that are noted
 KNOWN, FEWEST = 0.9, 64  # share of a batch's rows that must be known; rows that can tell
+MOST_CLASSES = 100
 SHUFFLES = 5  # shuffles of the targets, which show what chance brings
 Keys = tuple[int, ...]
 Noted = tuple[int, Keys, NDArray[np.float64]]
@@ -25,13 +29,15 @@ class LabelsSeen:
 
     def __init__(self) -> None:
         self.noted: list[Noted] = []
+        self.answers = AnswersSeen()
         self._keys: Keys = ()
         self._place = 0  # of a loss among those after one pass of the model
         self._inside: list[Any] = []  # targets of losses within the pass that is under way
 
-    def passed(self, keys: Keys) -> None:
-        """The model was given these rows, with gradients."""
-        self._keys, self._place = keys, 0
+    def passed(self, given: Batch | None, tensors: Sequence[torch.Tensor], output: Any) -> None:
+        """The model was given these rows, with gradients, and this came out."""
+        self._keys, self._place = (() if given is None else given.keys), 0
+        self.answers.passed(next(iter(tensors), None), output, self._keys)
         for targets in self._inside:
             self._note(targets)
         self._inside = []
@@ -42,6 +48,7 @@ class LabelsSeen:
             if inside:
                 self._inside.append(targets)
             else:
+                self.answers.lost(targets)
                 self._note(targets)
 
     def _note(self, targets: torch.Tensor) -> None:
@@ -62,6 +69,17 @@ def label_of_rows(keys: Keys, y: NDArray[Any]) -> dict[int, float]:
         if labels.setdefault(key, label) != label:
             several.add(key)
     return {key: label for key, label in labels.items() if key not in several}
+
+
+def target_counts(noted: Sequence[Noted]) -> list[int]:
+    """How often each class is a target of the first loss of a pass; empty where targets are no
+    classes.
+    """
+    targets = [numbers for place, _, numbers in noted if place == 0]
+    numbers = np.concatenate(targets) if targets else np.array([-1.0])
+    if numbers.min() < 0 or numbers.max() >= MOST_CLASSES or (numbers != np.round(numbers)).any():
+        return []
+    return [int(count) for count in np.bincount(numbers.astype(np.int64))]
 
 
 def targets_against_labels(

@@ -33,6 +33,9 @@ ENOUGH = 30.0  # after so many seconds (`own_time`), a question begins no furthe
 UP_TO_ONE = ("accuracy", "balanced_accuracy", "precision", "recall", "f1", "roc_auc", "r2")
 FITTED = 0.98  # share of correct rows, or R², from which rows are learned by heart
 NEARLY, LONGER = 0.8, 4  # score from which a longer try is worth it; how many times longer
+KNOWN, FALLING = 0.05, 0.3  # share of its first loss at which rows are known, or nearly
+FIRST = 3  # epochs from which a metric has begun
+ENDLESS = 10.0  # times its first size below 0, where a loss is no usual one any more
 Answer = dict[str, Any]
 
 
@@ -66,10 +69,23 @@ def learned_by_heart(
     best = max(
         tries, key=lambda attempt: -math.inf if attempt["score"] is None else attempt["score"]
     )
-    if not tries[-1]["fitted"] and (best["score"] or 0.0) >= NEARLY:
+    falling = min(tries, key=_left)
+    nearly = (best["score"] or 0.0) >= NEARLY
+    if best["score"] is None and _left(falling) < FALLING:
+        best, nearly = falling, True
+    if not tries[-1]["fitted"] and nearly:
         steps = LONGER * FIT_STEPS
         tries.append(_fit(subject, data, rate=best["rate"], steps=steps, loss=loss))
-    return {"rows": len(few.index), "tries": tries, "by_hand": by_hand}
+    numbers = subject.task in ("regression", "step_regression")
+    return {"rows": len(few.index), "tries": tries, "by_hand": by_hand, "numbers": numbers}
+
+
+def _left(attempt: Answer) -> float:
+    """What is left of the first loss; infinite where that cannot be told, or where it fell below
+    0.
+    """
+    start, end = attempt["start"], attempt["end"]
+    return float(end / start) if start > 0 and end > 0 else math.inf
 
 
 def labels_matter(subject: Subject, *, rate: float) -> Answer:
@@ -213,7 +229,7 @@ def _fit(subject: Subject, data: Data, *, rate: float, steps: int, loss: LossCal
     start, end = (
         float(np.median(part)) if part else math.nan for part in (losses[:1], losses[-5:])
     )
-    scored = math.isfinite(best)
+    scored, told = math.isfinite(best), run.series(subject.metric)
     again = losses_again(Run(epochs=run.epochs[-1:]), data.val.y, call=loss)
     return {
         "rate": rate,
@@ -223,7 +239,24 @@ def _fit(subject: Subject, data: Data, *, rate: float, steps: int, loss: LossCal
         "score": best if scored else None,
         "start": start,
         "end": end,
+        "metric": [got for got in (_begun(told), _begun(told[::-1])) if math.isfinite(got)],
         "lost": bool(steer.losses) and not math.isfinite(steer.losses[-1]),
-        "fitted": best >= FITTED if scored else bool(losses) and end < 0.05 * abs(start),
+        "fitted": best >= FITTED if scored else _is_known(losses, run.series("val_loss")),
         "error": run.error,
     }
+
+
+def _is_known(losses: Sequence[float], told: Sequence[float]) -> bool:
+    """Whether a loss says that rows are known: that of the steps, or `val_loss`, which is of the
+    same rows here and may lack what holds the other one up, such as mixed rows.
+    """
+    size, end = (abs(losses[0]), float(np.median(losses[-5:]))) if losses else (0.0, 0.0)
+    if -ENDLESS * size < end < KNOWN * size:
+        return True
+    finite = [loss for loss in told if math.isfinite(loss)]
+    return len(finite) > FIRST and 0 <= finite[-1] < KNOWN * max(finite[:FIRST])
+
+
+def _begun(told: Sequence[float]) -> float:
+    """The usual one of the first few."""
+    return float(np.median(told[:FIRST])) if len(told) > 4 * FIRST else math.nan

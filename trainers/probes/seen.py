@@ -26,8 +26,9 @@ class Weights:
     """One parameter tensor. `trainable`: asks for gradients; `optimized`: an optimizer has it.
 
     `gradients`: steps to which a gradient came; `largest`: the greatest absolute entry of any;
-    `alike`: whether, in the end, all of its units still bear the same weights; `beside`: whether it
-    is of a module that was called beside the model.
+    `alike`: whether, in the end, all of its units still bear the same weights; `constant`: whether
+    all weights were one number, not 0, when it was first seen; `beside`: whether it is of a module
+    that was called beside the model.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Weights:
     largest: float = 0.0
     finite: bool = True
     alike: bool = False
+    constant: bool = False
     beside: bool = False
 
 
@@ -291,9 +293,3 @@ def loss_call(
         below=float((targets < 0).double().mean()),
         beyond=float((targets.abs() > 1).double().mean()) if numbers else 0.0,
     )
-
-
-def units_alike(weights: Tensor) -> bool:
-    """Whether all units of a layer bear the same weights."""
-    units = weights.flatten(1) if weights.ndim > 1 else weights
-    return weights.ndim > 1 and len(weights) > 1 and bool((units == units[:1]).all())

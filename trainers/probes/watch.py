@@ -20,16 +20,18 @@ from torch.optim.optimizer import (
 from torch.utils._pytree import tree_leaves
 
 from trainers.probes import functions
+from trainers.probes.calls_seen import CallsSeen
 from trainers.probes.evaluated_losses import EvaluatedLosses
 from trainers.probes.evaluation import evaluate_again, mixes_rows
 from trainers.probes.following import share_followed
 from trainers.probes.hooks import DROPOUTS, is_transformed
 from trainers.probes.labels_seen import LabelsSeen
 from trainers.probes.rows_seen import row_keys
-from trainers.probes.seen import Pass, batch_of, loss_call, units_alike
+from trainers.probes.seen import Pass, batch_of, loss_call
 from trainers.probes.shapes import broadcast_shapes, over_rows
 from trainers.probes.units_seen import UnitsSeen
 from trainers.probes.watch_steps import LOOKED_AT, StepWatch
+from trainers.probes.weights_alike import units_alike
 
 STILL = 1e-3  # with less momentum, running statistics stay where they began
 
@@ -46,7 +48,7 @@ class Watch(StepWatch):
     def __init__(self, train_rows: frozenset[int] = frozenset()) -> None:
         super().__init__()
         self._train_rows = train_rows
-        self.labels_seen = LabelsSeen()
+        self.labels_seen, self.calls_seen = LabelsSeen(), CallsSeen()
         self.evaluated_losses = EvaluatedLosses(train_rows)
         self.evaluated_keys: set[int] = set()  # rows that any module saw without gradients
         self._calibrating: set[str] = set()  # what was active in the pass without gradients
@@ -59,9 +61,8 @@ class Watch(StepWatch):
         self._passes: list[Pass] = []  # of this epoch
         self._pass = Pass()  # the one that is under way
         self._evaluated, self._buffers = False, dict[str, Tensor]()
-        self._inside = False  # of the model
         self._judged: nn.Module | None = None  # what evaluated other rows than those of train
-        self._in_training = self._paused = False
+        self._inside = self._in_training = self._paused = False  # inside of the model
         self._pieces: set[int] = set()  # further modules of an evaluation that were looked at
 
     def _hook(self) -> None:
@@ -74,9 +75,8 @@ class Watch(StepWatch):
 
     def __exit__(self, *error: Any) -> None:
         super().__exit__(*error)
-        self._close(
-            self._passes if self._passes and self._passes[-1].used else self._passes[:-1]
-        )  # it may have been cut short
+        ended = self._passes and self._passes[-1].used  # the last one may have been cut short
+        self._close(self._passes if ended else self._passes[:-1])
         if 2 * self._helped < len(self._noted):  # an evaluation in front of an epoch's training
             self._noisy |= self._helping
         self._note_noise()
@@ -139,9 +139,8 @@ class Watch(StepWatch):
         elif func in functions.DIFFERENCES and not self.seen.broadcast:
             self.seen.broadcast = broadcast_shapes(args)
         elif fresh:
-            # An evaluation's counts until there is one in training.
+            # An evaluation's counts until there is one in training. Before it may raise.
             self._in_training = torch.is_grad_enabled()
-            # Before it may raise.
             self.seen.loss = loss_call(
                 func, args[0], args[1], functions.with_weight(func, args, kwargs)
             )
@@ -159,7 +158,8 @@ class Watch(StepWatch):
         if fresh and self.seen.loss is not None:
             self.seen.loss.value = float(result.detach().double().mean())
         if func in functions.LOSSES and not torch.is_grad_enabled() and not self._paused:
-            self.evaluated_losses.lost(result)
+            self.evaluated_losses.lost(func.__name__, args, kwargs, result)
+        self.calls_seen.called(func, args, kwargs, result)
         self._units.put_out(func, result)
         return result
 
@@ -270,7 +270,7 @@ class Watch(StepWatch):
         done = self._pass
         done.given = given
         done.outputs = tuple(output.shape) if isinstance(output, Tensor) else ()
-        self.labels_seen.passed(() if given is None else given.keys)
+        self.labels_seen.passed(given, tensors, output)
         self._passes.append(done)
         for leaf in tree_leaves(output):
             if isinstance(leaf, Tensor) and leaf.requires_grad:

@@ -14,6 +14,7 @@ from trainers.probes.by_hand import StepsByHand, leaves_of
 from trainers.probes.hooks import Hooked, has_closure, has_memory, is_idle, parameters_of
 from trainers.probes.next_tokens import NextTokens
 from trainers.probes.seen import Seen, Weights
+from trainers.probes.weights_alike import is_constant
 from trainers.records import dense
 
 LOOKED_AT = 4  # backward passes whose graphs are looked at
@@ -53,6 +54,7 @@ class StepWatch(Hooked):
         weights = Weights(
             name=name, shape=tuple(parameter.shape), trainable=parameter.requires_grad
         )
+        weights.constant = not self.seen.steps and is_constant(dense(parameter.detach()))
         self._named[id(parameter)] = parameter, weights
         if parameter.requires_grad:
             hook = parameter.register_hook(lambda _: self._arrived(parameter))  # type: ignore[no-untyped-call]

@@ -13,7 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainers.api import Data, Epoch, Values
-from trainers.probes.labels_seen import between_batches, label_of_rows, targets_against_labels
+from trainers.probes.labels_seen import (
+    between_batches,
+    label_of_rows,
+    target_counts,
+    targets_against_labels,
+)
 from trainers.probes.limits import OutOfTime, time_limit
 from trainers.probes.plateaus import Plateaus
 from trainers.probes.rows_seen import row_keys, rows_seen
@@ -27,6 +32,8 @@ from trainers.probes.watch import Watch
 WATCHED_ROWS, WATCHED_BATCHES = 2000, 20  # of an epoch that is watched: rows, batches at least
 FIRST_LOOK = 120.0  # seconds of the two epochs that are watched; as many of the first one again
 FEATURES = 16  # fewest features whose means are compared
+MOST = 0.75  # share of the features
+CENTRED = 1e-5  # a mean below this share of the spread is 0, to the rounding of singles
 Answer = dict[str, Any]
 
 
@@ -49,6 +56,7 @@ def watched(subject: Subject, *, read: Callable[[Epoch, Data], object] | None = 
     last: Values = run.epochs[-1][1] if run.epochs else {}
     trained = [[key for batch in epoch for key in batch.keys] for epoch in _trained(watch)]
     labels = _labels(watch, data, classes=subject.task == "classification")
+    calls = _calls(watch, data)
     profiles = {"seen": _profiles(watch), "given": _given_profiles(data)}
     for batch in (*watch.seen.batches, *watch.seen.evaluated):
         batch.keys, batch.profile = (), ()
@@ -59,6 +67,8 @@ def watched(subject: Subject, *, read: Callable[[Epoch, Data], object] | None = 
         "evaluated_losses": watch.evaluated_losses.epochs,
         "part_of_rows": part_of_rows(run, data.val.y, call=watch.seen.loss),
         **labels,
+        "evaluated_means": watch.evaluated_losses.means,
+        **calls,
         "profiles": profiles,
         "plateaus": plateaus.told,
         "scores": _scores(run, data, subject) if plateaus.told else [],
@@ -111,16 +121,54 @@ def _labels(watch: Watch, data: Data, *, classes: bool) -> Answer:
     an epoch.
     """
     part, trained = data.train, _trained(watch)
+    unknown = {"target_counts": target_counts(watch.labels_seen.noted), "of_own_class": 0}
     if part.x is None or part.y is None or part.y.ndim > 2:
-        return {"targets": None, "between_batches": []}
+        return {"targets": None, "between_batches": [], **unknown}
     labels = label_of_rows(row_keys(np.asarray(part.x)), np.asarray(part.y))
+    alone = watch.labels_seen.answers.of_own_class_alone(labels) if classes else 0
     return {
+        **unknown,
+        "of_own_class": alone,
         "targets": targets_against_labels(watch.labels_seen.noted, labels, classes=classes),
         "between_batches": [
             between_batches([batch.keys for batch in epoch], labels, classes=classes)
             for epoch in trained
         ],
     }
+
+
+def _calls(watch: Watch, data: Data) -> Answer:
+    """What single calls, and the inputs of single batches, show."""
+    calls = watch.calls_seen
+    return {
+        "target_among_inputs": watch.labels_seen.answers.target_among_inputs(),
+        "centred_batches": _centred_batches(_trained(watch)),
+        "dropped": calls.dropped,
+        "answer_dropped": calls.answer_dropped,
+        "divergence_of_probabilities": calls.divergence_of_probabilities,
+        "tokens": _tokens(watch, data),
+    }
+
+
+def _centred_batches(trained: list[list[Batch]]) -> int:
+    """Of an epoch of several batches, how many of them have a mean of 0 in three of four features,
+    to rounding, if all have that; else 0. What hardly changes in a batch is all rounding.
+    """
+    for epoch in trained[:1]:
+        several = [one for one in epoch if len(one.profile) > 1 and one.shape[0] > 1]
+        if len({one.content for one in several}) > 2 and all(
+            one.spread > 0 and np.quantile(np.abs(one.profile), MOST) < CENTRED * one.spread
+            for one in several
+        ):
+            return len(several)
+    return 0
+
+
+def _tokens(watch: Watch, data: Data) -> Answer | None:
+    """Tokens as they are given, and as an embedding is asked for them."""
+    if not data.train.tokens or data.train.x is None:
+        return None
+    return watch.calls_seen.merged_tokens(np.asarray(data.train.x))
 
 
 def _profiles(watch: Watch) -> float | None:

@@ -32,14 +32,22 @@ def misled(
         text = f"{call['name']} leaves out label {told['ignored']} (ignore_index), which"
         share = f"{told['left_out']:.0%} of the rows of a batch bear"
         return f"{text} {share}", "ignore_index is for padding: give it a number that is no class"
-    for often in (counts, told.get("often", ())):
-        if _grow_with(told.get("weights", ()), often):
-            text = "the more often a class comes, the more it weighs: weights are proportional to"
-            return f"{text} the classes' rows", "weigh by one over their number"
+    if grown := by_targets(call, counts) or by_targets(call, told.get("often", ())):
+        return grown
     if len(counts) == 2 and "positive" in told and _is_upside_down(told, counts):
         text = f"pos_weight is {told['positive']:.3g}, rows of the second class over those of the"
         return f"{text} first", "give pos_weight the rows of the first over those of the second"
     return None
+
+
+def by_targets(call: Answer, counts: Sequence[int]) -> tuple[str, str] | None:
+    """That weights are proportional to how often each class is a target, and the remedy; else
+    None.
+    """
+    if not _grow_with(call["told"].get("weights", ()), counts):
+        return None
+    text = "the more often a class comes, the more it weighs: weights are proportional to"
+    return f"{text} the classes' rows", "weigh by one over their number"
 
 
 def _grow_with(weights: Sequence[float], often: Sequence[int]) -> bool:

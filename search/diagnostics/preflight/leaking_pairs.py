@@ -4,6 +4,7 @@ their difference, their sum, or the combination of their values.
 Knows no checks.
 """
 
+from collections.abc import Mapping
 from itertools import combinations
 from typing import Any
 
@@ -23,7 +24,14 @@ BORDER = 0.1  # share of the rows on each side of a border that are looked at
 LEAST = 8  # fewest rows on each side of a border
 # The same two of a difference or a sum, along which any two clouds may lie apart.
 SURE_VALLEY, SURE_LEAST = 1.2, 20
-SUMS = ("difference", "sum")
+# Names of sums of two columns, and how often each is taken.
+SUMS = {"difference": (1.0, -1.0), "sum": (1.0, 1.0)}
+POWERS = {  # the same of logarithms
+    "ratio": (1.0, -1.0),
+    "product": (1.0, 1.0),
+    "ratio to a square": (1.0, -2.0),
+    "ratio of a square": (2.0, -1.0),
+}
 Array = NDArray[Any]
 Pair = tuple[float, str, tuple[int, int]]
 NONE: Pair = (0.0, "", (0, 0))
@@ -43,7 +51,7 @@ def by_ratio(raw: Array, y: Array, *, classification: bool, telling: float) -> P
     signs = (flat > 0).all(axis=0) | (flat < 0).all(axis=0)
     picked = np.flatnonzero(signs & changes)[:COLUMNS]
     logs = np.log(np.abs(flat[:, picked]))
-    best = _best_pair(logs, picked, labels, ("ratio", "product"), classification, telling)
+    best = _best_pair(logs, picked, labels, POWERS, classification, telling)
     if classification:
         plain = np.flatnonzero(changes)[:COLUMNS]
         other = _best_pair(flat[:, plain], plain, labels, SUMS, classification, telling)
@@ -55,26 +63,27 @@ def _best_pair(
     columns: Array,
     picked: NDArray[np.intp],
     labels: Array,
-    names: tuple[str, str],
+    forms: Mapping[str, tuple[float, float]],
     classification: bool,
     telling: float,
 ) -> Pair:
     """The pair whose difference or sum explains most of the labels, and at least `telling`.
 
-    `picked`: the columns' numbers; `names`: of the difference, and of the sum.
+    `picked`: the columns' numbers; `forms`: how often each column of a pair is taken.
     """
     pairs = list(combinations(range(len(picked)), 2))
     if not pairs:
         return NONE
     one, two = np.array(pairs).T
     best = NONE
-    for name, sign in zip(names, (-1.0, 1.0), strict=True):
+    for name, (first, second) in forms.items():
         some = columns[:SIFTED]
-        likely = _alike(some[:, one] + sign * some[:, two], labels[:SIFTED], classification)
+        sums = first * some[:, one] + second * some[:, two]
+        likely = _alike(sums, labels[:SIFTED], classification)
         for at in np.argsort(-likely, kind="stable")[:BEST]:
             if likely[at] < NEARLY:
                 break
-            values = columns[:, one[at]] + sign * columns[:, two[at]]
+            values = first * columns[:, one[at]] + second * columns[:, two[at]]
             score = float(_alike(values[:, None], labels, classification)[0])
             computed = not classification or _is_computed(values, labels, sure=name in SUMS)
             if score >= telling and computed and score > best[0]:

@@ -4,23 +4,20 @@ Pure functions of what `trainers.probes` has measured; never trains.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from statistics import median
+from collections.abc import Mapping
 from typing import Any
 
 from search.diagnostics.preflight.check import Check, Judge
+from search.diagnostics.preflight.inputs import otherwise_given
 
 Answer = Mapping[str, Any]
-# Share of the train rows below which an epoch leaves most out; of the rows' spread that must reach
-# the first layer.
-FEW, FAINT = 0.6, 0.02
+# Share of the train rows below which an epoch leaves most out.
+FEW = 0.6
 MORE = 1.05  # an epoch trains on more rows than it has if it sees so many times their number
 NEVER = 1e-6  # relative move below which evaluated weights did not follow the trained ones
 ONE_BATCH = 0.3  # share of the train rows that no epoch of a single step leaves out
-# Correlation of the features' means between two sets that are alike, and between two that are not.
-ALIKE_MEANS, UNLIKE_MEANS = 0.95, 0.5
 SORTED = 0.5  # share of the labels' spread between batches, above which labels come sorted
-UNLIKE = 3.0  # spread of inputs in evaluation over that in training
+LEFT = 0.9  # share from which a dropout leaves so little that the share to keep may be meant
 
 
 def trains(seen: Answer, *, flood: float = 0.0) -> Check:
@@ -107,7 +104,7 @@ def batches(seen: Answer, *, fraction: float = 1.0) -> Check:
         if seen["loss"] is not None and seen["loss"]["targets"][:1] == [seen["rows"]]:
             return judge.note(f"{text}, and its loss is of these alone, as with graphs")
         return judge.warn(text, "do validation rows take part in the training?", taught=taught)
-    if check := _left_out(seen, judge, fraction=fraction) or _otherwise_given(seen, judge, given):
+    if check := _left_out(seen, judge, fraction=fraction) or otherwise_given(seen, judge, given):
         return check
     return judge.passed(sentence, different=len({batch["content"] for batch in given}))
 
@@ -126,52 +123,6 @@ def _left_out(seen: Answer, judge: Judge, *, fraction: float) -> Check | None:
         text = f"every epoch takes the same {max(rows['covered']):.0%} of the train rows"
         return judge.warn(text, "draw from all rows, and anew in every epoch")
     return None
-
-
-def _otherwise_given(
-    seen: Answer, judge: Judge, given: Sequence[Mapping[str, Any]]
-) -> Check | None:
-    """Inputs that are scaled twice, or another way in training than in evaluation."""
-    shallow = seen["first_layer"]
-    if shallow is not None and shallow < FAINT * min(seen["given_spread"] or 0.0, 1.0):
-        text = (
-            f"train rows spread by {seen['given_spread']:.2g}, and by {shallow:.2g} when they "
-            "reach the first layer"
-        )
-        return judge.warn(text, "are the inputs scaled twice? The data are normalised already (R5)")
-    profiles = seen["profiles"]
-    if (
-        None not in profiles.values()
-        and profiles["seen"] < UNLIKE_MEANS < ALIKE_MEANS < profiles["given"]
-    ):
-        text = (
-            f"means of the features correlate by {profiles['seen']:.2f} between training and "
-            f"evaluation, and by {profiles['given']:.2f} between the rows given"
-        )
-        return judge.warn(text, "are inputs turned, or their columns moved, in one of the two?")
-    text = _otherwise_scaled(given, seen["evaluated"])
-    return judge.warn(text, "normalise both alike, by what train says (R5)") if text else None
-
-
-def _otherwise_scaled(
-    given: Sequence[Mapping[str, Any]], evaluated: Sequence[Mapping[str, Any]]
-) -> str:
-    """How inputs differ in mean or spread between training and evaluation; empty if they do not."""
-    held = [batch for batch in evaluated if batch["spread"] is not None]
-    if not held:
-        return ""
-    (mean, spread), (other, wide) = (_scale(some) for some in (given, held))
-    if spread <= 0 or (abs(other - mean) <= spread and 1 / UNLIKE < wide / spread < UNLIKE):
-        return ""
-    return (
-        f"inputs have mean {mean:.3g} and spread {spread:.3g} in training, {other:.3g} "
-        f"and {wide:.3g} in evaluation"
-    )
-
-
-def _scale(batches: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
-    """Mean and spread of all inputs of some batches, by the median batch."""
-    return median(batch["mean"] for batch in batches), median(batch["spread"] for batch in batches)
 
 
 def shuffling(seen: Answer, *, ordered: bool) -> Check:
@@ -234,6 +185,9 @@ def evaluation_mode(seen: Answer, *, steps: float = math.inf) -> Check:
             f"{' and '.join(seen['quiet_trainings'])} off in training",
             "call model.train() before every epoch",
         )
+    if seen["dropped"] >= LEFT:
+        text = f"a dropout takes away {seen['dropped']:.0%} of what it is given"
+        return judge.warn(text, "torch's p is the share to drop, not the one to keep")
     return _of_a_copy(seen, judge, steps=steps) or judge.passed(
         "evaluation is without dropout and batch statistics"
     )

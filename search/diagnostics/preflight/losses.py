@@ -17,6 +17,7 @@ OWN_ROW = "hold each output against the label of its own row"
 NEAR, FAR = 0.05, 0.10  # relative difference of equal losses, at most; of different ones, at least
 # Times the predictions' loss, from which another one is no penalty; by what such multiples differ.
 TIMES, ALIKE = 1.5, 0.1
+SAME = 0.01  # by what multiples of the same loss differ, where the last batch is smaller
 DIGITS = 1e-5  # relative difference of the same loss told twice
 NEARLY_ALL = 0.97  # share of right rows from which a loss must lie below that of a guess
 ALL = 0.999  # if more of the evaluated rows were trained on before, none is held out
@@ -64,7 +65,7 @@ def reported_losses(seen: Answer, *, heart: Answer) -> Check:
     if classes and (strange := _unrelated_predictions(pairs)):
         remedy = "yield predictions of the rows of data.val, in their order, in training units"
         return judge.fail(strange, remedy)
-    scaled = _too_small(seen) or _too_large(seen, pairs)
+    scaled = _too_small(seen) or _too_large(seen, pairs) or _times_evaluated(seen)
     if scaled:
         return judge.warn(scaled, "report the mean over rows: a sum divided by their number")
     apart = [
@@ -120,6 +121,34 @@ def _too_large(seen: Answer, pairs: Sequence[tuple[float, Answer]]) -> str:
     if any(None not in (one, two) and two < TIMES * one for one, two in losses):
         return ""
     return f"val_loss is {factors[0]:.3g} times the loss of the predictions in every epoch"
+
+
+def _times_evaluated(seen: Answer) -> str:
+    """How `val_loss` is the same multiple of the mean loss of all evaluated targets in every epoch,
+    and `train_loss` is no such multiple of the steps' losses; else empty.
+    """
+    call, means = seen["loss"], _epoch_means(seen)
+    backward = next((loss for loss in seen["losses"] if loss is not None), None)
+    if call is None or not call["value"] or backward is None or call["reduction"] != "mean":
+        return ""
+    if abs(backward - call["value"]) > DIGITS * abs(call["value"]):
+        return ""  # the loss has other terms
+    pairs = zip(seen["val_loss"], seen["evaluated_means"], strict=False)
+    times = [
+        loss / noted[call["name"]]
+        for loss, noted in pairs
+        if loss is not None and noted.get(call["name"], 0.0) > 0
+    ]
+    own = [
+        loss / mean
+        for loss, mean in zip(seen["train_loss"], means, strict=False)
+        if loss is not None and mean
+    ]
+    if len(times) < 2 or not own or max(times) > (1 + SAME) * min(times):
+        return ""
+    if 1 / TIMES < times[0] < TIMES or any(abs(one / times[0] - 1) < ALIKE for one in own):
+        return ""
+    return f"val_loss is {times[0]:.3g} times the mean loss of all rows evaluated, in every epoch"
 
 
 def _unknown_by_heart(heart: Answer, call: Answer | None) -> str:

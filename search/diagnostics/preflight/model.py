@@ -14,6 +14,7 @@ DEAD = (0.5, 0.99)  # share of ReLU units that no row wakes: a warning, a fault
 NAMED = 4  # tensors named in a sentence
 ENDED = 0.8  # share of a squashed layer's outputs at their ends
 HARDLY = 1e-9  # of the largest gradient of all tensors, which rounding alone does not leave
+MOSTLY = 0.5  # share of the tokens above which one of them is most
 UNREAD = 0.4  # share of the inputs that a model may leave out
 LEAST_BATCH = 8  # rows over which batch norm should average
 
@@ -32,6 +33,11 @@ def initial_weights(seen: Answer) -> Check:
     if alike:
         text = f"all units of {_some(alike)} have the same weights, also after training"
         return judge.fail(text, "draw the initial weights at random (model.init)", alike=alike)
+    matrices = [weights for weights in seen["weights"] if len(weights["shape"]) > 1]
+    constant = [w["name"] for w in matrices[:-1] if w["constant"] and w["trainable"]]
+    if constant:
+        text = f"all weights of {_some(constant)} were one and the same number before training"
+        return judge.warn(text, "draw the initial weights at random (model.init)", alike=constant)
     return judge.passed(f"the units of all {len(seen['weights'])} tensors differ")
 
 
@@ -46,7 +52,7 @@ def gradients(seen: Answer) -> Check:
     idle = [weights["name"] for weights in unstepped if not weights["beside"]]
     beside = [weights["name"] for weights in unstepped if weights["beside"]]
     mine = [weights for weights in seen["weights"] if weights["trainable"] and weights["optimized"]]
-    silent, broken = _silent(mine), [w["name"] for w in mine if not w["finite"]]
+    (silent, cancelled), broken = _silent(mine), [w["name"] for w in mine if not w["finite"]]
     numbers = {
         "largest": norms,
         "frozen": frozen,
@@ -72,6 +78,9 @@ def gradients(seen: Answer) -> Check:
         text = "got a gradient that is not finite"
         remedy = "see divisions, roots and logarithms (R20)"
         return judge.fail(f"{_some(broken)} {text}", remedy, **numbers)
+    if cancelled:
+        text = f"{_some(cancelled)} cancel out of the loss, as a bias does before a difference"
+        return judge.note(text, "", **numbers)
     if beside:
         text = f"{_some(beside)}, of another module than the model, are in no optimizer that steps"
         remedy = "call step() of every optimizer; of a helper that is to stay, freeze the weights"
@@ -85,15 +94,27 @@ def gradients(seen: Answer) -> Check:
     return judge.passed(f"all {len(norms)} tensors get gradients", **numbers)
 
 
-def _silent(weights: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Names of the tensors that got no gradient, or hardly any beside the others."""
+def _silent(weights: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[str]]:
+    """Names of the tensors that got no gradient, or hardly any beside the others; and of the biases
+    among these whose layers' weights did get gradients.
+    """
     finite = [each["largest"] for each in weights if each["finite"]]
     least = min(1e-15, HARDLY * max(finite, default=0.0))
-    return [
+    silent = [
         each["name"]
         for each in weights
         if not each["gradients"] or (each["finite"] and each["largest"] < least)
     ]
+    biases = [name for name in silent if _is_idle_bias(name, weights, silent)]
+    return [name for name in silent if name not in biases], biases
+
+
+def _is_idle_bias(name: str, weights: Sequence[Mapping[str, Any]], silent: Sequence[str]) -> bool:
+    """Whether it is the bias of a layer whose weights do get gradients."""
+    if not name.endswith("bias"):
+        return False
+    partner = f"{name.removesuffix('bias')}weight"
+    return partner not in silent and any(one["name"] == partner for one in weights)
 
 
 def _is_backbone(weights: Sequence[Mapping[str, Any]]) -> bool:
@@ -183,6 +204,11 @@ def capacity(seen: Answer, *, rows: int) -> Check:
     if seen["unused_inputs"] > UNREAD:
         text = f"{seen['unused_inputs']:.0%} of the inputs change no output, whatever they hold"
         return judge.warn(text, "see what the model takes of its inputs: a slice, or one step?")
+    if (tokens := seen["tokens"]) and _is_merged(tokens):
+        text = f"{tokens['given']} kinds of tokens are given, and the model reads {tokens['read']}"
+        remedy = "make the vocabulary of all train rows; see which words it lacks"
+        share = f"{tokens['most_read']:.0%} of all are one of these"
+        return judge.warn(f"{text}: {share}", remedy, **tokens)
     if seen["linear_layers"]:
         text = (
             f"{seen['linear_layers']} layers, and the outputs are a linear function of the inputs"
@@ -192,6 +218,12 @@ def capacity(seen: Answer, *, rows: int) -> Check:
         f"{parameters} parameters, {rows} train rows: {parameters / rows:.2g} per row",
         parameters=parameters,
     )
+
+
+def _is_merged(tokens: Mapping[str, Any]) -> bool:
+    """Whether most tokens become one, as words do that a vocabulary lacks."""
+    fewer = bool(2 * tokens["read"] < tokens["given"])
+    return fewer and tokens["most_read"] > MOSTLY > 2 * tokens["most_given"]
 
 
 def own_gradients(answer: Answer) -> Check:

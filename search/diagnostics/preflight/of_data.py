@@ -17,7 +17,9 @@ from search.contract.targets import Rows
 from search.diagnostics.preflight import features, labels, sets
 from search.diagnostics.preflight.by_chance import by_chance
 from search.diagnostics.preflight.check import Check, Judge
+from search.diagnostics.preflight.column_names import shown
 from search.diagnostics.preflight.label_noise import label_noise
+from search.diagnostics.preflight.leaking_rows_around import made_of_targets
 from search.diagnostics.preflight.reading import Reading
 from search.diagnostics.preflight.target_leakage import telltale_feature, telltale_word
 from search.diagnostics.preflight.time_left import TimeLeft
@@ -116,7 +118,7 @@ def _of_labels(
     def telling() -> Check:
         by_words = tokens and classification
         words = telltale_word(train_x, train_y, lengths=lengths) if by_words else None
-        return words or telltale_feature(
+        check = words or telltale_feature(
             train_x,
             train_y,
             raw=loaded.data.x[rows],
@@ -124,6 +126,8 @@ def _of_labels(
             classification=classification,
             names=_names(loaded.data, train_x),
         )
+        around = check.outcome == "pass" and not tokens and lengths is None
+        return (_of_rows_around(loaded.data, index) if around else None) or check
 
     yield time_left.check(
         "contradictions", lambda: labels.contradictions(train_x, train_y, chance=chance)
@@ -144,6 +148,27 @@ def _of_labels(
     yield time_left.check(
         "validation_labels", lambda: validation_labels(reading, (held, val_y), alike=alike)
     )
+
+
+def _of_rows_around(data: DataSet, index: Mapping[str, NDArray[np.int64]]) -> Check | None:
+    """A feature made of the targets of the rows around; no test label takes part."""
+    known = _open_rows(data, index)
+    ordered = data.time is not None and bool((np.diff(data.time) >= 0).all())
+    targets = data.y.reshape(len(data.y), -1)[:, 0]
+    found = made_of_targets(data.x, targets, index["train"], known=known, ordered=ordered)
+    if found is None:
+        return None
+    feature, told = found
+    text = f"feature {shown(feature, _names(data, data.x))} is made of targets {told}, to the digit"
+    remedy = "make it of rows before alone: shift first, then roll, and do not centre"
+    return Judge(name="telltale_feature", rule="R10").warn(text, remedy, feature=feature)
+
+
+def _open_rows(data: DataSet, index: Mapping[str, NDArray[np.int64]]) -> NDArray[np.bool_]:
+    """Of all rows, whether their label may be looked at."""
+    known = np.zeros(len(data.x), dtype=bool)
+    known[np.concatenate([index["train"], index["val"]])] = True
+    return known
 
 
 def _of_features(plan: Plan, data: DataSet, train: Part, time_left: TimeLeft) -> Iterator[Check]:
@@ -190,8 +215,7 @@ def _moved(
     """Train rows with the label of the next row of the file, and of the one before; no test label
     takes part.
     """
-    open_rows = np.zeros(len(loaded.data.x), dtype=bool)
-    open_rows[np.concatenate([index["train"], index["val"]])] = True
+    open_rows = _open_rows(loaded.data, index)
     moved = {}
     for step in (1, -1):
         train = index["train"]

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from search.diagnostics.preflight.check import Check, Judge
-from search.diagnostics.preflight.class_words import FOLLOWS, misled
+from search.diagnostics.preflight.class_words import FOLLOWS, by_targets, misled
 
 Answer = Mapping[str, Any]
 ABOVE = {
@@ -42,9 +42,8 @@ def output_layer(
         one, other = (tuple(shape) for shape in seen["broadcast"])
         text = f"outputs {one} and targets {other} are subtracted: each against all others"
         return judge.fail(text, "give the model's output the shape of the targets")
-    if seen["over_rows"]:
-        text = "a softmax of the outputs is taken over the rows of a batch, not over the classes"
-        return judge.fail(text, "take it over the last axis: dim=-1")
+    if told := _of_calls(seen):
+        return (judge.warn if seen["answer_dropped"] else judge.fail)(*told)
     if call is not None and call["viewed"]:
         text = f"outputs {tuple(call['viewed'])} are viewed as {tuple(call['outputs'])}"
         return judge.fail(f"{text}: numbers change places", "transpose the two axes instead")
@@ -70,9 +69,28 @@ def output_layer(
     )
     if unfit is not None:
         return judge.fail(*unfit, **numbers)
-    if fault := misled(call, seen["targets"], counts=counts):
+    own = seen["targets"] is None and not counts  # the trainer loads its rows itself
+    among = by_targets(call, seen["target_counts"]) if own else None
+    if fault := among or misled(call, seen["targets"], counts=counts):
         return judge.warn(*fault, **numbers)
     return judge.passed(f"{name} of outputs {outputs} and targets {targets}", **numbers)
+
+
+def _of_calls(seen: Answer) -> tuple[str, str] | None:
+    """What a single call shows that cannot be meant, and the remedy; else None."""
+    if seen["answer_dropped"]:
+        text = "a dropout is applied to the outputs themselves, just before the loss"
+        return text, "put the dropout before the last layer"
+    if seen["divergence_of_probabilities"]:
+        text = "kl_div is given probabilities, where it wants their logarithms"
+        return text, "give it log_softmax of the outputs, or log() of the probabilities"
+    if rows := seen["of_own_class"]:
+        text = f"of {rows} rows, only the output of the row's own class is ever taught, and to rise"
+        return text, "let the loss lower the other outputs too, as cross-entropy does"
+    if seen["over_rows"]:
+        text = "a softmax of the outputs is taken over the rows of a batch, not over the classes"
+        return text, "take it over the last axis: dim=-1"
+    return None
 
 
 def _merged(targets: Answer | None, call: Answer) -> str:
@@ -160,12 +178,13 @@ def first_loss(seen: Answer, *, entropy: float | None, classes: int) -> Check:
             else f"{seen['optimizers']} optimizers take turns"
         )
     backward = next((loss for loss in seen["losses"] if loss is not None), None)
-    wrong = _not_the_mean(seen, backward)
-    if wrong is not None:
+    if _has_other_terms(call, backward):
+        return judge.unknown("the loss is a sum of which other terms are part")
+    if (wrong := _not_the_mean(seen, backward)) is not None:
         return judge.fail(*wrong)
     if got is None:
         got = backward if call["reduction"] == "sum" else call["value"]
-    entropic = call["name"] in ENTROPIES
+    entropic, rows = call["name"] in ENTROPIES, call["outputs"][0] if call["outputs"] else 0
     guess = math.log(call["outputs"][1]) if entropic and len(call["outputs"]) > 1 else None
     expected = (entropy or guess) if entropic else call["constant"]
     if not expected:
@@ -182,7 +201,6 @@ def first_loss(seen: Answer, *, entropy: float | None, classes: int) -> Check:
     if got is None:
         remedy = "look for log(0), divisions and roots in the loss, and at the data (R20)"
         return judge.fail(sentence, remedy, expected=expected)
-    rows = call["outputs"][0] if call["outputs"] else 0
     if got > warned * most and rows > 2 and abs(got / (rows * expected) - 1) < NEAR:
         return judge.fail(sentence, SUMMED, got=got, expected=expected)
     if got > warned * most and _is_offset(call, got=got, expected=expected):
@@ -202,12 +220,22 @@ def first_loss(seen: Answer, *, entropy: float | None, classes: int) -> Check:
     return judge.passed(sentence, got=got, expected=expected)
 
 
+def _has_other_terms(call: Answer, backward: float | None) -> bool:
+    """Whether the gradient is asked for of more than a summed loss, as of one with a divergence."""
+    value = call["value"]
+    if call["reduction"] != "sum" or value is None or backward is None or value <= 0:
+        return False
+    near = value / MOST_TERMS < backward < MOST_TERMS * value
+    return bool(near and abs(backward - value) > EXACT * value)
+
+
 def _is_offset(call: Answer, *, got: float, expected: float) -> bool:
     """Whether a first loss is the distance of the targets from 0, where an untrained model is."""
     zero = call["zero"]
     return zero is not None and expected < zero < OFFSET * expected and got < AWAY * zero
 
 
+MOST_TERMS = 10.0  # times a summed loss, up to which further terms are added to it
 MOST = 64  # batches over which gradients are accumulated
 SUMMED = (
     "the loss is summed over the batch: say reduction='mean', or the rate depends on the batch size"

@@ -16,6 +16,7 @@ from search.config.plan import Plan
 from search.contract.contract import Prepared
 from search.contract.metric_functions import entropy
 from search.diagnostics.preflight import (
+    by_heart,
     learning,
     loop,
     losses,
@@ -92,7 +93,8 @@ def of_training(
     yield learning.learning_rate(seen, steps=steps, epochs=plan.epochs, higher=higher)
     yield loop.repeatable(seen, exact=slots[0].gpu is None, metric=plan.metric.name)
     yield model.capacity(seen, rows=count)
-    yield learning.overfit(heart, optimizers=seen["optimizers"])
+    optimizers, metric = seen["optimizers"], plan.metric.name
+    yield by_heart.overfit(heart, optimizers=optimizers, metric=metric, higher=higher)
     yield learning.labels_matter(
         answers.get("labels", cause), seen=seen, legible=outcomes.get("label_signal") == "pass"
     )

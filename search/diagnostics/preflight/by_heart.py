@@ -1,0 +1,126 @@
+"""Can a few rows be learned by heart, and does the metric know of it (R9)?
+
+Pure functions of what `trainers.probes` has measured; never trains.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from search.diagnostics.preflight.check import Check, Judge
+
+Answer = Mapping[str, Any]
+FALLS = 0.8  # share of the first loss below which a loss has fallen
+# Times its first size below 0, where a loss is no usual one any more, and where it surely has no
+# end: densities go below 0 too.
+ENDLESS, SURELY = 10.0, 300.0
+ENDS = "the loss falls below 0 and without end: is its sign lost, or an absolute value?"
+NEARLY = 0.9  # R² that no training reaches of which a part is missing
+WORSE = 0.2  # share of a metric by which it is surely worse
+KNOWN = 0.3  # share of the first loss at which rows are known so well that a metric must say so
+
+
+def overfit(heart: Answer, *, optimizers: int, metric: str = "", higher: bool = True) -> Check:
+    """Can it learn a few rows by heart, regularisers off, at one of several rates (R9)? Of several
+    optimizers, as of a generator and its critic, the loss alone does not tell.
+
+    `metric`: its name; `higher`: is better, of the metric.
+    """
+    judge = Judge(name="overfit", rule="R9")
+    tries = heart.get("tries") or ()
+    losses = [
+        attempt for attempt in tries if attempt["score"] is not None or attempt["end"] is not None
+    ]
+    if not losses:
+        return judge.unknown(
+            heart.get("cause")
+            or next((attempt["error"] for attempt in tries), "")
+            or "nothing was tried"
+        )
+    scored = [attempt for attempt in tries if attempt["score"] is not None]
+    best = (
+        max(scored, key=lambda attempt: attempt["score"])
+        if scored
+        else min(losses, key=lambda attempt: attempt["end"])
+    )
+    level = (
+        f"{best['score']:.2f} of 1" if scored else f"loss {best['start']:.3g} → {best['end']:.3g}"
+    )
+    sentence = (
+        f"{heart['rows']} rows by heart: {level} at rate {best['rate']:.2g} after {best['steps']} "
+        "steps"
+    )
+    numbers = {"rows": heart["rows"], "tries": list(tries)}
+    if optimizers < 2 and (turned := _wrong_way(losses, metric=metric, higher=higher)):
+        remedy = "is the loss, or a label in it, upside down? Or metric.direction?"
+        return judge.warn(turned, remedy, **numbers)
+    if any(attempt["fitted"] for attempt in tries):
+        endless = [one["end"] for one in losses if _falls_for_ever(one, SURELY)]
+        if optimizers > 1 or not endless:
+            return judge.passed(sentence, **numbers)
+        return judge.warn(f"{sentence}; the loss ends at {endless[0]:.3g}", ENDS, **numbers)
+    if heart.get("by_hand"):
+        text = f"{sentence}; its steps are taken by hand, so no other rate could be tried"
+        return judge.unknown(text, **numbers)
+    if optimizers > 1 and not scored:
+        text = f"{sentence}; {optimizers} optimizers take turns, maybe against each other"
+        return judge.unknown(text, **numbers)
+    if heart.get("left_out"):
+        text = f"{sentence}; its time was over with {heart['left_out']} rates not tried"
+        return judge.unknown(text, **numbers)
+    if heart.get("numbers") and (best["score"] or 0.0) >= NEARLY:
+        return judge.note(f"{sentence}: nearly all", "label_signal tells of noise", **numbers)
+    suspects, may_be_floor = _suspects(losses)
+    if scored or not may_be_floor:
+        return judge.fail(sentence, suspects, **numbers)
+    text = f"the trainer tells no predictions, and its loss may have a floor; else {suspects}"
+    return judge.warn(sentence, text, **numbers)
+
+
+def _suspects(tries: Sequence[Answer]) -> tuple[str, bool]:
+    """Why rows were not learned by heart, by what became of the losses; and whether the loss falls
+    as one that has a floor does.
+    """
+    if all(attempt.get("lost") for attempt in tries):
+        text = "the loss is not finite in the end, at every rate: look for divisions, roots and "
+        return f"{text}logarithms, and for what changes from epoch to epoch (R20)", False
+    known = [attempt for attempt in tries if attempt["end"] is not None]
+    if not any(attempt["end"] < FALLS * attempt["start"] for attempt in known):
+        suspects = "gradients that do not arrive, dead inputs, labels, the loss itself"
+        return f"the loss rests at every rate, so suspect {suspects}", False
+    if all(_falls_for_ever(attempt) for attempt in known):
+        return ENDS, False
+    text = "a model too small or saturated, inputs that do not belong to their labels"
+    return f"the loss falls, so suspect {text}, or noise in it", True
+
+
+def _falls_for_ever(attempt: Answer, times: float = ENDLESS) -> bool:
+    """Whether a loss went far below 0, where no usual loss of labels goes."""
+    start, end = attempt["start"], attempt["end"]
+    return end is not None and bool(end < 0 and end < -times * abs(start))
+
+
+def _is_worse(first: float, last: float, *, sign: int) -> bool:
+    return sign * (first - last) > WORSE * max(abs(first), abs(last))
+
+
+def _wrong_way(tries: Sequence[Answer], *, metric: str, higher: bool) -> str:
+    """How the metric got worse on the very rows whose loss fell, in all tries that have both;
+    else empty.
+    """
+    known = [
+        attempt
+        for attempt in tries
+        if len(attempt.get("metric") or ()) == 2
+        and attempt["start"] is not None
+        and attempt["end"] is not None
+        and 0 < attempt["end"] < KNOWN * attempt["start"]
+    ]
+    sign = 1 if higher else -1
+    if not known or not all(_is_worse(*one["metric"], sign=sign) for one in known):
+        return ""
+    best = min(known, key=lambda one: one["end"] / one["start"])
+    first, last = best["metric"]
+    text = (
+        f"rows were learned by heart, the loss fell from {best['start']:.3g} to {best['end']:.3g}"
+    )
+    return f"{text}, but {metric or 'the metric'} went from {first:.3g} to {last:.3g} on these rows"

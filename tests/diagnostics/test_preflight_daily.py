@@ -1,0 +1,263 @@
+"""Everyday mistakes are named, each beside a sound twin: calls that mean another thing, inputs that hold the target, metrics that get worse by heart."""
+
+import numpy as np
+import pytest
+import torch
+from test_preflight import CALM
+from torch import nn
+from torch.nn import functional as F  # noqa: N812  # the field's name for it
+
+from search.diagnostics.preflight import by_heart, loop, losses, model, output
+from search.diagnostics.preflight.check import Judge
+from search.diagnostics.preflight.class_words import by_targets
+from search.diagnostics.preflight.inputs import otherwise_given
+from search.diagnostics.preflight.leaking_pairs import by_ratio
+from search.diagnostics.preflight.leaking_rows_around import made_of_targets
+from trainers.api import Data, Part
+from trainers.probes.subject import Subject
+from trainers.probes.watched import watched
+
+JUDGE = Judge(name="batches", rule="R10")
+
+
+def _series(dice, rows=400):
+    values = np.zeros(rows + 20)
+    for at in range(2, len(values)):
+        values[at] = 1.2 * values[at - 1] - 0.5 * values[at - 2] + dice.normal()
+    return values, np.arange(8, rows + 8)
+
+
+def _around(column, seed, *, ordered=True):
+    dice = np.random.default_rng(seed)
+    values, at = _series(dice)
+    x = np.column_stack([values[at - 1], values[at - 2], column(values, at)]).astype(np.float32)
+    rows = np.sort(dice.permutation(len(x))[:260]) if not ordered else np.arange(260)
+    known = np.ones(len(x), dtype=bool)
+    return made_of_targets(x, values[at].astype(np.float32), rows, known=known, ordered=ordered)
+
+
+def test_a_column_of_targets_around_a_row_is_told_and_one_of_rows_before_is_not():
+    centred = lambda v, at: (v[at - 1] + v[at] + v[at + 1]) / 3  # noqa: E731
+    later, change = (lambda v, at: v[at + 1]), (lambda v, at: v[at] - v[at - 1])
+    before = lambda v, at: (v[at - 1] + v[at - 2] + v[at - 3]) / 3  # noqa: E731
+    for seed in range(10):
+        assert _around(centred, seed) == (2, "of 3 rows, from -1 to +1, the row's own among them")
+        assert _around(centred, seed, ordered=False)[0] == 2
+        assert _around(change, seed, ordered=False)[0] == 2
+        assert _around(later, seed) == (2, "of a later row, +1")
+        assert _around(later, seed, ordered=False) is None  # which way time runs is not known
+        for ordered in (True, False):
+            assert _around(before, seed, ordered=ordered) is None
+            assert _around(lambda v, at: 0.9 * v[at - 1] ** 2, seed, ordered=ordered) is None
+
+
+def test_targets_that_foretell_each_other_say_nothing_of_a_column():
+    at = np.arange(400)
+    wave = np.sin(at / 6)
+    x = np.column_stack([np.roll(wave, 1), np.roll(wave, 2)])
+    known = np.ones(400, dtype=bool)
+    assert made_of_targets(x, wave, np.arange(20, 300), known=known, ordered=True) is None
+
+
+def test_a_label_by_a_ratio_with_a_square_is_told_and_one_that_depends_on_more_is_not():
+    dice = np.random.default_rng(0)
+    height, bulk = dice.normal(1.72, 0.1, 700), dice.normal(26, 4, 700)
+    x = np.column_stack([height, bulk * height**2, dice.uniform(18, 80, 700)])
+    score, name, pair = by_ratio(x, (bulk > 27).astype(int), classification=True, telling=0.997)
+    assert (score, name, pair) == (1.0, "ratio of a square", (0, 1))
+    noisy = (bulk + dice.normal(0, 1, 700) > 27).astype(int)
+    assert by_ratio(x, noisy, classification=True, telling=0.997)[0] == 0
+
+
+def _net(*between, last=()):
+    return nn.Sequential(nn.Linear(6, 24), nn.ReLU(), *between, nn.Linear(24, 3), *last)
+
+
+def _train(habit, config, data):
+    torch.manual_seed(config["seed"])
+    x, y = torch.tensor(data.train.x), torch.tensor(data.train.y)
+    vx, vy = torch.tensor(data.val.x), torch.tensor(data.val.y)
+    last = {"answer dropped": [nn.Dropout(0.2)], "ends in log": [nn.LogSoftmax(1)]}
+    share = {"share to keep": 0.95, "dropout": 0.5}.get(habit, 0.1)
+    net = _net(nn.Dropout(share), last=last.get(habit, ()))
+    if habit == "constant weights":
+        nn.init.constant_(net[0].weight, 0.05)
+    if habit == "constant head":
+        nn.init.constant_(net[3].weight, 0.05)
+    optimizer = torch.optim.Adam(net.parameters(), 0.003)
+    weight = torch.bincount(y).float()
+    weight = 1 / weight if habit == "weights by class" else weight
+
+    def loss_of(out, y):
+        chosen = F.one_hot(y, 3).float()
+        if habit == "probabilities":
+            return F.kl_div(out.softmax(1), chosen, reduction="batchmean")
+        if habit == "divergence":
+            return F.kl_div(out.log_softmax(1), chosen, reduction="batchmean")
+        if habit == "hinge on zero and one":
+            return (1 - out * chosen).clamp(min=0).mean()
+        if habit == "hinge":
+            return F.multi_margin_loss(out, y)
+        if habit == "ends in log":
+            return F.nll_loss(out, y)
+        return F.cross_entropy(out, y, weight if "weights" in habit and "const" not in habit else None)  # fmt: skip
+
+    for _ in range(config["trainer"]["epochs"]):
+        net.train()
+        told = []
+        for rows in torch.randperm(len(x)).split(32):
+            xb = x[rows]
+            if habit == "scaled per batch":
+                xb = (xb - xb.mean(0)) / (xb.std(0) + 1e-6)
+            loss = loss_of(net(xb), y[rows])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            told.append(loss.item())
+        net.eval()
+        with torch.no_grad():
+            total = F.cross_entropy(net(vx), vy, reduction="sum").item()
+        times = 4 if habit == "divided by batches" else len(vx)
+        yield {"train_loss": float(np.mean(told)), "val_loss": total / times, "hits": 0.5}
+
+
+def train(config, data, device, checkpoint):
+    """The loop of these tests."""
+    yield from _train(config["trainer"]["habit"], config, data)
+
+
+def seen(habit, tmp_path):
+    """What is seen of that loop on three uneven classes."""
+    dice = np.random.default_rng(0)
+    y = dice.choice(3, 400, p=[0.6, 0.3, 0.1])
+    x = (2.0 * dice.normal(0, 1, (3, 6))[y] + dice.normal(0, 1, (400, 6))).astype(np.float32)
+    parts = [Part(index=rows, x=x[rows], y=y[rows]) for rows in (np.arange(300), np.arange(300, 400))]  # fmt: skip
+    trainer = {"_target_": f"{__name__}.train", "habit": habit, "batch_size": 32, "epochs": 40}
+    subject = Subject(
+        config={"seed": 0, "optimizer": {"lr": 0.003}, "data": {"task": "classification"}, "trainer": trainer},
+        data=Data(train=parts[0], val=parts[1]), device="cpu", folder=tmp_path,
+        task="classification", metric="hits",
+    )  # fmt: skip
+    return watched(subject)
+
+
+def _output(found):
+    counts = [180, 90, 30]
+    return output.output_layer(found, classification=True, classes=3, counts=counts)
+
+
+@pytest.mark.parametrize(
+    ("habit", "told"),
+    [
+        ("probabilities", "kl_div is given probabilities"),
+        ("hinge on zero and one", "only the output of the row's own class is ever taught"),
+        ("answer dropped", "dropout is applied to the outputs themselves"),
+    ],
+)
+def test_a_call_that_means_another_thing_is_told_by_the_output_layer(habit, told, tmp_path):
+    check = _output(seen(habit, tmp_path))
+    assert check.outcome in ("warn", "fail")
+    assert told in check.told
+
+
+@pytest.mark.parametrize("habit", ["", "divergence", "hinge", "ends in log", "dropout", "weights by class"])  # fmt: skip
+def test_sound_habits_of_the_same_kinds_raise_nothing(habit, tmp_path):
+    found = seen(habit, tmp_path)
+    checks = (
+        _output(found), loop.evaluation_mode(found, steps=400), model.initial_weights(found),
+        loop.batches(found), losses.reported_losses(found, heart={}), model.capacity(found, rows=300),
+    )  # fmt: skip
+    assert {check.name: check.told for check in checks if check.outcome in ("warn", "fail")} == {}
+
+
+def test_a_share_to_keep_constant_weights_and_scaling_by_batch_are_told_by_what_they_leave(
+    tmp_path,
+):
+    kept = loop.evaluation_mode(seen("share to keep", tmp_path), steps=400)
+    assert (kept.outcome, "takes away 95%" in kept.told) == ("warn", True)
+    constant = model.initial_weights(seen("constant weights", tmp_path))
+    assert (constant.outcome, constant.measured["alike"]) == ("warn", ["0.weight"])
+    assert model.initial_weights(seen("constant head", tmp_path)).outcome == "pass"
+    scaled = loop.batches(seen("scaled per batch", tmp_path))
+    assert (scaled.outcome, "scaled batch by batch" in scaled.told) == ("warn", True)
+
+
+def test_a_val_loss_divided_by_another_number_is_told_without_predictions(tmp_path):
+    check = losses.reported_losses(seen("divided by batches", tmp_path), heart={})
+    assert check.outcome == "warn"
+    assert "val_loss is 25 times the mean loss of all rows evaluated" in check.told
+
+
+def test_an_input_that_is_the_target_is_told_where_the_trainer_loads_its_rows():
+    found = {**CALM, "target_among_inputs": 3}
+    check = otherwise_given(found, JUDGE, [])
+    assert (check.outcome, "input 3 of a row is its target" in check.told) == ("warn", True)
+
+
+def test_weights_that_grow_with_their_class_are_told_by_the_targets_where_rows_are_not_known():
+    call = {"name": "cross_entropy", "told": {"weights": [0.6, 0.3, 0.1]}}
+    assert by_targets(call, [180, 90, 30]) is not None
+    for weights in ([1.0, 2.0, 6.0], [1.0, 1.0, 1.0], []):
+        assert by_targets({"name": "cross_entropy", "told": {"weights": weights}}, [180, 90, 30]) is None  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("metric", "higher", "end", "outcome"),
+    [
+        ([0.48, 0.0], True, 0.002, "warn"),
+        ([0.48, 1.0], True, 0.002, "pass"),
+        ([0.98, 0.95], True, 0.002, "pass"),
+        ([1.2, 0.1], False, 0.002, "pass"),
+        ([0.1, 1.2], False, 0.002, "warn"),
+        ([0.48, 0.0], True, 0.5, "pass"),
+        ([], True, 0.002, "pass"),
+    ],
+)
+def test_a_metric_that_gets_worse_on_rows_whose_loss_fell_is_told(metric, higher, end, outcome):
+    tries = [{"rate": 0.1, "steps": 500, "score": None, "start": 0.7, "end": end, "fitted": True, "error": "", "metric": metric}]  # fmt: skip
+    heart = {"rows": 64, "tries": tries}
+    assert by_heart.overfit(heart, optimizers=1, higher=higher).outcome == outcome
+
+
+def test_a_loss_without_end_is_told_though_one_rate_stayed_above_and_a_density_is_not():
+    base = {"steps": 500, "score": None, "start": 4.1, "error": ""}
+    sign = [{**base, "rate": 0.03, "end": -9157.0, "fitted": False}, {**base, "rate": 0.003, "end": -0.9, "fitted": True}]  # fmt: skip
+    check = by_heart.overfit({"rows": 64, "tries": sign}, optimizers=1)
+    assert (check.outcome, "without end" in check.remedy) == ("warn", True)
+    density = [{**base, "rate": 0.03, "end": -40.0, "fitted": True}]
+    assert by_heart.overfit({"rows": 64, "tries": density}, optimizers=1).outcome == "pass"
+
+
+def test_words_that_a_vocabulary_lacks_are_told_if_they_are_most():
+    weights = [{"name": "embed.weight", "shape": (62, 24), "trainable": True}]
+    lacking = {"given": 59, "read": 6, "most_given": 0.04, "most_read": 0.89}
+    rare = {"given": 900, "read": 400, "most_given": 0.04, "most_read": 0.12}
+    found = {**CALM, "weights": weights}
+    assert model.capacity({**found, "tokens": lacking}, rows=300).outcome == "warn"
+    assert model.capacity({**found, "tokens": rare}, rows=300).outcome == "note"
+
+
+def test_a_bias_that_cancels_out_is_noted_and_a_layer_without_gradient_is_a_fault():
+    def weight(name, largest):
+        return {
+            "name": name, "shape": (4, 4) if "weight" in name else (4,), "trainable": True, "optimized": True,
+            "gradients": 9, "largest": largest, "finite": True, "alike": False, "beside": False, "constant": False,
+        }  # fmt: skip
+
+    found = {**CALM, "steps": 9, "losses": [1.0], "weights": [weight("2.weight", 1.0), weight("2.bias", 0.0)]}  # fmt: skip
+    check = model.gradients(found)
+    assert (check.outcome, "2.bias cancel out" in check.told) == ("note", True)
+    silent = [weight("0.weight", 1.0), weight("2.weight", 0.0), weight("2.bias", 0.0)]
+    assert model.gradients({**found, "weights": silent}).outcome == "fail"
+
+
+def test_a_summed_loss_with_a_divergence_beside_is_not_judged_and_a_summed_loss_alone_is():
+    call = {
+        "name": "binary_cross_entropy", "constant": 0.41, "zero": None, "outputs": [32, 64], "value": 1420.0,
+        "targets": [32, 64], "reduction": "sum",
+    }  # fmt: skip
+    found = {**CALM, "loss": call, "first_loss": None}
+    with_kl = output.first_loss({**found, "losses": [1435.0]}, entropy=None, classes=0)
+    assert with_kl.outcome == "not checkable"
+    alone = output.first_loss({**found, "losses": [1420.0]}, entropy=None, classes=0)
+    assert alone.outcome == "fail"

@@ -1,0 +1,115 @@
+"""Single calls of torch's functions that say what was meant otherwise: a dropout that leaves hardly
+anything or cuts the answer itself, a divergence that is given probabilities, tokens of which most
+are read as one. Changes nothing; never judges.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812  # the field's name for it
+
+from trainers.probes import functions
+from trainers.probes.hooks import DROPOUTS
+from trainers.probes.shapes import PASSED
+
+KEPT, DEEP = 32, 12  # nodes of dropouts that are kept; steps back from a loss that are followed
+ENDS = (*PASSED, "LogSoftmax", "Softmax", "Sigmoid")
+CLOSE = 1e-3  # how near to 1 the sum of probabilities lies
+MOST_KINDS = 200_000  # tokens of an embedding that are counted
+KINDS = 10  # fewest kinds of tokens of which something is said
+
+
+class CallsSeen:
+    """What is seen of such calls, in training."""
+
+    def __init__(self) -> None:
+        self.dropped = 0.0  # the greatest share that a dropout takes away
+        self.answer_dropped = 0  # losses whose outputs come straight from a dropout
+        self.divergence_of_probabilities = 0
+        self._nodes: list[Any] = []  # of the last dropouts
+        self._read: dict[int, tuple[Tensor, Tensor]] = {}  # embedding → its weights, its counts
+
+    def called(
+        self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], got: Any
+    ) -> None:
+        """A function was called, and this came out."""
+        if not torch.is_grad_enabled() or not args or not isinstance(args[0], Tensor):
+            return
+        if func in DROPOUTS:
+            self._dropout(args, kwargs, got)
+        elif func in functions.LOSSES:
+            self.answer_dropped += self._is_dropped(args[0])
+        elif func is F.kl_div:
+            self.divergence_of_probabilities += _sums_to_one(args[0])
+        elif func is F.embedding:
+            self._embedded(args[0], args[1] if len(args) > 1 else kwargs["weight"])
+
+    def _dropout(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], got: Any) -> None:
+        share = float(kwargs.get("p", args[1] if len(args) > 1 else 0.5))
+        active = kwargs.get("training", args[2] if len(args) > 2 else True)
+        if not active or not share or not isinstance(got, Tensor) or got.grad_fn is None:
+            return
+        self.dropped = max(self.dropped, share)
+        self._nodes = [*self._nodes, got.grad_fn][-KEPT:]
+
+    def _is_dropped(self, outputs: Tensor) -> bool:
+        """Whether nothing but a change of form, or a softmax, lies between a dropout and these."""
+        node: Any = outputs.grad_fn
+        for _ in range(DEEP):
+            if node is None or any(node is one for one in self._nodes):
+                return node is not None
+            if not any(part in str(node.name()) for part in ENDS) or not node.next_functions:
+                return False
+            node = node.next_functions[0][0]
+        return False
+
+    def _embedded(self, tokens: Tensor, weights: Any) -> None:
+        if not isinstance(weights, Tensor) or tokens.is_floating_point() or not tokens.numel():
+            return
+        places = tokens.ndim < 2 or bool((tokens == tokens[:1]).all())  # the same of every row
+        if places or len(weights) > MOST_KINDS:
+            return
+        counts = torch.bincount(tokens.detach().flatten().cpu(), minlength=len(weights))
+        _, before = self._read.get(id(weights), (weights, torch.zeros_like(counts)))
+        self._read[id(weights)] = weights, before + counts
+
+    def merged_tokens(self, tokens: NDArray[Any], *, padding: int = 0) -> dict[str, Any] | None:
+        """Of tokens as they are given and as an embedding is asked for them: how many kinds, and
+        the share of the most frequent one; of the embedding with the most kinds. None where too
+        few are known.
+
+        `padding`: a token that does not count.
+        """
+        given = torch.as_tensor(tokens[tokens != padding].astype("int64"))
+        counts = [counts for _, counts in self._read.values()]
+        if not len(given) or not counts:
+            return None
+        own = torch.unique(given, return_counts=True)[1]
+        read = max((_without(one, padding) for one in counts), key=lambda one: int((one > 0).sum()))
+        if len(own) < KINDS or not int(read.sum()):
+            return None
+        return {
+            "given": len(own),
+            "read": int((read > 0).sum()),
+            "most_given": float(own.max() / own.sum()),
+            "most_read": float(read.max() / read.sum()),
+        }
+
+
+def _without(counts: Tensor, padding: int) -> Tensor:
+    counts = counts.clone()
+    counts[padding : padding + 1] = 0
+    return counts
+
+
+def _sums_to_one(numbers: Tensor) -> bool:
+    """Whether rows are probabilities, where their logarithms are asked for."""
+    plain = numbers.detach().double()
+    if plain.ndim < 2 or plain.shape[1] < 2 or not math.isfinite(float(plain.sum())):
+        return False
+    within = bool((plain >= 0).all()) and bool((plain <= 1).all())
+    return within and bool((plain.sum(dim=1) - 1).abs().max() < CLOSE)
