@@ -124,8 +124,11 @@ class Recorder:
         """As `flush`; the ends of trials survive a power cut, too. One call for many of them, since
         a sync takes a tenth of a millisecond, and ten on a disk that others write to.
         """
-        self.flush()
         self._look_at_files()
+        self._sync()
+
+    def _sync(self) -> None:
+        self.flush()
         if self._ended:
             self._ended = False
             self._study.sync()
@@ -237,8 +240,7 @@ class Recorder:
 
     def close(self) -> None:
         """Ends the writing."""
-        self.flush()
-        self._study.sync()
+        self._sync()
         self._curves.close()
 
     def _keep_layers(
