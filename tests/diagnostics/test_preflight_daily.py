@@ -14,6 +14,7 @@ from search.diagnostics.preflight.inputs import otherwise_given
 from search.diagnostics.preflight.leaking_pairs import by_ratio
 from search.diagnostics.preflight.leaking_rows_around import made_of_targets
 from trainers.api import Data, Part
+from trainers.probes.seen import batch_of
 from trainers.probes.subject import Subject
 from trainers.probes.watched import watched
 
@@ -180,6 +181,14 @@ def test_a_share_to_keep_constant_weights_and_scaling_by_batch_are_told_by_what_
     assert model.initial_weights(seen("constant head", tmp_path)).outcome == "pass"
     scaled = loop.batches(seen("scaled per batch", tmp_path))
     assert (scaled.outcome, "scaled batch by batch" in scaled.told) == ("warn", True)
+
+
+def test_a_feature_of_another_size_centres_none_of_the_others():
+    dice = np.random.default_rng(0)
+    rows = torch.tensor(dice.normal(0, 1, (32, 9)) * [1e6] + [[1.0] * 8 + [0.0]]).float()
+    one = torch.tensor(dice.normal(0, 1, (32, 9)) * ([1] * 8 + [1e6])).float()
+    assert batch_of(rows).centred == batch_of(one).centred == 0
+    assert batch_of((one - one.mean(0)) / one.std(0)).centred > 0.9
 
 
 def test_a_val_loss_divided_by_another_number_is_told_without_predictions(tmp_path):

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from trainers.records import dense
 
 ONCE = 0.9  # least share of distinct rows in an epoch: with fewer, rows are alike by chance
+CENTRED = 1e-5  # a mean below this share of the spread is 0, to the rounding of singles
 VALUES = 256  # values of a row, evenly drawn, that make its key
 
 
@@ -24,6 +25,13 @@ def row_keys(rows: torch.Tensor | NDArray[Any]) -> tuple[int, ...]:
     flat = array.reshape(len(array), -1)
     some = np.ascontiguousarray(flat[:, :: max(1, flat.shape[1] // VALUES)], dtype=np.float32)
     return tuple(zlib.crc32(row.tobytes()) for row in some + 0.0)
+
+
+def centred_share(rows: torch.Tensor) -> float:
+    """Of the features that change in these rows, the share whose mean is 0, to rounding."""
+    spread = rows.std(dim=0, correction=0)
+    known = (rows.mean(dim=0).abs() < CENTRED * spread)[spread > 0]
+    return float(known.double().mean()) if len(known) > 1 else 0.0
 
 
 def rows_seen(

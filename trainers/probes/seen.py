@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  # the field's name for it
 
 from trainers.probes.class_words import class_words
-from trainers.probes.rows_seen import row_keys
+from trainers.probes.rows_seen import centred_share, row_keys
 from trainers.probes.shapes import last_operation, viewed_from
 from trainers.records import dense
 
@@ -48,7 +48,8 @@ class Batch:
     """What the model was given.
 
     `content`: a hash; `alike`: whether its rows are all the same; `mean`, `spread` of all; `keys`:
-    of its rows, until they are compared with the rows given; `profile`: means of its features.
+    of its rows, until they are compared with the rows given; `profile`: means of its features;
+    `centred`: the share of the features that change whose mean is 0, to the rounding of singles.
     """
 
     shape: tuple[int, ...]
@@ -59,6 +60,7 @@ class Batch:
     spread: float
     keys: tuple[int, ...] = ()
     profile: tuple[float, ...] = ()
+    centred: float = 0.0
 
 
 @dataclass(kw_only=True)
@@ -216,6 +218,7 @@ def batch_of(given: Tensor) -> Batch:
         spread=spread,
         keys=row_keys(plain),
         profile=tuple(_means(numbers)),
+        centred=centred_share(numbers.flatten(1)) if numbers.ndim > 1 else 0.0,
     )
 
 

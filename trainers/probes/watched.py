@@ -33,7 +33,6 @@ WATCHED_ROWS, WATCHED_BATCHES = 2000, 20  # of an epoch that is watched: rows, b
 FIRST_LOOK = 120.0  # seconds of the two epochs that are watched; as many of the first one again
 FEATURES = 16  # fewest features whose means are compared
 MOST = 0.75  # share of the features
-CENTRED = 1e-5  # a mean below this share of the spread is 0, to the rounding of singles
 Answer = dict[str, Any]
 
 
@@ -155,11 +154,8 @@ def _centred_batches(trained: list[list[Batch]]) -> int:
     to rounding, if all have that; else 0. What hardly changes in a batch is all rounding.
     """
     for epoch in trained[:1]:
-        several = [one for one in epoch if len(one.profile) > 1 and one.shape[0] > 1]
-        if len({one.content for one in several}) > 2 and all(
-            one.spread > 0 and np.quantile(np.abs(one.profile), MOST) < CENTRED * one.spread
-            for one in several
-        ):
+        several = [one for one in epoch if one.shape and one.shape[0] > 1]
+        if len({one.content for one in several}) > 2 and min(one.centred for one in several) > MOST:
             return len(several)
     return 0
 
