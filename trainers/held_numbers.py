@@ -5,6 +5,7 @@ things are looked at in parts, so that a look costs little beside an epoch.
 """
 
 import sys
+import threading
 from argparse import Namespace
 from collections import deque
 from collections.abc import Iterator
@@ -73,6 +74,8 @@ def held(
     """
     if type(value) in UNCOMPARED or "__" in name:
         return
+    if isinstance(value, threading.local):
+        value = vars(value)  # what this thread has stored there
     with suppress(Exception):  # an object of a user's may raise, whatever it is asked
         if (own := _own(value)) is not None:
             yield name, own

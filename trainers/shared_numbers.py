@@ -25,11 +25,11 @@ OURS = tuple(f"{Path(__file__).parents[1] / room}/" for room in ("search", "trai
 REMARK = (
     "{} is changed by a training, and the next one in its process would find it so: each trial "
     "gets a fresh process, but not with placement=inline, and folds share it; make it inside the "
-    "function"
+    "function or the model"
 )
 AGAIN = (
     "{} holds what an earlier training in its process has left, and is changed by this one, which "
-    "begins again in a fresh process; make it inside the function"
+    "begins again in a fresh process; make it inside the function or the model"
 )
 _filled = set[str]()  # what was empty, and an earlier training of this process has filled
 
@@ -97,6 +97,12 @@ class SharedNumbers:
         return (last, value) in self._config or (
             is_fraction and any(value == given for _, given in self._config)
         )
+
+
+def is_own(thing: object) -> bool:
+    """Whether a class or function stands in a module of the user's."""
+    name = getattr(thing, "__module__", None)
+    return any(module.__name__ == name for module in _own_modules(len(sys.modules)))
 
 
 def _numbers() -> dict[str, Held]:

@@ -85,3 +85,33 @@ def test_what_a_trial_changes_of_its_process_no_later_trial_finds(kind, found):
     assert set(rows[column]) == {rows[column].iloc[0]}, rows[["model.changes", column]].to_string()
     is_replaced = "." in kind and f": {kind} is changed by a training" in output
     assert is_replaced == (kind.split(".")[0] in LIBRARIES)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("lanes", "kinds"),
+    [
+        ("off", ("variable", "thread", "number", "library", "cache")),
+        ("auto", ("variable", "library")),
+    ],
+)
+def test_a_model_that_keeps_state_outside_itself_scores_as_in_a_fresh_process(
+    lanes, kinds, tmp_path
+):
+    done = search(
+        *("lr_sweep", "model=own", "~model.width", "+model._target_=leaving.Net"),
+        *("+model.inputs=${data.inputs}", "+model.outputs=${data.outputs}", "+model.keeps=nothing"),
+        *("~space.optimizer.lr", f"knob.model.keeps=choice(nothing,{','.join(kinds)})"),
+        *("seeds=3", "trainer.epochs=2", "protocol.extend=0", "placement.slots=1", "report=off"),
+        *(f"lanes={lanes}", "name=leaving"),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    by_kind = trials(tmp_path / "results" / "leaving").pivot(
+        index="seed", columns="model.keeps", values="value"
+    )
+    by_kind = by_kind.loc[:2]  # further seeds come for some kinds only
+    assert len(by_kind) == 3
+    for kind in {*kinds} - {"cache"}:  # its scale moves within each training
+        assert list(by_kind[kind]) == list(by_kind["nothing"]), kind
+    assert ("leaving.CACHE['steps'] is changed by a training" in done.stdout) == ("cache" in kinds)

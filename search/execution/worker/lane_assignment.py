@@ -153,7 +153,8 @@ class LaneAssignment:
 
         `candidates`: trials that may train at the same time, in all workers together.
         """
-        fusion, key = self._fusion(config, candidates)
+        with self._trainings.rehearsing(config):
+            fusion, key = self._fusion(config, candidates)
         self._seated[trial] = fusion
         if key is not None:
             self._keys[trial] = key

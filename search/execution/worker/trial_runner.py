@@ -5,7 +5,8 @@ Knows no conductor: an epoch leaves as a plain record, and the caller says wheth
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,7 @@ from search.execution.worker.epoch_record import TrialFailed, epoch_record
 from trainers.api import Config, Disruption, End, Failure, Fusable, Outcome
 from trainers.callable import CallableSeats, open_seats
 from trainers.checkpoint import TrialCheckpoint
+from trainers.code_state import CodeState
 from trainers.process_state import give_back_memory
 
 
@@ -48,6 +50,8 @@ class TrialRunner:
         self.fusable = [each for each in seats if isinstance(each, Fusable)]
         self._metric = metric
         self._began: dict[int, float] = {}  # by trial: when its current epoch began
+        # What a user's classes leave behind in our trainer; the seats of their own trainer know it.
+        self._code = None if self._own else CodeState()
 
     @property
     def strategy(self) -> str:
@@ -56,6 +60,8 @@ class TrialRunner:
 
     def admit(self, trial: int, *, config: Config, checkpoint: TrialCheckpoint) -> None:
         """Seats the trial in every fold."""
+        if self._code is not None and not self._began:
+            self._code.begin(config)
         self._began[trial] = time.monotonic()
         for (seats, _), part in zip(self._folds, checkpoint.parts, strict=True):
             seats.admit(trial, config=config, checkpoint=part)
@@ -65,18 +71,42 @@ class TrialRunner:
         self._began.pop(trial, None)
         for seats, _ in self._folds:
             seats.release(trial)
-        if not self._began:
-            give_back_memory()
+        if self._code is not None:
+            self._code.look()
+        if self._began:
+            return
+        if self._code is not None:
+            self._code.end()
+        give_back_memory()
+
+    @contextmanager
+    def rehearsing(self, config: Config) -> Iterator[None]:
+        """Within it, trainings are built that are no trial's: what a user's classes set of their
+        process is put back.
+        """
+        if self._code is None or self._began:
+            yield
+            return
+        self._code.begin(config)
+        try:
+            yield
+        finally:
+            self._code.look()
+            self._code.end()
 
     @property
     def fresh(self) -> bool:
         """Whether another trial may begin here: the user's code has left nothing that it finds."""
-        return not any(seats.left_behind for seats in self._own)
+        return not any(each.left_behind for each in self._watched)
 
     @property
     def tainted(self) -> str:
         """Why the trial would train otherwise in a fresh process; empty if nothing says so."""
-        return next((seats.tainted for seats in self._own if seats.tainted), "")
+        return next((each.tainted for each in self._watched if each.tainted), "")
+
+    @property
+    def _watched(self) -> Sequence[CallableSeats | CodeState]:
+        return self._own if self._code is None else [self._code]
 
     @property
     def _own(self) -> list[CallableSeats]:
@@ -116,6 +146,9 @@ class TrialRunner:
             rule = "folds are stepped together, but the trainer yielded the epochs"
             return StepResult(trial=trial, error=TrialFailed(f"{rule} {got}; yield each epoch"))
         merged = records[0] if len(records) == 1 else _mean(records)
+        if self._code is not None and merged.epoch > 0 and len(self._began) == 1:
+            remark = "; ".join(filter(None, (merged.remark, self._code.remark())))
+            merged = structs.replace(merged, remark=remark)
         seconds = self._seconds(trial)
         return StepResult(trial=trial, message=structs.replace(merged, seconds=seconds))
 

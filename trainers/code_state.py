@@ -1,0 +1,68 @@
+"""What a user's classes leave in their process, where our trainer trains a model of theirs.
+
+A model may keep state outside itself: in an environment variable, a cache of its module, a thread's
+storage. Trials that follow one another in a process would then depend on who came before them. What
+libraries are set to is put back once no trial is left here; where the user's modules hold something
+else than before, the process takes no further trial. A trainer of the user's own has the same
+(`callable.py`).
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import Any
+
+from hydra.utils import get_object
+
+from trainers.process_state import StepState, TrialState
+from trainers.shared_numbers import SharedNumbers, is_own
+
+
+class CodeState:
+    """Watches a process from its first trial until none is left.
+
+    `left_behind`: what the next trial would find, by name; `tainted`: why the one trial here is not
+    what it would be in a fresh process. Both empty if there is nothing.
+    """
+
+    def __init__(self) -> None:
+        self.left_behind, self.tainted = "", ""
+        self._numbers: SharedNumbers | None = None  # None: the config names no code of a user's
+        self._before: tuple[TrialState, StepState] | None = None
+
+    def begin(self, config: Mapping[str, Any]) -> None:
+        """Before the first of the trials here is built."""
+        self.tainted, self._numbers = "", None
+        if any(map(is_own, _named(config))):
+            self._before = TrialState.read(), StepState.read()
+            self._numbers = SharedNumbers(config)
+
+    def look(self) -> None:
+        """When a trial has ended: has anything changed that another would find?"""
+        if self._numbers is not None and not self.left_behind:
+            self.left_behind = self._numbers.changed()
+
+    def remark(self) -> str:
+        """What the user should know after the first epoch of a trial that is alone here."""
+        if self._numbers is None:
+            return ""
+        remark = self._numbers.remark()
+        self.tainted = self._numbers.tainted
+        return remark
+
+    def end(self) -> None:
+        """When no trial is left here: puts back what code may set of its process."""
+        if self._before is not None:
+            whole, step = self._before
+            step.restore()
+            whole.restore()
+            self._before = None
+
+
+def _named(node: Mapping[str, Any]) -> Iterator[Any]:
+    """What the import paths of a config name, imported."""
+    for key, value in node.items():
+        if isinstance(value, Mapping):
+            yield from _named(value)
+        elif key == "_target_" and isinstance(value, str):
+            with suppress(Exception):  # whoever builds it says what is wrong
+                yield get_object(value)
