@@ -125,4 +125,5 @@ def test_a_user_who_switches_the_collector_off_is_heard_and_nothing_is_frozen_at
         *(line.split() for line in (tmp_path / "seen.txt").read_text().splitlines()), strict=True
     )
     assert set(enabled) == {"False"}
-    assert len(set(frozen[1:])) == 1
+    counts = [int(count) for count in frozen[1:]]
+    assert counts == sorted(counts, reverse=True)  # what was frozen once may end, and no more comes
