@@ -24,6 +24,7 @@ os.environ |= STEADY
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """`pytest -m "not slow"` leaves out what starts whole programs; with it, that comes first.
 

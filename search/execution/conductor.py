@@ -90,6 +90,9 @@ class Conductor:
             except ServerAway:
                 if not self._signals:
                     raise
+            except OSError:
+                self._recorder.look_at_files(now=True)  # what somebody has removed comes first
+                raise
         if self._signals:
             raise Interrupted("interrupted", code="interrupted")
 

@@ -124,7 +124,7 @@ class Recorder:
         """As `flush`; the ends of trials survive a power cut, too. One call for many of them, since
         a sync takes a tenth of a millisecond, and ten on a disk that others write to.
         """
-        self._look_at_files()
+        self.look_at_files()
         self._sync()
 
     def _sync(self) -> None:
@@ -133,7 +133,12 @@ class Recorder:
             self._ended = False
             self._study.sync()
 
-    def _look_at_files(self, *, now: bool = False) -> None:
+    def look_at_files(self, *, now: bool = False) -> None:
+        """Says which files of the running search somebody has removed, and puts back what it can.
+
+        Raises:
+            FolderGone, RunError: as `Standing.look`.
+        """
         for text in self._standing.look(now=now):
             self._callback.note(text, style="yellow")
 
@@ -160,7 +165,7 @@ class Recorder:
         """
         failed = state in (TrialState.FAILED, TrialState.LOST)
         if failed:
-            self._look_at_files(now=True)
+            self.look_at_files(now=True)
         row = trial.row(state, reason=reason)
         most = self._plan.epochs_of(row.spec.knobs)
         if state is TrialState.COMPLETE and not reason and trial.has_room(most):

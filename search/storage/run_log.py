@@ -37,7 +37,8 @@ class RunLog:
         try:
             yield
         finally:
-            self._write([*runs, {**run, "seconds": round(self.seconds(), 3)}])
+            if self._path.parent.exists():  # else the block's own error says that it is gone
+                self._write([*runs, {**run, "seconds": round(self.seconds(), 3)}])
 
     def seconds(self) -> float:
         """How long the search has run up to now, in all its runs [s]."""

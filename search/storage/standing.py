@@ -22,6 +22,8 @@ class Standing:
 
     def __init__(self, folder: Folder, curves: CurveLog) -> None:
         self._folder, self._curves = folder, curves
+        kept = (folder.config, folder.contract, folder.split)
+        self._kept = [path for path in kept if path.exists()]
         self._next = time.monotonic() + EVERY
 
     def look(self, *, now: bool = False) -> list[str]:
@@ -42,8 +44,7 @@ class Standing:
 
     def _check_folder(self) -> None:
         folder = self._folder
-        kept = (folder.config, folder.contract, folder.split)
-        gone = [path.name for path in kept if not path.exists()]
+        gone = [path.name for path in self._kept if not path.exists()]
         if gone:
             text = broken_rule(
                 str(folder.path),

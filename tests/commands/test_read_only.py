@@ -14,13 +14,9 @@ pytestmark = [
 # By words: the exit code, and what the refusal names as the way out.
 CASES = {
     "table smoke": (0, ""),
-    "status": (0, ""),
-    "doctor smoke": (0, ""),
-    "report smoke --json": (0, ""),
     "report smoke": (2, "--to FILE"),
     "report smoke --to page.html": (0, ""),
     "export smoke": (2, "--to FILE"),
-    "export smoke --to mine.yaml": (0, ""),
     "test smoke": (2, "copy the search's folder"),
     "train results/smoke/best.yaml": (2, "choose another results_root="),
     "train results/smoke/best.yaml results_root=other": (0, ""),
