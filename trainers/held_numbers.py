@@ -74,7 +74,7 @@ def held(
     """
     if type(value) in UNCOMPARED or "__" in name:
         return
-    if isinstance(value, threading.local):
+    if issubclass(type(value), threading.local):
         value = vars(value)  # what this thread has stored there
     with suppress(Exception):  # an object of a user's may raise, whatever it is asked
         if (own := _own(value)) is not None:

@@ -18,7 +18,6 @@ from search.execution.clocks import TICK, Clocks
 from search.execution.connections import Happening, MessageReceived, WorkerExited, WorkerHandle
 from search.execution.end_reasons import StopDecision
 from search.execution.lanes import Fusions
-from search.execution.messages import MessageError
 from search.execution.recorder import Recorder
 from search.execution.running_trial import RunningTrial, fresh_early_stopping
 from search.execution.signals import signals_handled
@@ -91,7 +90,7 @@ class Conductor:
                 if not self._signals:
                     raise
             except OSError:
-                self._recorder.look_at_files(now=True)  # what somebody has removed comes first
+                self._recorder.check_folder()  # what somebody has removed comes first
                 raise
         if self._signals:
             raise Interrupted("interrupted", code="interrupted")
@@ -197,7 +196,7 @@ class Conductor:
         elif isinstance(happened, MessageReceived):
             try:
                 reply = self._reply(happened.worker, happened.message)
-            except MessageError as error:
+            except messages.MessageError as error:
                 self._break_off(happened.worker, str(error))
             else:
                 if reply is not None:
@@ -236,7 +235,7 @@ class Conductor:
                 self._on_trial(worker, message)
                 return None
             case _:
-                raise MessageError(f"a message {type(message).__name__} from a worker")
+                raise messages.MessageError(f"a message {type(message).__name__} from a worker")
         if news:
             self._callback.note(news)
         return messages.FusionDecided(fusion=fusion)
@@ -248,7 +247,9 @@ class Conductor:
     ) -> None:
         trial = worker.trials.get(message.trial)
         if trial is None:
-            raise MessageError(f"a message of trial {message.trial}, which it was not given")
+            raise messages.MessageError(
+                f"a message of trial {message.trial}, which it was not given"
+            )
         if isinstance(message, messages.TrialBegun):
             if message.damage:
                 at = message.epoch

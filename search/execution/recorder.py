@@ -124,7 +124,7 @@ class Recorder:
         """As `flush`; the ends of trials survive a power cut, too. One call for many of them, since
         a sync takes a tenth of a millisecond, and ten on a disk that others write to.
         """
-        self.look_at_files()
+        self._look_at_files()
         self._sync()
 
     def _sync(self) -> None:
@@ -133,12 +133,15 @@ class Recorder:
             self._ended = False
             self._study.sync()
 
-    def look_at_files(self, *, now: bool = False) -> None:
-        """Says which files of the running search somebody has removed, and puts back what it can.
+    def check_folder(self) -> None:
+        """Has somebody removed or moved the folder of the running search?
 
         Raises:
-            FolderGone, RunError: as `Standing.look`.
+            FolderGone, RunError: as `Standing.check`.
         """
+        self._standing.check()
+
+    def _look_at_files(self, *, now: bool = False) -> None:
         for text in self._standing.look(now=now):
             self._callback.note(text, style="yellow")
 
@@ -165,7 +168,7 @@ class Recorder:
         """
         failed = state in (TrialState.FAILED, TrialState.LOST)
         if failed:
-            self.look_at_files(now=True)
+            self._look_at_files(now=True)
         row = trial.row(state, reason=reason)
         most = self._plan.epochs_of(row.spec.knobs)
         if state is TrialState.COMPLETE and not reason and trial.has_room(most):

@@ -38,11 +38,16 @@ class Standing:
         if time.monotonic() < self._next and not now:
             return []
         self._next = time.monotonic() + EVERY
-        self._check_folder()
+        self.check()
         done = (self._folder.storage().put_back(), self._curves.put_back())
         return [text for text in done if text]
 
-    def _check_folder(self) -> None:
+    def check(self) -> None:
+        """Is what is not held open still in its place?
+
+        Raises:
+            FolderGone, RunError: as `look`.
+        """
         folder = self._folder
         gone = [path.name for path in self._kept if not path.exists()]
         if gone:
