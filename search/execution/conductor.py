@@ -247,9 +247,7 @@ class Conductor:
     ) -> None:
         trial = worker.trials.get(message.trial)
         if trial is None:
-            raise messages.MessageError(
-                f"a message of trial {message.trial}, which it was not given"
-            )
+            raise messages.MessageError(f"a message of trial {message.trial}, which it has not")
         if isinstance(message, messages.TrialBegun):
             if message.damage:
                 at = message.epoch
