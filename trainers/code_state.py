@@ -9,6 +9,7 @@ else than before, the process takes no further trial. A trainer of the user's ow
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from functools import cache
 from typing import Any
 
 from hydra.utils import get_object
@@ -32,7 +33,7 @@ class CodeState:
     def begin(self, config: Mapping[str, Any]) -> None:
         """Before the first of the trials here is built."""
         self.tainted, self._numbers = "", None
-        if any(map(is_own, _named(config))):
+        if any(map(_is_users, _targets(config))):
             self._before = TrialState.read(), StepState.read()
             self._numbers = SharedNumbers(config)
 
@@ -58,11 +59,18 @@ class CodeState:
             self._before = None
 
 
-def _named(node: Mapping[str, Any]) -> Iterator[Any]:
-    """What the import paths of a config name, imported."""
+def _targets(node: Mapping[str, Any]) -> Iterator[str]:
+    """All import paths of a config."""
     for key, value in node.items():
         if isinstance(value, Mapping):
-            yield from _named(value)
+            yield from _targets(value)
         elif key == "_target_" and isinstance(value, str):
-            with suppress(Exception):  # whoever builds it says what is wrong
-                yield get_object(value)
+            yield value
+
+
+@cache  # asked at each trial, of the same few paths
+def _is_users(target: str) -> bool:
+    """Whether an import path names code of the user's; it is imported."""
+    with suppress(Exception):  # whoever builds it says what is wrong
+        return is_own(get_object(target))
+    return False
