@@ -87,6 +87,43 @@ def _set_attention(torch: Any, value: tuple[bool, ...]) -> None:
         getattr(torch.backends.cuda, f"enable_{kind}_sdp")(enabled)
 
 
+AUTOCAST = ("cpu", "cuda")
+
+
+def _autocast(torch: Any) -> tuple[Any, ...]:
+    """Whether torch computes with less precision by itself, with which, and what it keeps of it."""
+    kinds = [(torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)) for kind in AUTOCAST]
+    return (*kinds, torch.is_autocast_cache_enabled())
+
+
+def _set_autocast(torch: Any, value: tuple[Any, ...]) -> None:
+    for kind, (enabled, dtype) in zip(AUTOCAST, value, strict=False):
+        torch.set_autocast_enabled(kind, enabled)
+        torch.set_autocast_dtype(kind, dtype)
+    torch.set_autocast_cache_enabled(value[-1])
+
+
+def _device_settings(torch: Any) -> tuple[Any, ...]:
+    """What holds for the GPU of this process, once it is used: its stream, its share of memory."""
+    if not torch.cuda.is_initialized():
+        return ()
+    return (
+        torch.cuda.current_stream(),
+        torch.cuda.memory.get_per_process_memory_fraction(),
+        torch.cuda.get_sync_debug_mode(),
+    )
+
+
+def _set_device_settings(torch: Any, value: tuple[Any, ...]) -> None:
+    """A GPU that was not in use before is left as one that has just begun to be."""
+    if not torch.cuda.is_initialized():
+        return
+    stream, share, waits = value or (torch.cuda.default_stream(), 1.0, 0)
+    torch.cuda.set_stream(stream)
+    torch.cuda.set_per_process_memory_fraction(share)
+    torch.cuda.set_sync_debug_mode(waits)
+
+
 # Left as they are: what changes no score (how numbers are printed and figures drawn, rights of new
 # files, priority), and `sys.path` and `sys.modules`, on which what was imported may rest.
 SETTINGS: Mapping[str, Setting] = {
@@ -130,6 +167,7 @@ SETTINGS: Mapping[str, Setting] = {
     ),
     "precision of convolutions": ("torch", *_at("backends.cudnn.allow_tf32")),
     "convolutions are timed": ("torch", *_at("backends.cudnn.benchmark")),
+    "convolutions timed at most": ("torch", *_at("backends.cudnn.benchmark_limit")),
     "convolutions repeat": ("torch", *_at("backends.cudnn.deterministic")),
     "products on the processor": ("torch", *_at("backends.mkldnn.enabled")),
     "convolutions of cuDNN": ("torch", *_at("backends.cudnn.enabled")),
@@ -140,14 +178,27 @@ SETTINGS: Mapping[str, Setting] = {
         ),
         _set_attention,
     ),
-    "autocast": (
+    "autocast": ("torch", _autocast, _set_autocast),
+    "products in half precision": (
         "torch",
-        lambda torch: tuple(torch.is_autocast_enabled(kind) for kind in ("cpu", "cuda")),
+        *_set_all(
+            "backends.cuda.matmul.allow_fp16_reduced_precision_reduction",
+            "backends.cuda.matmul.allow_bf16_reduced_precision_reduction",
+            "backends.cuda.matmul.allow_fp16_accumulation",
+        ),
+    ),
+    "algebra on a GPU": (
+        "torch",
+        lambda torch: (
+            torch.backends.cuda.preferred_linalg_library(),
+            torch.backends.cuda.preferred_blas_library(),
+        ),
         lambda torch, value: [
-            torch.set_autocast_enabled(kind, enabled)
-            for kind, enabled in zip(("cpu", "cuda"), value, strict=True)
+            torch.backends.cuda.preferred_linalg_library(value[0]),
+            torch.backends.cuda.preferred_blas_library(value[1]),
         ],
     ),
+    "a GPU in use": ("torch", _device_settings, _set_device_settings),
     # Python multiplies as the processor is set.
     "smallest numbers": (
         "torch",

@@ -6,6 +6,7 @@ import pkgutil
 import random
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -158,7 +159,16 @@ def test_what_a_trial_sets_in_libraries_ends_with_it(tmp_path):
         torch.autograd.set_detect_anomaly(True)
         torch.set_float32_matmul_precision("high")
         torch.backends.cudnn.benchmark = True
+        torch.backends.cudnn.benchmark_limit = 3
         torch.backends.cudnn.allow_tf32 = False
+        torch.set_autocast_dtype("cpu", torch.float16)
+        torch.set_autocast_dtype("cuda", torch.bfloat16)
+        torch.set_autocast_cache_enabled(False)
+        torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
+        torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
+        torch.backends.cuda.matmul.allow_fp16_accumulation = True
+        with suppress(RuntimeError):  # torch without a GPU has only one
+            torch.backends.cuda.preferred_linalg_library("magma")
         yield {"made": torch.zeros(1).device.type}
 
     multiprocessing.set_start_method(None, force=True)
@@ -182,7 +192,15 @@ def _library_settings():
         torch.is_anomaly_enabled(),
         torch.get_float32_matmul_precision(),
         cudnn.benchmark,
+        cudnn.benchmark_limit,
         cudnn.allow_tf32,
+        torch.get_autocast_dtype("cpu"),
+        torch.get_autocast_dtype("cuda"),
+        torch.is_autocast_cache_enabled(),
+        torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction,
+        torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction,
+        torch.backends.cuda.matmul.allow_fp16_accumulation,
+        torch.backends.cuda.preferred_linalg_library(),
     )
 
 

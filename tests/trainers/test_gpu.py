@@ -327,3 +327,34 @@ def test_a_trial_that_needs_most_of_a_gpu_fits_once_its_neighbours_have_ended(tm
     ends = list(zip(table["optimizer.lr"], table.state, strict=True))
     note(f"shares of a GPU: {ends}; {re.findall('trying again.*', done.stdout)}")
     assert set(table.state) == {"complete"}
+
+
+CHANGED = """
+import torch
+from trainers.process_state import TrialState
+def found():
+    here = torch.cuda.current_stream() == torch.cuda.default_stream()
+    share = torch.cuda.memory.get_per_process_memory_fraction()
+    matmul, library = torch.backends.cuda.matmul, torch.backends.cuda.preferred_linalg_library()
+    half = matmul.allow_fp16_accumulation, matmul.allow_fp16_reduced_precision_reduction
+    return here, share, torch.cuda.get_sync_debug_mode(), str(library), half
+for before in ("nothing", "a trial"):
+    state = TrialState.read()
+    torch.zeros(1, device="cuda")
+    untouched = found()
+    torch.cuda.set_stream(torch.cuda.Stream())
+    torch.cuda.set_per_process_memory_fraction(0.25)
+    torch.cuda.set_sync_debug_mode("error")
+    torch.backends.cuda.preferred_linalg_library("magma")
+    torch.backends.cuda.matmul.allow_fp16_accumulation = True
+    assert all(one != other for one, other in zip(untouched, found()))
+    state.restore()
+    assert found() == untouched, (before, untouched, found())
+print("as it was")
+"""
+
+
+def test_what_a_trial_sets_of_its_gpu_ends_with_it():
+    text = on_gpu(CHANGED)
+    note(text)
+    assert text == "as it was\n"
