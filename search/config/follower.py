@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from omegaconf import DictConfig, OmegaConf
 
 from search.config.grids import rounded
-from search.config.knobs import Knob, Value
+from search.config.knobs import Knob, Value, is_number
 from search.config.ranges import shipped_limits
 from search.config.trial_config import hidden_keys
 from search.errors import UsageError, refused, unknown
@@ -60,8 +60,7 @@ def read_follower(config: DictConfig, knobs: Sequence[Knob]) -> Follower | None:
     (knob,) = (knob for knob in knobs if not knob.nuisance)
     start = OmegaConf.select(config, path)
     for name, value in ((path, start), (knob.path, OmegaConf.select(config, knob.path))):
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not is_number or not 0 < value < math.inf or knob.choices:
+        if not is_number(value) or not 0 < value < math.inf or knob.choices:
             raise _refused("are numbers above 0", f"{name}={value!r}", code="follower-not-positive")
     if path in [knob.path for knob in knobs]:
         raise _refused("are two keys", f"{path}, which is a knob itself", code="follower-is-a-knob")

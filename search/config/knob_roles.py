@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from search.config.knobs import Knob
+from search.config.knobs import Knob, as_number, is_number
 from search.config.ranges import shipped_limits
 from search.config.schema import check_value
 from search.config.trial_config import hidden_keys, target_of
@@ -94,7 +94,7 @@ def whole_by_default(config: DictConfig, knobs: Sequence[Knob]) -> list[str]:
         if knob.choices or knob.integer or not is_whole or knob.high - knob.low < 2:
             continue
         if float(knob.low).is_integer() and float(knob.high).is_integer():
-            between = next((value for value in knob.grid() if float(value) % 1), None)  # type: ignore[arg-type]
+            between = next((value for value in knob.grid() if as_number(value) % 1), None)
             scale = "log" if knob.log else "interval"
             if between is not None:
                 lines.append(
@@ -184,7 +184,7 @@ def _check_default(where: str, knob: Knob, default: object) -> None:
             got=knob.path,
             remedy="name a key of it",
         )
-    if not knob.choices and (isinstance(default, bool) or not isinstance(default, int | float)):
+    if not knob.choices and not is_number(default):
         raise refused(
             where,
             code="swept-key-not-a-number",

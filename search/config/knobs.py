@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TypeGuard
 
 from search.config import grids
 
@@ -87,13 +88,13 @@ class Knob:
         if len(inside) < len(numbers) and not is_open:
             inside.append(limit)
         typed = dict.fromkeys(self.typed(number) for number in inside)
-        return tuple(new for new in typed if direction * (_number(new) - _number(value)) > 0)
+        return tuple(new for new in typed if direction * (as_number(new) - as_number(value)) > 0)
 
     def between(self, value: Value, other: Value, *, share: float) -> Value:
         """The value at a share of the way, on the knob's scale, from one value to another."""
         at, end = self.scaled(value), self.scaled(other)
         number = self.unscaled(at + share * (end - at))
-        low, high = sorted((_number(value), _number(other)))
+        low, high = sorted((as_number(value), as_number(other)))
         place = grids.rounded(number, step=(high - low) / 4, whole=self.integer)
         return self.typed(min(max(place, low), high))
 
@@ -112,13 +113,13 @@ class Knob:
 
         None for any other value outside the domain.
         """
-        if self.log and value == 0 and not isinstance(value, bool):
+        if self.log and is_number(value) and value == 0:
             return self.typed(self.low)
         return value if self.holds(value) else None
 
     def scaled(self, value: Value) -> float:
         """A value's place on the knob's scale; -inf where a log scale does not hold it."""
-        number = _number(value)
+        number = as_number(value)
         if not self.log:
             return number
         return math.log(number) if number > 0 else -math.inf
@@ -154,12 +155,11 @@ class Knob:
         """Whether a value lies in the domain."""
         if self.choices:
             return value in self.choices
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        return is_number and self.low <= _number(value) <= self.high
+        return is_number(value) and self.low <= value <= self.high
 
     def typed(self, value: Value) -> Value:
         """A number in the knob's own type: 1 and 1.0 are one value and must not be two trials."""
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if not is_number(value):
             return value
         if self.choices:  # as the choice is written
             numbers = (choice for choice in self.choices if not isinstance(choice, bool))
@@ -191,5 +191,13 @@ def assigned(knobs: Mapping[str, Value]) -> list[str]:
     return [f"{path}={written(value)}" for path, value in knobs.items()]
 
 
-def _number(value: Value) -> float:
-    return float(value)  # type: ignore[arg-type]
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether a value is one, as the values of a range are; true and false are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def as_number(value: Value) -> float:
+    """A value of a range, as a number. Raises TypeError, ValueError: it is none."""
+    if value is None:
+        raise TypeError("null is no number")
+    return float(value)

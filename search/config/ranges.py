@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from search.config.catalogue import CONF
-from search.config.knobs import ABOVE_ZERO, Knob
+from search.config.knobs import ABOVE_ZERO, Knob, is_number
 from search.errors import refused
 
 SCALES = ("log", "linear")
@@ -168,14 +168,13 @@ def read_shipped_space(path: Path) -> Any:
 
 
 def _finite(path: str, name: str, number: object) -> float:
-    is_number = isinstance(number, int | float) and not isinstance(number, bool)
-    if not is_number or not abs(number) < LARGEST:  # type: ignore[arg-type]
+    if not is_number(number) or not abs(number) < LARGEST:
         rule = f"`{name}` must be a finite number within ±{LARGEST:g}"
         remedy = "give a number, such as 1.0e-4"
         raise refused(
             path, code="knob-number-not-finite", rule=rule, got=repr(number), remedy=remedy
         )
-    return float(number)  # type: ignore[arg-type]
+    return float(number)
 
 
 def check_name(path: str, node: Node, key: str, names: tuple[str, ...]) -> None:

@@ -3,14 +3,14 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeGuard
+from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from search.config.knobs import Value, assigned
+from search.config.knobs import Value, assigned, is_number
 from search.config.plan import Plan
 from search.config.short_names import short_names
 from search.config.text import one_line
@@ -233,8 +233,8 @@ def growth_reason(spec: TrialSpec, tried: Sequence[TrialSpec], *, adaptive: bool
         return "more seeds of values that were tried"
     for path, value in spec.knobs.items():
         numbers = [other.knobs.get(path) for other in tried]
-        known = [number for number in numbers if _is_number(number)]
-        if not known or not _is_number(value) or value in known:
+        known = [number for number in numbers if is_number(number)]
+        if not known or not is_number(value) or value in known:
             continue
         if min(known) < value < max(known):
             return f"values of {path} closer to the best (R30)"
@@ -252,10 +252,6 @@ def shown_knobs(
     named = {(names or {}).get(path, path): value for path, value in knobs.items()}
     shown = " ".join(map(one_line, assigned(named)))
     return shown or ("" if plan.kind == "train" else "the baseline")
-
-
-def _is_number(value: object) -> TypeGuard[float | int]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -22,6 +22,7 @@ from search.protocols.learned import (
     moves_nothing,
     unusual_update,
 )
+from search.protocols.stage_plan import with_all_knobs
 from search.protocols.step import Request, Step
 from search.results.findings import Findings
 from search.results.summary.certainty import evidence, held_back, inert, sounder
@@ -45,7 +46,7 @@ def conclude(
     trials: Sequence[TrialRecord],
     floor: float | None,
     clock: float = 0.0,
-    val_rows: int = 0,
+    val_rows: int,
     update_ratios: Mapping[int, float] | None = None,
 ) -> Step:
     """The step of a stage with trials.
@@ -112,7 +113,7 @@ def _compared(step: Step, findings: Findings, history: History, *, val_rows: int
     good = [group for group, standing in compared if standing in GOOD]
     step = replace(
         step,
-        decision="adopt" if decision.adopted else "keep",
+        decision=decision.word,
         says="; ".join(
             [
                 winner_words(findings, decision, decision.winner)[0],
@@ -149,11 +150,7 @@ def _without_constants(findings: Findings, *, floor: float | None, val_rows: int
     if decision is None or not decision.winner or not decision.identical:
         return findings
     rows = findings.of(findings.groups[decision.winner].candidate)
-    names = [
-        findings.verdicts[row.spec.trial].name
-        for row in rows
-        if row.spec.trial in findings.verdicts
-    ]
+    names = [verdict.name for verdict in findings.verdicts_on(rows)]
     verdict = Counter(names).most_common(1)[0][0] if names else ""
     scores = scores_of(plan, rows)
     learned = beats_constant(plan.metric, scores, floor=floor, val_rows=val_rows, verdict=verdict)
@@ -216,20 +213,14 @@ def _leading(plan: Plan, leaders: Sequence[TrialRecord], *, incumbent: Sequence[
 
 def _read(step: Step, findings: Findings, rows: Sequence[TrialRecord]) -> Step:
     """With the incumbent's trials, and the verdicts on them and across the stage."""
-    known = [
-        findings.verdicts[row.spec.trial] for row in rows if row.spec.trial in findings.verdicts
-    ]
+    known = findings.verdicts_on(rows)
     names = Counter(verdict.name for verdict in known)
     sides = [side.name for verdict in known for side in verdict.sides]
     across = [found.name for found in findings.together]
     plan = findings.plan
-    incumbent = tuple(
-        replace(row, spec=replace(row.spec, knobs=plan.all_knobs(row.spec.knobs), idle={}))
-        for row in rows
-    )
     return replace(
         step,
-        incumbent=incumbent,
+        incumbent=tuple(with_all_knobs(plan, row) for row in rows),
         verdicts=tuple(names.most_common()),
         sides=tuple(dict.fromkeys([*sides, *across])),
         out_of_patience=mostly_out_of_patience(plan, rows),

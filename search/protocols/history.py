@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from search.config.incumbent import incumbent_config
 from search.config.knob_roles import default_of, lacks
-from search.config.knobs import Knob, Value
+from search.config.knobs import Knob, Value, is_number
 from search.config.tune_settings import TuneSettings
 from search.diagnostics.verdicts.advice import EPOCHS
 from search.protocols.learned import nothing_learned
@@ -110,9 +110,9 @@ class History:
     @property
     def why_nothing(self) -> str:
         """Why nothing more is turned where nothing was learned, and what to do."""
-        verdict, rate = self.verdicts[0][0] if self.verdicts else "", self.swept(self.rate)
+        rate = self.swept(self.rate)
         unmoved = rate is not None and rate.inert and not rate.learned
-        return nothing_learned(verdict, unmoved=unmoved)
+        return nothing_learned(self.verdict, unmoved=unmoved)
 
     @property
     def perfect(self) -> bool:
@@ -123,6 +123,11 @@ class History:
     def verdicts(self) -> tuple[tuple[str, int], ...]:
         """The verdicts on the incumbent's trials, each with how many have it."""
         return next((step.verdicts for step in reversed(self.steps) if step.verdicts), ())
+
+    @property
+    def verdict(self) -> str:
+        """The commonest of them; empty without any."""
+        return self.verdicts[0][0] if self.verdicts else ""
 
     @property
     def sides(self) -> tuple[str, ...]:
@@ -229,5 +234,4 @@ class History:
             return False
         missing = object()
         default = default_of(self.config, knob, missing)
-        is_number = isinstance(default, int | float) and not isinstance(default, bool)
-        return default is not missing and (bool(knob.choices) or is_number)
+        return default is not missing and (bool(knob.choices) or is_number(default))

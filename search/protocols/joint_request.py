@@ -7,7 +7,7 @@ import math
 from collections.abc import Container
 from dataclasses import replace
 
-from search.config.knobs import Knob
+from search.config.knobs import Knob, as_number
 from search.diagnostics.verdicts.advice import ADVICE, CHECK, MOMENTUM
 from search.protocols.budget import joint_rivals, kept_for_confirm, trials_left
 from search.protocols.history import MOVES_THE_RATE, History
@@ -85,7 +85,7 @@ def _with_room(knobs: tuple[Knob, ...], history: History) -> tuple[Knob, ...]:
     if not any(knob.path in movers for knob in knobs):
         return knobs
     return tuple(
-        _at_least_around(knob, float(history.value(knob)))  # type: ignore[arg-type]
+        _at_least_around(knob, as_number(history.value(knob)))
         if knob.path == history.rate and not knob.choices
         else knob
         for knob in knobs

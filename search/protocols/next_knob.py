@@ -7,7 +7,7 @@ memory: what was tried since the last change that matters is not tried again (R3
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 
-from search.config.knobs import Knob
+from search.config.knobs import Knob, as_number
 from search.config.tune_settings import TuneSettings
 from search.diagnostics.verdicts.advice import ADVICE, CHECK, Advice, applies, is_longer
 from search.errors import UsageError, unknown
@@ -63,7 +63,7 @@ def sweep_request(
     """
     about, *beside = history.settings.spaces[name]
     if about.path == history.rate and history.is_stale(about.path):
-        value = float(history.value(about))  # type: ignore[arg-type]
+        value = as_number(history.value(about))
         low, high = (float(f"{end:.3g}") for end in (value / AROUND, value * AROUND))
         about = replace(about, low=low, high=high, points=POINTS)
     elif about.path == history.rate and history.rates is not None:
@@ -104,7 +104,7 @@ def affordable(knob: Knob, history: History) -> Knob:
     is_size = knob.path.startswith("model.") and knob.log and knob.integer
     if not is_size or history.base.protocol.get("chosen"):
         return knob
-    size = max(float(history.value(knob)), knob.low)  # type: ignore[arg-type]
+    size = max(as_number(history.value(knob)), knob.low)
     return replace(knob, high=min(knob.high, AROUND * size))
 
 
@@ -137,8 +137,7 @@ def _most_seeds(about: Knob, beside: list[Knob], history: History) -> int:
 
 def _ended(history: History) -> str:
     """Why the sweeps end here; empty where they go on."""
-    settings = history.settings
-    main = history.verdicts[0][0] if history.verdicts else ""
+    settings, main = history.settings, history.verdict
     if settings.until and history.sweeps and main and main not in settings.until:
         return f"the training learns: the incumbent's curves say {main}"
     if history.sweeps and not history.learned and not settings.until:
@@ -200,7 +199,7 @@ def holds(remedy: Advice, history: History) -> bool:
 
 def nothing_left(history: History) -> str:
     """Why no remedy is left to sweep: all were tried, or what is left needs a hand."""
-    main = history.verdicts[0][0] if history.verdicts else "no verdict"
+    main = history.verdict or "no verdict"
     if history.out_of_patience and any(map(is_longer, ADVICE.get(main, ()))):
         return (
             f"{main}, but patience ended the training and not its number of epochs: raise "
@@ -227,7 +226,7 @@ def _not_among_the_knobs(history: History, verdict: str) -> list[str]:
 
 def hand(history: History) -> Advice | None:
     """What a person must do, where the incumbent's verdict has no knob that helps."""
-    advised = ADVICE.get(history.verdicts[0][0], ()) if history.verdicts else ()
+    advised = ADVICE.get(history.verdict, ())
     needs = bool(advised) and all(remedy.turn == CHECK for remedy in advised)
     return advised[0] if needs else None
 

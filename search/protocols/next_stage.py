@@ -104,7 +104,7 @@ def _regularisers_off(history: History, index: int, argument: str) -> Request:
 
 def _longer(history: History, index: int, argument: str) -> Request:
     """Four times the epochs, where the incumbent's were too few to judge anything by (R15a)."""
-    main = history.verdicts[0][0] if history.verdicts else "nothing"
+    main = history.verdict or "nothing"
     epochs, name = int(history.config.trainer.epochs), history.settings.named(EPOCHS)
     more = epochs if name is None else _more(history.settings.spaces[name][0], epochs)
     request = Request(
@@ -115,15 +115,15 @@ def _longer(history: History, index: int, argument: str) -> Request:
         configurations=({}, {EPOCHS: more}),
     )
     is_point = main == "cannot_tell" and epochs < FEWEST  # of which no curve can be told
+    needless = ""
     if main != "too_short" and not is_point:
-        why = f"the incumbent's curves say {main}, not too_short"
-        return replace(request, because="curves that are cut off say too little", skip=why)
-    if history.ends_itself:
-        why = "trainings end by themselves, whatever trainer.epochs is"
-        return replace(request, because="curves that are cut off say too little", skip=why)
-    if more <= epochs:
-        why = "no knob of the protocol allows more epochs"
-        return replace(request, because="curves that are cut off say too little", skip=why)
+        needless = f"the incumbent's curves say {main}, not too_short"
+    elif history.ends_itself:
+        needless = "trainings end by themselves, whatever trainer.epochs is"
+    elif more <= epochs:
+        needless = "no knob of the protocol allows more epochs"
+    if needless:
+        return replace(request, because="curves that are cut off say too little", skip=needless)
     room, cost = sweep_trials(history), history.seeds * more / epochs
     if room < cost:
         left = f"it costs as much as {cost:.0f} trials, and the sweeps' share leaves {room:.0f}"

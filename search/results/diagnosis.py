@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from omegaconf import OmegaConf
 
+from search.config.knobs import is_number
 from search.config.plan import Plan
 from search.config.sweep_settings import SweepSettings
 from search.contract.arrays import has_rows, train_targets
@@ -209,9 +210,7 @@ def _trained(
 
     def value(row: TrialRecord) -> float | None:
         number = row.spec.knobs.get(knob)
-        if isinstance(number, bool) or not isinstance(number, int | float):
-            return None
-        return float(number)
+        return float(number) if is_number(number) else None
 
     def verdict(row: TrialRecord) -> str:
         return verdicts[row.spec.trial].name if row.spec.trial in verdicts else ""

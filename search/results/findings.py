@@ -3,7 +3,7 @@
 Never writes, needs no torch.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -90,6 +90,10 @@ class Findings(Outcome):
         if judged and self.steps[-1]["held"]:
             trials["the baseline"] = list(judged[-1]["evidence"]["values"][0]["trials"])
         return trials
+
+    def verdicts_on(self, rows: Iterable[TrialRecord]) -> list[Verdict]:
+        """The verdicts on some trials, of those that have one."""
+        return [self.verdicts[row.spec.trial] for row in rows if row.spec.trial in self.verdicts]
 
     @cached_property
     def importance(self) -> dict[str, float]:

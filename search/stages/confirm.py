@@ -18,10 +18,10 @@ import numpy as np
 from search.config.confirm_settings import ConfirmSettings
 from search.config.knobs import Value
 from search.config.plan import Plan
-from search.stages.decision import Decision, decide
+from search.stages.decision import Decision, decide, seeds_of_each
 from search.stages.group import Configuration, Group, mark_collapsed, scores_of
-from search.stages.outcome import Outcome, by_cell, cell_of, group_of
-from search.stages.racing import Race, goes_on, seeds_needed, still_open
+from search.stages.outcome import Outcome, by_cell, cell_of, group_of, with_queued
+from search.stages.racing import Race, goes_on, still_open
 from search.stages.scores import step_of
 from search.stages.stage import FixedStage, StageContext, further, missing
 from search.storage.trials import TrialRecord, TrialSpec
@@ -67,9 +67,7 @@ def wanted(plan: Plan, rows: Sequence[TrialRecord], *, resolution: float = 0.0) 
     specs = missing(plan, points, rows, stage=plan.kind, seeds=seeds[: fixed.fewest])
     if specs or not race.on or len(points) < 2 or not all(row.finished for row in rows):
         return specs
-    scores = scores_of(_groups(plan, rows))
-    floor = step_of(scores[:, : fixed.fewest], share=resolution) / 2  # the same in every round
-    needed = [int(count) for count in seeds_needed(scores, race, resolution=floor)]
+    needed = seeds_of_each(_groups(plan, rows), race, resolution=resolution)
     return further(plan, fixed.configurations, needed, rows, stage=plan.kind, seeds=seeds)
 
 
@@ -81,8 +79,7 @@ def foreseen(plan: Plan, rows: Sequence[TrialRecord]) -> int:
 
 def outcome(plan: Plan, rows: Sequence[TrialRecord], *, resolution: float) -> Outcome:
     """The configurations by their place, and which one wins once all have ended."""
-    specs = wanted(plan, rows, resolution=resolution)
-    known = (*rows, *(TrialRecord(spec=spec, state="queued") for spec in specs))
+    known = with_queued(rows, wanted(plan, rows, resolution=resolution))
     groups = mark_collapsed(_groups(plan, known), resolution=resolution)
     is_done = all(row.finished for row in known)
     return Outcome(

@@ -13,6 +13,7 @@ from typing import Literal
 
 import numpy as np
 
+from search.config.knobs import is_number
 from search.stages.comparison import Comparison, comparisons
 from search.stages.group import Group, scores_of
 from search.stages.noise import (
@@ -27,6 +28,7 @@ from search.stages.racing import (
     interval_widths,
     is_better,
     level_of_each,
+    seeds_needed,
     worth_of,
 )
 from search.stages.scores import Bools, Counts, Floats, are_identical, step_of
@@ -65,6 +67,13 @@ class Decision:
     own_level: bool = False
     race: Race = NO_RACE
     resolution: float = 0.0
+
+    @property
+    def word(self) -> Literal["none", "adopt", "keep"]:
+        """The decision as decisions.jsonl holds it."""
+        if self.winner is None:
+            return "none"
+        return "adopt" if self.adopted else "keep"
 
     @property
     def tie(self) -> bool:
@@ -151,6 +160,15 @@ def best_group(groups: Sequence[Group], *, resolution: float) -> int | None:
     return _best(groups, of, _dropped(of, NO_RACE)) if of.counts.any() else None
 
 
+def seeds_of_each(groups: Sequence[Group], race: Race, *, resolution: float) -> list[int]:
+    """How many seeds each group needs in a race, as far as its scores tell; `resolution`: as
+    `decide` takes it.
+    """
+    scores = scores_of(groups)
+    floor = step_of(scores[:, : race.first], share=resolution) / 2  # the same in every round
+    return [int(count) for count in seeds_needed(scores, race, resolution=floor)]
+
+
 def _dropped(of: SeedStatistics, race: Race) -> Bools:
     """Values whose first seeds were not in the better half. They have fewer than the others, and a
     mean of other seeds: however high, it is none to win by.
@@ -177,11 +195,7 @@ def _middle_of_best(groups: Sequence[Group], means: Floats, places: Counts) -> i
     """
     top = [int(place) for place in places if means[place] >= means[places].max() - ROUNDING]
     values = {place: groups[place].candidate for place in top}
-    numbers = {
-        place: float(value)
-        for place, value in values.items()
-        if isinstance(value, int | float) and not isinstance(value, bool)
-    }
+    numbers = {place: float(value) for place, value in values.items() if is_number(value)}
     if 0 in top or len(numbers) < len(top):
         return int(places[means[places].argmax()])
     return sorted(top, key=lambda place: numbers[place])[(len(top) - 1) // 2]

@@ -12,7 +12,7 @@ import numpy as np
 from search.config.joint_settings import default_point, size
 from search.config.knobs import Knob, Value
 from search.config.plan import Plan
-from search.stages.decision import decide
+from search.stages.decision import decide, seeds_of_each
 from search.stages.group import Group, Leader, mark_collapsed, scores_of
 from search.stages.joint import (
     CONFIRM,
@@ -26,8 +26,8 @@ from search.stages.joint import (
     settings,
 )
 from search.stages.noise import statistics_of
-from search.stages.outcome import Outcome, by_cell, cell_of, group_of
-from search.stages.racing import Race, seeds_needed
+from search.stages.outcome import Outcome, by_cell, cell_of, group_of, with_queued
+from search.stages.racing import Race
 from search.stages.scores import step_of
 from search.stages.stage import next_number, numbered
 from search.storage.trials import TrialRecord, TrialSpec, UnnumberedTrial
@@ -196,9 +196,7 @@ def _seeds_needed(
     groups = _groups(plan, best, [row for row in rows if row.spec.stage == CONFIRM])
     if not race.on or not groups or not all(row.finished for row in rows):
         return [race.first] * len(best)
-    scores = scores_of(groups)
-    floor = step_of(scores[:, : race.first], share=resolution) / 2  # the same in every round
-    return [int(count) for count in seeds_needed(scores, race, resolution=floor)]
+    return seeds_of_each(groups, race, resolution=resolution)
 
 
 def _groups(
@@ -214,8 +212,7 @@ def _groups(
 
 def outcome(plan: Plan, rows: Sequence[TrialRecord], *, resolution: float) -> Outcome:
     """The leaders on the seeds of the confirmation; without one, on those that they led with."""
-    missing = confirmations(plan, rows, resolution=resolution)
-    known = (*rows, *(TrialRecord(spec=spec, state="queued") for spec in missing))
+    known = with_queued(rows, confirmations(plan, rows, resolution=resolution))
     stage = CONFIRM if settings(plan).confirm else STAGE
     evidence = tuple(row for row in known if row.spec.stage == stage)
     total = foreseen(plan, rows, resolution=resolution)

@@ -10,7 +10,7 @@ from search.config.plan import Plan
 from search.contract.metrics import Metric
 from search.stages.decision import Decision
 from search.stages.group import Candidate, Group
-from search.storage.trials import TrialRecord, TrialState
+from search.storage.trials import TrialRecord, TrialSpec, TrialState
 
 Cell = tuple[tuple[str, Value], ...]
 
@@ -88,6 +88,13 @@ class Outcome:
     def by_cell(self) -> dict[Cell, list[TrialRecord]]:
         """The evidence by configuration, each by seed."""
         return by_cell(self.evidence)
+
+
+def with_queued(
+    rows: Sequence[TrialRecord], wanted: Iterable[TrialSpec]
+) -> tuple[TrialRecord, ...]:
+    """The trials, and behind them those still to be made."""
+    return (*rows, *(TrialRecord(spec=spec, state=TrialState.QUEUED) for spec in wanted))
 
 
 def by_cell(rows: Iterable[TrialRecord]) -> dict[Cell, list[TrialRecord]]:

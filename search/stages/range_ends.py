@@ -5,7 +5,7 @@ values in the gaps beside it (R30). Pure functions.
 import math
 from collections.abc import Sequence
 
-from search.config.knobs import Knob, Value
+from search.config.knobs import Knob, Value, as_number
 from search.config.plan import Plan
 from search.stages.decision import Decision, decide
 from search.stages.group import Group
@@ -30,7 +30,7 @@ def hard_limit(knob: Knob, value: Value) -> str:
 
     0 is no limit that could be moved: nothing lies beyond a penalty or a share that is off.
     """
-    number = float(value)  # type: ignore[arg-type]
+    number = as_number(value)
     if number >= knob.most:
         return "max"
     return "min" if number <= knob.least and number != 0 else ""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from search.config.plan import Plan
-from search.stages.outcome import Outcome
+from search.stages.outcome import Outcome, with_queued
 from search.stages.stage import FixedStage, StageContext, missing
 from search.storage.trials import TrialRecord, TrialSpec
 
@@ -20,7 +20,7 @@ def foreseen(plan: Plan, rows: Sequence[TrialRecord]) -> int:
 
 def outcome(plan: Plan, rows: Sequence[TrialRecord], *, resolution: float) -> Outcome:
     """The trial."""
-    known = (*rows, *(TrialRecord(spec=spec, state="queued") for spec in wanted(plan, rows)))
+    known = with_queued(rows, wanted(plan, rows))
     return Outcome(plan=plan, rows=known, evidence=known, foreseen=len(known), compares=False)
 
 

@@ -119,12 +119,7 @@ def missing(
 
     The order is fixed, so an interrupted search numbers as an undisturbed one.
     """
-    there = {row.spec.key for row in rows}
-    specs = (
-        UnnumberedTrial(stage=stage, knobs=knobs, seed=seed) for seed in seeds for knobs in points
-    )
-    fresh = [spec for spec in specs if spec.key not in there]
-    return numbered(fresh, start=next_number(plan, rows))
+    return further(plan, points, [len(seeds)] * len(points), rows, stage=stage, seeds=seeds)
 
 
 def further(

@@ -10,15 +10,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from search.config.knobs import Knob, Value
+from search.config.knobs import Knob, Value, as_number
 from search.config.plan import Plan
 from search.config.sweep_settings import SweepSettings
-from search.stages.decision import best_group, decide
+from search.stages.decision import best_group, decide, seeds_of_each
 from search.stages.group import Group, mark_collapsed, scores_of
-from search.stages.outcome import Outcome, by_cell, cell_of, group_of
-from search.stages.racing import Race, goes_on, seeds_needed
+from search.stages.outcome import Outcome, by_cell, cell_of, group_of, with_queued
+from search.stages.racing import Race, goes_on
 from search.stages.range_ends import extension, refinement
-from search.stages.scores import step_of
 from search.stages.spent import is_out_of_time
 from search.stages.stage import FixedStage, StageContext, further, missing
 from search.storage.trials import TrialRecord, TrialSpec
@@ -50,7 +49,7 @@ def cells(plan: Plan, value: Value) -> list[dict[str, Value]]:
     """
     knobs = {plan.knob.path: value}
     if plan.follower is not None:
-        ratio = float(value) / float(plan.default(plan.knob))  # type: ignore[arg-type]
+        ratio = as_number(value) / as_number(plan.default(plan.knob))
         knobs[plan.follower.path] = plan.follower.at(ratio)
     nuisance = plan.nuisance(value)
     if nuisance is None:
@@ -146,10 +145,7 @@ def foreseen(plan: Plan, rows: Sequence[TrialRecord]) -> int:
 
 def outcome(plan: Plan, rows: Sequence[TrialRecord], *, resolution: float) -> Outcome:
     """The values compared, and which one wins; a decision only once all its trials are there."""
-    queued = [
-        TrialRecord(spec=spec, state="queued") for spec in wanted(plan, rows, resolution=resolution)
-    ]
-    known = (*rows, *queued)
+    known = with_queued(rows, wanted(plan, rows, resolution=resolution))
     tried = values(plan, rows, resolution=resolution)
     contest = _contest(plan, known, tried, resolution=resolution)
     groups = mark_collapsed(contest.groups, resolution=resolution)
@@ -196,9 +192,7 @@ def _contest(
     dropped = _dropped(plan, rows)
     seeds = [HALVED if value in dropped else plan.seeds for value in tried]
     if race.on and all(row.finished for row in rows):
-        scores = scores_of(groups)
-        floor = step_of(scores[:, : plan.seeds], share=resolution) / 2  # the same in every round
-        seeds = [int(needed) for needed in seeds_needed(scores, race, resolution=floor)]
+        seeds = seeds_of_each(groups, race, resolution=resolution)
     return _Contest(
         cells=tuple(chosen),
         seeds=tuple(seeds),

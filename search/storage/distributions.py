@@ -9,7 +9,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from search.config.knobs import Knob, Value
+from search.config.knobs import Knob, Value, is_number
 
 
 def distribution_of(knob: Knob | None, values: Sequence[Value]) -> BaseDistribution:
@@ -30,7 +30,7 @@ def distribution_of(knob: Knob | None, values: Sequence[Value]) -> BaseDistribut
 
 def _just(values: Sequence[Value]) -> BaseDistribution:
     """The narrowest domain of some values."""
-    numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
+    numbers = list(filter(is_number, values))
     if len(numbers) < len(values):
         return CategoricalDistribution(list(dict.fromkeys(values)))
     low, high = min(numbers), max(numbers)

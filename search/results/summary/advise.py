@@ -173,7 +173,7 @@ def _answering(findings: Findings) -> list[TrialRecord]:
 
 def _agreed(findings: Findings, rows: list[TrialRecord]) -> list[TrialRecord]:
     """Those that share the commonest verdict."""
-    names = [findings.verdicts[row.spec.trial].name for row in rows]
+    names = [verdict.name for verdict in findings.verdicts_on(rows)]
     common = Counter(names).most_common(1)
     return [row for row, name in zip(rows, names, strict=True) if name == common[0][0]]
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
-from search.config.knobs import Knob, Value
+from search.config.knobs import Knob, Value, as_number
 from search.results.findings import Findings
 from search.stages.range_ends import hard_limit
 
@@ -70,6 +70,6 @@ def _edge(knob: Knob, value: Value, *, end: str) -> list[str]:
             f"{knob.path} = {value} lies at the hard limit space.{knob.path}.{limit}: what lies "
             "beyond was not tried (P2)"
         ]
-    room = float(further[-1])  # type: ignore[arg-type]
+    room = as_number(further[-1])
     text = f"{knob.path} = {value} lies at the edge of its range: the range may be wrong (P2)"
     return [f"{text}; try space.{knob.path}.{end}={room:.12g} name=…"]

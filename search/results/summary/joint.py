@@ -249,11 +249,7 @@ def records(findings: Findings) -> list[dict[str, Any]]:
     return [
         {
             "stage": joint.CONFIRM if joint.settings(plan).confirm else joint.STAGE,
-            "decision": "none"
-            if decision.winner is None
-            else "adopt"
-            if decision.adopted
-            else "keep",
+            "decision": decision.word,
             "trial": None if decision.winner is None else findings.groups[decision.winner].trial,
             "value": knobs(decision.winner),
             "baseline": knobs(0),

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from search.config.knob_roles import unequal_settings
-from search.config.knobs import written
+from search.config.knobs import as_number, written
 from search.config.text import one_line
 from search.results.findings import Findings
 from search.results.summary.advise import curve_lines
@@ -120,7 +120,7 @@ def table(findings: Findings, *, width: int) -> Table:
     ):
         words = column in ("trials", "decision")
         shown.add_column(column, justify="left" if words else "right", no_wrap=not words)
-    values = findings.values if knob.choices else sorted(findings.values)  # type: ignore[type-var]
+    values = findings.values if knob.choices else sorted(findings.values, key=as_number)
     for place, (value, record) in enumerate(zip(values, summary.to_dict("records"), strict=True)):
         row = [
             one_line(written(value)),
@@ -236,11 +236,7 @@ def records(findings: Findings) -> list[dict[str, Any]]:
     return [
         {
             "stage": findings.rows[0].spec.stage,
-            "decision": "none"
-            if decision.winner is None
-            else "adopt"
-            if decision.adopted
-            else "keep",
+            "decision": decision.word,
             "knob": plan.knob.path,
             "value": None if decision.winner is None else findings.groups[decision.winner].value,
             "baseline": findings.groups[0].value,

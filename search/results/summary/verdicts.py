@@ -23,11 +23,7 @@ from trainers.mentions import never_gets
 
 def verdict_of(findings: Findings, rows: Iterable[TrialRecord]) -> str:
     """The verdicts on some trials, the commonest first: `2 overfitting, 1 converged`."""
-    names = Counter(
-        findings.verdicts[row.spec.trial].name
-        for row in rows
-        if row.spec.trial in findings.verdicts
-    )
+    names = Counter(verdict.name for verdict in findings.verdicts_on(rows))
     if len(names) == 1:
         return next(iter(names))
     return ", ".join(f"{number} {name}" for name, number in names.most_common())
