@@ -20,7 +20,7 @@ from search.contract.metrics import Metric, scores
 from search.results.export import check_kept, trained_config, written_config
 from search.storage.folder import Folder
 from search.storage.sealed import read_json, write_json
-from search.storage.trials import TrialRecord
+from search.storage.trials import TrialRecord, ranked
 from trainers.api import Data
 from trainers.checkpoint import WEIGHTS
 from trainers.ensemble import FILE, Outputs, kind_of, member_outputs
@@ -77,11 +77,7 @@ def candidates_of(
     """
     seeds = [row for row in answer if row.state == "complete"]
     best: dict[tuple[Any, ...], TrialRecord] = {}
-    ranked = sorted(
-        (row for row in (*seeds[:1], *rows) if row.state == "complete" and row.value is not None),
-        key=lambda row: -plan.metric.sign * float(row.value or 0.0),
-    )
-    for row in (*seeds[:1], *ranked):
+    for row in (*seeds[:1], *ranked((*seeds[:1], *rows), sign=plan.metric.sign)):
         best.setdefault(tuple(sorted(row.spec.knobs.items())), row)
     others = list(best.values())[:MOST]
     both = {row.spec.trial: row for row in (*seeds, *others)}

@@ -11,7 +11,7 @@ from search.execution.pace import epochs_left, seconds_left, usual_epochs
 from search.results.findings import Findings
 from search.storage.curves import followed, read_curves
 from search.storage.folder import Folder
-from search.storage.trials import TrialRecord
+from search.storage.trials import TrialRecord, ranked
 
 State = Literal["running", "done", "stopped", "died"]
 
@@ -103,9 +103,7 @@ def _leader_of(findings: Findings) -> Leader | None:
         values = [row.value for row in rows if row.state == "complete" and row.value is not None]
         mean = sum(values) / len(values)
         return _leader(winner, value=mean, seeds=len(values), decided=True)
-    sign = findings.plan.metric.sign
-    complete = [row for row in findings.rows if row.state == "complete" and row.value is not None]
-    best = max(complete, key=lambda row: sign * (row.value or 0.0), default=None)
+    best = next(iter(ranked(findings.rows, sign=findings.plan.metric.sign)), None)
     if best is None or best.value is None:
         return None
     return _leader(best, value=best.value, seeds=1, decided=False)

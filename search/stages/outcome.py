@@ -55,6 +55,11 @@ class Outcome:
         return next((row for row in self.of(winner.candidate) if row.state == "complete"), None)
 
     @property
+    def winning(self) -> int | None:
+        """The winner's place among the groups; None where there is none."""
+        return None if self.decision is None else self.decision.winner
+
+    @property
     def obstacle(self) -> str:
         """Why nothing can be decided although every trial has ended; empty if it can.
 

@@ -3,7 +3,7 @@
 Plain data; the logic of stages lies in `search.stages`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -104,3 +104,13 @@ class TrialRecord:
     def finished(self) -> bool:
         """True if the state will not change any more."""
         return self.state in FINISHED
+
+
+def completed(rows: Iterable[TrialRecord]) -> list[TrialRecord]:
+    """The trials that are complete and have a value, in their order."""
+    return [row for row in rows if row.state == TrialState.COMPLETE and row.value is not None]
+
+
+def ranked(rows: Iterable[TrialRecord], *, sign: float) -> list[TrialRecord]:
+    """These, best first; `sign`: 1 if a higher value is better, else −1."""
+    return sorted(completed(rows), key=lambda row: -sign * (row.value or 0.0))

@@ -14,7 +14,7 @@ from search.results.figures.places import place, shortened
 from search.results.figures.style import WINNER, log_axis, title
 from search.results.findings import Findings
 from search.storage.curves import MEAN
-from search.storage.trials import TrialRecord
+from search.storage.trials import TrialRecord, ranked
 
 TRAIN, VALIDATION = "#6c8ebf", "#d95f02"
 PANELS, COLUMNS = 48, 6  # panels at most, and how many in a row
@@ -63,15 +63,10 @@ def curves_figure(findings: Findings, curves: pd.DataFrame) -> Figure:
 
 def _panels(findings: Findings) -> tuple[list[Panel], str]:
     """What is drawn, in the knob's order or by rank, and in words."""
-    plan, decision, groups = findings.plan, findings.decision, findings.groups
-    winner = decision.winner if decision is not None else None
+    plan, groups, winner = findings.plan, findings.groups, findings.winning
     best = sorted(range(len(groups)), key=lambda index: groups[index].mean, reverse=True)[:PANELS]
     if not groups:
-        complete = [
-            row for row in findings.rows if row.state == "complete" and row.value is not None
-        ]
-        complete.sort(key=lambda row: plan.metric.sign * (row.value or 0.0), reverse=True)
-        rows = complete[:LEADING]
+        rows = ranked(findings.rows, sign=plan.metric.sign)[:LEADING]
         return [
             Panel(name=f"trial {row.spec.trial}", rows=[row]) for row in rows
         ], "of the best trials"

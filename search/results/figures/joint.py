@@ -9,9 +9,18 @@ from matplotlib.ticker import MaxNLocator
 
 from search.config.knobs import Knob
 from search.results.figures.places import near_best
-from search.results.figures.style import BASELINE, OTHERS, SEED, UNUSABLE, WINNER, stand, title
+from search.results.figures.style import (
+    BASELINE,
+    OTHERS,
+    SEED,
+    UNUSABLE,
+    WINNER,
+    stand,
+    title,
+    with_zoom,
+)
 from search.results.findings import Findings
-from search.storage.trials import TrialRecord
+from search.storage.trials import TrialRecord, completed
 
 COLUMNS = 4  # knobs in a row
 TICKS = 5  # ticks of a small panel
@@ -20,17 +29,12 @@ TICKS = 5  # ticks of a small panel
 def search_figure(findings: Findings, rows: Sequence[TrialRecord]) -> Figure:
     """Every trial's value and the best so far; if needed, a panel of what is near the best."""
     plan, near = findings.plan, _near(findings, rows)
-    figure = Figure(figsize=(7.5, 6.2 if near else 4.0), layout="constrained")
-    panels = figure.subplots(2 if near else 1, 1, sharex=True, squeeze=False)[:, 0]
-    for axes in panels:
-        _draw_search(findings, rows, axes)
-        axes.set_ylabel(f"{plan.metric.name}, validation")
-    if near:
-        panels[0].set_ylim(near)
-        panels[0].set_title("near the best", loc="left", fontsize=8, color=OTHERS)
-    panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
-    panels[-1].set_xlabel("trial")
-    panels[-1].legend(loc="best", frameon=False)
+    figure, axes = with_zoom(
+        lambda axes: _draw_search(findings, rows, axes), metric=plan.metric.name, near=near
+    )
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("trial")
+    axes.legend(loc="best", frameon=False)
     title(figure, f"{plan.name}: the best so far over {len(rows)} trials")
     return figure
 
@@ -73,7 +77,7 @@ def knobs_figure(findings: Findings, rows: Sequence[TrialRecord]) -> Figure:
 def _draw_search(findings: Findings, rows: Sequence[TrialRecord], axes: Axes) -> None:
     sign = findings.plan.metric.sign
     _dots(axes, [(row.spec.trial, row) for row in rows], labels=True)
-    complete = [row for row in rows if row.state == "complete" and row.value is not None]
+    complete = completed(rows)
     trials, best = best_so_far(complete, sign=sign)
     if trials:
         ends = [*trials, rows[-1].spec.trial], [*best, best[-1]]
@@ -99,8 +103,7 @@ def best_so_far(complete: Sequence[TrialRecord], *, sign: float) -> tuple[list[i
 
 def _draw_knob(findings: Findings, knob: Knob, rows: Sequence[TrialRecord], axes: Axes) -> None:
     """The trials of one knob, the winner's marked."""
-    decision = findings.decision
-    winner = decision.winner if decision is not None else None
+    winner = findings.winning
     chosen = findings.groups[winner].trial if winner is not None else None
     mine = [row for row in rows if knob.path in row.spec.knobs]
     values = [row.spec.knobs[knob.path] for row in mine]

@@ -2,7 +2,7 @@
 
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -38,6 +38,23 @@ def svg(figure: Figure) -> str:
         warnings.filterwarnings("ignore", "Glyph", UserWarning)
         figure.savefig(text, format="svg", metadata={"Date": None})
     return text.getvalue()
+
+
+def with_zoom(
+    draw: Callable[[Axes], None], *, metric: str, near: tuple[float, float] | None
+) -> tuple[Figure, Axes]:
+    """A figure of the metric, and its axes; above them others, of what is `near` the best, where
+    that is given. `draw`: onto either.
+    """
+    figure = Figure(figsize=(7.5, 6.2 if near else 4.0), layout="constrained")
+    panels = figure.subplots(2 if near else 1, 1, sharex=True, squeeze=False)[:, 0]
+    for axes in panels:
+        draw(axes)
+        axes.set_ylabel(f"{metric}, validation")
+    if near:
+        panels[0].set_ylim(near)
+        panels[0].set_title("near the best", loc="left", fontsize=8, color=OTHERS)
+    return figure, panels[-1]
 
 
 def title(figure: Figure, text: str) -> None:

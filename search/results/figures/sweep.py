@@ -6,7 +6,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from search.results.figures.places import limits_by_dots, near_best
-from search.results.figures.style import BASELINE, OTHERS, SEED, UNUSABLE, WINNER, stand, title
+from search.results.figures.style import (
+    BASELINE,
+    OTHERS,
+    SEED,
+    UNUSABLE,
+    WINNER,
+    stand,
+    title,
+    with_zoom,
+)
 from search.results.findings import Findings
 from search.results.summary.formatting import half_width
 
@@ -14,24 +23,19 @@ from search.results.summary.formatting import half_width
 def sweep_figure(findings: Findings) -> Figure:
     """Means with intervals, and every seed; if needed, a panel of what is near the best."""
     plan, decision = findings.plan, findings.decision
-    near = near_values(findings)
-    figure = Figure(figsize=(7.5, 6.2 if near else 4.0), layout="constrained")
-    panels = figure.subplots(2 if near else 1, 1, sharex=True, squeeze=False)[:, 0]
-    for axes in panels:
-        _draw_means(findings, axes)
-        axes.set_ylabel(f"{plan.metric.name}, validation")
-    if limits := dot_limits(findings):
-        panels[-1].set_ylim(limits)
-    if near:
-        panels[0].set_ylim(near)
-        panels[0].set_title("near the best", loc="left", fontsize=8, color=OTHERS)
+    near, limits = near_values(findings), dot_limits(findings)
+    figure, axes = with_zoom(
+        lambda axes: _draw_means(findings, axes), metric=plan.metric.name, near=near
+    )
+    if limits:
+        axes.set_ylim(limits)
     outcome = "no decision yet"
     if decision is not None and decision.winner is not None:
         winner = findings.groups[decision.winner].words
         outcome = f"{winner} {'is adopted' if decision.adopted else 'stays'}"
     title(figure, f"{plan.name}: {plan.knob.path}, {outcome}")
-    panels[-1].set_xlabel(plan.knob.path)
-    panels[-1].legend(loc="best", frameon=False)
+    axes.set_xlabel(plan.knob.path)
+    axes.legend(loc="best", frameon=False)
     return figure
 
 

@@ -12,6 +12,7 @@ from search.results.summary import view_of
 from search.results.summary.formatting import count, half_width, listed, ordered, percent
 from search.stages.decision import Decision
 from search.storage.folder import Folder
+from search.storage.trials import ranked
 
 TIE_LIST = 6  # tied values that are named
 
@@ -135,8 +136,7 @@ def _surety(findings: Findings, decision: Decision) -> tuple[str, str, str]:
 def _open(findings: Findings) -> Answer:
     done = sum(row.finished for row in findings.rows)
     sign, metric = findings.plan.metric.sign, findings.plan.metric.name
-    usable = [row for row in findings.rows if row.state == "complete" and row.value is not None]
-    best = max(usable, key=lambda row: sign * (row.value or 0.0), default=None)
+    best = next(iter(ranked(findings.rows, sign=sign)), None)
     sentence = f"No decision yet: {done} of {findings.foreseen} trials are done."
     cards = [("trials", f"{done} of {findings.foreseen}", "done")]
     if best is not None:

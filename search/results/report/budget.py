@@ -12,7 +12,7 @@ from search.results.report.blocks import Figures, Section, Table
 from search.results.report.chart import Axis, Chart, Series
 from search.results.report.numbers import number, setting
 from search.results.report.thinning import thinned
-from search.storage.trials import TrialRecord
+from search.storage.trials import TrialRecord, completed
 
 DOTS = 400  # of one chart
 BUDGETS = 120  # points of the band
@@ -44,7 +44,7 @@ def budget_section(findings: Findings, rows: Rows) -> Section:
 
 def best_at(rows: Rows, *, budgets: Sequence[int], sign: float) -> list[float | None]:
     """The best value after so many trials, in the order in which they began."""
-    trials, best = best_so_far(_complete(rows), sign=sign)
+    trials, best = best_so_far(completed(rows), sign=sign)
     counts = np.searchsorted(trials, budgets)
     return [best[count - 1] if count else None for count in counts]
 
@@ -86,7 +86,7 @@ def _lead(findings: Findings, finished: Rows) -> str:
         "would have given (bootstrap, P3): where it is flat, more trials bring little."
     )
     decision, sign = findings.decision, findings.plan.metric.sign
-    scores = [sign * row.value for row in _complete(finished) if row.value is not None]
+    scores = [sign * row.value for row in completed(finished) if row.value is not None]
     if decision is None or not decision.spread > 0 or not scores:
         return text
     near = sum(score >= max(scores) - 2 * decision.spread for score in scores)
@@ -94,14 +94,10 @@ def _lead(findings: Findings, finished: Rows) -> str:
     return f"{text} {near} of {len(scores)} complete trials lie within {noise} of the best."
 
 
-def _complete(rows: Rows) -> list[TrialRecord]:
-    return [row for row in rows if row.state == "complete" and row.value is not None]
-
-
 def _chart(
     findings: Findings, finished: Rows, shown: Rows, band: Mapping[str, Sequence[Any]]
 ) -> Chart:
-    plan, sign, complete = findings.plan, findings.plan.metric.sign, _complete(finished)
+    plan, sign, complete = findings.plan, findings.plan.metric.sign, completed(finished)
     values = [row.value for row in complete]
     _, best = best_so_far(complete, sign=sign)
     reached = number(best[-1]) if best else "no value"
@@ -146,7 +142,7 @@ def _draws(band: Mapping[str, Sequence[Any]]) -> list[Series]:
 
 
 def _steps(finished: Rows, sign: float) -> list[Series]:
-    complete = _complete(finished)
+    complete = completed(finished)
     trials, best = best_so_far(complete, sign=sign)
     if not trials:
         return []

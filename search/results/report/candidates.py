@@ -99,7 +99,7 @@ def _chart(findings: Findings, subject: str) -> Chart:
     named = ", ".join(
         f"{group.words}: {number(plan.metric.value_of(group.mean))}" for group in groups
     )
-    winner = decision.winner if decision is not None else None
+    winner = findings.winning
     end = f" Chosen: {findings.groups[winner].words}." if winner is not None else ""
     return Chart(
         title=f"{plan.metric.name} by {subject}",
@@ -139,7 +139,7 @@ def _seeds(findings: Findings, placement: Placement) -> Series:
 def _means(findings: Findings, placement: Placement, shown: list[int]) -> list[Series]:
     """The means, by what they are: baseline, chosen, others."""
     decision, metric = findings.decision, findings.plan.metric
-    winner = decision.winner if decision is not None else None
+    winner = findings.winning
     kinds = {"mean, 95 % interval": "mean", "baseline": "baseline", "chosen": "chosen"}
     names = {0: "baseline"} | ({winner: "chosen"} if winner is not None else {})
     series = []

@@ -149,10 +149,7 @@ def _against(first: LoadedSearch, other: LoadedSearch) -> str:
 
 def _chosen(findings: Findings) -> Candidate | None:
     """The winner's group."""
-    decision = findings.decision
-    if decision is None or decision.winner is None:
-        return None
-    return findings.groups[decision.winner]
+    return None if findings.winning is None else findings.groups[findings.winning]
 
 
 def _rivals(findings: Findings) -> int:
@@ -162,13 +159,12 @@ def _rivals(findings: Findings) -> int:
 
 
 def _winner(findings: Findings) -> dict[str, Any]:
-    decision, metric = findings.decision, findings.plan.metric
+    index, metric = findings.winning, findings.plan.metric
     row: dict[str, Any] = {"search": findings.plan.name, "result": answer_of(findings).label}
-    index = decision.winner if decision is not None else None
-    if decision is None or index is None:
+    if index is None:
         return row | {"mean": None, "interval": None, "seeds": None, "settings": ""}
     group = findings.groups[index]
-    half = half_width(decision, index)
+    half = half_width(findings.decision, index)
     return row | {
         "result": f"{with_interval(metric.value_of(group.mean), half)}, {row['result']}",
         "mean": metric.value_of(group.mean),

@@ -91,8 +91,7 @@ def _ranked(findings: Findings) -> list[TrialRecord]:
 
 def _heads(findings: Findings) -> list[int]:
     """Indices of the groups, the winner first, then the baseline, then the others by mean."""
-    groups, decision = findings.groups, findings.decision
-    winner = decision.winner if decision is not None else None
+    groups, winner = findings.groups, findings.winning
     rest = sorted(range(len(groups)), key=lambda index: -groups[index].mean)
     first = [index for index in (winner, 0) if index is not None and index < len(groups)]
     return list(dict.fromkeys([*first, *rest]))

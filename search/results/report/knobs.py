@@ -54,11 +54,11 @@ def knob_sections(findings: Findings, rows: Rows, table: Table) -> list[Section]
 
 
 def _knob_chart(findings: Findings, knob: Knob, shown: Rows) -> Chart:
-    plan, decision = findings.plan, findings.decision
+    plan = findings.plan
     mine = [row for row in shown if knob.path in row.spec.knobs]
     placement = place(knob, [row.spec.knobs[knob.path] for row in mine], most_ticks=5)
     spots = dict(zip((row.spec.trial for row in mine), placement.places, strict=True))
-    winner = decision.winner if decision is not None else None
+    winner = findings.winning
     chosen = findings.groups[winner].trial if winner is not None else None
     parts = {
         "complete": [row for row in mine if row.state == "complete" and row.spec.trial != chosen],
