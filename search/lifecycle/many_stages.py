@@ -44,14 +44,15 @@ from search.protocols.record import as_decided, record_of
 from search.protocols.stage_plan import borrowed, past_trials, stage_plan, with_all_knobs
 from search.protocols.step import Request, Step
 from search.results.diagnosis import diagnosed, usual_updates
-from search.results.findings import OF_STEP, Findings, find, find_stages
+from search.results.findings import Findings, find, find_stages
 from search.results.reporters import write_results
+from search.results.step_record import StepRecord, read_steps
 from search.results.tables import settled
 from search.stages.spent import running_time
 from search.storage.curves import read_curves
 from search.storage.files import write_text
 from search.storage.folder import LR_RANGE, PREFLIGHT, Folder
-from search.storage.sealed import json_lines, read_json, read_json_lines
+from search.storage.sealed import json_lines, read_json
 from search.storage.trials import TrialRecord
 
 TRAININGS = 100  # about how many there are without a budget, for the preflight's estimate of time
@@ -151,8 +152,8 @@ class _ManyStages:
         self._plan, self._folder, self._pool = plan, folder, pool
         self._contract, self._console = contract, console
         self._rows: list[TrialRecord] = []
-        self._steps: list[dict[str, Any]] = []
-        self._before = read_json_lines(folder.decisions, keys=OF_STEP)
+        self._steps: list[StepRecord] = []
+        self._before = read_steps(folder.decisions)
         self._budgets, self._command, self._words = budgets, "", stage_words(words)
         self._events: EventStream | None = None
 

@@ -2,19 +2,23 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal, cast
 
 from search.config.knobs import Knob
 from search.protocols.step import Step
+from search.results.step_record import StepRecord
 from search.storage.json_numbers import plain
 from search.storage.trials import TrialRecord
 
-DECIDED = ("decision", "held", "learned", "perfect")  # on which all that follows was built
+DECIDED: tuple[Literal["decision", "held", "learned", "perfect"], ...] = (
+    "decision",
+    "held",
+    "learned",
+    "perfect",
+)  # on which all that follows was built
 
 
-def record_of(
-    step: Step, *, following: str, command: str, budget: Mapping[str, Any]
-) -> dict[str, Any]:
+def record_of(step: Step, *, following: str, command: str, budget: Mapping[str, Any]) -> StepRecord:
     """The line.
 
     Args:
@@ -51,9 +55,7 @@ def record_of(
         "next": following or None,
         "budget": dict(budget),
     }
-    content = plain(record)
-    assert isinstance(content, dict)
-    return content
+    return cast(StepRecord, plain(record))
 
 
 def _domain(knob: Knob) -> dict[str, Any]:
@@ -63,9 +65,7 @@ def _domain(knob: Knob) -> dict[str, Any]:
     return {"path": knob.path, "low": knob.low, "high": knob.high, "points": knob.points}
 
 
-def as_decided(
-    step: Step, former: Sequence[Mapping[str, Any]], rows: Iterable[TrialRecord]
-) -> Step:
+def as_decided(step: Step, former: Sequence[StepRecord], rows: Iterable[TrialRecord]) -> Step:
     """The step as an earlier start has decided it: later stages have trained at its incumbent, so
     rules that have changed since change nothing before them.
 

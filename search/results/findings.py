@@ -15,18 +15,18 @@ from search.diagnostics.preflight.check import unmade
 from search.diagnostics.verdicts.across_trials import Together
 from search.diagnostics.verdicts.rules import Verdict
 from search.errors import UsageError, refused, unknown
+from search.results.step_record import StepRecord, candidates_of, read_steps
 from search.stages import joint
 from search.stages.importance import importances
 from search.stages.kinds import kind_of
 from search.stages.outcome import Outcome
 from search.storage.folder import LR_RANGE, PREFLIGHT, Folder
 from search.storage.lost_trials import check_trials
-from search.storage.sealed import read_json, read_json_lines
+from search.storage.sealed import read_json
 from search.storage.study import Study, stages_of
 from search.storage.trials import TrialRecord
 
 ANSWER = "the answer"  # of a search of many stages, beside the baseline
-OF_STEP = ("stage", "kind", "held", "trials", "decision")  # keys of every decision
 ENOUGH = 10  # complete trials without which importances mean nothing
 
 
@@ -43,7 +43,7 @@ class Findings(Outcome):
 
     verdicts: Mapping[int, Verdict] = field(default_factory=dict)
     together: tuple[Together, ...] = ()
-    steps: tuple[Mapping[str, Any], ...] = ()
+    steps: tuple[StepRecord, ...] = ()
     without_curves: tuple[int, ...] = ()
     heads: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
     has_rows: bool = True
@@ -86,10 +86,16 @@ class Findings(Outcome):
         if not self.steps:
             return {}
         trials = {ANSWER: list(self.steps[-1]["trials"])}
-        judged = [step for step in self.steps if step["kind"] == "confirm" and step["evidence"]]
+        confirms = (step for step in self.steps if step["kind"] == "confirm")
+        judged = [candidates for step in confirms if (candidates := candidates_of(step))]
         if judged and self.steps[-1]["held"]:
-            trials["the baseline"] = list(judged[-1]["evidence"]["values"][0]["trials"])
+            trials["the baseline"] = list(judged[-1][0]["trials"])
         return trials
+
+    def scores_of(self, step: StepRecord) -> list[float | None]:
+        """The scores of the incumbent after a stage, one per seed."""
+        values = {row.spec.trial: row.value for row in self.rows}
+        return [values.get(trial) for trial in step["trials"]]
 
     def verdicts_on(self, rows: Iterable[TrialRecord]) -> list[Verdict]:
         """The verdicts on some trials, of those that have one."""
@@ -138,7 +144,7 @@ def find_stages(plan: Plan, folder: Folder) -> Findings:
             knobs = staged.all_knobs(row.spec.knobs)
             rows.append(replace(row, spec=replace(row.spec, stage=stage, knobs=knobs, idle={})))
     findings = find(plan, sorted(rows, key=lambda row: row.spec.trial), val_rows=0)
-    findings = replace(findings, steps=tuple(read_json_lines(folder.decisions, keys=OF_STEP)))
+    findings = replace(findings, steps=tuple(read_steps(folder.decisions)))
     _check_steps(findings, folder.decisions)
     return findings
 
@@ -151,12 +157,12 @@ def _check_steps(findings: Findings, path: Path, *, whole: bool = False) -> None
     """
     stages = sorted({row.spec.stage for row in findings.rows})[: -1 if whole else 0]
     decided = {step["stage"] for step in findings.steps}
-    values = {row.spec.trial: row.value for row in findings.rows}
     got = next((f"none on {name}" for name in stages if name not in decided), "")
     for step in findings.steps:
-        known = [values.get(trial) for trial in step["trials"]]
-        if known != step.get("scores", known):  # earlier versions have not written them
-            got = f"{step['scores']} for trials {step['trials']} on {step['stage']}, not {known}"
+        known = findings.scores_of(step)
+        written = step.get("scores", known)  # earlier versions have not written them
+        if known != written:
+            got = f"{written} for trials {step['trials']} on {step['stage']}, not {known}"
     if got:
         raise refused(
             str(path),

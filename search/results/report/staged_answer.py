@@ -1,8 +1,7 @@
 """The answer of a search of many stages: what they arrived at, against the baseline (P13)."""
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from search.config.knobs import assigned
 from search.results.findings import Findings
@@ -16,6 +15,7 @@ from search.results.report.numbers import (
     setting,
     with_interval,
 )
+from search.results.step_record import Candidate, StepRecord
 from search.results.summary import view_of
 from search.results.summary.advise import UNMOVED, is_unmoved
 from search.results.summary.formatting import count, seeds_words
@@ -74,13 +74,13 @@ def staged_answer(findings: Findings) -> Answer:
     )
 
 
-def _score(findings: Findings, confirm: Mapping[str, Any] | None) -> tuple[str, str]:
+def _score(findings: Findings, confirm: StepRecord | None) -> tuple[str, str]:
     """The incumbent's mean, with its interval where that is honest, and of how many seeds.
 
     An incumbent that was not confirmed has the seeds that it was chosen by.
     """
     last, tested = findings.steps[-1], _tested(confirm)
-    values, held = _values(findings, last), last["held"]
+    values, held = findings.scores_of(last), last["held"]
     half = math.nan
     if tested or not held:
         half = own_interval(values, among=len(tested) if held else 1)
@@ -88,21 +88,13 @@ def _score(findings: Findings, confirm: Mapping[str, Any] | None) -> tuple[str, 
     return with_interval(mean_of(values), half), seeds_words(known, of=len(values))
 
 
-def _values(findings: Findings, step: Mapping[str, Any]) -> list[float | None]:
-    """The scores of the incumbent after a stage, one per seed."""
-    values = {row.spec.trial: row.value for row in findings.rows}
-    return [values.get(trial) for trial in step["trials"]]
-
-
-def _tested(confirm: Mapping[str, Any] | None) -> Sequence[Mapping[str, Any]]:
+def _tested(confirm: StepRecord | None) -> Sequence[Candidate]:
     """The configurations that fresh seeds compared, the baseline first; empty without any."""
-    evidence = (confirm or {}).get("evidence") or {}
-    return () if evidence.get("untested") else evidence.get("values") or ()
+    evidence = confirm["evidence"] if confirm is not None else None
+    return () if evidence is None or evidence.get("untested") else evidence["values"]
 
 
-def _against_baseline(
-    findings: Findings, tested: Sequence[Mapping[str, Any]]
-) -> tuple[str, str, str]:
+def _against_baseline(findings: Findings, tested: Sequence[Candidate]) -> tuple[str, str, str]:
     """The card of the gain: of a confirmation, on the same seeds; else the baseline's own score."""
     last, metric = findings.steps[-1], findings.plan.metric
     ends = {
@@ -110,10 +102,11 @@ def _against_baseline(
         for each in tested
     }
     chosen = next((each for each in tested[1:] if each["trials"] == last["trials"]), None)
-    if chosen is not None and chosen["difference"] is None:
-        return "baseline", "no result", "none of the defaults' trainings on the same seeds gave one"
     if chosen is not None:
-        gain, interval = metric.sign * chosen["difference"], ends[tuple(chosen["trials"])]
+        if (difference := chosen["difference"]) is None:
+            none = "none of the defaults' trainings on the same seeds gave one"
+            return "baseline", "no result", none
+        gain, interval = metric.sign * difference, ends[tuple(chosen["trials"])]
         half = abs(interval[1] - interval[0]) / 2 if len(interval) == 2 else math.nan
         base = number(mean_of(tested[0]["scores"]))
         return "gain", with_interval(gain, half), f"over the baseline's {base}, on the same seeds"
@@ -121,15 +114,15 @@ def _against_baseline(
         dropped = {tuple(each["trials"]) for each in tested if each["standing"] == "dropped"}
         kept = (interval for trials, interval in ends.items() if trials not in dropped)
         highs = [max(interval) for interval in kept if len(interval) == 2]
-        room = metric.room(mean_of(_values(findings, last)) or math.nan)
+        room = metric.room(mean_of(findings.scores_of(last)) or math.nan)
         most = f"at most {rough(min(max(highs), room))} at 95 %" if highs else ""
         return "gain over the baseline", "none", most
     first = next((step for step in findings.steps if step["kind"] == "baseline"), last)
-    base = number(mean_of(_values(findings, first)))
+    base = number(mean_of(findings.scores_of(first)))
     return "baseline", base, "the defaults, on their own seeds"
 
 
-def _average(steps: Sequence[Mapping[str, Any]]) -> list[str]:
+def _average(steps: Sequence[StepRecord]) -> list[str]:
     """What the average of several trainings brought, where it was adopted (R35)."""
     adopted = [step for step in steps if step["kind"] == "ensemble" and step["decision"] == "adopt"]
     return [f"Beside it, {step['says']} (R35)." for step in adopted]

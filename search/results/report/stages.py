@@ -1,6 +1,6 @@
 """The groups of a search of many stages: what each stage asked, found and decided, in order."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -34,14 +34,13 @@ from search.results.report.numbers import (
     setting,
 )
 from search.results.report.provenance import trials_table
+from search.results.step_record import Candidate, StepRecord, candidates_of
 from search.results.summary import view_of
 from search.results.summary.formatting import LABELS
 from search.results.summary.tune import caveats, did_not_help, unresolved
 from search.stages import joint
 from search.storage.folder import Folder
 
-Step = Mapping[str, Any]  # a line of decisions.jsonl
-Candidate = Mapping[str, Any]  # one of the values in its evidence
 MARKS = {"adopt": "adopted", "keep": "incumbent kept", "none": "no winner"}
 NAMES = {"mean": "mean", "baseline": "where it began", "chosen": "chosen"}
 LISTS = {
@@ -93,7 +92,7 @@ def stage_groups(findings: Findings, folder: Folder) -> list[Group]:
     ]
 
 
-def _sections(findings: Findings, step: Step, folder: Folder) -> list[Section]:
+def _sections(findings: Findings, step: StepRecord, folder: Folder) -> list[Section]:
     kind = step["kind"]
     return present(
         _decision(findings, step),
@@ -103,7 +102,7 @@ def _sections(findings: Findings, step: Step, folder: Folder) -> list[Section]:
     )
 
 
-def _decision(findings: Findings, step: Step) -> Section:
+def _decision(findings: Findings, step: StepRecord) -> Section:
     """Why the stage was made, what was decided, and on which evidence."""
     verdicts = ", ".join(f"{count} {name}" for name, count in step["verdicts"].items())
     beside = ", ".join(step["beside"])
@@ -115,7 +114,7 @@ def _decision(findings: Findings, step: Step) -> Section:
     ]
     mark = str(MARKS.get(step["decision"], step["decision"]))
     entry = Entry(title=step["says"], mark=mark, lines=lines, rules=step["rules"])
-    values = (step.get("evidence") or {}).get("values") or []
+    values = candidates_of(step)
     evidence: list[Block] = [_evidence(findings, step, values)] if values else []
     return Section(
         name="decision",
@@ -125,7 +124,7 @@ def _decision(findings: Findings, step: Step) -> Section:
     )
 
 
-def _evidence(findings: Findings, step: Step, values: Sequence[Candidate]) -> Figures:
+def _evidence(findings: Findings, step: StepRecord, values: Sequence[Candidate]) -> Figures:
     """The candidates of a stage with every seed."""
     metric = findings.plan.metric.name
     axis, spots = _axis(findings, step, values)
@@ -167,7 +166,7 @@ def _seeds(values: Sequence[Candidate], spots: Sequence[float], metric: str) -> 
 
 
 def _means(
-    step: Step,
+    step: StepRecord,
     values: Sequence[Candidate],
     spots: Sequence[float],
     means: Sequence[float | None],
@@ -193,7 +192,7 @@ def _means(
 
 
 def _axis(
-    findings: Findings, step: Step, values: Sequence[Candidate]
+    findings: Findings, step: StepRecord, values: Sequence[Candidate]
 ) -> tuple[Axis, Sequence[float]]:
     """Where the candidates stand: values in their knob's scale, configurations side by side."""
     knob = next((knob for knob in _knobs(findings) if knob.path == step["path"]), None)
@@ -218,7 +217,7 @@ def _knobs(findings: Findings) -> list[Knob]:
     return [knob for knobs in spaces.values() for knob in knobs]
 
 
-def _joint_sections(findings: Findings, step: Step) -> list[Section]:
+def _joint_sections(findings: Findings, step: StepRecord) -> list[Section]:
     """The joint stage as a joint search shows itself, over the knobs that it turned.
 
     A trial's knobs are relative to the search's config: what they do not name is as there.
@@ -253,9 +252,8 @@ def _joint_sections(findings: Findings, step: Step) -> list[Section]:
 
 def _progress(findings: Findings) -> Chart:
     """The incumbent's mean after each stage."""
-    values = {row.spec.trial: row.value for row in findings.rows}
     steps = findings.steps
-    scores = [[values.get(trial) for trial in step["trials"]] for step in steps]
+    scores = [*map(findings.scores_of, steps)]
     means, halves = [*map(mean_of, scores)], [*map(own_interval, scores)]
     metric = findings.plan.metric.name
     shown = [number(mean) for mean in means if mean is not None]

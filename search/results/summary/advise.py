@@ -6,9 +6,8 @@ The closing page, the report and the doctor ask here.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from search.config.compose_protocol import spaces_by_path
 from search.config.plan import Plan, name_after
@@ -26,6 +25,7 @@ from search.diagnostics.verdicts.advice import (
 from search.diagnostics.verdicts.rules_rate import FEWEST
 from search.errors import UsageError
 from search.results.findings import Findings, open_results
+from search.results.step_record import StepRecord
 from search.results.summary.verdicts import config_of, out_of_patience, remedies, turnable
 from search.storage.trials import TrialRecord
 from trainers.mentions import never_gets
@@ -154,7 +154,7 @@ def first_by_hand(verdict: str, *, unmoved: bool) -> str:
     return f"{first[0].alone} ({first[0].rule})" if first else f"{LABELS} (R10)"
 
 
-def is_unmoved(steps: Iterable[Mapping[str, Any]]) -> bool:
+def is_unmoved(steps: Iterable[StepRecord]) -> bool:
     """Whether the sweeps have ended since no learning rate moved a score."""
     return any(step["kind"] == "sweeps" and step["says"].startswith(UNMOVED) for step in steps)
 

@@ -8,10 +8,11 @@ from typing import Any
 import pandas as pd
 from rich.table import Table
 
-from search.config.knobs import assigned, written
+from search.config.knobs import Value, assigned, written
 from search.config.tune_settings import TuneSettings
 from search.diagnostics.verdicts.advice import ADVICE
 from search.results.findings import Findings
+from search.results.step_record import StepRecord, candidates_of
 from search.results.summary.advise import UNMOVED, curve_lines, is_unmoved, joint_paths, swept_paths
 from search.results.summary.formatting import bullets, count, listed, markdown, seeds_words
 
@@ -118,7 +119,7 @@ def records(findings: Findings) -> list[dict[str, Any]]:
     return [dict(step) for step in findings.steps]
 
 
-def did_not_help(steps: Sequence[Mapping[str, Any]]) -> list[str]:
+def did_not_help(steps: Sequence[StepRecord]) -> list[str]:
     """The knobs that were swept and left as they were, each time."""
     changed = {step["knob"] for step in steps if step["decision"] == "adopt"}
     return [
@@ -130,7 +131,7 @@ def did_not_help(steps: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def unresolved(steps: Sequence[Mapping[str, Any]]) -> list[str]:
+def unresolved(steps: Sequence[StepRecord]) -> list[str]:
     """Stages that were left out, and values that a sweep could not tell from its best."""
     skipped: dict[str, list[str]] = {}  # by the reason, which several stages may share
     for step in steps:
@@ -143,10 +144,9 @@ def unresolved(steps: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def _tied(step: Mapping[str, Any]) -> list[Any]:
+def _tied(step: StepRecord) -> list[Any]:
     """The values of a sweep whose means cannot be told from the best, itself among them."""
-    values = (step.get("evidence") or {}).get("values") or []
-    return [each["value"] for each in values if each["standing"] == "tie"]
+    return [each["value"] for each in candidates_of(step) if each["standing"] == "tie"]
 
 
 def caveats(findings: Findings) -> list[str]:
@@ -180,18 +180,19 @@ def _seeds(findings: Findings, settings: TuneSettings) -> str:
         len(value["scores"])
         for step in findings.steps
         if step["kind"] == "sweep"
-        for value in (step.get("evidence") or {}).get("values") or []
+        for value in candidates_of(step)
     ]
     most = max(compared, default=seeds)
     further = f", up to {most} where further ones decided" if most > seeds else ""
     return f"sweeps train each value with {each}{further}; one knob at a time (R28)"
 
 
-def _row(step: Mapping[str, Any]) -> dict[str, Any]:
-    values = (step.get("evidence") or {}).get("values") or []
-    chosen = {name: "" if step.get(name) is None else step[name] for name in COLUMNS}
+def _row(step: StepRecord) -> dict[str, Any]:
+    known = dict(step)
+    chosen = {name: "" if known.get(name) is None else known[name] for name in COLUMNS}
     shown = (
-        written(each["value"]) if step["knob"] else _configuration(each["knobs"]) for each in values
+        written(each["value"]) if step["knob"] else _configuration(each["knobs"])
+        for each in candidates_of(step)
     )
     chosen["candidates"] = (", " if step["knob"] else "; ").join(shown)
     chosen["rules"] = " ".join(step["rules"])
@@ -199,7 +200,7 @@ def _row(step: Mapping[str, Any]) -> dict[str, Any]:
     return chosen
 
 
-def _configuration(knobs: Mapping[str, Any]) -> str:
+def _configuration(knobs: Mapping[str, Value]) -> str:
     """A whole configuration, relative to the search's config."""
     return ", ".join(assigned(knobs)) or "the baseline"
 

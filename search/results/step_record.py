@@ -1,0 +1,87 @@
+"""A step of a search of many stages, as a line of decisions.jsonl holds it: its keys, their types.
+
+`search.protocols.record` makes it of a step. What `NotRequired` names, earlier versions have not
+written.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NotRequired, TypedDict, cast
+
+from search.config.knobs import Value
+from search.storage.sealed import read_json_lines
+
+OF_STEP = ("stage", "kind", "held", "trials", "decision")  # keys of every line
+
+
+class Candidate(TypedDict):
+    """What a stage compared: a value of its knob, or a configuration, with a trial per seed.
+
+    `difference`, `interval`: against the first candidate; None where nothing tells them.
+    """
+
+    value: Value
+    standing: str
+    knobs: Mapping[str, Value]
+    trials: list[int]
+    scores: list[float | None]
+    difference: float | None
+    interval: list[float | None]
+
+
+class Evidence(TypedDict):
+    """The numbers of a decision, of which these are read again."""
+
+    values: list[Candidate]
+    untested: NotRequired[bool]
+
+
+class StepRecord(TypedDict):
+    """A stage that has ended; the keys are those of `search.protocols.step`, but for these.
+
+    `kind`: of the stage, and `stage` its name. `knob`, `path`: what it was about, empty for none.
+    `value`: the incumbent's, of that knob. `trials`, `scores`: of the incumbent. `trained`: how
+    many trials the stage has trained. `beside`: what is to be seen beside the verdicts. `command`:
+    repeats the stage. `next`: the stage that follows. `budget`: by which that was chosen.
+    """
+
+    stage: str
+    kind: str
+    knob: str
+    path: str
+    decision: str
+    value: Value
+    says: str
+    because: str
+    rules: list[str]
+    held: Mapping[str, Value]
+    trials: list[int]
+    trained: int
+    verdicts: dict[str, int]
+    beside: list[str]
+    evidence: Evidence | None
+    scores: NotRequired[list[float | None]]
+    learned: NotRequired[bool]
+    perfect: NotRequired[bool]
+    out_of_patience: NotRequired[bool]
+    searched: NotRequired[list[dict[str, Any]]]
+    leaders: NotRequired[list[Mapping[str, Value]]]
+    rates: NotRequired[list[float]]
+    command: NotRequired[str]
+    next: NotRequired[str | None]
+    budget: NotRequired[Mapping[str, Any]]
+
+
+def read_steps(path: Path) -> list[StepRecord]:
+    """The lines of decisions.jsonl; none where there is no file.
+
+    Raises:
+        UsageError: a line is damaged, or lacks a key.
+    """
+    return cast(list[StepRecord], read_json_lines(path, keys=OF_STEP))
+
+
+def candidates_of(step: StepRecord) -> Sequence[Candidate]:
+    """What a stage compared, first what it began with; empty where it compared nothing."""
+    evidence = step.get("evidence")
+    return evidence["values"] if evidence else ()
