@@ -10,8 +10,8 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, suppress
+from typing import IO, Any, cast
 
 from search.config.check_keys import changed_settings, unusual_keys
 from search.config.knobs import Value
@@ -41,18 +41,15 @@ def dry_run(
     Raises:
         UsageError: something cannot be imported or built, or a knob changes nothing.
     """
-    answer: Answer = {}
     if early is None:
-        with _in_a_process(plan, answer):
+        with _in_a_process(plan) as answered:
             yield
+            answer = answered()
     else:
         yield
-        answer |= _from_early(plan, early)
-        if not answer:
-            with _in_a_process(plan, answer):
-                pass
+        answer = _from_early(plan, early) or _from_a_process(plan)
     if answer["wrong"]:
-        raise UsageError(str(answer["wrong"]), code="dry-run-failed")
+        raise UsageError(answer["wrong"], code="dry-run-failed")
     if answer["alike"]:
         raise refused(
             f"space.{answer['alike']}",
@@ -82,28 +79,29 @@ def unread_words(plan: Plan, keys: Sequence[str]) -> str:
     return f"{text}, and this search turns {', '.join(turned)}{way}"
 
 
-def _from_early(plan: Plan, early: WorkerConnections) -> Answer:
-    """The answer of a worker; empty if it has died."""
+def _from_early(plan: Plan, early: WorkerConnections) -> Answer | None:
+    """The answer of a worker; None if it has died."""
     message, limit = DryRunQuestions(questions=json.dumps(questions(plan))), _limit(plan)
     try:
         reply = early.ask(message, seconds=limit, slow=lambda: _say_slow(limit))
     except MessageError:  # more than a message holds
-        return {}
+        return None
     except TimeoutError as error:
         raise _hangs(limit) from error
     if reply is None or reply.wrong is None:
-        return {}
-    return {
-        "wrong": reply.wrong,
-        "alike": reply.alike,
-        "unread": reply.unread,
-        "inert": reply.inert,
-    }
+        return None
+    return Answer(wrong=reply.wrong, alike=reply.alike, unread=reply.unread, inert=reply.inert)
+
+
+def _from_a_process(plan: Plan) -> Answer:
+    """The answer of a process that begins now."""
+    with _in_a_process(plan) as answered:
+        return answered()
 
 
 @contextmanager
-def _in_a_process(plan: Plan, answer: Answer) -> Iterator[None]:
-    """Fills `answer` after the block: the last line that the process prints."""
+def _in_a_process(plan: Plan) -> Iterator[Callable[[], Answer]]:
+    """A process that is asked; within the block, waits for its answer."""
     with (
         tempfile.TemporaryFile("w+") as asked,
         tempfile.TemporaryFile("w+", errors="replace") as printed,
@@ -117,15 +115,20 @@ def _in_a_process(plan: Plan, answer: Answer) -> Iterator[None]:
             output=printed,
             inherited=[asked.fileno()],
         ) as process:
-            yield
-            _await(process, limit=_limit(plan))
-        printed.seek(0)
-        text = printed.read().strip()
+            yield lambda: _answer_of(process, printed, limit=_limit(plan))
+
+
+def _answer_of(process: GuardedProcess, printed: IO[str], *, limit: float) -> Answer:
+    """The last line that a process prints; what else that is, tells why there is no answer."""
+    _await(process, limit=limit)
+    printed.seek(0)
+    text = printed.read().strip()
     last = text.splitlines()[-1] if text else ""
-    try:
-        answer |= json.loads(last)
-    except (ValueError, TypeError):
-        answer["wrong"] = one_line(last) or "the trainer cannot be built: it ended at once"
+    with suppress(ValueError):
+        if isinstance(answer := json.loads(last), dict):
+            return cast(Answer, answer)
+    wrong = one_line(last) or "the trainer cannot be built: it ended at once"
+    return Answer(wrong=wrong, alike="", unread=[], inert=[])
 
 
 def _await(process: GuardedProcess, *, limit: float) -> None:

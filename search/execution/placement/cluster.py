@@ -196,7 +196,7 @@ class ClusterPlacement(ThreadedPlacement):
             reason, output = str(lost), lost.details.encode()
         except (ConnectionError, TimeoutError) as error:  # the next one may get through
             output = f"it could not connect: {first_line(error)}\n".encode()
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001  # of any engine: it ends the search, in words
             place = f" (on {place})" if (place := self._places.get(slot.number)) else ""
             self._post(SlotFailed(slot=slot, reason=first_line(error) + place))
             return

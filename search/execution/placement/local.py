@@ -60,7 +60,7 @@ class LocalPlacement(ThreadedPlacement):
                 status = self._run(slot, printed)
                 printed.seek(0)
                 output = printed.read()
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001  # of a thread: it ends the search, in words
             self._post(SlotFailed(slot=slot, reason=f"{type(error).__name__}: {error}"))
         else:
             self._post(WorkerLeft(slot=slot, status=status, output=output))

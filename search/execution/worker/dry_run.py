@@ -10,7 +10,7 @@ import select
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypedDict
 
 from search.execution import process_guard as guard
 
@@ -18,6 +18,7 @@ if __name__ == "__main__":
     ARGUMENTS = guard.enter()
 
 from search.errors import shortened
+from trainers.api import Config
 from trainers.callable import rehearse
 from trainers.mentions import unmentioned
 
@@ -27,15 +28,37 @@ ALONE = {
 }  # nothing is trained, so no GPU is touched
 END = b"\n"  # of an answer
 PAUSE = 0.1  # seconds between two checks whether a silent fork still lives
-Questions = dict[str, Any]
-Answer = dict[str, Any]
 
 
-def answer(asked: Questions) -> Answer:
+class Questions(TypedDict):
+    """What is asked: `baseline` and `values` (by knob) are configs of trials.
+
+    `beside`: knobs that are tuned beside another one. `shipped`: by path, the shipped value of each
+    setting that was changed. `shape`: of the data. `keys`: that the code should mention.
+    """
+
+    baseline: Config
+    values: dict[str, list[Config]]
+    beside: list[str]
+    shipped: dict[str, Any]
+    shape: list[Any]
+    keys: list[str]
+
+
+class Answer(TypedDict):
     """`wrong`: what cannot be imported or built, empty if nothing; `alike`: a knob that changes
     nothing, empty if none; `unread`: keys that no code mentions; `inert`: a line per setting that
     changes nothing.
     """
+
+    wrong: str
+    alike: str
+    unread: list[str]
+    inert: list[str]
+
+
+def answer(asked: Questions) -> Answer:
+    """Whether all can be built, and what acts on the training."""
     wrong, alike = "", ""
     try:
         alike = _alike(asked)

@@ -89,7 +89,7 @@ def serve(link: Link, early: str, *, notice: Notice) -> None:
     setup = link.receive()
     while isinstance(setup, DryRunQuestions):
         with answered_in_copy(setup.questions) as answer:
-            link.send(DryRunAnswer(**(answer or {"wrong": None})))
+            link.send(DryRunAnswer(wrong=None) if answer is None else DryRunAnswer(**answer))
         setup = link.receive()
     if not isinstance(setup, Setup):
         return

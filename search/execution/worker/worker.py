@@ -255,7 +255,7 @@ class Worker:
             yield
         except ConductorGone:
             raise
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001  # a user's code may raise anything
             self._fail(seated, error)
 
     def _fail(self, seated: Seated, error: Exception) -> None:
