@@ -272,6 +272,4 @@ def export_winner(
 
 
 def _find(plan: Plan, folder: Folder, study: Study) -> Findings:
-    return find(
-        plan, study.rows(alive=False), val_rows=int(folder.load_contract()["split"]["rows"]["val"])
-    )
+    return find(plan, study.rows(alive=False), val_rows=folder.val_rows)

@@ -121,7 +121,7 @@ def _judge_of(
     plan: Plan, folder: Folder
 ) -> Callable[[Mapping[str, Any], TrialRecord | None], Verdict | None]:
     classes, constant = _constant(plan, folder)
-    val_rows = _val_rows(folder)
+    val_rows = folder.val_rows if folder.contract.exists() else 0
     flood = OmegaConf.select(plan.config, FLOOD)
 
     def verdict_on(columns: Mapping[str, Any], row: TrialRecord | None) -> Verdict | None:
@@ -141,11 +141,6 @@ def _judge_of(
         return _judged(losses, flood=flood if row is None else row.spec.knobs.get(FLOOD, flood))
 
     return verdict_on
-
-
-def _val_rows(folder: Folder) -> int:
-    """Rows of validation; 0 where no contract says so."""
-    return int(folder.load_contract()["split"]["rows"]["val"]) if folder.contract.exists() else 0
 
 
 def _fits(curves: Curves) -> bool:

@@ -257,4 +257,4 @@ def open_results(name: str, *, root: Path, retrains: bool = False) -> tuple[Fold
     rows = study.rows(alive=folder.alive())
     if not retrains:
         check_trials(folder, [row.spec.trial for row in rows if row.finished])
-    return folder, find(plan, rows, val_rows=int(folder.load_contract()["split"]["rows"]["val"]))
+    return folder, find(plan, rows, val_rows=folder.val_rows)

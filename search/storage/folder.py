@@ -131,6 +131,11 @@ class Folder:
         OmegaConf.set_readonly(config, True)
         return config
 
+    @property
+    def val_rows(self) -> int:
+        """Rows of validation, by the contract; raises as `load_contract`."""
+        return int(self.load_contract()["split"]["rows"]["val"])
+
     def load_contract(self) -> dict[str, Any]:
         """`contract.yaml` as it stands.
 

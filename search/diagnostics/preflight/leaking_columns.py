@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata, spearmanr
 from sklearn.tree import DecisionTreeClassifier
 
-from search.diagnostics.preflight.reading import FEATURES, ROWS
+from search.diagnostics.preflight.reading import FEATURES, drawn_rows
 
 CODED = 0.8  # of the labels that a feature tells which measures nothing, that are no chance
 CLUSTERED = 0.1  # greatest spread of a class's values, as a share of the gap between two classes
@@ -23,7 +23,7 @@ Array = NDArray[Any]
 
 def each_alone(x: Array, y: Array, classification: bool) -> dict[int, float]:
     """How much of the labels every single feature explains that changes at all."""
-    drawn = np.random.default_rng(0).permutation(len(x))[:ROWS]
+    drawn = drawn_rows(len(x))
     flat = x[drawn].reshape(len(drawn), -1).astype(np.float64)
     labels = y.reshape(len(y), -1)[drawn, 0]
     varied = [index for index in range(min(flat.shape[1], FEATURES)) if np.ptp(flat[:, index]) > 0]
@@ -40,7 +40,7 @@ def label_code(raw: Array, y: Array) -> tuple[int, str, float] | None:
     Args:
         raw: features as they came, with their gaps.
     """
-    drawn = np.random.default_rng(0).permutation(len(raw))[:ROWS]
+    drawn = drawn_rows(len(raw))
     flat, labels = raw[drawn].reshape(len(drawn), -1).astype(np.float64), y[drawn]
     best: tuple[int, str, float] | None = None
     for index in range(min(flat.shape[1], FEATURES)):
@@ -87,7 +87,7 @@ def by_neighbours(x: Array, y: Array) -> dict[int, float]:
 
 def by_indicators(x: Array, y: Array) -> float:
     """How much of the labels the columns of two values explain, by a tree of a leaf per class."""
-    drawn = np.random.default_rng(0).permutation(len(x))[:ROWS]
+    drawn = drawn_rows(len(x))
     flat = np.nan_to_num(x[drawn].reshape(len(drawn), -1).astype(np.float64))
     low, high = flat.min(axis=0), flat.max(axis=0)
     two = (low < high) & ((flat == low) | (flat == high)).all(axis=0)
@@ -170,7 +170,7 @@ def _in_clusters(numbers: Array, labels: Array) -> bool:
 
 def _as_numbers(x: Array, y: Array) -> tuple[Array, Array]:
     """Some rows, their first columns flat, and the first column of labels."""
-    drawn = np.random.default_rng(0).permutation(len(x))[:ROWS]
+    drawn = drawn_rows(len(x))
     flat = np.nan_to_num(x[drawn].reshape(len(drawn), -1)[:, :FEATURES].astype(np.float64))
     return flat, y.reshape(len(y), -1)[drawn, 0]
 

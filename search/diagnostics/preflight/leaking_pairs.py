@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from search.diagnostics.preflight.leaking_columns import by_tree
-from search.diagnostics.preflight.reading import ROWS
+from search.diagnostics.preflight.reading import drawn_rows
 
 COLUMNS, SIFTED = 60, 200  # columns that are paired; rows by which pairs are sifted first
 NEARLY = 0.95  # share of the sifted rows that a pair must rank right, to be tried on all rows
@@ -169,6 +169,6 @@ def of_the_rest(x: Array, y: Array, *, without: tuple[int, ...]) -> float:
 
 def _drawn(x: Array, y: Array) -> tuple[Array, Array]:
     """Some rows, flat, and the first column of labels."""
-    drawn = np.random.default_rng(0).permutation(len(x))[:ROWS]
+    drawn = drawn_rows(len(x))
     flat = np.nan_to_num(x[drawn].reshape(len(drawn), -1).astype(np.float64))
     return flat, y.reshape(len(y), -1)[drawn, 0]

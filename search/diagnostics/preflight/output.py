@@ -52,11 +52,7 @@ def output_layer(
             merged, "give the loss the labels as they are, or the model fewer outputs"
         )
     if call is None or seen["optimizers"] > 1:
-        return judge.unknown(
-            "no loss of torch's was seen"
-            if call is None
-            else f"{seen['optimizers']} optimizers take turns"
-        )
+        return judge.unknown(_why_unknown(seen))
     name, outputs, targets = call["name"], tuple(call["outputs"]), tuple(call["targets"])
     numbers = {"loss": name, "outputs": outputs, "targets": targets}
     if name in ("cross_entropy", "binary_cross_entropy") and call["over_batch"]:
@@ -74,6 +70,13 @@ def output_layer(
     if fault := among or misled(call, seen["targets"], counts=counts):
         return judge.warn(*fault, **numbers)
     return judge.passed(f"{name} of outputs {outputs} and targets {targets}", **numbers)
+
+
+def _why_unknown(seen: Answer) -> str:
+    """Why what one loss says of a model is not known."""
+    if seen["loss"] is None:
+        return "no loss of torch's was seen"
+    return f"{seen['optimizers']} optimizers take turns"
 
 
 def _of_calls(seen: Answer) -> tuple[str, str] | None:
@@ -172,11 +175,7 @@ def first_loss(seen: Answer, *, entropy: float | None, classes: int) -> Check:
     judge = Judge(name="first_loss", rule="R11")
     call, got = seen["loss"], seen["first_loss"]
     if call is None or seen["optimizers"] > 1:
-        return judge.unknown(
-            "no loss of torch's was seen"
-            if call is None
-            else f"{seen['optimizers']} optimizers take turns"
-        )
+        return judge.unknown(_why_unknown(seen))
     backward = next((loss for loss in seen["losses"] if loss is not None), None)
     if _has_other_terms(call, backward):
         return judge.unknown("the loss is a sum of which other terms are part")

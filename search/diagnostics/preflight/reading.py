@@ -76,9 +76,14 @@ def readable(reading: Reading) -> tuple[float, float]:
     return max((_read_numbers(*column) for column in columns), key=lambda read: read[1])
 
 
+def drawn_rows(count: int) -> NDArray[np.intp]:
+    """Which rows plain models see, of so many: the same ones in every check."""
+    return np.random.default_rng(0).permutation(count)[:ROWS]
+
+
 def some_rows(x: Array, y: Array) -> tuple[Array, Array]:
     """Some rows and features, flat, drawn at random."""
-    rows = np.random.default_rng(0).permutation(len(x))[:ROWS]
+    rows = drawn_rows(len(x))
     flat = np.nan_to_num(x[rows].reshape(len(rows), -1))
     return some_features(flat, FEATURES), y[rows]
 

@@ -133,7 +133,7 @@ def _against(first: LoadedSearch, other: LoadedSearch) -> str:
     if first is other or chosen[0] is None or chosen[1] is None:
         return ""
     metric = first.findings.plan.metric
-    rows = int(first.folder.load_contract()["split"]["rows"]["val"])
+    rows = first.folder.val_rows
     compared = compare(
         chosen[0].scores,
         chosen[1].scores,
