@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from kit import INLINE, running, search, steady, trials, wait_for
 from pages import staged_findings
@@ -387,6 +387,7 @@ def test_a_verdict_that_needs_a_hand_ends_the_sweeps_and_says_what_to_do():
 @pytest.mark.slow
 @settings(max_examples=6, deadline=None)
 @given(st.integers(38, 180), st.sampled_from([2.5, 8.0, 100.0]))
+@example(138, 100.0)
 def test_no_protocol_trains_more_than_its_budget_and_every_stage_gets_its_share(budget, sharp):
     plan = tune_plan(f"budget_trials={budget}")
 
@@ -404,7 +405,8 @@ def test_no_protocol_trains_more_than_its_budget_and_every_stage_gets_its_share(
     for step in history.steps:
         trained[step.request.stage] += step.trials
     share = history.settings.share
-    assert trained["baseline"] + trained["sweep"] <= max(share * budget, 4 * plan.seeds)
+    third = history.settings.most_seeds - plan.seeds  # of a race, once one of two fell back
+    assert trained["baseline"] + trained["sweep"] <= max(share * budget + third, 4 * plan.seeds)
     confirm = next(step for step in history.steps if step.request.stage == "confirm")
     assert confirm.trials >= 2 * history.settings.confirm
     left = (1 - share) * budget
