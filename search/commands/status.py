@@ -6,7 +6,7 @@ from typing import Any
 
 from search.commands.support.arguments import VerbParser
 from search.commands.support.documents import print_document
-from search.errors import UsageError
+from search.errors import SearchError, UsageError, disk_error
 from search.execution.pace import duration
 from search.execution.progress import shown_knobs
 from search.results.findings import Findings, looks, open_results, searches
@@ -39,7 +39,7 @@ class _Entry:
 
     name: str
     look: str = ""
-    error: UsageError | None = None
+    error: SearchError | None = None
     progress: tuple[Status, Findings] | None = None
 
 
@@ -67,9 +67,11 @@ def _entry(name: str, root: Path, *, look: str) -> _Entry:
         return _Entry(name=name, look=look)
     try:
         folder, findings = open_results(name, root=root)
+        return _Entry(name=name, progress=(status_of(folder, findings), findings))
     except UsageError as error:
         return _Entry(name=name, error=error)
-    return _Entry(name=name, progress=(status_of(folder, findings), findings))
+    except OSError as error:  # of one folder; the others are told all the same
+        return _Entry(name=name, error=disk_error(error, path=root / name))
 
 
 def _show(entry: _Entry, *, trials: bool) -> None:

@@ -3,6 +3,7 @@
 Never writes, needs no torch.
 """
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
@@ -14,7 +15,7 @@ from search.config.tune_settings import TuneSettings
 from search.diagnostics.preflight.check import unmade
 from search.diagnostics.verdicts.across_trials import Together
 from search.diagnostics.verdicts.rules import Verdict
-from search.errors import UsageError, refused, unknown
+from search.errors import UsageError, disk_error, refused, unknown
 from search.results.step_record import StepRecord, candidates_of, read_steps
 from search.stages import joint
 from search.stages.importance import importances
@@ -184,16 +185,34 @@ def looks(root: Path) -> dict[str, str]:
 
 
 def _folders(root: Path) -> list[Path]:
-    return sorted(path.parent for path in root.glob("*/config.yaml"))
+    """Folders that hold a config.yaml, and those that do not let us see whether they do.
+
+    Raises:
+        UsageError: the root is there and cannot be listed: that is not to be taken for "no search".
+    """
+    if not os.path.lexists(root):
+        return []
+    try:
+        with os.scandir(root) as entries:
+            return sorted(Path(entry) for entry in entries if _may_be_search(entry))
+    except OSError as error:
+        raise disk_error(error, path=root) from error
+
+
+def _may_be_search(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir() and Path(entry, "config.yaml").exists()
+    except PermissionError:
+        return True
 
 
 def _look_in(folder: Folder) -> str:
     """What was looked at in a folder, in words; empty where it was searched."""
-    if folder.has_trials():
-        return ""
     try:
+        if folder.has_trials():
+            return ""
         folder.check_begun()
-    except UsageError:  # the trials are lost, as `open_results` says
+    except (UsageError, PermissionError):  # the trials are lost, or unreadable: `open_results` says
         return ""
     ranged, checked = (folder.path / name for name in (LR_RANGE, PREFLIGHT))
     try:

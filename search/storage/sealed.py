@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from search.config.text import for_csv, one_line
-from search.errors import UsageError, refused
+from search.errors import UsageError, disk_error, refused
 from search.storage.files import write_text
 
 if TYPE_CHECKING:
@@ -97,6 +97,8 @@ def read_text(path: Path) -> str:
     """
     try:
         text = path.read_text(encoding="utf-8")
+    except PermissionError as error:
+        raise disk_error(error, path=path) from error
     except (OSError, UnicodeDecodeError) as error:
         got = getattr(error, "strerror", None) or "bytes that are no text"
         raise damaged(path, got=got) from error

@@ -1,10 +1,15 @@
 """results_root= is read in one place: every verb finds a search there, every closing line leads there."""
 
+import os
+import pwd
 import shlex
+import shutil
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import yaml
+from kit import INLINE, search
 from omegaconf import OmegaConf
 from refusals import check_told, raises
 
@@ -71,6 +76,51 @@ def test_status_lists_the_searches_of_a_root_and_names_it_where_there_are_none(m
     assert "smoke: done" in capsys.readouterr().out
     assert main(["status", "results_root=nowhere"]) == 0
     assert "no search in nowhere/ yet" in capsys.readouterr().out
+
+
+@contextmanager
+def _unreadable(path):
+    """A folder or file that this user may not read: root, whom nothing stops, becomes another."""
+    Path.cwd().chmod(0o755)
+    mode = path.stat().st_mode
+    path.chmod(0)
+    was = os.geteuid()
+    try:
+        if not was:
+            os.seteuid(pwd.getpwnam("nobody").pw_uid)
+        yield
+    finally:
+        os.seteuid(was)
+        path.chmod(mode)
+
+
+@pytest.mark.parametrize("verb", ["status", "table", "doctor", "report"])
+def test_a_root_that_cannot_be_read_is_not_taken_for_one_without_searches(verb, smoke, capsys):
+    with _unreadable(smoke / "results"):
+        assert main([verb, *["smoke"] * (verb != "status")]) == 2
+    check_told(capsys.readouterr().err, "disk-refuses", "results", "Permission denied")
+    for name in ("a-file", "a-link"):
+        (smoke / "a-file").touch()
+        (smoke / "a-link").unlink(missing_ok=True)
+        (smoke / "a-link").symlink_to("nowhere")
+        assert main([verb, *["smoke"] * (verb != "status"), f"results_root={name}"]) == 2
+        check_told(capsys.readouterr().err, "disk-refuses", name)
+
+
+@pytest.mark.parametrize("closed", ["", "journal.log", "contract.yaml"])
+def test_status_names_the_search_that_cannot_be_read_and_tells_of_the_others(closed, smoke, capsys):
+    shutil.copytree(smoke / "results" / "smoke", smoke / "results" / "other")
+    with _unreadable(smoke / "results" / "other" / closed):
+        assert main(["status"]) == 1
+    told = capsys.readouterr().out
+    assert "smoke: done" in told
+    assert f"other: cannot be read: results/other/{closed or 'config.yaml'}: Permission" in told
+
+
+def test_a_root_that_links_to_nothing_is_named_so(smoke):
+    (smoke / "gone").symlink_to("unmounted")
+    done = search("smoke", "results_root=gone", *INLINE, cwd=smoke)
+    check_told(done.stderr, "disk-refuses", "gone: a link to unmounted, and nothing is there")
 
 
 @pytest.mark.parametrize("source", ["smoke", f"{ROOT}/smoke"])
