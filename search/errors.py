@@ -113,8 +113,8 @@ def disk_error(error: OSError, *, path: object, remedy: str = ELSEWHERE) -> Sear
     if number in LIMITS:
         return limit_error(number)
     text = f"{where}: {os.strerror(number) if number else error}"
-    if number == errno.EEXIST and os.path.islink(where) and not os.path.exists(where):
-        text = f"{where}: a link to {os.readlink(where)}, and nothing is there"
+    if number == errno.EEXIST and os.path.islink(str(where)) and not os.path.exists(str(where)):
+        text = f"{where}: a link to {os.readlink(str(where))}, and nothing is there"
     if error.errno == errno.EISDIR:
         got, remedy = (error.strerror or "").lower(), "restore it from a copy"
         return refused(str(where), code="not-a-file", rule="must be a file", got=got, remedy=remedy)

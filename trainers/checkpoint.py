@@ -231,6 +231,12 @@ class FolderCheckpoint:
         return state
 
     def _write(self, name: str, data: bytes, *, sealed: bool = True) -> None:
+        try:
+            self._write_there(name, data, sealed=sealed)
+        except FileNotFoundError:  # somebody removes the folder at this moment
+            self._write_there(name, data, sealed=sealed)
+
+    def _write_there(self, name: str, data: bytes, *, sealed: bool) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         sealed_file.write(self.folder / name, data, sealed=sealed)
 

@@ -9,8 +9,16 @@ from pathlib import Path
 
 from trainers.api import TrainerNotImported
 
-FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
-REMEDY = "free some space"
+SPACE = "free some space"
+FAULTS = {
+    errno.ENOSPC: SPACE,
+    errno.EDQUOT: SPACE,
+    errno.EFBIG: "raise the limit of a file's size (ulimit -f)",
+    errno.EIO: "look after the disk",
+    errno.EROFS: "let it be written",
+}
+# Of a place where only Knobwise writes: somebody has changed it.
+OURS = {errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM}
 LEAST = 2**20  # free space below which a disk counts as full [bytes]
 
 
@@ -26,7 +34,11 @@ def machine_fault(error: BaseException, *, folder: Path) -> str:
         if isinstance(cause, TrainerNotImported):
             return str(cause)
         if isinstance(cause, OSError) and cause.errno in FAULTS:
-            return f"{cause.filename or folder}: {cause.strerror}; {REMEDY}"
+            return f"{cause.filename or folder}: {cause.strerror}; {FAULTS[cause.errno]}"
+        if isinstance(cause, OSError) and cause.errno in OURS:
+            checkpoints = folder.absolute() / "checkpoints"
+            if Path(str(cause.filename)).absolute().is_relative_to(checkpoints):
+                return f"{cause.filename}: {cause.strerror}; let Knobwise write there"
         cause = cause.__cause__ or cause.__context__
     return full_disk(folder)
 
@@ -38,4 +50,4 @@ def full_disk(folder: Path) -> str:
     except OSError:
         return ""
     is_full = disk.f_bavail * disk.f_frsize < LEAST or (disk.f_files > 0 and not disk.f_favail)
-    return f"{folder}: {os.strerror(errno.ENOSPC)}; {REMEDY}" if is_full else ""
+    return f"{folder}: {os.strerror(errno.ENOSPC)}; {SPACE}" if is_full else ""

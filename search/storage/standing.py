@@ -5,6 +5,8 @@ and not at the end.
 """
 
 import time
+from pathlib import Path
+from stat import S_ISDIR
 
 from search.errors import RunError, SearchError, broken_rule
 from search.storage.curves import CurveLog
@@ -24,6 +26,7 @@ class Standing:
         self._folder, self._curves = folder, curves
         kept = (folder.config, folder.contract, folder.split)
         self._kept = [path for path in kept if path.exists()]
+        self._inodes: dict[Path, int] = {}
         self._next = time.monotonic() + EVERY
 
     def look(self, *, now: bool = False) -> list[str]:
@@ -33,14 +36,41 @@ class Standing:
 
         Raises:
             FolderGone: files that it does not hold are gone, such as config.yaml.
-            RunError: another file stands where it writes, or another process may write, too.
+            RunError: another file stands where it or a worker writes, or another process may
+                write, too.
         """
         if time.monotonic() < self._next and not now:
             return []
         self._next = time.monotonic() + EVERY
         self.check()
-        done = (self._folder.storage().put_back(), self._curves.put_back())
+        places = {
+            self._folder.checkpoints: "trials that had ended have no weights any more",
+            self._folder.logs: "what trials printed until now is lost",
+        }
+        done = [self._folder.storage().put_back(), self._curves.put_back()]
+        done += [self._missed(path, lost) for path, lost in places.items()]
         return [text for text in done if text]
+
+    def _missed(self, path: Path, lost: str) -> str:
+        """That a folder which was there is not, or is another one, told once; workers make it anew.
+
+        Raises:
+            RunError: a file stands in its place, so that every trial would fail.
+        """
+        try:
+            now = path.stat()
+        except FileNotFoundError:
+            return _removed(path, lost) if self._inodes.pop(path, 0) else ""
+        if not S_ISDIR(now.st_mode):
+            text = broken_rule(
+                str(path),
+                rule="must be a folder",
+                got="a file",
+                remedy="remove it, and give the same command again",
+            )
+            raise RunError(text, code="folder-was-replaced")
+        was, self._inodes[path] = self._inodes.get(path, now.st_ino), now.st_ino
+        return _removed(path, lost) if was != now.st_ino else ""
 
     def check(self) -> None:
         """Is what is not held open still in its place?
@@ -67,3 +97,7 @@ class Standing:
                 "its process",
             )
             raise RunError(text, code="search-lock-was-removed")
+
+
+def _removed(path: Path, lost: str) -> str:
+    return f"{path.name}/ was removed while the search runs: {lost}"

@@ -1,10 +1,16 @@
 """A search whose files somebody removes, moves or replaces while it runs: it says so at once, and loses no row."""
 
+import errno
 import shutil
 
 import pytest
 from kit import TINY, running, search, steady, trials, wait_for
-from refusals import check_told
+from refusals import check_told, raises
+
+from search.execution.machine_fault import machine_fault
+from search.storage.curves import CurveLog
+from search.storage.folder import Folder
+from search.storage.standing import Standing
 
 PAUSE = {"TOY_PAUSE": "0.08"}
 WORDS = [*TINY, "trainer.epochs=8", "protocol.most_seeds=1"]
@@ -48,6 +54,60 @@ def test_a_log_that_is_removed_is_written_again_and_no_row_or_curve_is_lost(name
     assert again.returncode == 0
     steady_now = steady(trials(_folder(tmp_path)))
     assert steady_now.equals(calm)
+
+
+@pytest.mark.parametrize("name", ["checkpoints", "logs"])
+def test_a_folder_of_trials_that_is_removed_costs_no_row(name, calm, tmp_path):
+    def remove(folder):
+        wait_for((folder / name).exists, what=name)
+        (folder / name).rename(folder / "aside")
+        shutil.rmtree(folder / "aside")
+
+    code, output = _after(remove, tmp_path)
+    assert code == 0, output
+    assert steady(trials(_folder(tmp_path))).equals(calm)
+
+
+@pytest.fixture
+def standing(tmp_path):
+    folder = Folder(tmp_path)
+    with folder.lock.held():
+        curves = CurveLog(folder.curve_log, unfinished=())
+        yield folder, Standing(folder, curves)
+        curves.close()
+
+
+@pytest.mark.parametrize(("name", "lost"), [("checkpoints", "weights"), ("logs", "printed")])
+def test_a_folder_of_trials_that_was_removed_is_named_once_also_where_another_stands(
+    name, lost, standing
+):
+    folder, look = standing[0].path, standing[1].look
+    assert look(now=True) == []
+    (folder / name).mkdir()
+    assert look(now=True) == []
+    (folder / name).rmdir()
+    (told,) = look(now=True)
+    assert told.startswith(f"{name}/ was removed")
+    assert lost in told
+    assert look(now=True) == []
+    (folder / name).mkdir()
+    assert look(now=True) == []
+    (folder / name).rename(folder / "aside")
+    (folder / name).mkdir()
+    assert look(now=True) == [told]
+    assert look(now=True) == []
+
+
+def test_a_file_in_place_of_a_folder_of_trials_ends_the_search_and_is_no_trials_fault(standing):
+    folder, look = standing[0], standing[1].look
+    folder.checkpoints.write_text("")
+    with raises("folder-was-replaced", str(folder.checkpoints)):
+        look(now=True)
+    for number in (errno.ENOTDIR, errno.EACCES):
+        ours = OSError(number, "refused", str(folder.checkpoints / "3"))
+        assert str(folder.checkpoints / "3") in machine_fault(ours, folder=folder.path)
+        users = OSError(number, "refused", str(folder.path / "files" / "3"))
+        assert machine_fault(users, folder=folder.path) == ""
 
 
 def _remove(folder):

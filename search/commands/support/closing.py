@@ -71,12 +71,11 @@ def _without_weights(winner: TrialRecord, plan: Plan) -> str:
         return f"what the trainer kept lies in files/{winner.spec.trial}/"
     if "command" in plan.config.trainer:
         return "a program keeps its own; {folder} in trainer.command is a place for them"
-    if plan.keep == "all":
-        return "the trainer saved none by checkpoint.save"
-    return (
-        "the trainer saved none by checkpoint.save, or keep=best deleted them before this trial "
-        "won; train best.yaml to get them"
-    )
+    causes = ["the trainer saved none by checkpoint.save"]
+    if plan.keep != "all":
+        causes.append("keep=best deleted them before this trial won")
+    causes.append("somebody removed checkpoints/")
+    return f"{', or '.join(causes)}; train best.yaml to get them"
 
 
 def chosen_words(findings: Findings) -> list[str]:
