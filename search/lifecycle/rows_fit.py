@@ -7,6 +7,9 @@ import json
 import warnings
 from typing import Any
 
+from omegaconf import OmegaConf
+
+from search.config.catalogue import CONF
 from search.config.plan import Plan
 from search.contract.contract import Prepared
 from search.errors import UsageError
@@ -15,6 +18,22 @@ from trainers.features import with_features
 from trainers.rows import side_of
 
 ROTATE = "trainers.augment.Rotate"  # of images only, so it has no `dimensions`
+
+
+def example_rows(plan: Plan) -> list[str]:
+    """A note where a generator of the user's gets row numbers of the shipped example's data set,
+    since nobody said how many rows there are: it would train on the first ones, without a word.
+    """
+    data, target = plan.config.data, str(plan.config.trainer.get("_target_"))
+    if data.get("_target_") is not None or target.startswith("trainers."):
+        return []
+    shipped = OmegaConf.load(CONF / "experiment" / "own_trainer.yaml")
+    if (rows := data.get("rows")) != OmegaConf.select(shipped, "data.rows"):
+        return []
+    return [
+        f"data.rows={rows} is the example's number: your trainer gets row numbers below {rows}; "
+        "if your data set has another number of rows, say data.rows=N"
+    ]
 
 
 def check_rows_fit(plan: Plan, prepared: Prepared) -> None:

@@ -15,7 +15,7 @@ from search.config.plan import HEADS, LOSS_TASKS, check_task, read_plan
 from search.contract.contract import prepare
 from search.execution.dry_run import questions
 from search.execution.worker.dry_run import answer
-from search.lifecycle.rows_fit import check_rows_fit
+from search.lifecycle.rows_fit import check_rows_fit, example_rows
 from trainers.dry_run import rehearse
 
 SHAPE = (64, 10, "classification")
@@ -218,3 +218,12 @@ def test_rows_that_fit_pass():
 def _plan(*words, experiment="lr_sweep"):
     config = compose_experiment(experiment, overrides=list(words), config_dir=None)
     return read_plan(config, root=Path.cwd())
+
+
+def test_the_examples_number_of_rows_is_named_where_a_trainer_of_ones_own_gets_it_unsaid():
+    own = "trainer._target_=toys.steady"
+    (told,) = example_rows(_plan(own, experiment="own_trainer"))
+    assert "data.rows=1797" in told
+    for words in ([], [own, "data.rows=60000"]):
+        assert example_rows(_plan(*words, experiment="own_trainer")) == []
+    assert example_rows(_plan()) == []
