@@ -25,6 +25,7 @@ from typing import Any
 
 LONGEST = 500  # characters of a foreign value that a message shows
 MANY = 50  # names above which a message names the nearest alone
+NEAREST = 3  # so many of them
 # What helps where a file may not be written: for a search to begin, and for one that has begun.
 ELSEWHERE = "choose another results_root="
 COPY = "copy the search's folder to where it may be written, and name the place: results_root="
@@ -141,26 +142,33 @@ def _is_short_write(error: OSError) -> bool:
     return error.errno is None and "requested and" in str(error)
 
 
-def unknown(kind: str, *, name: str, known: Iterable[str], nearest: str = "") -> str:
+def unknown(
+    kind: str, *, name: str, known: Iterable[str], nearest: str = "", listing: str = ""
+) -> str:
     """The message for a name that does not exist: the nearest one first, then all that exist; of
-    very many, the nearest alone.
+    very many, the three nearest alone, and what lists all.
 
     Args:
         kind: what is named, such as "key".
         name: as the user gave it.
         known: all that exist there.
         nearest: a name that exists elsewhere and is meant more likely than any of `known`.
+        listing: the command that lists all that exist.
     """
     names = sorted(known)
     prefix = name.rpartition(".")[0]
     prefix = f"{prefix}." if all(each.startswith(f"{prefix}.") for each in names) else ""
     endings = {each.removeprefix(prefix): each for each in names}  # a common start says nothing
-    close = difflib.get_close_matches(name[:LONGEST].removeprefix(prefix), endings, n=1)
-    near = nearest or next((endings[ending] for ending in close), "")
-    hint = f"did you mean {near!r}? " if near else ""
+    is_long = len(names) > MANY
+    word = name[:LONGEST].removeprefix(prefix)
+    close = difflib.get_close_matches(word, endings, n=NEAREST if is_long else 1)
+    if is_long:  # `lr` is part of names that difflib finds far away
+        close += [each for each in endings if word in each.split("_") and each not in close]
+    near = [nearest] if nearest else [endings[ending] for ending in close[:NEAREST]]
+    hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
     there = f"there are: {', '.join(names) or 'none'}"
-    if near and len(names) > MANY:
-        there = f"it is one of {len(names)}"
+    if is_long and (near or listing):
+        there = f"there are {len(names)}{f', listed by {listing}' if listing else ''}"
     return f"{kind} {shortened(name)!r} does not exist; {hint}{there}"
 
 

@@ -8,9 +8,10 @@ from collections import Counter
 
 import pytest
 from kit import ROOT
+from refusals import check_told
 
 from search.__main__ import main
-from search.errors import Interrupted, RunError, UsageError, refused
+from search.errors import Interrupted, RunError, UsageError, refused, unknown
 
 KEBAB = re.compile(r"[a-z]+(-[a-z0-9]+){0,5}")
 NAMED = re.compile(r"""["'\[]([a-z]+(?:-[a-z0-9]+)+|interrupted)["'\]]""")
@@ -72,6 +73,27 @@ def test_a_message_has_the_form_where_rule_but_got_remedy():
     assert str(error) == "here: must be so, but got that; do this"
 
 
+def test_of_very_many_names_a_message_shows_the_three_nearest_and_what_lists_all():
+    names = [f"knob_{number}" for number in range(60)] + ["lr_sweep", "lr_range"]
+    told = unknown("knob", name="knob_9x", known=names, listing="this command")
+    assert len(re.findall(r"'knob_\d+'", told)) == 3
+    assert told.endswith("there are 62, listed by this command")
+    assert "'lr_range' or 'lr_sweep'" in unknown("knob", name="lr", known=names)
+    assert "did you mean" not in unknown("knob", name="wibble", known=names, listing="this")
+    assert "knob_59" in unknown("knob", name="wibble", known=names)  # nothing else would help
+
+
 def test_the_command_line_says_the_code_behind_the_message(capsys):
     assert main(["tabel"]) == 2
     assert re.search(r"'table'.* \[unknown-experiment-or-verb\]\n$", capsys.readouterr().err)
+
+
+def test_help_lists_the_knobs_that_have_a_name_in_80_columns(capsys):
+    assert main(["help", "knobs"]) == 0
+    page = capsys.readouterr().out
+    for name in ("lr", "dropout", "depth_equal", "weight_decay"):
+        assert re.search(rf"^  {name} ", page, re.MULTILINE)
+    assert "optimizer.lr: 0.0001 … 1, log" in page
+    assert max(map(len, page.splitlines())) <= 80
+    assert main(["sweep", "knobs=[nothing]"]) == 2
+    check_told(capsys.readouterr().err, "sweep-of-unknown-knob", "python -m search help knobs")

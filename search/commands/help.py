@@ -9,6 +9,7 @@ from search.config.program import as_started
 from search.errors import UsageError, unknown
 from search.results.report.rules import CITED, rules
 
+KNOBS = ("knobs", "knob", "spaces", "space")  # all words for one list
 SUMMARY = "tells what an experiment or a verb does and takes, or what a cited rule says"
 
 
@@ -17,10 +18,13 @@ def parser() -> VerbParser:
     examples = [
         ("python -m search help lr_sweep", "its knobs and the keys that matter"),
         ("python -m search help table", "the options of a verb; the same as table --help"),
+        ("python -m search help knobs", "all knobs that have a name, with their ranges"),
         ("python -m search help P5", "a rule that a table or a message cites"),
     ]
     parser = VerbParser("help", summary=SUMMARY, examples=examples)
-    parser.add_argument("word", metavar="WORD", nargs="?", help="an experiment, a verb or a rule")
+    parser.add_argument(
+        "word", metavar="WORD", nargs="?", help="an experiment, a verb, a rule, or knobs"
+    )
     return parser
 
 
@@ -36,6 +40,11 @@ def run(words: list[str], config_dir: Path | None) -> int:
     rule = f"{word[:1].upper()}{word[1:].lower()}"
     if CITED.fullmatch(rule) and word not in experiments:
         print(_rule(rule))
+        return 0
+    if word in KNOBS and word not in experiments:
+        from search.commands.support.knob_list import knob_list
+
+        print(as_started(knob_list(config_dir)))
         return 0
     if word not in experiments:
         raise catalogue.unknown_word(word, experiments)

@@ -123,5 +123,6 @@ def _purpose(path: Path) -> str:
 
 def unknown_word(word: str, experiments: Iterable[str]) -> UsageError:
     """The error for a first word that is neither an experiment nor a verb."""
-    text = unknown("experiment or verb", name=word, known=[*experiments, *verbs()])
+    known = [*experiments, *verbs()]
+    text = unknown("experiment or verb", name=word, known=known, listing="python -m search list")
     return UsageError(text, code="unknown-experiment-or-verb")

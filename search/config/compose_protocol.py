@@ -20,7 +20,7 @@ from search.config.knobs import Knob
 from search.config.ranges import read_shipped_space
 from search.config.space import read_space
 from search.config.sweep_grammar import read_domain
-from search.config.sweep_words import KNOB
+from search.config.sweep_words import KNOB, LISTING
 from search.config.trial_config import STOCK
 from search.errors import UsageError, refused, unknown
 
@@ -100,7 +100,7 @@ def _check_file(name: str, files: Mapping[str, Path]) -> None:
         raise refused(
             "space", code="space-names-files", rule=rule, got=f"{name}, a key", remedy=remedy
         )
-    raise UsageError(unknown("knob", name=name, known=files), code="unknown-knob")
+    raise UsageError(unknown("knob", name=name, known=files, listing=LISTING), code="unknown-knob")
 
 
 def _recipe(words: list[str]) -> tuple[str | None, list[str]]:

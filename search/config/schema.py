@@ -244,7 +244,7 @@ def check_settings(config: Mapping[str, Any]) -> None:
         if value is MISSING or (value is None and path in NEEDED_BY_STOCK):
             needed, remedy = "every config has this key", f"say {path}=…"
             raise refused(path, code="required-key-missing", rule=needed, got="none", remedy=remedy)
-    for path, rule in _rules_of(config).items():
+    for path, rule in rules_of(config).items():
         value = _select(config, path)
         if value is not MISSING:
             check(path, value, rule)
@@ -269,12 +269,12 @@ def check_value(config: Mapping[str, Any], path: str, value: object) -> None:
     Raises:
         UsageError: it is not.
     """
-    rule = _rules_of(config).get(path)
+    rule = rules_of(config).get(path)
     if rule is not None:
         check(f"space.{path}", value, rule)
 
 
-def _rules_of(config: Mapping[str, Any]) -> dict[str, Rule]:
+def rules_of(config: Mapping[str, Any]) -> dict[str, Rule]:
     """The rules of a config's keys by path: those of the classes that it names included."""
     rules = dict(TABLE)
     for group, classes in CLASSES.items():

@@ -11,6 +11,7 @@ from search.config.catalogue import experiments, roots
 from search.errors import UsageError, unknown
 
 KNOB = "knob."  # begins a word of a command that is a knob by itself
+LISTING = "python -m search help knobs"
 RECIPE = "_sweep"  # ends the name of a knob's experiment
 ABOUT = ("defaults", "protocol")  # keys of a recipe that say nothing of the set-up
 
@@ -46,7 +47,7 @@ def protocol_words(knobs: Sequence[str], config_dir: Path | None) -> list[str]:
     for knob in knobs:
         if knob not in recipes | spaces:
             raise UsageError(
-                f"sweep: {unknown('knob', name=knob, known=recipes | spaces)}",
+                f"sweep: {unknown('knob', name=knob, known=recipes | spaces, listing=LISTING)}",
                 code="sweep-of-unknown-knob",
             )
     if len(set(knobs)) < len(knobs):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from search.config.knobs import Knob, Value, as_number
 from search.config.plan import Plan
+from search.config.schema import rules_of
 from search.stages.decision import Decision, decide
 from search.stages.group import Group
 from search.stages.racing import Race
@@ -25,15 +26,17 @@ def edge(knob: Knob, tried: Sequence[Value], value: Value) -> int:
     return 0
 
 
-def hard_limit(knob: Knob, value: Value) -> str:
+def hard_limit(plan: Plan, knob: Knob, value: Value) -> str:
     """`min` or `max` where a value is the lowest or highest that the knob may take, else empty.
 
-    0 is no limit that could be moved: nothing lies beyond a penalty or a share that is off.
+    What the key itself may not leave is no limit that could be moved, nor is 0: nothing lies beyond
+    all rows, one unit, or a penalty that is off.
     """
-    number = as_number(value)
+    number, rule = as_number(value), rules_of(plan.config).get(knob.path, {})
     if number >= knob.most:
-        return "max"
-    return "min" if number <= knob.least and number != 0 else ""
+        return "max" if number < rule.get("maximum", math.inf) else ""
+    is_open = number <= knob.least and number > rule.get("minimum", -math.inf)
+    return "min" if is_open and number != 0 else ""
 
 
 def clear_edge(knob: Knob, tried: Sequence[Value], decision: Decision) -> int:

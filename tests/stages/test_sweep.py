@@ -459,6 +459,14 @@ def test_a_best_value_at_a_hard_limit_is_told():
     assert f"{limit}not tried (P2)" in conclusion(findings)
 
 
+@pytest.mark.parametrize("experiment", ["balance_sweep", "fraction_sweep"])
+def test_where_nothing_lies_beyond_a_limit_none_is_told(experiment):
+    findings = _run(_plan_of(experiment), lambda value, seed: 0.5 + 0.1 * value + 1e-4 * seed)
+    lines = conclusion(findings)
+    assert findings.groups[findings.decision.best].value == 1
+    assert not any("hard limit" in line for line in lines)
+
+
 def test_seeds_that_break_are_told_as_a_share():
     dice = np.random.default_rng(9)
 

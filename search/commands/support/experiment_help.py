@@ -51,7 +51,7 @@ def experiment_help(name: str, *, purpose: str, config_dir: Path | None) -> str:
             *(line for knob in plan.knobs for line in _knob_lines(plan, knob.path)),
             "",
             "keys that matter, with their value here:",
-            *(line for key, text in rows for line in _entry(key, text)),
+            *(line for key, text in rows for line in entry(key, text)),
             "",
             examples_text(examples),
             "",
@@ -65,7 +65,7 @@ def _knob_lines(plan: Plan, path: str) -> list[str]:
     knob = next(knob for knob in plan.knobs if knob.path == path)
     under = f", under {'='.join(knob.choice)}" if knob.choice else ""
     facts = f"{knob.describe()}; default {plan.default(knob)}{under}"
-    return _entry(path, one_line(f"{facts}. {knob.why}".rstrip(". ")))
+    return entry(path, one_line(f"{facts}. {knob.why}".rstrip(". ")))
 
 
 def _value(plan: Plan, key: str) -> object:
@@ -96,7 +96,7 @@ def _others(group: str, chosen: str, config_dir: Path | None) -> str:
     return f"or {', '.join(sorted(options - {chosen}))}"
 
 
-def _entry(name: str, text: str) -> list[str]:
+def entry(name: str, text: str) -> list[str]:
     """A name and what it is, in two columns."""
     head = f"  {name}"
     lines = textwrap.wrap(text, WIDTH - COLUMN) or [""]

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from search.config.knobs import Knob, Value, as_number
+from search.config.plan import Plan
 from search.results.findings import Findings
 from search.stages.range_ends import hard_limit
 
@@ -29,7 +30,7 @@ def edges(findings: Findings) -> list[str]:
         for knob in findings.plan.knobs
         if knob.path in best and (end := _end(knob, best[knob.path]))
         if all(end == _end(knob, tie[knob.path]) for tie in ties if knob.path in tie)
-        for line in _edge(knob, best[knob.path], end=end)
+        for line in _edge(findings.plan, knob, best[knob.path], end=end)
     ]
 
 
@@ -59,11 +60,11 @@ def _end(knob: Knob, value: Value) -> Literal["low", "high", ""]:
     return "low" if share <= EDGE else "high" if share >= 1 - EDGE else ""
 
 
-def _edge(knob: Knob, value: Value, *, end: str) -> list[str]:
+def _edge(plan: Plan, knob: Knob, value: Value, *, end: str) -> list[str]:
     bound = knob.typed(knob.low if end == "low" else knob.high)
     further = knob.beyond(bound, direction=_step(end))
     if not further:
-        limit = hard_limit(knob, bound)
+        limit = hard_limit(plan, knob, bound)
         if not limit:
             return []
         return [
