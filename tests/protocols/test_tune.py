@@ -1414,6 +1414,17 @@ def test_rare_classes_are_drawn_more_often_where_the_metric_counts_each_class_al
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "words", [("data=diabetes", "metric=mse", "loss=mse"), ("data=latch", "model=gru")]
+)
+def test_the_guides_own_knobs_can_be_turned_whatever_the_task(words, tmp_path):
+    few = ("budget_trials=44", "trainer.epochs=1", "preflight=off", "protocol.stages=[baseline]")
+    done = search("tune", "placement=inline", *words, *few, cwd=tmp_path)  # rehearsed
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(trials(tmp_path / "results" / "tune")) == 3
+
+
+@pytest.mark.slow
 def test_rare_classes_drawn_more_often_without_effect_are_hardly_ever_the_answer():
     kept = 0
     for salt in range(24):
