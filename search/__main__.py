@@ -6,7 +6,6 @@ Never composes itself.
 import errno
 import gc
 import importlib
-import importlib.machinery
 import importlib.util
 import io
 import os
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from search.config import catalogue
+from search.config.hidden_modules import hiding, is_hidden
 from search.config.program import as_started
 from search.config.version import __version__
 from search.errors import (
@@ -82,14 +82,8 @@ def _import_error(error: ImportError | AttributeError) -> Told:
     """What has kept a module of ours, or of a package that it needs, from being imported; raises
     the error again where that is nothing of the user's.
     """
-    if hiding := _hiding(error):
-        return refused(
-            str(hiding),
-            code="module-is-hidden",
-            rule="must not hide a module that Knobwise needs",
-            got=f"the name `{hiding.stem}`",
-            remedy="rename it, or start in another folder",
-        )
+    if path := _hiding(error):
+        return is_hidden(path)
     if isinstance(error, ImportError) and NO_LIBRARY in str(error):
         return limit_error(errno.ENOMEM)
     if not isinstance(error, ModuleNotFoundError) or not _is_lacking(error):
@@ -110,12 +104,9 @@ def _hiding(error: ImportError | AttributeError) -> Path | None:
     """
     named = error.name if isinstance(error, ImportError) else getattr(error.obj, "__name__", None)
     name = str(named or "").partition(".")[0]
-    here, others = Path.cwd(), [place for place in sys.path if Path(place) != Path.cwd()]
-    found = [path for path in (here / f"{name}.py", here / name) if path.exists()]
-    if not name or not found or importlib.machinery.PathFinder.find_spec(name, others) is None:
-        return None
+    path = hiding(name)
     file = str(getattr(sys.modules.get(name), "__file__", None) or "")
-    return next((path for path in found if file.startswith(str(path))), None)
+    return path if path is not None and file.startswith(str(path)) else None
 
 
 def _is_lacking(error: ModuleNotFoundError) -> bool:

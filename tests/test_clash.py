@@ -106,3 +106,16 @@ def test_a_module_of_the_current_folder_that_hides_another_is_named(name, elsewh
     assert [path.name for path in elsewhere.iterdir() if path.name != "__pycache__"] == [
         f"{name}.py"
     ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["types", "copy", "enum", "numpy", "torch"])
+def test_the_console_script_names_the_module_that_hides_one_from_its_workers(name, elsewhere):
+    (elsewhere / f"{name}.py").write_text("x = 1\n")
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, "smoke"], cwd=elsewhere, text=True, capture_output=True,
+        env={**environment(), "PYTHONPATH": ""}, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    check_told(done.stderr, "module-is-hidden", f"{elsewhere}/{name}.py", f"`{name}`")
+    assert not (elsewhere / "results").exists()

@@ -6,6 +6,7 @@ there is none, a process is started for it.
 """
 
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -14,6 +15,7 @@ from contextlib import contextmanager, suppress
 from typing import IO, Any, cast
 
 from search.config.check_keys import changed_settings, unusual_keys
+from search.config.hidden_modules import is_hidden, named_in
 from search.config.knobs import Value
 from search.config.plan import Plan
 from search.config.text import one_line
@@ -24,6 +26,9 @@ from search.execution.messages import DryRunQuestions, MessageError
 from search.execution.process_guard import GuardedProcess, spawn_guarded
 from search.execution.running_trial import SLOW_START
 from search.execution.worker.dry_run import ALONE, Answer, Questions
+
+# What Python says where a file of that name stands in place of the module that it needs.
+IMPORTING = re.compile(r"ImportError|ModuleNotFoundError|cannot be imported|has no attribute")
 
 
 @contextmanager
@@ -49,6 +54,8 @@ def dry_run(
         yield
         answer = _from_early(plan, early) or _from_a_process(plan)
     if answer["wrong"]:
+        if IMPORTING.search(answer["wrong"]) and (path := named_in(answer["wrong"])):
+            raise is_hidden(path)
         raise UsageError(answer["wrong"], code="dry-run-failed")
     if answer["alike"]:
         raise refused(

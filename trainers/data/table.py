@@ -223,10 +223,18 @@ def _names(key: str, names: Sequence[Any], frame: pd.DataFrame) -> list[str]:
                 f"data.{key}",
                 rule="must name columns of the table",
                 got="null, which YAML takes for no value" if name is None else text,
-                remedy=f"there are: {', '.join(frame.columns)}",
+                remedy=_there_are(list(frame.columns)),
             )
         columns.append(text)
     return columns
+
+
+def _there_are(names: Sequence[str]) -> str:
+    """The columns; or that the first line is a row, where a number with a point is among them."""
+    there = f"there are: {', '.join(names)}"
+    if any(NUMBER.fullmatch(name) and "." in name for name in names):
+        return f"{there}: write the columns' names as the first line, above the rows"
+    return there
 
 
 def _check_present(

@@ -114,7 +114,9 @@ def read_table(path: Path, form: Format) -> pd.DataFrame:
             str(path),
             rule="the first line names every column",
             got=f"{', '.join(header)}, and rows with more fields",
-            remedy=_other_separator(header) or "name the others, and drop lines above the names",
+            remedy=_other_separator(header)
+            or _row_names(header, path, form)
+            or "name the others, and drop lines above the names",
         ) from error
     except Exception as error:  # each reader has a tree of errors of its own
         raise broken(
@@ -154,9 +156,35 @@ def _other_bytes(path: Path) -> str:
 
 
 def _other_separator(header: Sequence[str]) -> str:
-    """The remedy where a header of one name holds another separator; else empty."""
+    """The remedy where a header holds another separator, or names one as Excel does; else empty."""
+    if header[0].startswith("sep="):
+        mark = header[0][4:] or ";"
+        return f"drop the first line, and say data.separator='{SEPARATORS.get(mark, mark)}'"
     marks = [mark for mark in SEPARATORS if mark in header[0]] if len(header) == 1 else []
     return f"say data.separator='{SEPARATORS[marks[0]]}'" if marks else ""
+
+
+def _row_names(header: Sequence[str], path: Path, form: Format) -> str:
+    """The remedy where each row begins with a field more than there are names, as R writes the
+    names of rows; else empty.
+    """
+    with suppress(Exception):  # of the parser: the rows differ
+        rows = form.read(path, header=None, skiprows=1, nrows=100, dtype=str, na_values=[])
+        if rows.shape[1] == len(header) + 1 > 2 and rows[0].is_unique:
+            first = ("," if form.mark == "," else " ").join(["row", *header[:2]])
+            return (
+                "where the first field is a row's name, as R writes it, put a name for it before "
+                f"the others ({first} …) and say data.drop=[row]"
+            )
+    return ""
+
+
+def _blanks(header: Sequence[str], frame: pd.DataFrame) -> str:
+    """The remedy where blanks part names and fields; else empty."""
+    if len(header) > 1 or not len(frame):
+        return ""
+    names, fields = (len(str(text).split()) for text in (header[0], frame.iloc[0, 0]))
+    return r"say 'data.separator=\s+'" if 1 < names <= fields <= names + 1 else ""
 
 
 def _header(path: Path, form: Format) -> list[str]:
@@ -190,7 +218,14 @@ def _check_header(header: Sequence[str], frame: pd.DataFrame, path: Path, form: 
             got=f"{twice[0]!r} twice",
             remedy="rename one of them",
         )
-    if other := _other_separator(header):
+    if header and all(len(name) > 1 and name[0] == name[-1] == "'" for name in header):
+        raise broken(
+            str(path),
+            rule='names and texts stand in " or in nothing',
+            got=header[0],
+            remedy="take out the quotes '",
+        )
+    if other := _other_separator(header) or _blanks(header, frame):
         raise broken(
             str(path),
             rule=f"columns are separated by {form.separator!r} (data.separator)",
