@@ -1,11 +1,10 @@
 """Verbs on results that may not be written: those that only read work, the others advise what does help."""
 
-import shlex
 import shutil
 
 import pytest
-from full_disk import can_mount, mounting
-from kit import command
+from full_disk import can_mount, mounts
+from refusals import check_told
 
 pytestmark = [
     pytest.mark.slow,
@@ -25,16 +24,13 @@ CASES = {
 
 def test_every_verb_on_read_only_results_works_or_advises_what_then_works(smoke):
     shutil.rmtree(smoke / "results" / "smoke-train", ignore_errors=True)
-    script = ["mount --bind results results && mount -o remount,ro,bind results"]
-    for words in CASES:
-        line = shlex.join(command(*words.split()))
-        script.append(f'{line} > out 2> err; echo "{words}: $? $(tail -n 1 err)"')
-    told = dict(line.split(": ", 1) for line in mounting("\n".join(script), smoke).splitlines())
-    for words, (code, remedy) in CASES.items():
-        assert told[words].startswith(f"{code} "), told[words]
-        assert remedy in told[words], told[words]
-        assert (code == 2) == told[words].endswith("[disk-refuses]"), told[words]
-    copied = "cp -r results elsewhere && " + shlex.join(
-        command("test", "smoke", "results_root=elsewhere")
-    )
-    assert "test accuracy" in mounting(copied, smoke)
+    with mounts(smoke) as there:
+        there.shell("mount --bind results results && mount -o remount,ro,bind results")
+        for words, (code, remedy) in CASES.items():
+            done = there.search(*words.split())
+            assert done.returncode == code, words + done.stdout + done.stderr
+            if code:
+                check_told(done.stderr, "disk-refuses", remedy)
+        there.shell("cp -r results elsewhere")
+        done = there.search("test", "smoke", "results_root=elsewhere")
+        assert "test accuracy" in done.stdout, done.stdout + done.stderr

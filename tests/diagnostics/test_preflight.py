@@ -80,7 +80,8 @@ def alarms_of(setup, place):
     told = {"watched": watched.watched(subject)}
     if {*setup.found} & {*BY_HEART, *BY_LABELS} and "label_noise" not in setup.found:
         told["heart"] = questions.learned_by_heart(subject, parameters=1000, loss=None)
-        told["labels"] = questions.labels_matter(subject, rate=0.05)
+        if not BY_LABELS & {*setup.besides}:  # what may alarm or not is not worth asking
+            told["labels"] = questions.labels_matter(subject, rate=0.05)
     told = json.loads(json.dumps(plain(told), allow_nan=False))
     checks = (
         [*of_data(plan, prepared)]

@@ -1,12 +1,11 @@
 """A disk that is really full, the search's or a node's: no trial is charged, and the same command goes on with every trial."""
 
 import re
-import shlex
 
 import pandas as pd
 import pytest
-from full_disk import can_mount, mounting
-from kit import TINY, command, search, steady, trials
+from full_disk import can_mount, mounts
+from kit import TINY, search, steady, trials
 
 HEAVY = [
     *TINY,
@@ -35,20 +34,17 @@ def calm(tmp_path_factory):
 def test_a_full_disk_ends_the_search_and_no_trial_and_the_same_command_goes_on(calm, tmp_path):
     place = tmp_path / "results" / "own_trainer"
     place.mkdir(parents=True)
-    words = shlex.join(command(*HEAVY))
-    script = f"""
-        mount -t tmpfs -o size=5m tmpfs {place}
-        {words}; echo "first: $?"
-        cp {place}/trials.csv first.csv
-        mount -o remount,size=64m {place}
-        {words}; echo "second: $?"
-        cp -r {place} results/kept
-    """
-    printed = mounting(script, tmp_path)
-    assert "first: 1" in printed, printed
-    assert FULL in printed
-    assert re.search(r" \[(disk-is-full|machine-fault)\]\n", printed)  # which is told first
-    assert "second: 0" in printed, printed
+    with mounts(tmp_path) as there:
+        there.shell(f"mount -t tmpfs -o size=5m tmpfs {place}")
+        done = there.search(*HEAVY)
+        assert done.returncode == 1, done.stdout + done.stderr
+        assert FULL in done.stderr
+        # which is told first
+        assert re.search(r" \[(disk-is-full|machine-fault)\]\n", done.stderr), done.stderr
+        there.shell(f"cp {place}/trials.csv first.csv; mount -o remount,size=64m {place}")
+        done = there.search(*HEAVY)
+        assert done.returncode == 0, done.stdout + done.stderr
+        there.shell(f"cp -r {place} results/kept")
     assert not {"failed", "lost"} & set(pd.read_csv(tmp_path / "first.csv").state)
     pd.testing.assert_frame_equal(steady(trials(tmp_path / "results" / "kept")), calm)
 
@@ -56,17 +52,15 @@ def test_a_full_disk_ends_the_search_and_no_trial_and_the_same_command_goes_on(c
 def test_a_disk_without_room_for_the_rows_is_full_and_the_same_command_begins(tmp_path):
     place = tmp_path / "results" / "smoke"
     place.mkdir(parents=True)
-    words = shlex.join(command("smoke", "report=off"))
-    script = f"""
-        mount -t tmpfs -o size=300k tmpfs {place}
-        {words}; echo "first: $?"
-        mount -o remount,size=64m {place}
-        {words}; echo "second: $?"
-    """
-    printed = mounting(script, tmp_path)
-    assert "first: 1" in printed, printed
-    assert printed.count(FULL) == printed.count(" [disk-is-full]\n") == 1, printed
-    assert "second: 0" in printed, printed
+    with mounts(tmp_path) as there:
+        there.shell(f"mount -t tmpfs -o size=300k tmpfs {place}")
+        done = there.search("smoke", "report=off")
+        printed = done.stdout + done.stderr
+        assert done.returncode == 1, printed
+        assert printed.count(FULL) == printed.count(" [disk-is-full]\n") == 1, printed
+        there.shell(f"mount -o remount,size=64m {place}")
+        done = there.search("smoke", "report=off")
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_a_full_disk_of_a_node_ends_the_search_and_no_trial_and_the_same_command_goes_on(
@@ -75,21 +69,20 @@ def test_a_full_disk_of_a_node_ends_the_search_and_no_trial_and_the_same_command
     node = tmp_path / "node"
     node.mkdir()
     words = ["placement=ray", "placement._target_=here.Here", "placement.shared=false"]
-    again = f"TMPDIR={node} {shlex.join(command(*HEAVY, *words))}"
-    script = f"""
-        mount -t tmpfs -o size=64m,nr_inodes=12 tmpfs {node}
-        {again}; echo "no room for rows: $?"
-        umount {node}
-        mount -t tmpfs -o size=5m tmpfs {node}
-        {again}; echo "no room for checkpoints: $?"
-        cp results/own_trainer/trials.csv first.csv
-        mount -o remount,size=64m {node}
-        {again}; echo "room: $?"
-    """
-    printed = mounting(script, tmp_path)
-    assert "no room for rows: 1" in printed, printed
-    assert "no room for checkpoints: 1" in printed, printed
-    assert printed.count(FULL) == printed.count(" [machine-fault]\n") == 2, printed
-    assert "room: 0" in printed, printed
+    with mounts(tmp_path) as there:
+        for room, prepare in (
+            ("no rows", f"mount -t tmpfs -o size=64m,nr_inodes=12 tmpfs {node}"),
+            ("no checkpoints", f"umount {node}; mount -t tmpfs -o size=5m tmpfs {node}"),
+        ):
+            there.shell(prepare)
+            done = there.search(*HEAVY, *words, TMPDIR=str(node))
+            printed = room + done.stdout + done.stderr
+            assert done.returncode == 1, printed
+            assert printed.count(FULL) == printed.count(" [machine-fault]\n") == 1, printed
+        there.shell(
+            f"cp results/own_trainer/trials.csv first.csv; mount -o remount,size=64m {node}"
+        )
+        done = there.search(*HEAVY, *words, TMPDIR=str(node))
+        assert done.returncode == 0, done.stdout + done.stderr
     assert not {"failed", "lost"} & set(pd.read_csv(tmp_path / "first.csv").state)
     pd.testing.assert_frame_equal(steady(trials(tmp_path / "results" / "own_trainer")), calm)

@@ -40,8 +40,18 @@ SLOT = Slot(number=0, gpu=None, threads=1)  # whose variables a server has
 # Variables that no import reads: those of a search's own, of a test, and which GPU is seen.
 FREE = {"KNOBWISE_WORKER", "KNOBWISE_TEST", "TOY_PAUSE", "COLUMNS", "PYTEST_CURRENT_TEST"}
 FREE.add("CUDA_VISIBLE_DEVICES")
+SAFE = {"TMPDIR"}  # such that a test may set for a fork
+WITHIN = "KNOBWISE_TEST_WITHIN"  # a process whose mount namespace a program is to run in
+FREE |= SAFE
 # Words of a search whose workers have no need of torch; `train` and inline train by themselves.
 LIGHT = ("own_trainer", "own_command", "trainer._target_=toys.")
+HEAVY = ("trainer._target_=patching.",)  # own trainers that import it
+TRAINING = {
+    "placement=inline",
+    "train",
+    "preflight",
+    "lr_range",
+}  # by themselves, or in a process that does
 READING = {"completion", "dashboard", "doctor", "export", "help", "list", "report", "schema"}
 READING |= {"status", "table", "workers"}
 
@@ -111,7 +121,7 @@ FORKING = SimpleNamespace(**{**vars(subprocess), "Popen": Forked})
 def needs_torch(words: Sequence[str]) -> bool | None:
     """Whether what words start imports torch; None where no server has done its imports."""
     if words[1:3] == ["-m", "search"]:
-        if "placement=inline" in words or "train" in words:
+        if not TRAINING.isdisjoint(words) or any(word.startswith(HEAVY) for word in words):
             return True
         return READING.isdisjoint(words) and not any(word.startswith(LIGHT) for word in words)
     if words[1:3] != ["-c", START]:
@@ -131,7 +141,7 @@ def _server_for(words: Sequence[str], variables: Mapping[str, str]) -> Server | 
     if torch is None or not LINUX:
         return None
     server = next(iter(OWN), None) or _server(torch=torch)
-    if server.torch != torch:
+    if torch and not server.torch:
         return None
     names = {*variables, *server.variables} - FREE
     if DRY_RUN in words:  # nothing is trained in it

@@ -13,6 +13,7 @@ import runpy
 import signal
 import socket
 import sys
+import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from types import ModuleType
@@ -46,6 +47,7 @@ BY_TORCH = (
 MOST = 16  # descriptors of a request
 ABOVE = 300  # the numbers of descriptors while they change places
 PR_SET_PDEATHSIG = 1
+NAMESPACES = {"user": 0x10000000, "mnt": 0x20000}  # CLONE_NEWUSER, CLONE_NEWNS
 AREAS = {"words": 47, "variables": 49}  # where /proc/self/stat says what memory begins and ends
 
 
@@ -93,12 +95,23 @@ def _become(request: Mapping[str, Any], received: Sequence[int]) -> None:
         os.close(place)
     sys.stdin, sys.stdout = open(0, closefd=False), open(1, "w", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
+    if within := request["env"].pop(forked.WITHIN, ""):
+        _enter(within)
     os.chdir(request["cwd"])
     os.environ.clear()
     os.environ.update(request["env"])
+    tempfile.tempdir = None  # by the variables of the server
     _show(request)
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed()  # as in a new process: by chance
+
+
+def _enter(process: str) -> None:
+    """Goes where another process's mounts are; first to its users, among whom this one may."""
+    for kind, number in NAMESPACES.items():
+        with open(f"/proc/{process}/ns/{kind}") as file:
+            if ctypes.CDLL(None, use_errno=True).setns(file.fileno(), number):
+                raise OSError(ctypes.get_errno(), f"no way into the {kind} namespace of {process}")
 
 
 def _show(request: Mapping[str, Any]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 import psutil
-from forked import LINUX, Forked
+from forked import LINUX, SAFE, WITHIN, Forked
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]  # the clone
@@ -77,7 +77,7 @@ def _program(
 ) -> subprocess.Popen[str]:
     """The program: a fork, unless a variable is given that may act on imports or on Python itself."""
     env = environment(**extra)
-    if LINUX and not anew and set(extra) <= {"TOY_PAUSE", MARK}:
+    if LINUX and not anew and set(extra) <= {"TOY_PAUSE", MARK, WITHIN, *SAFE}:
         return Forked(command(*words), cwd=cwd, env=env, stdout=subprocess.PIPE, text=True, **how)
     return subprocess.Popen(
         command(*words), cwd=cwd, env=env, stdout=subprocess.PIPE, text=True, **how
