@@ -32,6 +32,7 @@ ROUNDS = [*TINY, "protocol.extend=1", "protocol.refine=1"]
 FOLDS = [*TINY, "split=kfold", "split.folds=3"]
 SCRIPT = [
     "own_command",
+    'trainer.command=["{python}","-m","steady_program","{optimizer.lr}","{seed}","{trainer.epochs}"]',
     "trainer.epochs=6",
     "space.optimizer.lr.points=3",
     "seeds=1",

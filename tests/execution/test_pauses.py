@@ -25,7 +25,7 @@ def has_trained(folder: Path) -> bool:
 def test_a_search_that_was_suspended_charges_no_trial_for_it(company, tmp_path):
     limits = ["trainer.epoch_timeout=2", "trainer.timeout=4", "placement.max_retries=0"]
     words = [*(word for word in TINY if "max_retries" not in word), *WORDS, *limits]
-    with running(*words, cwd=tmp_path, TOY_PAUSE="0.05") as conductor:
+    with running(*words, cwd=tmp_path, TOY_PAUSE="0.02") as conductor:
         wait_for(lambda: has_trained(tmp_path), what="first epochs")
         whole = psutil.Process(conductor.pid)
         stopped = [whole]
