@@ -173,10 +173,11 @@ def test_the_plan_as_a_document_has_its_keys_knobs_and_a_measured_epoch(elsewher
 
 @pytest.mark.slow
 def test_a_preflight_as_a_document_is_preflight_json_and_nothing_else_is_printed(elsewhere):
-    done = search("preflight", "smoke", "--json", cwd=elsewhere)
+    words = ["preflight", "own_trainer", "trainer._target_=toys.steady", "name=one", "--json"]
+    done = search(*words, "rehearse=false", cwd=elsewhere)
     document = json.loads(done.stdout)
     assert set(document) - {"schema", "version"} == set(_keys_documented()["preflight"])
-    written = read_json(elsewhere / "results" / "smoke-preflight" / "preflight.json")
+    written = read_json(elsewhere / "results" / "one" / "preflight.json")
     assert {key: document[key] for key in written} == written
 
 

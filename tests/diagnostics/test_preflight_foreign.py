@@ -7,6 +7,8 @@ import pytest
 from kit import search
 from test_preflight import alarms_of
 
+from search.storage.sealed import read_json
+
 ONE_EACH = {setup.name.partition(" · ")[0]: setup for setup in foreign.FAULTS if "loop:" in setup.name or "model:" in setup.name}  # fmt: skip
 TWINS = [setup for setup in foreign.SOUND if "habit" in setup.name or "shape" in setup.name][::5]
 
@@ -59,6 +61,10 @@ def test_two_nets_against_each_other_need_not_learn_rows_by_heart(tmp_path):
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    (heart,) = (each for each in json.loads(done.stdout)["checks"] if each["name"] == "overfit")
+    document = json.loads(done.stdout)
+    (place,) = (tmp_path / "results").iterdir()
+    written = read_json(place / "preflight.json")
+    assert {key: document[key] for key in written} == written
+    (heart,) = (each for each in document["checks"] if each["name"] == "overfit")
     assert heart["outcome"] == "not checkable"
     assert "2 optimizers take turns" in heart["told"]
