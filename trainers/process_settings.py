@@ -215,6 +215,7 @@ SETTINGS: Mapping[str, Setting] = {
         lambda sklearn: sklearn.get_config(),
         lambda sklearn, value: sklearn.set_config(**value),
     ),
+    "keras": ("keras.src.backend.config", *_set_all("_FLOATX", "_EPSILON", "_IMAGE_DATA_FORMAT")),
     # `simplefilter("error")` would fail the next trial.
     "warnings": ("warnings", lambda warnings: list(warnings.filters), _set_filters),
     "shown warnings": ("warnings", *_at("showwarning")),

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from trainers.library_state import kept, put_back
 from trainers.process_settings import SETTINGS
 
 
@@ -21,13 +22,19 @@ class TrialState:
     """What libraries are set to before a trial."""
 
     values: Mapping[str, Any]
+    kept: Mapping[str, tuple[dict[str, Any], ...]]  # by libraries, in objects of their own
     is_distributed: bool
     allocated: int  # memory of the GPU in use [bytes]
 
     @classmethod
     def read(cls) -> "TrialState":
         """The state of this process. A setting that cannot be read is left out."""
-        return cls(values=_values(), is_distributed=_is_distributed(), allocated=_allocated())
+        return cls(
+            values=_values(),
+            kept=kept(),
+            is_distributed=_is_distributed(),
+            allocated=_allocated(),
+        )
 
     def restore(self) -> None:
         """Makes it the state of this process, and ends what a training has left in libraries."""
@@ -37,6 +44,7 @@ class TrialState:
             if now.get(name) != value:
                 with suppress(Exception):  # a library may refuse, and no trial fails for that
                     write(sys.modules[module], value)
+        put_back(self.kept)
         with suppress(Exception):
             if _is_distributed() and not self.is_distributed:
                 sys.modules["torch.distributed"].destroy_process_group()

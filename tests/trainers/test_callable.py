@@ -8,6 +8,7 @@ import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -202,6 +203,34 @@ def _library_settings():
         torch.backends.cuda.matmul.allow_fp16_accumulation,
         torch.backends.cuda.preferred_linalg_library(),
     )
+
+
+def test_what_a_library_keeps_once_for_its_process_is_emptied_after_each_trial(
+    tmp_path, monkeypatch
+):
+    class State:
+        _shared_state = {}  # noqa: RUF012  # so does Accelerate
+
+    stand_in = SimpleNamespace(PartialState=State, AcceleratorState=State, GradientState=State)
+
+    def chooses(config, data, device, checkpoint):
+        monkeypatch.setitem(sys.modules, "accelerate.state", stand_in)  # imported by a training
+        found = dict(State._shared_state)
+        State._shared_state["precision"] = "bf16"
+        yield {"found": found}
+        yield {"found": dict(State._shared_state)}
+
+    for _ in range(2):
+        seat = _seat(chooses, tmp_path)
+        assert seat.step()[0].values["found"] == {}
+        assert seat.step()[0].values["found"] == {"precision": "bf16"}
+        seat.release(5)
+        assert State._shared_state == {}
+    State._shared_state["device"] = "cpu"  # as a module of the user's at its import
+    seat = _seat(chooses, tmp_path)
+    seat.step()
+    seat.release(5)
+    assert State._shared_state == {"device": "cpu"}
 
 
 def test_a_hydra_app_that_initialises_itself_does_so_in_each_trial(tmp_path):

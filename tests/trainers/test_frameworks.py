@@ -1,10 +1,17 @@
-"""Trainings of PyTorch Lightning and of Hugging Face's Trainer, as the examples show them."""
+"""Trainings of PyTorch Lightning and of Hugging Face's Trainer, as the examples show them; and what
+Accelerate and Keras keep for their process.
+"""
 
 from pathlib import Path
 
 import kit
+import numpy as np
 import pandas as pd
 import pytest
+
+from trainers.api import Data, Part
+from trainers.callable import CallableSeats
+from trainers.checkpoint import FolderCheckpoint
 
 ROWS = {"lightning": 1797, "transformers": 600}
 EPOCHS = 8
@@ -48,3 +55,52 @@ def test_a_framework_s_own_loop_goes_on_after_a_kill_to_the_same_epochs(
     pd.testing.assert_frame_equal(
         *(table.sort_values(["trial", "epoch"], ignore_index=True) for table in curves.values())
     )
+
+
+def _accelerate_s_precision(config, data, device, checkpoint):
+    from accelerate import Accelerator
+
+    asked = config["trainer"]["precision"]
+    yield {"used": (Accelerator(mixed_precision=asked) if asked else Accelerator()).mixed_precision}
+
+
+def _keras_s_precision(config, data, device, checkpoint):
+    import keras
+
+    if asked := config["trainer"]["precision"]:
+        keras.mixed_precision.set_dtype_policy(asked)
+    yield {"used": keras.mixed_precision.dtype_policy().name}
+
+
+@pytest.mark.parametrize(
+    ("library", "train", "asked", "used"),
+    [
+        (
+            "accelerate",
+            _accelerate_s_precision,
+            [None, "bf16", "no", None],
+            ["no", "bf16", "no", "no"],
+        ),
+        (
+            "keras",
+            _keras_s_precision,
+            [None, "mixed_bfloat16", None],
+            ["float32", "mixed_bfloat16", "float32"],
+        ),
+    ],
+)
+def test_the_precision_of_a_trial_is_its_own_in_libraries_that_keep_it_for_their_process(
+    library, train, asked, used, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    pytest.importorskip(library, reason=f"{library} is not installed")
+    got = []
+    for trial, precision in enumerate(asked):
+        rows = Data(train=Part(index=np.arange(2)), val=Part(index=np.arange(2)))
+        seats = CallableSeats(train, data=rows, device="cpu")
+        config = {"seed": 0, "trainer": {"precision": precision}}
+        seats.admit(trial, config=config, checkpoint=FolderCheckpoint(tmp_path))
+        [epoch] = seats.step()
+        got.append(epoch.values["used"])
+        seats.release(trial)
+    assert got == used
