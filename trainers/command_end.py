@@ -112,6 +112,13 @@ def _has_raised(lines: Sequence[str]) -> bool:
     )
 
 
+def raised(lines: Sequence[str]) -> str:
+    """The error of the last traceback, its first line where it has several; empty if none is."""
+    starts = [i for i, line in enumerate(lines) if line.startswith(TRACEBACK)]
+    after = lines[starts[-1] + 1 :] if starts else []
+    return next((line.strip() for line in after if not line.startswith((" ", "\t"))), "")
+
+
 def _last_words(lines: Sequence[str]) -> str:
     """The rank that torchrun names, else the error of the last traceback, else the last line; with
     those before it from one that speaks of an error, as absl and typer end.
@@ -123,11 +130,8 @@ def _last_words(lines: Sequence[str]) -> str:
         killed = [end for end in ends if int(end[1]) == -signal.SIGKILL]
         rank, status = (killed or ends)[0]
         return _words_of_rank(rank, int(status), lines)
-    starts = [i for i, line in enumerate(lines) if line.startswith(TRACEBACK)]
-    after = lines[starts[-1] + 1 :] if starts else []
-    errors = [line for line in after if not line.startswith((" ", "\t"))]
-    if errors:
-        return errors[0].strip()[:300]
+    if error := raised(lines):
+        return error[:300]
     last = [plain for line in lines if (plain := BOX.sub("", line).strip())][-ENDING:]
     starts = [place for place, line in enumerate(last) if "error" in line.lower()]
     return " ".join(last[starts[-1] if starts else -1 :])[:300]

@@ -19,6 +19,7 @@ from search.execution.messages import LEFT, AskForWork, DryRunAnswer, Hello, Mes
 from search.execution.placement import Event, SlotFailed, WorkerJoined, WorkerLeft
 from search.execution.running_trial import SLOW_START, RunningTrial
 from search.execution.slots import Slot
+from trainers.command_end import raised
 
 MIDDLE = " in the middle of the trial"
 PATIENCE = 1.0  # longest wait for events before the clocks are looked at [s]
@@ -112,9 +113,9 @@ class WorkerExited:
 
     @property
     def last_words(self) -> str:
-        """What it printed last before it knew its log; where that is nothing, how it ended."""
+        """Its error before it knew its log, or what it printed last; without any, how it ended."""
         lines = self.output.decode(errors="replace").strip().splitlines()
-        return one_line(lines[-1]) if lines else self.reason.partition(MIDDLE)[0]
+        return one_line(raised(lines) or lines[-1]) if lines else self.reason.partition(MIDDLE)[0]
 
     @property
     def reason(self) -> str:

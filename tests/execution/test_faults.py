@@ -185,6 +185,16 @@ def test_workers_that_somebody_kills_before_they_ask_for_work_end_no_search(tmp_
     assert set(trials(tmp_path / "results" / "own_trainer").state) <= {"complete", "infeasible"}
 
 
+def test_of_an_error_of_several_lines_the_first_is_told_where_no_worker_starts():
+    lines = (
+        "Traceback (most recent call last):\n  File x\nImportError: no numpy here:\n  go\naway.\n"
+    )
+    told = WorkerExited(worker=None, status=1, output=lines.encode()).last_words
+    assert told == "ImportError: no numpy here:"
+    said = WorkerExited(worker=None, status=1, output=b"one\nnobody home\n").last_words
+    assert said == "nobody home"
+
+
 def test_a_minute_of_kills_ends_a_search_and_so_do_three_starts_that_fail_by_themselves():
     killed, failed = (WorkerExited(worker=None, status=status, output=b"") for status in (-9, 1))
     starts = FailedStarts(since=time.monotonic())

@@ -169,6 +169,10 @@ def test_a_whole_number_beyond_all_floats_is_infinite(number):
             r"but got train_loss, loss; add one of them, or say metric=reported metric\.name=loss ",
         ),
         (
+            {"batch_count": 39, "train_acc": 0.9, "valid_loss": 0.3, "valid_acc": 0.8},
+            r"or say metric=reported metric\.name=valid_acc metric\.direction=",
+        ),
+        (
             {"accuracy": "high"},
             r"what a trainer yields must be numbers, but got accuracy='high'; drop it",
         ),

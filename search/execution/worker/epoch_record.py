@@ -6,6 +6,7 @@ The worker sends them to the conductor, whose `Recorder.epoch` writes them.
 import math
 import re
 from collections.abc import Mapping
+from difflib import SequenceMatcher
 
 import numpy as np
 
@@ -60,10 +61,8 @@ def epoch_record(outcome: Epoch, fold: FoldData, *, metric: Metric) -> EpochTrai
     if missing:
         rule = f"a yield must hold {' or '.join(OUTPUTS)} or {missing[0]!r}"
         got = ", ".join(values) or "nothing"
-        others = [name for name in values if name not in ("epoch", "layers", "train_loss")]
-        or_say = (
-            f", or say metric=reported metric.name={others[0]} metric.direction=…" if others else ""
-        )
+        other = _likest(missing[0], values)
+        or_say = f", or say metric=reported metric.name={other} metric.direction=…" if other else ""
         raise TrialFailed(f"{rule}, but got {got}; add one of them{or_say}")
     value = None if metric.formula else numbers.pop(metric.name)
     taken = ", ".join(name for name in KEYS if name in values)
@@ -88,6 +87,18 @@ def _twin(name: str, numbers: Mapping[str, float]) -> str:
     """
     twin = next((each for each in numbers if OF_VALIDATION.sub("", each) == name), "")
     return TWIN.format(name=name, twin=twin) if twin else ""
+
+
+def _likest(name: str, values: Values) -> str:
+    """The other number that may be meant: of validation if one is, and most like it by its name."""
+    others = [other for other in values if other not in ("epoch", LAYERS, REMARK, "train_loss")]
+
+    def likeness(other: str) -> tuple[bool, float]:
+        plain = OF_VALIDATION.sub("", other)
+        alike = SequenceMatcher(None, plain.lower(), name.lower()).ratio()
+        return plain != other, alike
+
+    return max(others, key=likeness, default="")
 
 
 def _on_train(outputs: object, fold: FoldData, metric: Metric) -> dict[str, float]:
