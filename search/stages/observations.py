@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
@@ -18,6 +19,10 @@ from search.stages import joint
 # The time of a Gaussian process grows with the cube of the trials that it sees.
 MOST = 200
 REPEATED = 50  # of the latest repetitions, so many are shown beside those trials
+# Times the distance from the best value to the last of the best quarter, beyond which all values
+# look alike to a Gaussian process: it scales by the standard deviation, so that one loss of 1e19
+# would make all others equal.
+FAR = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,22 +76,23 @@ class Observations:
         """What came of a point in another search; here it has not been tried."""
         self._add(point, value, infeasible=False, attributes={})
 
-    def trials(self, *, thinned: bool) -> list[FrozenTrial]:
-        """All that ended, the latest repetitions, then all that run. `thinned`: at most `MOST` that
-        ended.
+    def trials(self, *, for_process: bool) -> list[FrozenTrial]:
+        """All that ended, the latest repetitions, then all that run. `for_process`: as a Gaussian
+        process can take them: at most `MOST` that ended, and none far below the good ones.
 
         What is infeasible has the worst value of all: it must never look better than what could be
         trained, whatever a constant prediction scores (P8).
         """
         sign = self._plan.metric.sign
         worst = min((sign * each.value for each in self._ended), default=math.nan)
-        ended = _thin(self._ended, sign) if thinned else self._ended
+        least = _least(self._ended, sign) if for_process else -math.inf
+        ended = _thin(self._ended, sign) if for_process else self._ended
         return [
             *(
                 create_trial(
                     params=dict(each.params),
                     distributions=self._space,
-                    value=sign * worst if each.infeasible else each.value,
+                    value=sign * max(worst if each.infeasible else sign * each.value, least),
                     system_attrs=dict(each.attributes),
                 )
                 for each in (*ended, *self._repeated[-REPEATED:])
@@ -112,6 +118,15 @@ class Observations:
                     params=params, value=value, infeasible=infeasible, attributes=attributes
                 )
             )
+
+
+def _least(ended: Sequence[Observation], sign: float) -> float:
+    """The value below which none is told to a Gaussian process; −inf where all good ones tie."""
+    values = np.sort([sign * each.value for each in ended if not each.infeasible])[::-1]
+    good = -(-len(values) // 4)
+    lower = values[max(good - 1, 0) :]
+    lower = lower[lower < values[0]] if len(values) else lower
+    return float(values[0] - FAR * (values[0] - lower[0])) if len(lower) else -math.inf
 
 
 def _thin(ended: Sequence[Observation], sign: float) -> list[Observation]:

@@ -163,7 +163,7 @@ class SamplerThread:
 
     def _ask(self, seed: int) -> tuple[Point, Mapping[str, Any]]:
         """The sampler's proposal, in the knobs' own values, and what it noted."""
-        trials = self._observations.trials(thinned=self._kind == "gp")
+        trials = self._observations.trials(for_process=self._kind == "gp")
         ended = [trial for trial in trials if trial.state == TrialState.COMPLETE]
         study = optuna.create_study(
             direction=self._plan.metric.direction,

@@ -242,7 +242,7 @@ def test_a_baseline_of_0_counts_as_the_lowest_value_of_a_log_scale_to_the_sample
     observations = Observations(plan, {knob.path: distribution_of(knob, ()) for knob in plan.knobs})
     observations.learn(joint.default_point(plan.config, plan.knobs), 0.9)
     observations.learn({"optimizer.lr": 50.0, "optimizer.weight_decay": 0.0}, 0.9)
-    known = [trial.params for trial in observations.trials(thinned=False)]
+    known = [trial.params for trial in observations.trials(for_process=False)]
     assert known == [{"optimizer.lr": 0.1, "optimizer.weight_decay": 1e-6}]
 
 
