@@ -88,7 +88,9 @@ def _of_search(options: Namespace) -> Reading:
         raise UsageError(f"{folder.path}: {deleted(findings)[0]}", code="curves-were-deleted")
     if options.trial is not None:
         verdict = _verdict(findings, options.trial)
-        verdicts, acts = {options.trial: verdict}, turnable(findings)
+        verdicts = {options.trial: verdict}
+        trained = [row for row in findings.rows if str(row.spec.trial) == options.trial]
+        acts = turnable(findings, trained)
         return Reading(name=options.name, verdicts=verdicts, findings=findings, acts=acts)
     if not findings.verdicts:
         columns = curves.dropna(axis="columns", how="all").columns.difference(ALWAYS)
@@ -105,7 +107,7 @@ def _of_search(options: Namespace) -> Reading:
         name=options.name,
         verdicts={str(trial): verdict for trial, verdict in findings.verdicts.items()},
         findings=findings,
-        acts=turnable(findings),
+        acts=turnable(findings, findings.rows),
         together=findings.together,
         then=[*next_lines(findings), *deleted(findings)],
     )

@@ -53,7 +53,7 @@ def joint_request(history: History, index: int) -> Request:
     names = ", ".join(knob.path for knob in knobs) or "none"
     because = f"knobs whose best values depend on each other: {names}"
     if before:
-        because = "nothing is to be confirmed, so the trials that were kept for it search on"
+        because = "none of the last stage is to be confirmed: what was kept for them searches on"
     request = Request(
         entry=index,
         stage="joint",

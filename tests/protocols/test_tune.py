@@ -227,7 +227,7 @@ def test_what_was_kept_for_a_confirmation_that_has_nothing_to_confirm_searches_o
     history, rows = carried_out(tune_plan("budget_trials=120"), value)
     joints = [step for step in history.steps if step.request.stage == "joint"]
     assert [step.trials > 0 for step in joints] == [True, True]
-    assert "nothing is to be confirmed" in joints[1].request.because
+    assert "none of the last stage is to be confirmed" in joints[1].request.because
     kept = 2 * history.settings.confirm  # the baseline and one leader
     assert len(rows) == 120 - kept
     assert not history.held

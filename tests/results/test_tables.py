@@ -104,6 +104,22 @@ def test_a_program_that_never_gets_the_number_of_epochs_is_not_asked_to_sweep_it
     assert lines[1][1].startswith("  python -m search lr_sweep space=epochs")
 
 
+def test_a_winner_that_ended_by_itself_is_not_told_to_sweep_epochs_whatever_the_others_did(
+    tmp_path,
+):
+    script = tmp_path / "train.py"
+    script.write_text("import sys\nrate = float(sys.argv[1])\n")
+    command = json.dumps(["python", str(script), "{optimizer.lr}", "{trainer.epochs}"])
+    words = (f"trainer.command={command}", "trainer.epochs=5")
+    findings = findings_of(planted(0.01), *words, experiment="own_command")
+    verdicts = {row.spec.trial: Verdict(name="too_short", why="") for row in findings.rows}
+    trial = findings.winner.spec.trial
+    ends = f"{BY_ITSELF} at epoch 3 of 5"
+    rows = [replace(row, reason=ends) if row.spec.trial == trial else row for row in findings.rows]
+    (line,) = next_lines(replace(findings, rows=rows, verdicts=verdicts))
+    assert line.startswith("next, by hand: let your trainer take more epochs: it ends by itself")
+
+
 def test_numbers_far_from_one_are_shown_with_four_digits_and_an_option_none_by_its_name():
     text = io.StringIO()
     large = findings_of(lambda rate, seed: 1e7 * planted(0.01)(rate, seed), "metric=mse")

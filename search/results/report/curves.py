@@ -145,7 +145,7 @@ def _next(findings: Findings, row: TrialRecord) -> str:
         findings.verdicts[row.spec.trial].name,
         config_of(findings, row),
         tried=tried_paths(findings),
-        turnable=turnable(findings),
+        turnable=turnable(findings, [row]),
         out_of_patience=out_of_patience(findings.plan, row),
     )
     return ways[0] if ways else ""

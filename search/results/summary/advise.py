@@ -74,7 +74,8 @@ def next_lines(findings: Findings) -> list[str]:
     """What to do next, in words and as a command; empty without a winner that has a verdict, or
     where no score can be better.
     """
-    agreed = _agreed(findings, _answering(findings))
+    answering = _answering(findings)
+    agreed = _agreed(findings, answering)
     if findings.steps and not findings.steps[-1].get("learned", True):
         return _unstick(findings, findings.verdicts[agreed[0].spec.trial].name if agreed else "")
     if not agreed or (findings.steps and findings.steps[-1].get("perfect")):
@@ -84,7 +85,7 @@ def next_lines(findings: Findings) -> list[str]:
     if _may_have_learned_nothing(findings, row, verdict.name):
         return _unstick(findings, verdict.name)
     ended, tried = out_of_patience(plan, row), tried_paths(findings)
-    spaces, acts = spaces_by_path(plan.config), turnable(findings)
+    spaces, acts = spaces_by_path(plan.config), turnable(findings, answering)
     stops_itself = acts is not None and EPOCHS not in acts
     own_length = UNTOLD if never_gets(plan.config, EPOCHS) else ITSELF
     by_hand = [own_length] if stops_itself and any(map(is_longer, ADVICE[verdict.name])) else []

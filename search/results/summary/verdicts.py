@@ -93,13 +93,15 @@ def _takes(config: DictConfig, remedy: Advice) -> bool:
     return (remedy.turn == CHECK or is_there) and applies(remedy, config)
 
 
-def turnable(findings: Findings) -> Collection[str] | None:
-    """The paths that a trainer of the user's own reads; None: it is ours, which reads all."""
+def turnable(findings: Findings, rows: Sequence[TrialRecord]) -> Collection[str] | None:
+    """The paths that a trainer of the user's own reads; None: it is ours, which reads all. `rows`:
+    the trials in question, which may end by themselves where others do not.
+    """
     plan = findings.plan
     if plan.stock:
         return None
     paths = {EPOCHS, *(knob.path for knob in plan.knobs)}
-    return paths if follows_epochs(plan.config, findings.rows) else paths - {EPOCHS}
+    return paths if follows_epochs(plan.config, rows) else paths - {EPOCHS}
 
 
 def follows_epochs(config: DictConfig, rows: Sequence[TrialRecord]) -> bool:
