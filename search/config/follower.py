@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from omegaconf import DictConfig, OmegaConf
 
 from search.config.grids import rounded
-from search.config.knobs import Knob, Value, is_number
+from search.config.knobs import RATES, Knob, Value, is_number
 from search.config.ranges import shipped_limits
 from search.config.trial_config import hidden_keys
 from search.errors import UsageError, refused, unknown
 
 LINKS = {"none": 0.0, "linear": 1.0, "sqrt": 0.5}  # powers by which a follower moves with its knob
-EPOCHS, RATE = "trainer.epochs", "lr"
+EPOCHS = "trainer.epochs"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +73,7 @@ def read_follower(config: DictConfig, knobs: Sequence[Knob]) -> Follower | None:
     is_whole = isinstance(start, int)
     shipped_least, shipped_most = shipped_limits().get(path, (None, None))
     floor = 1.0 if is_whole else -math.inf
-    against = path == EPOCHS and knob.path.rpartition(".")[2] == RATE
+    against = path == EPOCHS and knob.path.rpartition(".")[2] in RATES
     return Follower(
         path=path,
         start=start,

@@ -11,6 +11,8 @@ from search.config import grids
 Value = float | int | str | bool | None
 GROUPS = ("optimization", "regularization", "capacity", "data", "initialization")
 ABOVE_ZERO = math.ulp(0.0)  # the least positive number: the open end of a range that keeps its sign
+# Last words of paths that are a learning rate's; protocol.rate names one that is called otherwise.
+RATES = ("lr", "learning_rate", "learning_rate_init", "base_lr", "eta", "eta0", "shrinkage")
 MANY = 10_000  # whole numbers that are no longer listed one by one
 HIGHEST_PLACE = 690.0  # on a log scale; its number is just below the greatest float
 

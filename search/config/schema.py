@@ -74,6 +74,7 @@ TABLE: dict[str, Rule] = {
     "protocol.known": mappings(),
     "protocol.halving": truth(),
     "protocol.own_level": truth(),
+    "protocol.rate": text(null=True),
     "sampler.kind": one_of("auto", "gp", "tpe", "qmc", "random", "cmaes", "grid"),
     "sampler.startup": whole(1, 10**6),
     "pruner.kind": one_of("none", "median", "asha", "hyperband", "patient"),

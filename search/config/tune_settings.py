@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from search.config.fields import hours_in_seconds, positive, positive_or_none, whole
 from search.config.knob_roles import check_knob, check_roles, default_of, fits, lacks
-from search.config.knobs import Knob
+from search.config.knobs import RATES, Knob
 from search.config.space import read_space
 from search.config.trial_config import STOCK
 from search.errors import UsageError, refused, unknown
@@ -29,7 +29,6 @@ PLAIN = (
 )
 ORDERS = ("verdict", "given", "passes")
 RATE = "optimizer.lr"
-RATES = ("lr", "learning_rate")  # names of a rate; `sweep: lr` of a protocol means any of them
 STAGES = (*PLAIN, "sweep", "sweeps")
 
 
@@ -63,6 +62,7 @@ class TuneSettings:
     `own_level`: whether the confirmation compares what the sweeps have found better at a level of
     its own, and the joint stage's leaders at another one.
     `most_seeds`, `confirm_most`: seeds that a value may get where further ones decide (P5).
+    `called_rate`: the path that the user calls the learning rate, or None: its name tells it.
     `budget_trials`, `budget_seconds`, `gpu_budget` [GPU-seconds]: of the whole search; None: no
     limit.
     """
@@ -83,6 +83,7 @@ class TuneSettings:
     own_level: bool
     extend: int
     refine: int
+    called_rate: str | None
     budget_trials: int | None
     budget_seconds: float | None
     gpu_budget: float | None
@@ -90,7 +91,7 @@ class TuneSettings:
     @property
     def rate(self) -> str:
         """The path of the learning rate."""
-        return rate_of(self.spaces)
+        return self.called_rate or rate_of(self.spaces)
 
     def named(self, path: str) -> str | None:
         """The name of the knob that turns a path."""
@@ -123,7 +124,8 @@ def read_tune(config: DictConfig, knobs: tuple[Knob, ...]) -> TuneSettings:
     spaces, left_out = _spaces(config)
     chosen = bool(config.protocol.get("chosen"))
     listed = config.protocol.get("stages") or ()
-    stages = tuple(_entry(node, spaces, chosen=chosen) for node in listed)
+    rate = _called_rate(config, spaces)
+    stages = tuple(_entry(node, spaces, chosen=chosen, rate=rate) for node in listed)
     _check_end(config, stages)
     share = positive(config, "protocol.share")
     if share >= 1:
@@ -156,6 +158,7 @@ def read_tune(config: DictConfig, knobs: tuple[Knob, ...]) -> TuneSettings:
         own_level=bool(config.protocol.get("own_level")),  # searches from before had none
         extend=whole(config, "protocol.extend", least=0),
         refine=whole(config, "protocol.refine", least=0),
+        called_rate=rate,
         budget_trials=None if trials is None else whole(config, "budget_trials", least=1),
         budget_seconds=hours_in_seconds(config),
         gpu_budget=positive_or_none(config, "budget_gpu_seconds"),
@@ -203,10 +206,29 @@ def _spaces(config: DictConfig) -> tuple[dict[str, tuple[Knob, ...]], tuple[str,
     return spaces, tuple(left_out)
 
 
-def _entry(node: Any, spaces: Mapping[str, tuple[Knob, ...]], *, chosen: bool) -> StageEntry:
+def _called_rate(config: DictConfig, spaces: Mapping[str, tuple[Knob, ...]]) -> str | None:
+    """`protocol.rate`: the path of the knob that is the learning rate; None: its name tells it.
+
+    Raises:
+        UsageError: no knob of numbers turns it.
+    """
+    path: str | None = config.protocol.get("rate")  # searches from before had none
+    paths = [each.path for knobs in spaces.values() for each in knobs if not each.choices]
+    if path is not None and path not in paths:
+        raise UsageError(
+            f"protocol.rate: {unknown('knob of numbers', name=str(path), known=paths)}",
+            code="rate-is-no-knob",
+        )
+    return path
+
+
+def _entry(
+    node: Any, spaces: Mapping[str, tuple[Knob, ...]], *, chosen: bool, rate: str | None
+) -> StageEntry:
     """One entry: a name, or `sweep: KNOB`, or `sweeps: ORDER`.
 
     `chosen`: the command names the knobs, so the learning rate may have another name or be none.
+    `rate`: its path, where the user says it.
     """
     if isinstance(node, str):
         name, argument = node, ""
@@ -223,7 +245,7 @@ def _entry(node: Any, spaces: Mapping[str, tuple[Knob, ...]], *, chosen: bool) -
         )
     is_rate = name == "sweep" and argument in RATES and chosen and argument not in spaces
     if is_rate:
-        path = rate_of(spaces)
+        path = rate or rate_of(spaces)
         argument = next((own for own, knobs in spaces.items() if knobs[0].path == path), argument)
     if name == "sweep" and argument not in spaces and not is_rate:
         raise UsageError(

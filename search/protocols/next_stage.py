@@ -25,7 +25,9 @@ from search.protocols.step import Request
 
 TIMES = 4  # as many epochs, where the incumbent's are too few
 ROUNDING = 1e-9  # of a share of a budget that is a whole number of trials
-NO_RATE = "none of the knobs is a learning rate, whose name would end in lr or learning_rate"
+NO_RATE = (
+    "no knob is a learning rate by its name, such as lr or eta0; protocol.rate=PATH says which"
+)
 
 
 def next_stage(history: History) -> Request | None:

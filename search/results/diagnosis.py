@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from omegaconf import OmegaConf
 
-from search.config.knobs import is_number
+from search.config.knobs import RATES, is_number
 from search.config.plan import Plan
 from search.config.sweep_settings import SweepSettings
 from search.contract.arrays import has_rows, train_targets
@@ -30,7 +30,7 @@ from search.storage.folder import Folder
 from search.storage.trials import TrialRecord
 from trainers.api import IGNORED
 
-RATES = ("lr", "max_lr", "base_lr")
+ROLE_RATES = (*RATES, "max_lr")
 FLOOD = "trainer.flood"
 ERRORS = ("failed", "lost")  # states in which an error of code or machine ended a trial
 BROKEN = (
@@ -246,7 +246,7 @@ def _question(findings: Findings) -> dict[str, Any]:
     return {
         "knob": knob.path,
         "stock": findings.plan.stock,
-        "role": "size" if knob.group == "capacity" else "rate" if last in RATES else "",
+        "role": "size" if knob.group == "capacity" else "rate" if last in ROLE_RATES else "",
     }
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from pages import staged_findings
+from refusals import raises
 from simulated import VAL_ROWS, begun, carried_out, tune_plan
 
 from search.config.compose_protocol import compose_protocol
@@ -126,12 +127,25 @@ def _by_width(knobs, seed):
         (["my.width", "head.learning_rate", "tail.lr"], "head.learning_rate"),
         (["my.width", "head_lr"], "head_lr"),
         (["min_lr", "head_lr"], "optimizer.lr"),  # which of the two is not known
+        (["my.width", "sgd.eta0"], "sgd.eta0"),
+        (["my.width", "boost.shrinkage"], "boost.shrinkage"),
+        (["my.width", "my.beta"], "optimizer.lr"),
         (["my.width"], "optimizer.lr"),
     ],
 )
 def test_which_knob_is_the_learning_rate(paths, rate):
     words = [f"knob.{path}=log(1e-4,1)" for path in paths]
     assert rate_of(tune_plan(*TRAINER, *words).settings.spaces) == rate
+
+
+def test_a_rate_of_another_name_is_what_protocol_rate_says():
+    words = ["knob.my.alpha=log(1e-4,1)", WIDTH, "knob.my.kind=choice(a,b)"]
+    settings = tune_plan(*TRAINER, *words, "protocol.rate=my.alpha").settings
+    assert settings.rate == "my.alpha"
+    assert [entry.argument for entry in settings.stages if entry.stage == "sweep"] == ["alpha"]
+    for path in ("my.alhpa", "my.kind"):
+        with raises("rate-is-no-knob", path, "my.alpha"):
+            tune_plan(*TRAINER, *words, f"protocol.rate={path}")
 
 
 def test_a_knob_that_changes_no_score_is_told_and_turned_no_further():
