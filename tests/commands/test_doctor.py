@@ -398,10 +398,11 @@ def test_a_trainers_json_is_read_and_a_nearly_empty_column_passed_over(tmp_path,
         json.dumps({"training": {"multi_logloss": FALL}, "valid_1": {"multi_logloss": FALL}}),
         json.dumps({"name": "a", "epochs": [{"epoch": n, "train": {"loss": x}, "validation": {"loss": x}} for n, x in enumerate(FALL)]}),
         "\n".join(json.dumps({"_step": 3 * n + k, "epoch": n, name: x}) for n, x in enumerate(FALL) for k, name in enumerate(("train/loss", "train/loss", "val/loss"))),
+        json.dumps({name: {"steps": list(range(8)), "timestamps": ["2026-01-02"] * 8, "values": FALL} for name in ("loss", "val_loss")}),
         "Step,run-1 - train/loss,run-1 - train/loss__MIN,run-1 - train/loss__MAX,run-1 - val/loss,run-1 - val/loss__MIN,run-1 - val/loss__MAX\n"
         + "\n".join(f"{n},{x},{x},{x},{x},{x},{x}" for n, x in enumerate(FALL)),
     ],
-    ids=["xgboost", "lightgbm", "nested rows", "wandb history", "wandb export"],
+    ids=["xgboost", "lightgbm", "nested rows", "wandb history", "sacred", "wandb export"],
 )  # fmt: skip
 def test_histories_by_set_and_exports_of_a_tracker_are_read(content, tmp_path):
     (curves,) = read_csv(written(tmp_path, content)).values()

@@ -1,5 +1,5 @@
 """Lines of a log in JSON: an object per line, a list of objects, a trainer's state with its
-`log_history`, or a history of lists by name, also by set and name.
+`log_history`, or a history of lists by name, also by set and name, or with the steps of each.
 """
 
 import json
@@ -60,6 +60,8 @@ def _records(content: Any) -> list[Any]:
     )
     if inner is not None:
         return _records(inner)
+    if stepped := _stepped(content):
+        return stepped
     series = dict(_series(content))
     if not series:
         return [content]
@@ -71,6 +73,23 @@ def _records(content: Any) -> list[Any]:
         {name: values[at] for name, values in series.items() if at < len(values)}
         for at in range(length)
     ]
+
+
+def _stepped(content: Mapping[str, Any]) -> list[Any]:
+    """Records by step, where each name has a list of values and one of their steps, as in Sacred.
+
+    Empty where the content is of another form.
+    """
+    records: dict[float, dict[str, Any]] = {}
+    for name, series in content.items():
+        held = series if isinstance(series, Mapping) else {}
+        steps, values = held.get("steps"), held.get("values")
+        if not isinstance(steps, list) or not isinstance(values, list):
+            return []
+        for step, value in zip(steps, values, strict=False):
+            if isinstance(step, int | float):
+                records.setdefault(step, {"step": step})[name] = value
+    return [records[step] for step in sorted(records)]
 
 
 def _series(content: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, list[Any]]]:
