@@ -242,8 +242,7 @@ class _ManyStages:
         plan = stage_plan(self._plan, history, request, name=f"{self._plan.name}/{step.name}")
         if request.stage == "sweep":
             self._command = sweep_command(plan, request.knob, words=self._words)
-        ours = borrowed(plan, self._rows)
-        floor = self._contract.floor
+        ours, floor = borrowed(plan, self._rows), self._contract.floor
         study = open_study(plan, folder, console=self._console)
         conduct(
             plan,

@@ -10,9 +10,10 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from search.config.passwords import redacted
 from search.errors import UsageError
@@ -84,10 +85,8 @@ class FolderLock:
         Where `is_held` is false, that holder died.
         """
         try:
-            return datetime.fromisoformat(
-                json.loads(self._path.read_text(encoding="utf-8"))["started"]
-            )
-        except (OSError, ValueError, TypeError, KeyError):
+            return datetime.fromisoformat(self._written()["started"])
+        except (ValueError, TypeError, KeyError):
             return None
 
     def elsewhere(self) -> str:
@@ -97,11 +96,7 @@ class FolderLock:
         Locks do not reach every machine: not one that has a copy of the folder, nor through some
         network file systems.
         """
-        try:
-            host = str(json.loads(self._path.read_text(encoding="utf-8"))["host"])
-        except (OSError, ValueError, TypeError, KeyError):
-            return ""
-        if host == socket.gethostname() or self.is_held():
+        if self._written().get("host") in (None, socket.gethostname()) or self.is_held():
             return ""
         return (
             f"{self._holder()}, has not said that it ended: whether it still runs there cannot be "
@@ -110,11 +105,17 @@ class FolderLock:
 
     def _holder(self) -> str:
         """The holder in words; it may not have written its name yet."""
-        try:
-            holder = json.loads(self._path.read_text(encoding="utf-8"))
-            return f"process {holder['pid']} on {holder['host']}, started {holder['started']}"
-        except (OSError, ValueError, TypeError, KeyError):
+        holder = self._written()
+        if not {"pid", "host", "started"} <= holder.keys():
             return "one that is just starting"
+        return f"process {holder['pid']} on {holder['host']}, started {holder['started']}"
+
+    def _written(self) -> dict[str, Any]:
+        """What the last holder has written; empty where that cannot be read."""
+        with suppress(OSError, ValueError):
+            content = json.loads(self._path.read_text(encoding="utf-8"))
+            return content if isinstance(content, dict) else {}
+        return {}
 
 
 def _acquire(file: int) -> bool:

@@ -28,9 +28,10 @@ from search.execution.messages import Quit, Settled, TrialEnded, Work
 from search.execution.worker.conductor_channel import ConductorChannel, ConductorGone, expected
 from search.execution.worker.epoch_record import TrialFailed
 from search.execution.worker.failures import cause_of, end_of, out_of_memory, print_error
-from search.execution.worker.lane_assignment import WINDOW, OpenedTrainer, Seated, open_trainer
+from search.execution.worker.lane_assignment import OpenedTrainer, open_trainer
 from search.execution.worker.log_redirect import LogRedirect
 from search.execution.worker.notice import Notice
+from search.execution.worker.seated import WINDOW, Seated
 from search.execution.worker.trial_files import SharedFiles, TrialFiles
 from search.execution.worker.trial_runner import StepResult
 from trainers.api import Config
