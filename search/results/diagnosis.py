@@ -23,6 +23,7 @@ from search.diagnostics.verdicts.heads import heads_apart, heads_scores
 from search.diagnostics.verdicts.more_rows import KNOB as FRACTION
 from search.diagnostics.verdicts.more_rows import more_rows
 from search.diagnostics.verdicts.rules import Verdict, judge
+from search.diagnostics.verdicts.trend import Columns
 from search.results.findings import Findings
 from search.results.summary.verdicts import config_of, out_of_patience
 from search.storage.curves import followed, without_curves
@@ -74,9 +75,7 @@ def diagnosed(findings: Findings, curves: pd.DataFrame, *, folder: Folder) -> Fi
     )
 
 
-def _heads(
-    findings: Findings, columns_of: Mapping[int, Mapping[str, Any]]
-) -> dict[int, dict[str, float]]:
+def _heads(findings: Findings, columns_of: Mapping[int, Columns]) -> dict[int, dict[str, float]]:
     """The further heads' scores at each trial's best epoch (R50)."""
     names = list(findings.plan.config.data.get("auxiliary") or ())
     if not names:
@@ -119,12 +118,12 @@ def trial_judge(
 
 def _judge_of(
     plan: Plan, folder: Folder
-) -> Callable[[Mapping[str, Any], TrialRecord | None], Verdict | None]:
+) -> Callable[[Columns, TrialRecord | None], Verdict | None]:
     classes, constant = _constant(plan, folder)
     val_rows = folder.val_rows if folder.contract.exists() else 0
     flood = OmegaConf.select(plan.config, FLOOD)
 
-    def verdict_on(columns: Mapping[str, Any], row: TrialRecord | None) -> Verdict | None:
+    def verdict_on(columns: Columns, row: TrialRecord | None) -> Verdict | None:
         losses = curves_of(
             columns,
             metric=plan.metric.name,
@@ -173,7 +172,7 @@ def _judged(curves: Curves, *, flood: Any) -> Verdict:
         )
 
 
-def by_trial(curves: pd.DataFrame) -> dict[int, dict[str, Any]]:
+def by_trial(curves: pd.DataFrame) -> dict[int, Columns]:
     """The numeric columns of each trial, as arrays: the mean of its folds, where it has folds."""
     if not len(curves):
         return {}
@@ -195,7 +194,7 @@ def by_trial(curves: pd.DataFrame) -> dict[int, dict[str, Any]]:
 
 
 def _trained(
-    findings: Findings, curves: Mapping[int, dict[str, Any]], verdicts: Mapping[int, Verdict]
+    findings: Findings, curves: Mapping[int, Columns], verdicts: Mapping[int, Verdict]
 ) -> list[Trained]:
     """The finished trials, as `across_trials` compares them; without those that an error of their
     code or the machine has ended, which says nothing of their value.
@@ -227,7 +226,7 @@ def _trained(
     ]
 
 
-def _level(columns: Mapping[str, Any]) -> float | None:
+def _level(columns: Columns) -> float | None:
     """The train loss at the end: the median of the last three epochs."""
     series = [
         columns[name]

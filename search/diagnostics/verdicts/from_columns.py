@@ -1,20 +1,18 @@
 """Curves out of tables: a search's own records, by the names of their columns. Never judges."""
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from search.diagnostics.verdicts.curves import Curves
-from search.diagnostics.verdicts.trend import Array
+from search.diagnostics.verdicts.trend import Array, Columns
 
 EXTRA = ("lr", "grad_norm", "early_gradient", "dead_units", "confidence", "clipped")
 
 
 def curves_of(
-    columns: Mapping[str, Any],
+    columns: Columns,
     *,
     metric: str,
     sign: float,
@@ -71,7 +69,7 @@ def curves_of(
     )
 
 
-def _column(columns: Mapping[str, Any], name: str) -> Array | None:
+def _column(columns: Columns, name: str) -> Array | None:
     return np.asarray(columns[name], dtype=float) if name in columns else None
 
 
@@ -85,7 +83,7 @@ def _whole(train: Array, val: Array, *, ended: bool) -> NDArray[np.bool_]:
     return finite
 
 
-def _known(column: Any, whole: NDArray[np.bool_]) -> Array | None:
+def _known(column: Array | None, whole: NDArray[np.bool_]) -> Array | None:
     """As numbers, of the epochs that count; None where all are missing."""
     if column is None:
         return None

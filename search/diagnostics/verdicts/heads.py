@@ -4,11 +4,11 @@ The greatest loss would teach the model alone.
 """
 
 from collections.abc import Collection, Mapping
-from typing import Any
 
 import numpy as np
 
 from search.diagnostics.verdicts.across_trials import Together
+from search.diagnostics.verdicts.trend import Columns
 
 LOSS, MAIN = "val_loss_", "main"  # columns of the curves, by head; the target's own head
 APART = 10.0  # factor between two weighted losses above which they are said to be apart
@@ -16,7 +16,7 @@ APART = 10.0  # factor between two weighted losses above which they are said to 
 SCORES = ("accuracy_", "r2_")  # columns of the curves, by head
 
 
-def heads_scores(columns: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+def heads_scores(columns: Columns, names: Collection[str]) -> Columns:
     """The scores of further heads by epoch, by column.
 
     Args:
@@ -27,7 +27,7 @@ def heads_scores(columns: Mapping[str, Any], names: Collection[str]) -> dict[str
     return {column: columns[column] for column in wanted if column in columns}
 
 
-def heads_apart(columns: Mapping[str, Any], weights: Mapping[str, float]) -> Together | None:
+def heads_apart(columns: Columns, weights: Mapping[str, float]) -> Together | None:
     """Says so where one head's weighted loss is more than ten times another's at the beginning.
 
     Later on, a head that is learned well has a small loss, which is no fault.

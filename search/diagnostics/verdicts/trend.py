@@ -6,6 +6,7 @@ direction means.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+Columns = Mapping[str, Array]  # of a training's curves, a number per epoch each
 Direction = Literal["up", "flat", "down", "unclear"]
 POINTS = 32  # that a trend is taken of; longer series are first reduced to medians of blocks
 # tolerances within which an interval must lie for a series to count as flat although its slope is

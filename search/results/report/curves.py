@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from search.diagnostics.verdicts.trend import Columns
 from search.results.diagnosis import by_trial
 from search.results.findings import Findings
 from search.results.report.blocks import Block, Curves, Section, Words, table_of
@@ -21,7 +22,6 @@ NUMBERS = 25_000  # that all curves of a page may hold: about 170 kB
 EPOCHS = 200  # points of one curve
 LEAST = 20  # trials that are drawn, however long their curves are
 SERIES = ("train_loss", "val_loss")
-Columns = Mapping[str, Any]
 
 
 def curves_section(findings: Findings, curves: pd.DataFrame) -> Section | None:

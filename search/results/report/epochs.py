@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from search.diagnostics.verdicts.trend import Columns
 from search.results.figures.places import log_ticks
 from search.results.report.blocks import Figures, table_of
 from search.results.report.chart import Axis, Chart, Series
@@ -20,7 +20,6 @@ QUANTITIES = {  # column → name of its axis, whether it spans powers of ten
     "update_ratio": ("update over weights", True),
     "confidence": ("mean greatest probability", False),
 }
-Columns = Mapping[str, Any]
 
 
 def epoch_figures(
