@@ -56,24 +56,12 @@ class EarlyStopping:
         """
         self.epoch = epoch
         reported = [loss for loss in losses if loss is not None]
-        if not all(math.isfinite(loss) for loss in reported):
-            self.reason = f"diverged: a loss is not finite at epoch {epoch}"
+        if what := self._divergence(epoch, value=value, losses=reported):
+            self.reason = f"diverged: {what}"
             return StopDecision.DIVERGED
         if epoch == 0:
             self.first_loss = max(reported, default=None)
             return StopDecision.GO
-        if not math.isfinite(value):
-            self.reason = f"diverged: {self.metric.name} is not finite at epoch {epoch}"
-            return StopDecision.DIVERGED
-        if abs(value) > LARGEST:
-            self.reason = f"diverged: {self.metric.name} is {value:.3g} at epoch {epoch}"
-            return StopDecision.DIVERGED
-        if self._has_exploded(reported):
-            self.reason = (
-                f"diverged: loss {max(reported):.3g} at epoch {epoch} is above "
-                f"{DIVERGED} × {self.first_loss:.3g} before training"
-            )
-            return StopDecision.DIVERGED
         if self.highest is None or self.metric.better(value, self.highest):
             self.highest, self.highest_epoch = value, epoch
         if self.score_last or self.highest_epoch == epoch:
@@ -106,7 +94,21 @@ class EarlyStopping:
     def _last_gain(self) -> int:
         return self.lowest_epoch if self._by_loss else self.highest_epoch
 
-    def _has_exploded(self, losses: list[float]) -> bool:
-        """A loss below 0 has no scale of its own, so it is compared with nothing."""
-        first = self.first_loss
-        return bool(losses) and first is not None and 0 < DIVERGED * first < max(losses)
+    def _divergence(self, epoch: int, *, value: float, losses: list[float]) -> str:
+        """What shows that the trial has diverged; empty if nothing does.
+
+        A first loss below 0 has no scale of its own, so no other is compared with it.
+        """
+        metric, first, loss = self.metric.name, self.first_loss, max(losses, default=-math.inf)
+        if not all(map(math.isfinite, losses)):
+            return f"a loss is not finite at epoch {epoch}"
+        if epoch == 0:  # whose metric says nothing
+            return ""
+        if not math.isfinite(value):
+            return f"{metric} is not finite at epoch {epoch}"
+        if abs(value) > LARGEST:
+            return f"{metric} is {value:.3g} at epoch {epoch}"
+        if first is not None and 0 < DIVERGED * first < loss:
+            before = f"{DIVERGED} × {first:.3g} before training"
+            return f"loss {loss:.3g} at epoch {epoch} is above {before}"
+        return ""

@@ -59,24 +59,25 @@ class TrialEndings:
             raise machine_error(message.reason, worker)
         if trial.kill_reason:
             self._died(trial, trial.kill_reason, shared=False)
-        elif message.end in (TrialEnd.CROWDED, TrialEnd.INTERRUPTED):
-            self._queue.put_back([trial])
-        elif message.end is TrialEnd.TAINTED:
-            self._tainted(trial, message.reason)
-        elif message.end is TrialEnd.KILLED:
-            self._died(trial, message.reason, shared=False)
-        elif message.end is TrialEnd.DISRUPTED:
-            trial.shared_deaths = SHARED_DEATHS
-            self._died(trial, message.reason, shared=True)
-        elif message.end is TrialEnd.OUT_OF_MEMORY:
-            self._out_of_memory(worker, trial, message.reason)
-        elif message.end is TrialEnd.COLLIDED:
-            self._collided(worker, trial, message)
-        elif message.end in STATE_AFTER:
-            state = STATE_AFTER[message.end]
-            self._finish(trial, state, reason=message.reason, cause=message.cause)
-            if message.end is TrialEnd.SILENT:
-                self._recorder.check_silent()
+            return
+        match message.end:
+            case TrialEnd.CROWDED | TrialEnd.INTERRUPTED:
+                self._queue.put_back([trial])
+            case TrialEnd.TAINTED:
+                self._tainted(trial, message.reason)
+            case TrialEnd.KILLED:
+                self._died(trial, message.reason, shared=False)
+            case TrialEnd.DISRUPTED:
+                trial.shared_deaths = SHARED_DEATHS
+                self._died(trial, message.reason, shared=True)
+            case TrialEnd.OUT_OF_MEMORY:
+                self._out_of_memory(worker, trial, message.reason)
+            case TrialEnd.COLLIDED:
+                self._collided(worker, trial, message)
+            case end:
+                self._finish(trial, STATE_AFTER[end], reason=message.reason, cause=message.cause)
+                if end is TrialEnd.SILENT:
+                    self._recorder.check_silent()
 
     def on_exit(self, exited: WorkerExited, *, stopping: bool) -> None:
         """A worker has ended; its trials continue from their checkpoints.
