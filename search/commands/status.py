@@ -8,7 +8,7 @@ from search.commands.support.arguments import VerbParser
 from search.commands.support.documents import print_document
 from search.errors import SearchError, UsageError, disk_error
 from search.execution.pace import duration
-from search.execution.progress import shown_knobs
+from search.execution.progress import shown_knobs, shown_trial
 from search.results.findings import Findings, looks, open_results, searches
 from search.results.status import Status, status_of
 
@@ -119,8 +119,8 @@ def _show_trials(status: Status, findings: Findings) -> None:
         if trial in status.reached:
             value = f"{status.metric} {status.values[trial]:.4g}"
             reached = f"epoch {status.reached[trial]} of {findings.plan.epochs}, {value}"
-        knobs = f"{shown_knobs(row.spec.knobs, findings.plan)} seed {row.spec.seed}".lstrip()
-        line = f"  trial {trial} {row.state}: {knobs}  {reached}  {row.reason}"
+        about = shown_trial(row.spec, findings.plan)
+        line = f"  trial {trial} {row.state}: {about}  {reached}  {row.reason}"
         print(line.rstrip())
 
 

@@ -215,8 +215,7 @@ def _cells(lines: _SlotLines, plan: Plan, *, names: Mapping[str, str]) -> tuple[
         pace = f", {lines.epochs.pace:.3g} epochs/s" if lines.epochs.pace else ""
         knobs = f"{len(running)} lanes{pace}; mean losses, best of all"
     else:
-        knobs = shown_knobs(first.spec.knobs, plan, names=names)
-        knobs = f"{knobs} seed {first.spec.seed}".lstrip()
+        knobs = shown_trial(first.spec, plan, names=names)
     return [lines.label, trials, f"{epoch}/{plan.epochs}", *map(_number, (train, val, best))], knobs
 
 
@@ -240,6 +239,11 @@ def growth_reason(spec: TrialSpec, tried: Sequence[TrialSpec], *, adaptive: bool
             return f"values of {path} closer to the best (R30)"
         return f"the best {path} lies at the edge, so the range is extended (P2)"
     return "more seeds of values that were tried"
+
+
+def shown_trial(spec: TrialSpec, plan: Plan, *, names: Mapping[str, str] | None = None) -> str:
+    """Its knobs, as `shown_knobs` shows them, and its seed."""
+    return f"{shown_knobs(spec.knobs, plan, names=names)} seed {spec.seed}".lstrip()
 
 
 def shown_knobs(

@@ -6,6 +6,7 @@ The story in one place; `search.lifecycle.launch` begins it.
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 from rich.console import Console
@@ -105,7 +106,7 @@ def run_search(
             post_outcome(events, findings)
         study.close()
     for line in check_repeats(findings):
-        console.print(line, markup=False, soft_wrap=True)
+        say(console, line)
     return findings
 
 
@@ -128,7 +129,7 @@ def begun(
         dry_run(
             plan,
             early=pool.connections if pool.rehearses else None,
-            say=lambda text: console.print(text, markup=False, soft_wrap=True),
+            say=partial(say, console),
         )
         if plan.rehearse and not folder.started
         else nullcontext(),
@@ -268,7 +269,7 @@ def export_winner(
         drop_beaten(plan, winner, folder, spared=spared)
     for write_file in (write_groups, write_layers):
         if message := write_file(plan, winner, folder):
-            console.print(message, markup=False, soft_wrap=True)
+            say(console, message)
 
 
 def _find(plan: Plan, folder: Folder, study: Study) -> Findings:

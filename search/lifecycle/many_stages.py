@@ -284,16 +284,13 @@ class _ManyStages:
     def _say_start(self, step: Step) -> None:
         request = step.request
         rules = f" ({', '.join(request.rules)})" if request.rules else ""
-        self._print(f"\n{step.name}: {request.because}{rules}")
+        say(self._console, f"\n{step.name}: {request.because}{rules}")
 
     def _say_end(self, step: Step, history: History) -> None:
-        self._print(f"  {step.decision}: {step.says}")
+        say(self._console, f"  {step.decision}: {step.says}")
         left = trials_left(history)
         used = f"{history.trials} trials used"
         budget = f", {max(left, 0):.0f} left" if left < float("inf") else ""
         if step.trials:
             knobs, score = ", ".join(assigned(history.held)), gain(self._plan, history)
-            self._print(f"  incumbent: {knobs or 'the baseline'}{score}; {used}{budget}")
-
-    def _print(self, text: str) -> None:
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+            say(self._console, f"  incumbent: {knobs or 'the baseline'}{score}; {used}{budget}")

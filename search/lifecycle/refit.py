@@ -17,6 +17,7 @@ from search.config.plan import Plan
 from search.config.trial_config import trial_config
 from search.contract.arrays import FoldData
 from search.contract.contract import Contract, prepare
+from search.execution.terminal import say
 from search.lifecycle.run_stage import train_apart
 from search.results.export import REFIT, REFIT_NOTE, is_refitted, wants_refit
 from search.results.summary.formatting import count
@@ -105,10 +106,10 @@ def _trained(
     """Trains the winner on the rows of the folder of its own."""
     trial = winner.spec.trial
     assert winner.best_epoch is not None
-    console.print(
+    say(
+        console,
         f"training trial {trial} again, {what}, for {count(winner.best_epoch, 'epoch')}; "
         "its value is that of train",
-        markup=False,
     )
     apart = Folder(_place(folder, winner))
     config = trial_config(plan.config, knobs=winner.spec.knobs, seed=winner.spec.seed)
@@ -123,11 +124,7 @@ def _trained(
         name=f"{plan.name}-refit",
     )
     if row.state != "complete":
-        console.print(
-            f"it {row.state}: {row.reason}; see logs/{trial}-refit.log",
-            markup=False,
-            soft_wrap=True,
-        )
+        say(console, f"it {row.state}: {row.reason}; see logs/{trial}-refit.log")
     return row
 
 

@@ -109,7 +109,7 @@ def conduct(
         folder.path, shared=folder.path.parent, most=plan.lanes, slots=len(pool.slots)
     )
     if fusions.damage:
-        console.print(fusions.damage, markup=False, soft_wrap=True)
+        say(console, fusions.damage)
     if not rows and (opening := kind_of(plan).opening(plan)):
         say(console, opening)
     with ShownProgress(plan, done=sum(row.finished for row in rows), console=console) as progress:
@@ -135,7 +135,7 @@ def earlier_searches(plan: Plan, contract: Contract, *, console: Console) -> Seq
         return ()
     history = read_history(plan, floor=contract.floor)
     for line in history.sources:
-        console.print(line, markup=False, soft_wrap=True)
+        say(console, line)
     return history.past
 
 

@@ -3,18 +3,16 @@
 Needs neither torch nor a GPU; never trains.
 """
 
-import io
 from collections.abc import Mapping
 
 import pandas as pd
 
-from search.config.text import for_csv
 from search.results.diagnosis import diagnosed
 from search.results.findings import Findings
 from search.results.summary import code_notes, view_of
 from search.storage.curves import check_scores, read_curves, settle_curves
 from search.storage.folder import Folder
-from search.storage.sealed import json_lines
+from search.storage.sealed import csv_safe, json_lines
 
 
 def settled(findings: Findings, folder: Folder) -> tuple[Findings, pd.DataFrame]:
@@ -91,8 +89,4 @@ def _has_records(folder: Folder) -> bool:
 
 
 def _csv(frame: pd.DataFrame) -> str:
-    text = io.StringIO()
-    frame.map(lambda cell: for_csv(cell) if isinstance(cell, str) else cell).to_csv(
-        text, index=False
-    )
-    return text.getvalue()
+    return csv_safe(frame).to_csv(index=False)

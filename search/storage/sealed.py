@@ -188,10 +188,14 @@ def read_lines(
     return records
 
 
+def csv_safe(frame: "pd.DataFrame") -> "pd.DataFrame":
+    """The table without texts that a spreadsheet would take for formulas."""
+    return frame.map(lambda cell: for_csv(cell) if isinstance(cell, str) else cell)
+
+
 def write_csv(path: Path, frame: "pd.DataFrame") -> None:
     """Writes a table with the checksum of all of it as its last column, for `read_csv`."""
-    harmless = frame.map(lambda cell: for_csv(cell) if isinstance(cell, str) else cell)
-    data = harmless.assign(**{KEY: BLANK.decode()}).to_csv(index=False).encode()
+    data = csv_safe(frame).assign(**{KEY: BLANK.decode()}).to_csv(index=False).encode()
     write_text(path, ROW_SEAL.sub(b"crc:%08x" % zlib.crc32(data), data).decode())
 
 

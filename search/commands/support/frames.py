@@ -1,13 +1,11 @@
 """A frame as text for papers, pages, spreadsheets and programs."""
 
-import io
-
 import pandas as pd
 
-from search.config.text import for_csv
 from search.contract.metrics import Metric
 from search.errors import UsageError, unknown
 from search.results.summary.formatting import form_of, markdown
+from search.storage.sealed import csv_safe
 
 SCORES = ("mean", "value")  # columns of scores, the one that decides first
 AGAINST = "against"  # the score less the baseline's
@@ -49,11 +47,7 @@ def selected(
 def frame_text(frame: pd.DataFrame, output: str) -> str:
     """The frame in one of the text formats."""
     if output == "csv":
-        text = io.StringIO()
-        words = frame.select_dtypes(exclude="number").columns
-        safe = frame.assign(**{str(name): frame[name].map(_csv_cell) for name in words})
-        safe.to_csv(text, index=False)
-        return text.getvalue()
+        return csv_safe(frame).to_csv(index=False)
     if output == "latex":
         forms = {
             name: f"{{:{form_of(name, frame)}}}".format
@@ -61,10 +55,6 @@ def frame_text(frame: pd.DataFrame, output: str) -> str:
         }
         return frame.to_latex(index=False, formatters=forms, escape=True, na_rep="")
     return f"{markdown(frame)}\n"
-
-
-def _csv_cell(value: object) -> object:
-    return for_csv(value) if isinstance(value, str) else value
 
 
 def _text_key(column: "pd.Series[str]") -> "pd.Series[str]":

@@ -11,7 +11,7 @@ from rich.text import Text
 from search.diagnostics.verdicts.across_trials import Together
 from search.diagnostics.verdicts.advice import ALARMS
 from search.diagnostics.verdicts.rules import Verdict
-from search.execution.progress import shown_knobs
+from search.execution.progress import shown_trial
 from search.execution.terminal import Terminal
 from search.results.findings import Findings
 from search.results.summary.advise import tried_paths
@@ -109,8 +109,7 @@ def _show_one(reading: Reading, console: Terminal) -> None:
     row = next((row for row in rows if str(row.spec.trial) == name), None)
     about, config, ended = "", None, False
     if findings is not None and row is not None:
-        knobs = f"{shown_knobs(row.spec.knobs, findings.plan)} seed {row.spec.seed}".lstrip()
-        about = f"  {knobs}  {row.state}"
+        about = f"  {shown_trial(row.spec, findings.plan)}  {row.state}"
         config = config_of(findings, row)
         ended = out_of_patience(findings.plan, row)
     console.say(f"{name}{about}")
