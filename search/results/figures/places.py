@@ -59,6 +59,13 @@ def place(knob: Knob, values: Sequence[Value], *, most_ticks: int = 8) -> Placem
     )
 
 
+def side_by_side(names: Sequence[str]) -> Placement:
+    """The positions of what has names and no scale."""
+    places = tuple(map(float, range(len(names))))
+    ticks = dict(zip(places, names, strict=True))
+    return Placement(places=places, ticks=ticks, limits=(-0.5, len(names) - 0.5))
+
+
 def log_ticks(low: float, high: float, *, most: int) -> dict[float, str]:
     """Ticks of a log axis: decades, or 1, 2, 5 of each where there are few decades."""
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)

@@ -2,7 +2,7 @@
 
 from search.config.knobs import Knob
 from search.config.sweep_settings import SweepSettings
-from search.results.figures.places import Placement, place
+from search.results.figures.places import Placement, place, side_by_side
 from search.results.figures.sweep import dot_limits, near_values
 from search.results.findings import Findings
 from search.results.report.blocks import Figures, Section, table_of
@@ -54,10 +54,8 @@ def _axis(findings: Findings) -> tuple[Axis, Placement]:
     if isinstance(plan.settings, SweepSettings):
         placement = place(plan.knob, findings.values)
         return axis_of(plan.knob, placement), placement
-    numbers = tuple(map(float, range(len(groups))))
-    ticks = {number: group.words for number, group in zip(numbers, groups, strict=True)}
-    limits = (-0.5, len(groups) - 0.5)
-    return Axis(ticks=ticks, limits=limits), Placement(places=numbers, ticks=ticks, limits=limits)
+    placement = side_by_side([group.words for group in groups])
+    return Axis(ticks=placement.ticks, limits=placement.limits), placement
 
 
 def _lead(findings: Findings) -> str:

@@ -9,7 +9,7 @@ import pandas as pd
 from search.config.joint_settings import default_point
 from search.config.knobs import Knob
 from search.config.tune_settings import TuneSettings
-from search.results.figures.places import Placement, place
+from search.results.figures.places import place, side_by_side
 from search.results.findings import Findings
 from search.results.report.blocks import (
     Block,
@@ -23,6 +23,7 @@ from search.results.report.blocks import (
     table_of,
 )
 from search.results.report.budget import budget_section
+from search.results.report.candidates import axis_of
 from search.results.report.chart import Axis, Chart, Series
 from search.results.report.checks import preflight_section, range_section
 from search.results.report.knobs import knob_sections
@@ -197,17 +198,12 @@ def _axis(
     """Where the candidates stand: values in their knob's scale, configurations side by side."""
     knob = next((knob for knob in _knobs(findings) if knob.path == step["path"]), None)
     names = [each["value"] for each in values]
-    if knob is None:
-        placement = Placement(
-            places=tuple(map(float, range(len(names)))),
-            ticks={float(spot): f"candidate {name}" for spot, name in enumerate(names)},
-            limits=(-0.5, len(names) - 0.5),
-        )
-    else:
+    if knob is not None:
         placement = place(knob, names)
+        return axis_of(knob, placement), placement.places
+    placement = side_by_side([f"candidate {name}" for name in names])
     title = step["path"] or "candidate"
-    axis = Axis(title=title, log=placement.log, ticks=placement.ticks, limits=placement.limits)
-    return axis, placement.places
+    return Axis(title=title, ticks=placement.ticks, limits=placement.limits), placement.places
 
 
 def _knobs(findings: Findings) -> list[Knob]:
