@@ -16,7 +16,7 @@ from search.config.plan import Plan
 from search.config.sweep_settings import SweepSettings
 from search.contract.arrays import has_rows, train_targets
 from search.contract.metric_functions import entropy
-from search.diagnostics.verdicts.across_trials import CLIFF, Trained, across
+from search.diagnostics.verdicts.across_trials import CLIFF, Role, Trained, across
 from search.diagnostics.verdicts.curves import Curves
 from search.diagnostics.verdicts.from_columns import curves_of
 from search.diagnostics.verdicts.heads import heads_apart, heads_scores
@@ -53,10 +53,10 @@ def diagnosed(findings: Findings, curves: pd.DataFrame, *, folder: Folder) -> Fi
     rows = {row.spec.trial: row for row in findings.rows}
     judged = {trial: verdict_on(columns, rows.get(trial)) for trial, columns in columns_of.items()}
     verdicts = {trial: verdict for trial, verdict in judged.items() if verdict is not None}
-    finished = _trained(findings, columns_of, verdicts)
-    question = _question(findings)
-    together = across(finished, **question)
-    if question.get("knob") == FRACTION:
+    knob, role = _question(findings)
+    finished = _trained(findings, columns_of, verdicts, knob=knob)
+    together = across(finished, knob=knob, role=role, stock=findings.plan.stock)
+    if knob == FRACTION:
         rows_help = more_rows(finished, metric=findings.plan.metric)
         together = [*together, *([] if rows_help is None else [rows_help])]
     if (winner := findings.winner) is not None:
@@ -194,13 +194,18 @@ def by_trial(curves: pd.DataFrame) -> dict[int, Columns]:
 
 
 def _trained(
-    findings: Findings, curves: Mapping[int, Columns], verdicts: Mapping[int, Verdict]
+    findings: Findings,
+    curves: Mapping[int, Columns],
+    verdicts: Mapping[int, Verdict],
+    *,
+    knob: str,
 ) -> list[Trained]:
     """The finished trials, as `across_trials` compares them; without those that an error of their
     code or the machine has ended, which says nothing of their value.
+
+    `knob`: the path whose values they had; empty where they compare none.
     """
     plan = findings.plan
-    knob = plan.knob.path if isinstance(plan.settings, SweepSettings) else ""
 
     def value(row: TrialRecord) -> float | None:
         number = row.spec.knobs.get(knob)
@@ -236,17 +241,14 @@ def _level(columns: Columns) -> float | None:
     return float(np.median(series[0][-3:])) if series else None
 
 
-def _question(findings: Findings) -> dict[str, Any]:
-    """Which knob a sweep turned, and in which role it is judged."""
+def _question(findings: Findings) -> tuple[str, Role]:
+    """Which knob a sweep turned, and in which role it is judged; empty for other searches."""
     if not isinstance(findings.plan.settings, SweepSettings):
-        return {}
+        return "", ""
     knob = findings.plan.knob
-    last = knob.path.rpartition(".")[2]
-    return {
-        "knob": knob.path,
-        "stock": findings.plan.stock,
-        "role": "size" if knob.group == "capacity" else "rate" if last in ROLE_RATES else "",
-    }
+    if knob.group == "capacity":
+        return knob.path, "size"
+    return knob.path, "rate" if knob.path.rpartition(".")[2] in ROLE_RATES else ""
 
 
 def _constant(plan: Plan, folder: Folder) -> tuple[int, float | None]:
