@@ -1,11 +1,11 @@
 """The seam between a running search and what shows or tracks it. Imports nothing that shows."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Protocol
 
 from search.execution.early_stopping import EarlyStopping
 from search.execution.slots import Slot
-from search.storage.trials import TrialRecord, TrialSpec
+from search.storage.trials import EpochRecord, TrialRecord, TrialSpec
 
 
 class Callback(Protocol):
@@ -17,13 +17,13 @@ class Callback(Protocol):
     def began(self, slot: Slot, spec: TrialSpec) -> None:
         """A trial begins."""
 
-    def heard(self, slot: Slot, early_stopping: EarlyStopping, record: dict[str, Any]) -> None:
+    def heard(self, slot: Slot, early_stopping: EarlyStopping, record: EpochRecord) -> None:
         """An epoch has been recorded."""
 
     def left(self, slot: Slot, spec: TrialSpec) -> None:
         """The trial is no longer in its slot."""
 
-    def finished(self, row: TrialRecord, records: Sequence[Mapping[str, Any]]) -> None:
+    def finished(self, row: TrialRecord, records: Sequence[EpochRecord]) -> None:
         """A trial has its row; `records`: its epochs."""
 
     def note(self, text: str, *, style: str = "") -> None:
@@ -46,7 +46,7 @@ class Callbacks:
         for callback in self._callbacks:
             callback.began(slot, spec)
 
-    def heard(self, slot: Slot, early_stopping: EarlyStopping, record: dict[str, Any]) -> None:
+    def heard(self, slot: Slot, early_stopping: EarlyStopping, record: EpochRecord) -> None:
         """See `Callback`."""
         for callback in self._callbacks:
             callback.heard(slot, early_stopping, record)
@@ -56,7 +56,7 @@ class Callbacks:
         for callback in self._callbacks:
             callback.left(slot, spec)
 
-    def finished(self, row: TrialRecord, records: Sequence[Mapping[str, Any]]) -> None:
+    def finished(self, row: TrialRecord, records: Sequence[EpochRecord]) -> None:
         """See `Callback`."""
         for callback in self._callbacks:
             callback.finished(row, records)

@@ -9,7 +9,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from queue import SimpleQueue
-from typing import Any
 
 from search.contract.metrics import KEYS
 from search.execution.early_stopping import EarlyStopping
@@ -22,7 +21,7 @@ from search.execution.events import (
     event_name,
 )
 from search.execution.slots import Slot
-from search.storage.trials import TrialRecord, TrialSpec
+from search.storage.trials import EpochRecord, TrialRecord, TrialSpec
 
 LIMIT = 10_000  # events in a queue from which epochs are dropped
 IN_A_ROW = 5  # exceptions after which a callback is called no more
@@ -31,7 +30,7 @@ CLOSING = 120.0  # seconds that all callbacks get for what is in their queues at
 NOTICE = 2.0  # seconds of waiting at the end after which that is said
 JOIN = 0.1  # seconds between two looks at a callback that is waited for
 
-Judge = Callable[[TrialRecord, Sequence[Mapping[str, Any]]], tuple[str, str]]
+Judge = Callable[[TrialRecord, Sequence[EpochRecord]], tuple[str, str]]
 
 
 class EventStream:
@@ -76,7 +75,7 @@ class EventStream:
             )
         )
 
-    def heard(self, slot: Slot, early_stopping: EarlyStopping, record: dict[str, Any]) -> None:
+    def heard(self, slot: Slot, early_stopping: EarlyStopping, record: EpochRecord) -> None:
         """An epoch has been recorded."""
         values = {
             name: float(number)
@@ -88,7 +87,7 @@ class EventStream:
     def left(self, slot: Slot, spec: TrialSpec) -> None:
         """Not an event: a trial that leaves without a row comes back."""
 
-    def finished(self, row: TrialRecord, records: Sequence[Mapping[str, Any]]) -> None:
+    def finished(self, row: TrialRecord, records: Sequence[EpochRecord]) -> None:
         """A trial has its row; the verdict on it is found beside the conductor's thread."""
         self._inbox.put(lambda: self._ended(row, records))
 
@@ -109,7 +108,7 @@ class EventStream:
             for delivery in self._deliveries:
                 delivery.put(event)
 
-    def _ended(self, row: TrialRecord, records: Sequence[Mapping[str, Any]]) -> TrialEnded:
+    def _ended(self, row: TrialRecord, records: Sequence[EpochRecord]) -> TrialEnded:
         verdict, why = self._judge(row, records)
         spec = row.spec
         return TrialEnded(

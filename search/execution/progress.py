@@ -3,7 +3,6 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -26,7 +25,7 @@ from search.execution.slots import Slot
 from search.execution.terminal import Line, aligned, say
 from search.stages.joint import CONFIRM
 from search.stages.kinds import kind_of
-from search.storage.trials import TrialRecord, TrialSpec
+from search.storage.trials import EpochRecord, TrialRecord, TrialSpec
 
 WIDE = 110  # columns from which knobs stand beside their trial, not below it
 
@@ -109,7 +108,7 @@ class ShownProgress:
         lines = self._slots.setdefault(slot.number, _SlotLines(f"{slot.number} {slot.label}"))
         lines.running[spec.trial] = _RunningLine(spec)
 
-    def heard(self, slot: Slot, early_stopping: EarlyStopping, record: dict[str, Any]) -> None:
+    def heard(self, slot: Slot, early_stopping: EarlyStopping, record: EpochRecord) -> None:
         """An epoch has been recorded."""
         lines = self._slots[slot.number]
         line = lines.running.get(record["trial"])
@@ -124,7 +123,7 @@ class ShownProgress:
         if slot.number in self._slots:
             self._slots[slot.number].running.pop(spec.trial, None)
 
-    def finished(self, row: TrialRecord, records: Sequence[Mapping[str, Any]]) -> None:
+    def finished(self, row: TrialRecord, records: Sequence[EpochRecord]) -> None:
         """A trial has its row."""
         self._ended += 1
         self._epochs_ended += row.epochs

@@ -7,7 +7,6 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from search.config.plan import Plan
 from search.contract.contract import Contract
@@ -24,7 +23,14 @@ from search.storage.layers import LayerLog
 from search.storage.standing import Standing
 from search.storage.study import Study
 from search.storage.trial_rows import TrialRows
-from search.storage.trials import BY_ITSELF, FROM_ZERO, TrialRecord, TrialSpec, TrialState
+from search.storage.trials import (
+    BY_ITSELF,
+    FROM_ZERO,
+    EpochRecord,
+    TrialRecord,
+    TrialSpec,
+    TrialState,
+)
 
 FIRST_FAILURES = 3  # the search ends if its first so many trials all fail for one reason
 OTHER_SEEDS = 2  # fewest other seeds that must fail alike before the search ends for them
@@ -78,7 +84,7 @@ class Recorder:
         self._rows.put(TrialRecord(spec=spec, state=TrialState.RUNNING))
         self._callback.began(slot, spec)
 
-    def epochs(self, trial: int) -> Sequence[dict[str, Any]]:
+    def epochs(self, trial: int) -> Sequence[EpochRecord]:
         """The recorded epochs of an unfinished trial."""
         return self._curves.records(trial)
 

@@ -6,7 +6,6 @@ Does no input or output.
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from search.config.knobs import Value
 from search.config.settings import Limits
@@ -14,7 +13,7 @@ from search.contract.metrics import Metric
 from search.execution.early_stopping import EarlyStopping
 from search.execution.end_reasons import StopDecision
 from search.execution.messages import Answer, AssignedTrial
-from search.storage.trials import TrialRecord, TrialSpec, TrialState
+from search.storage.trials import EpochRecord, TrialRecord, TrialSpec, TrialState
 
 SHARED_DEATHS = 2  # of workers with several trials, after which a trial runs alone
 DEPARTURES = 10  # of workers told to leave, without a new epoch, that are no failures of a trial
@@ -101,7 +100,7 @@ class RunningTrial:
         )
 
     def begin(
-        self, epoch: int, *, records: Sequence[dict[str, Any]], device: str, strategy: str
+        self, epoch: int, *, records: Sequence[EpochRecord], device: str, strategy: str
     ) -> None:
         """An attempt starts from the checkpoint of `epoch`; records after it do not count."""
         self.early_stopping = fresh_early_stopping(self.early_stopping.metric, self.limits)
@@ -115,7 +114,7 @@ class RunningTrial:
                 self._see(record)
             self.reached = max(self.reached, int(record["epoch"]))
 
-    def add_epoch(self, record: dict[str, Any]) -> None:
+    def add_epoch(self, record: EpochRecord) -> None:
         """Takes one more epoch, as recorded in the curves; `decision` says what follows."""
         self.heard_at = time.monotonic()
         self.seconds += record["seconds"]
@@ -249,7 +248,7 @@ class RunningTrial:
             ended=time.time(),
         )
 
-    def _see(self, record: dict[str, Any]) -> None:
+    def _see(self, record: EpochRecord) -> None:
         self.source = record["source"]
         self.spacing = int(record["epoch"]) - self.early_stopping.epoch
         losses = (record.get("train_loss"), record.get("val_loss"))

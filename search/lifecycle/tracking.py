@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from omegaconf import OmegaConf
 from rich.console import Console
@@ -16,6 +15,7 @@ from search.results.diagnosis import trial_judge
 from search.results.findings import Findings
 from search.results.summary import conclusion, view_of
 from search.storage.folder import Folder
+from search.storage.trials import EpochRecord, TrialRecord
 
 Makers = Mapping[str, Callable[[], EventCallback]]
 
@@ -38,7 +38,7 @@ def tracked(
         return
     judge = trial_judge(plan, folder)
 
-    def verdict(row: Any, records: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
+    def verdict(row: TrialRecord, records: Sequence[EpochRecord]) -> tuple[str, str]:
         judged = judge(row, records)
         return ("", "") if judged is None else (judged.name, judged.why)
 

@@ -28,7 +28,7 @@ from search.results.findings import Findings
 from search.results.summary.verdicts import config_of, out_of_patience
 from search.storage.curves import followed, without_curves
 from search.storage.folder import Folder
-from search.storage.trials import TrialRecord
+from search.storage.trials import EpochRecord, TrialRecord
 from trainers.api import IGNORED
 
 ROLE_RATES = (*RATES, "max_lr")
@@ -105,11 +105,11 @@ def usual_updates(curves: pd.DataFrame) -> dict[int, float]:
 
 def trial_judge(
     plan: Plan, folder: Folder
-) -> Callable[[TrialRecord, Sequence[Mapping[str, Any]]], Verdict | None]:
+) -> Callable[[TrialRecord, Sequence[EpochRecord]], Verdict | None]:
     """Judges one finished trial by its records, as `diagnosed` does; None without losses."""
     verdict_on = _judge_of(plan, folder)
 
-    def judged(row: TrialRecord, records: Sequence[Mapping[str, Any]]) -> Verdict | None:
+    def judged(row: TrialRecord, records: Sequence[EpochRecord]) -> Verdict | None:
         columns = by_trial(pd.DataFrame([r for r in records if r["epoch"] <= row.epochs]))
         return verdict_on(columns[row.spec.trial], row) if columns else None
 

@@ -8,7 +8,6 @@ import math
 import zlib
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,8 +16,8 @@ import pyarrow.parquet as pq
 
 from search.storage.files import LineFile, fresh_file
 from search.storage.sealed import damaged, read_lines, seal_line, whole_lines
+from search.storage.trials import EpochRecord
 
-EpochRecord = dict[str, Any]
 COLUMNS, NUMBERS = b"columns", b"numbers"  # keys of the table's metadata
 KEY = ("trial", "fold", "epoch")
 FIRST = ("trial", "fold", "epoch", "step", "train_loss", "val_loss")

@@ -6,8 +6,13 @@ Plain data; the logic of stages lies in `search.stages`.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from search.config.knobs import Value
+
+# An epoch of a trial, as the curves hold it: `trial`, `fold`, `epoch`, `source`, `seconds`, and the
+# numbers of that epoch by the names of their columns.
+EpochRecord = dict[str, Any]
 
 
 class TrialState(StrEnum):
