@@ -57,7 +57,8 @@ def run_search(
     """
     _check_place()
     _check_words(overrides)
-    words = [*overrides, *_space_words(space or {})]
+    domains = (space or {}).items()
+    words = [*overrides, *(f"knob.{path}={_domain(path, domain)}" for path, domain in domains)]
     with _import_path(train) as target:
         words += [f"trainer._target_={target}"] if target else []
         config, contract = _config(experiment, words, config_dir)
@@ -147,10 +148,6 @@ def _import_path(train: Callable[..., Any] | None) -> Iterator[str]:
     path = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
     with variables_set({"PYTHONPATH": path}):
         yield target
-
-
-def _space_words(space: Mapping[str, Any]) -> list[str]:
-    return [f"knob.{path}={_domain(path, domain)}" for path, domain in space.items()]
 
 
 def _domain(path: str, domain: Any) -> str:

@@ -150,16 +150,13 @@ def _lr_range(history: History, index: int, argument: str) -> Request:
 
 
 def _sweep(history: History, index: int, argument: str) -> Request:
-    if argument not in history.settings.spaces:
-        why = "the learning rate matters most"
+    spaces, why = history.settings.spaces, "the learning rate matters most"
+    if argument not in spaces:
         return Request(entry=index, stage="sweep", because=why, rules=("R29",), skip=NO_RATE)
-    why = "the learning rate matters most" if _is_rate(history, argument) else "the protocol's own"
+    if spaces[argument][0].path != history.rate:
+        why = "the protocol's own"
     request = sweep_request(history, index, argument, because=why, rules=("R29",))
     return replace(request, skip=PERFECT) if history.perfect else request
-
-
-def _is_rate(history: History, name: str) -> bool:
-    return history.settings.spaces[name][0].path == history.rate
 
 
 def _joint(history: History, index: int, argument: str) -> Request:

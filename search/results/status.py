@@ -61,7 +61,7 @@ def status_of(folder: Folder, findings: Findings) -> Status:
     """How a search stands now."""
     rows, plan = findings.rows, findings.plan
     finished = [row for row in rows if row.finished]
-    began, alive = folder.conductor_started(), folder.alive()
+    began, alive = folder.lock.started(), folder.alive()
     done = findings.is_done
     state: State = "running" if alive else "done" if done else "died" if began else "stopped"
     last = {} if done else _last_epochs(folder, findings)

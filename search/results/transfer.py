@@ -188,7 +188,9 @@ def _carry(
         is_other = incumbent.chosen[group] != new.chosen[group]
         new[group], new.chosen[group] = incumbent[group], incumbent.chosen[group]
         if is_other and group in kept:  # keys of an option that was not adopted mean nothing here
-            changes = {p: v for p, v in changes.items() if p in keys or not _is_in(p, group)}
+            changes = {
+                p: v for p, v in changes.items() if p in keys or p.partition(".")[0] != group
+            }
     for path, value in changes.items():
         if path.partition(".")[0] in carried:
             OmegaConf.update(new, path, value, merge=False, force_add=True)
@@ -233,7 +235,3 @@ def _adopted(findings: Findings, *, root: Path) -> set[str]:
 def _keys(words: list[str]) -> set[str]:
     """The keys of overrides."""
     return {word.lstrip("+~").partition("=")[0] for word in words}
-
-
-def _is_in(path: str, group: str) -> bool:
-    return path.partition(".")[0] == group

@@ -9,7 +9,6 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -246,10 +245,6 @@ class Folder:
     def alive(self) -> bool:
         """True if a conductor holds the folder now."""
         return self.lock.is_held()
-
-    def conductor_started(self) -> datetime | None:
-        """Start of the conductor that lives or has died; None if the last one ended in order."""
-        return self.lock.started()
 
     def check_begun(self) -> None:
         """Trials have their config, and those that tables or curves list are in the storage.

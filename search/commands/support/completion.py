@@ -83,19 +83,13 @@ def _whole_parser(config_dir: Path | None) -> argparse.ArgumentParser:
     names = experiments(config_dir)
     subparsers = parser.add_subparsers()
     for name, summary in verb_summaries().items():
-        _copy(verb(name).parser(), subparsers.add_parser(name, help=summary, add_help=False), names)
+        copy = subparsers.add_parser(name, help=summary, add_help=False)
+        for action in verb(name).parser()._actions:
+            copy._add_action(_completed(action, names))
     for name, purpose in names.items():
         experiment = subparsers.add_parser(name, help=purpose)
         _completed(experiment.add_argument("overrides", nargs="*"), names)
     return parser
-
-
-def _copy(
-    source: argparse.ArgumentParser, target: argparse.ArgumentParser, names: dict[str, str]
-) -> None:
-    """The actions of a verb's parser, each with what its values may be."""
-    for action in source._actions:
-        target._add_action(_completed(action, names))
 
 
 def _completed(action: argparse.Action, names: dict[str, str]) -> argparse.Action:

@@ -36,7 +36,8 @@ def selected(
             raise UsageError(unknown("column", name=column, known=known), code="unknown-column")
         is_falling = column in (*SCORES, AGAINST) and metric.direction == "maximize"
         ascending = is_falling == sort.startswith("-")
-        key = None if pd.api.types.is_numeric_dtype(frame[column]) else _text_key
+        is_number = pd.api.types.is_numeric_dtype(frame[column])
+        key = None if is_number else lambda cells: cells.astype(str)
         frame = frame.sort_values(
             column, key=key, ignore_index=True, ascending=ascending, na_position="last",
             kind="stable",
@@ -55,7 +56,3 @@ def frame_text(frame: pd.DataFrame, output: str) -> str:
         }
         return frame.to_latex(index=False, formatters=forms, escape=True, na_rep="")
     return f"{markdown(frame)}\n"
-
-
-def _text_key(column: "pd.Series[str]") -> "pd.Series[str]":
-    return column.astype(str)

@@ -1,6 +1,5 @@
 """A line of somebody's log: its number and its cells, by the columns' names."""
 
-import math
 from collections.abc import Mapping
 
 Line = tuple[int, dict[str, str]]
@@ -37,9 +36,3 @@ def number_in(cell: str) -> float | None:
 def is_told(cells: Mapping[str, str], name: str) -> bool:
     """Whether a column has a number in this line, `nan` being one."""
     return number_in(cells.get(name, "")) is not None
-
-
-def is_finite(cells: Mapping[str, str], name: str) -> bool:
-    """Whether a column has a finite number in this line."""
-    number = number_in(cells.get(name, ""))
-    return number is not None and math.isfinite(number)

@@ -24,13 +24,13 @@ def by_phase(header: Sequence[str], lines: Sequence[Line]) -> tuple[list[str], l
     for number, cells in lines:
         phase = _phase(cells.get(column, ""))
         if phase:
-            own = {n: cell for n, cell in cells.items() if n != column}
-            renamed.append((number, {_in(phase, name): cell for name, cell in own.items()}))
+            own = {
+                name if name in SHARED else f"{phase}_{name}": cell
+                for name, cell in cells.items()
+                if name != column
+            }
+            renamed.append((number, own))
     return list(dict.fromkeys(name for _, cells in renamed for name in cells)), renamed
-
-
-def _in(phase: str, name: str) -> str:
-    return name if name in SHARED else f"{phase}_{name}"
 
 
 def _is_phase(column: str, lines: Sequence[Line]) -> bool:

@@ -85,7 +85,8 @@ class CarriedFiles:
         """As of `TrialFiles`."""
         for place in places_of(trial):
             shutil.rmtree(self._folder / place, ignore_errors=True)
-            self._forget(place)
+            for path in self._known(place):
+                del self._sent[path]
             self._fetch(place)
 
     def send(self, trials: Iterable[int], *, ended: bool = False) -> None:
@@ -149,7 +150,3 @@ class CarriedFiles:
 
     def _known(self, place: str) -> dict[str, Stamp]:
         return {p: stamp for p, stamp in self._sent.items() if p.startswith(f"{place}/")}
-
-    def _forget(self, place: str) -> None:
-        for path in self._known(place):
-            del self._sent[path]

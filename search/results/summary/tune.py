@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 from rich.table import Table
+from rich.text import Text
 
 from search.config.knobs import Value, assigned, written
 from search.config.tune_settings import TuneSettings
@@ -53,7 +54,7 @@ def table(findings: Findings, *, width: int) -> Table | None:
         shown.add_column(column, no_wrap=column == "stage", overflow="fold")
     for step in findings.steps:
         style = "bold" if step["decision"] == "adopt" else ""
-        shown.add_row(step["stage"], step["decision"], _escaped(step["says"]), style=style)
+        shown.add_row(step["stage"], step["decision"], Text(step["says"]), style=style)
     return shown
 
 
@@ -226,7 +227,3 @@ def _score(findings: Findings, trials: Sequence[int]) -> str:
     which = f"trial{'s' * (len(trials) > 1)} {', '.join(map(str, trials))}"
     mean, seeds = sum(values) / len(values), seeds_words(len(values), of=len(trials))
     return f"; {findings.plan.metric.name} {mean:.4g}, mean of {seeds} ({which})"
-
-
-def _escaped(words: str) -> str:
-    return words.replace("[", r"\[")
