@@ -150,7 +150,7 @@ def test_a_trial_that_comes_behind_one_that_fails_at_its_end_is_handed_back(tmp_
         ours.send(_settled(0, then=1))
         ends = [ours.receive(), ours.receive()]
         assert [(end.trial, end.end) for end in ends] == [
-            (0, TrialEnd.FAILED),
+            (0, TrialEnd.MACHINE_FAULT),
             (1, TrialEnd.INTERRUPTED),
         ]
 
