@@ -200,6 +200,12 @@ class Recorder:
         rows = self._plan.config.data.get("rows")
         return f"is data.rows={rows} right? " if rows and "IndexError" in reason else ""
 
+    def _debugger(self) -> str:
+        """How a generator of the user's is stopped where it fails; a worker has no terminal."""
+        if self._plan.stock or "command" in self._plan.config.trainer:
+            return ""
+        return " (breakpoint() in it stops there, with placement=inline rehearse=false name=look)"
+
     def _check_failures(self, row: TrialRecord, cause: str | None) -> None:
         """Ends the search where going on could only fail: `cause` is that of a trial's failure."""
         self._causes.append(cause)
@@ -207,7 +213,8 @@ class Recorder:
         if is_first and cause is not None and set(self._causes) == {cause}:
             raise RunError(
                 f"the first {FIRST_FAILURES} trials all failed alike, so the search stops: "
-                f"{row.reason}; {self._rows_told(row.reason)}mend it, then use name=…",
+                f"{row.reason}; {self._rows_told(row.reason)}mend it{self._debugger()}, "
+                "then use name=…",
                 code="first-trials-failed",
             )
         first = self._plan.seed

@@ -68,6 +68,7 @@ def test_trials_that_all_fail_alike_end_the_search_early(tmp_path):
     done = search("own_trainer", "trainer._target_=toys.broken", cwd=tmp_path)
     assert done.returncode == 1
     check_told(done.stderr, "first-trials-failed", "3", "RuntimeError: no luck (toys.py:", "name=")
+    assert "breakpoint() in it stops there, with placement=inline rehearse=false" in done.stderr
     assert len(trials(tmp_path / "results" / "own_trainer").query("state == 'failed'")) >= 3
 
 
