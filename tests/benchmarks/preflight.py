@@ -36,6 +36,7 @@ import foreign_scripts
 import foreign_styles
 import guests
 import planted
+import repositories
 import torch
 import tutorials
 
@@ -122,6 +123,7 @@ def main():
             "desk",
             "guests",
             "tutorials",
+            "repositories",
         ),
         default="planted",
     )
@@ -142,6 +144,7 @@ def main():
         "desk": desk,
         "guests": guests,
         "tutorials": tutorials,
+        "repositories": repositories,
     }
     source = others.get(words.collection, foreign)
     parts = {"looked-at": (False,), "aside": (True,), "all": (False, True)}[words.part]

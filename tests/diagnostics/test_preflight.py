@@ -335,6 +335,7 @@ CALM = {
     "dead": [], "relu_rows": 0, "batch_norms": 0, "epochs_told": 1, "train_loss": [1.0], "val_loss": [1.0], "first_loss": None,
     "targets": None, "between_batches": [], "profiles": {"seen": None, "given": None}, "plateaus": [], "scores": [], "part_of_rows": None, "over_rows": 0,
     "not_finite": [], "again": {}, "again_error": "", "cut": "", "unread": "", "discarded": 0, "backwards": 0, "forgetful": 0, "next_tokens": None, "hand_steps": 0, "hand_rates": [],
+    "schedules": [], "scaled": 0, "unscaled": 0, "unloaded": 0, "drawn": None, "never_cleared": 0, "changed_late": 0, "betas": [], "divergence": "", "softmax_twice": 0, "prepared": False,
 }  # fmt: skip
 
 

@@ -16,7 +16,6 @@ from trainers.api import Data, Part
 from trainers.probes import watched
 from trainers.probes.evaluation import mixes_rows
 from trainers.probes.labels_seen import between_batches, targets_against_labels
-from trainers.probes.plateaus import Plateaus
 from trainers.probes.run import Run
 from trainers.probes.scores import losses_again, part_of_rows
 from trainers.probes.seen import LossCall
@@ -220,18 +219,6 @@ def test_a_plateau_of_a_metric_that_should_rise_is_told_and_one_of_another_numbe
         assert check.outcome == outcome
     falling = learning.learning_rate({**seen, "plateaus": [("min", 0.5)]}, steps=100, higher=False)
     assert falling.outcome == "pass"
-
-
-def test_what_a_plateau_is_told_is_noted_only_inside_of_the_context():
-    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
-    schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=0, factor=0.5)
-    noted = Plateaus()
-    with noted:
-        schedule.step(1.0)
-        schedule.step(torch.tensor(2.0))
-    schedule.step(3.0)
-    assert noted.told == [("min", 1.0), ("min", 2.0)]
-    assert optimizer.param_groups[0]["lr"] == 0.25
 
 
 @pytest.mark.parametrize(("kind", "linear"), [(nn.Sigmoid, False), (nn.Identity, True)])

@@ -30,7 +30,6 @@ WRONG = {
     },
     "averaged": {
         "never updated": "evaluation_mode",
-        "buffers of the start": "evaluation_mode batch_norm",
         "average put back": "optimizer_steps evaluation_mode",
     },
     "compiled": {
@@ -132,7 +131,7 @@ WRONG = {
     },
 }
 HABITS = {
-    "averaged": ("use_buffers",),
+    "averaged": ("use_buffers", "buffers of the start"),
     "compiled": ("best state taken up again", "a view of the state"),
     "mixup": ("pictures alone",),
     "rare": ("drawn",),

@@ -14,7 +14,7 @@ from torch.nn import functional as F  # noqa: N812  # the field's name for it
 
 from trainers.probes import functions
 from trainers.probes.hooks import DROPOUTS
-from trainers.probes.shapes import PASSED
+from trainers.probes.shapes import PASSED, last_operation
 
 KEPT, DEEP = 32, 12  # nodes of dropouts that are kept; steps back from a loss that are followed
 ENDS = (*PASSED, "LogSoftmax", "Softmax", "Sigmoid")
@@ -30,6 +30,8 @@ class CallsSeen:
         self.dropped = 0.0  # the greatest share that a dropout takes away
         self.answer_dropped = 0  # losses whose outputs come straight from a dropout
         self.divergence_of_probabilities = 0
+        self.divergence = ""  # what else it is given that it does not take
+        self.softmax_twice = 0  # logarithms of a softmax of a softmax
         self._nodes: list[Any] = []  # of the last dropouts
         self._read: dict[int, tuple[Tensor, Tensor]] = {}  # embedding → its weights, its counts
 
@@ -45,8 +47,18 @@ class CallsSeen:
             self.answer_dropped += self._is_dropped(args[0])
         elif func is F.kl_div:
             self.divergence_of_probabilities += _sums_to_one(args[0])
+            self._diverges(args[0], args[1] if len(args) > 1 else kwargs["target"], kwargs)
+        elif func in functions.LOGARITHMS:
+            name = last_operation(args[0])[0]
+            self.softmax_twice += "Softmax" in name and "Log" not in name
         elif func is F.embedding:
             self._embedded(args[0], args[1] if len(args) > 1 else kwargs["weight"])
+
+    def _diverges(self, outputs: Tensor, targets: Any, kwargs: Mapping[str, Any]) -> None:
+        if float(outputs.detach().max()) > CLOSE:
+            self.divergence = "numbers above 0, which are no logarithms of probabilities"
+        elif not kwargs.get("log_target") and bool((targets.detach() < 0).any()):
+            self.divergence = "targets below 0, which are no probabilities"
 
     def _dropout(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], got: Any) -> None:
         share = float(kwargs.get("p", args[1] if len(args) > 1 else 0.5))

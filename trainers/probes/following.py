@@ -2,25 +2,35 @@
 copy. Never judges.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Set
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from trainers.records import dense
 
 
 def share_followed(
-    evaluated: Sequence[Tensor], trained: Sequence[Tensor], *, first: Mapping[int, Tensor]
+    judged: nn.Module | None,
+    model: nn.Module | None,
+    *,
+    first: Mapping[int, Tensor],
+    owned: Set[int],
 ) -> float | None:
     """The share of the trained weights' way, from their first values, that the evaluated ones have
-    gone; None where they are no copy of these, or nothing has moved.
+    gone; None where the model itself is evaluated, or no copy of it, or nothing has moved.
 
     Args:
-        evaluated: parameters of the module that was evaluated.
-        trained: those of the module that was trained, in the same order.
+        judged: the module that was evaluated.
+        model: the one that was trained.
         first: values before the first step, by the `id` of what is trained.
+        owned: parameters that an optimizer has.
     """
+    if judged is None or model is None:
+        return None
+    evaluated, trained = list(judged.parameters()), list(model.parameters())
+    if any(id(parameter) in owned for parameter in evaluated):
+        return None
     shapes = [[tuple(one.shape) for one in part] for part in (evaluated, trained)]
     if shapes[0] != shapes[1]:
         return None

@@ -24,11 +24,13 @@ DIFFERENCES = (
     Tensor.__sub__,
     Tensor.__rsub__,
 )
+MULTIPLIED = (Tensor.mul_, torch._foreach_mul_)  # in place
 DENSE = (F.linear, torch.conv1d, torch.conv2d, torch.conv3d, F.conv1d, F.conv2d, F.conv3d)
 RELUS = (F.relu, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_)
 SOFTMAXES = (
     F.softmax, torch.softmax, Tensor.softmax, F.log_softmax, torch.log_softmax, Tensor.log_softmax,
 )  # fmt: skip
+LOGARITHMS = (F.log_softmax, torch.log_softmax, Tensor.log_softmax)
 WEIGHED = (
     F.cross_entropy, F.nll_loss, F.binary_cross_entropy, F.binary_cross_entropy_with_logits,
 )  # fmt: skip

@@ -71,12 +71,17 @@ def label_of_rows(keys: Keys, y: NDArray[Any]) -> dict[int, float]:
     return {key: label for key, label in labels.items() if key not in several}
 
 
+def first_targets(noted: Sequence[Noted]) -> list[float]:
+    """The targets of the first loss of every pass, in order."""
+    targets = [numbers for place, _, numbers in noted if place == 0]
+    return np.concatenate(targets).tolist() if targets else []
+
+
 def target_counts(noted: Sequence[Noted]) -> list[int]:
     """How often each class is a target of the first loss of a pass; empty where targets are no
     classes.
     """
-    targets = [numbers for place, _, numbers in noted if place == 0]
-    numbers = np.concatenate(targets) if targets else np.array([-1.0])
+    numbers = np.array(first_targets(noted) or [-1.0])
     if numbers.min() < 0 or numbers.max() >= MOST_CLASSES or (numbers != np.round(numbers)).any():
         return []
     return [int(count) for count in np.bincount(numbers.astype(np.int64))]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from trainers.api import IGNORED, Data, Part
 from trainers.mentions import reads_other_rows
 from trainers.probes.limits import own_time
+from trainers.probes.mixed_targets import targets_matter
 from trainers.probes.run import Run, some_rows
 from trainers.probes.scores import losses_again, row_scores, score
 from trainers.probes.seen import LossCall
@@ -95,11 +96,12 @@ def labels_matter(subject: Subject, *, rate: float) -> Answer:
     longer, at lower rates and at the training's own.
     """
     data = subject.sample(train=WATCHED_ROWS, val=WATCHED_ROWS)
+    others = [rate / 10, rate / 100, subject.own_rate or rate]
     if data.train.y is None or data.val.y is None:
-        return {"cause": "the trainer loads its labels itself"}
+        rates = [others[-1], *others[:2]]
+        return targets_matter(subject, data, rates=rates, enough=ENOUGH)
     answer: Answer = {}
     ends = own_time() + ENOUGH
-    others = [rate / 10, rate / 100, subject.own_rate or rate]
     for tried, steps in ((rate, LABEL_STEPS), *((other, 3 * LABEL_STEPS) for other in others)):
         if answer and own_time() > ends:
             return {"cause": f"after {ENOUGH:.0f} s nothing was certain; not all rates were tried"}

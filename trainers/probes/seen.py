@@ -1,7 +1,4 @@
-"""What is noted of a training: its weights, batches, losses and steps, as plain numbers.
-
-Knows no hooks; never judges.
-"""
+"""What is noted of a training, as plain numbers. Knows no hooks; never judges."""
 
 import hashlib
 from collections.abc import Callable
@@ -26,9 +23,8 @@ class Weights:
     """One parameter tensor. `trainable`: asks for gradients; `optimized`: an optimizer has it.
 
     `gradients`: steps to which a gradient came; `largest`: the greatest absolute entry of any;
-    `alike`: whether, in the end, all of its units still bear the same weights; `constant`: whether
-    all weights were one number, not 0, when it was first seen; `beside`: whether it is of a module
-    that was called beside the model.
+    `alike`: whether all of its units bear the same weights in the end; `constant`: whether all
+    were one number, not 0, at first; `beside`: of a module beside the model.
     """
 
     name: str
@@ -69,8 +65,7 @@ class LossCall:
 
     Attributes:
         outputs, targets: the shapes of the model's outputs and of the targets.
-        probabilities, log_probabilities: whether the rows of the outputs are such.
-        over_batch: whether the columns of the outputs are probabilities.
+        probabilities, log_probabilities, over_batch: whether rows of outputs are such; columns.
         within_unit, sigmoid: whether all outputs lie from 0 to 1, and none is 0 or 1.
         classes, one_each: whether targets are whole numbers, and every row has one label.
         value: of the loss.
@@ -81,8 +76,7 @@ class LossCall:
             and the axis of a softmax.
         below, beyond: shares of the targets below 0, and beyond −1 … 1.
         partners: whether every row's target is a row of its own, as where rows find their partners.
-        viewed: the shape of which outputs per step are a view that swaps two axes.
-        told: what it is told of the classes.
+        viewed: the shape of which outputs are a view that swaps two axes; told: of the classes.
     """
 
     name: str
@@ -133,8 +127,11 @@ class Seen:
     `linear_layers`: of a model whose outputs are a linear function of its inputs; `decay`: the
     greatest share of the weights that weight decay takes in a step; `saturated`: of what tanh and
     sigmoid layers put out before the first step, the greatest share at their ends; `over_rows`:
-    softmaxes of the model's outputs over their rows, in training; `forgetful`: steps that an
-    optimizer begins without the memory that it leaves; `next_tokens`: targets ahead of tokens.
+    softmaxes of the model's outputs over their rows, in training; `never_cleared`: steps of an
+    optimizer whose gradients began nowhere anew since its last one; `changed_late`: steps after
+    which gradients that they had used were multiplied; `betas`: of an optimizer; `prepared`:
+    others were trained before; `forgetful`: steps that begin without the memory that they leave;
+    `next_tokens`: targets ahead of tokens.
     """
 
     weights: list[Weights] = field(default_factory=list)
@@ -144,6 +141,10 @@ class Seen:
     loss: LossCall | None = None
     optimizers: int = 0
     steps: int = 0
+    never_cleared: int = 0
+    changed_late: int = 0
+    prepared: bool = False
+    betas: list[float] = field(default_factory=list)
     steps_without_gradient: int = 0
     stale_gradients: int = 0
     ratios: list[float] = field(default_factory=list)

@@ -1,8 +1,7 @@
 """What a training does, seen from outside: batches, losses, gradients, steps, evaluations.
 
-By torch's own hooks: a `TorchFunctionMode` (every loss, dropout and activation), global module
-hooks and global optimizer hooks: a user's loop is seen as well as the stock trainer. Changes
-nothing; never judges.
+By torch's own hooks, a `TorchFunctionMode` for functions and global ones for modules and
+optimizers: a user's loop is seen as well as the stock trainer. Changes nothing; never judges.
 """
 
 from collections.abc import Callable, Sequence
@@ -41,8 +40,7 @@ class Watch(StepWatch):
     left.
 
     Args:
-        train_rows: keys of the train rows: a pass over these without gradients may set the
-            statistics of batch norm (`update_bn`).
+        train_rows: keys of these; passes over them may set statistics of batch norm (`update_bn`).
     """
 
     def __init__(self, train_rows: frozenset[int] = frozenset()) -> None:
@@ -65,6 +63,12 @@ class Watch(StepWatch):
         self._inside = self._in_training = self._paused = False  # inside of the model
         self._pieces: set[int] = set()  # further modules of an evaluation that were looked at
 
+    def _forget(self) -> None:
+        kept = {"_handles", "_backward", "_depth", "_inside", "_paused"}
+        fresh = vars(Watch(self._train_rows))
+        vars(self).update({name: fresh[name] for name in fresh.keys() - kept})
+        self.seen.prepared = True
+
     def _hook(self) -> None:
         self._handles += [
             register_module_forward_pre_hook(self._entered),
@@ -86,16 +90,9 @@ class Watch(StepWatch):
             weights.alike = units_alike(tensor.detach())
             weights.trainable |= tensor.requires_grad  # thawed meanwhile
         self.seen.weights = [weights for _, weights in self._named.values()]
-        self.seen.followed, self.seen.next_tokens = self._followed(), self._next_tokens.found
-
-    def _followed(self) -> float | None:
-        """How far an evaluated copy of the model has come; None where the model is evaluated."""
-        if self._judged is None or self._first is None:
-            return None
-        evaluated = list(self._judged.parameters())
-        if any(id(parameter) in self._owned for parameter in evaluated):
-            return None
-        return share_followed(evaluated, list(self._first.parameters()), first=self._initial)
+        self.seen.next_tokens, first = self._next_tokens.found, self._initial
+        owned = self._owned
+        self.seen.followed = share_followed(self._judged, self._first, first=first, owned=owned)
 
     def epoch(self) -> None:
         """An epoch has ended."""
@@ -139,19 +136,21 @@ class Watch(StepWatch):
         elif func in functions.DIFFERENCES and not self.seen.broadcast:
             self.seen.broadcast = broadcast_shapes(args)
         elif fresh:
-            # An evaluation's counts until there is one in training. Before it may raise.
+            # An evaluation's counts until there is one in training.
             self._in_training = torch.is_grad_enabled()
             self.seen.loss = loss_call(
                 func, args[0], args[1], functions.with_weight(func, args, kwargs)
             )
-        elif func in functions.DENSE and self._is_first_layer():
+        elif func in functions.DENSE and self._is_inside() and self.seen.first_layer is None:
             self.seen.first_layer = float(args[0].detach().double().std(correction=0))
         if func in functions.LOSSES and torch.is_grad_enabled() and not self._paused:
             targets = kwargs.get("target", args[1] if len(args) > 1 else None)
             self._next_tokens.asked(args[0] if args else None, targets)
-            self.labels_seen.lost(targets, inside=self._inside and self._depth > 0)
-        elif func in functions.SOFTMAXES and args and not self._depth and self._passes:
+            self.labels_seen.lost(targets, inside=self._is_inside())
+        elif func in functions.SOFTMAXES and args and self._passes and not self._is_inside():
             self.seen.over_rows += over_rows(args, kwargs, outputs=self._passes[-1].outputs)
+        if func in functions.MULTIPLIED:
+            self.changed(args[0])
         result = func(*args, **kwargs)
         if func is F.embedding and args:
             self._next_tokens.embedded(args[0], result)
@@ -163,8 +162,9 @@ class Watch(StepWatch):
         self._units.put_out(func, result)
         return result
 
-    def _is_first_layer(self) -> bool:
-        return self._inside and self._depth > 0 and self.seen.first_layer is None
+    def _is_inside(self) -> bool:
+        """Whether the model itself is under way."""
+        return self._inside and self._depth > 0
 
     def _is_first(self, func: Callable[..., Any], args: tuple[Any, ...]) -> bool:
         """Whether it is the first one, the first in training, or the first against labels."""

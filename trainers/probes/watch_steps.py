@@ -17,6 +17,7 @@ from trainers.probes.seen import Seen, Weights
 from trainers.probes.weights_alike import is_constant
 from trainers.records import dense
 
+PREPARED = 16  # steps before the first epoch that are no turn of a critic
 LOOKED_AT = 4  # backward passes whose graphs are looked at
 
 
@@ -47,6 +48,10 @@ class StepWatch(Hooked):
         self._asking_input = False  # the model's input asks for a gradient of its own
         self._kept: tuple[Tensor, Tensor] | None = None  # a parameter; as it was at the last pass
         self._compared = False  # with it, in this pass
+        # Of an optimizer: its last step, and the parameters that had a gradient then.
+        self._last: dict[int, tuple[int, set[int]]] = {}
+        self._begun: dict[int, int] = {}  # steps when a parameter's gradient last began anew
+        self._stepping, self._late = False, 0  # the step after which gradients were changed
 
     def _note_parameter(self, name: str, parameter: Tensor) -> Weights:
         if id(parameter) in self._named:
@@ -71,10 +76,21 @@ class StepWatch(Hooked):
 
     # Gradients and steps
 
+    def changed(self, what: Any) -> None:
+        """One or several are multiplied in place: are they gradients that a step has used?"""
+        if self._stepping or self._fresh or not self._optimizers or self._late == self.seen.steps:
+            return
+        ids = {id(one) for one in (what if isinstance(what, list | tuple) else [what])}
+        if any(id(p.grad) in ids for p, one in self._named.values() if one.optimized):
+            self._late = self.seen.steps
+            self.seen.changed_late += 1
+
     def _arrived(self, parameter: Tensor) -> None:
         """A gradient on its way to a parameter: what lies there already, since the last step, is
         stale.
         """
+        if parameter.grad is None or not bool(dense(parameter.grad).any()):
+            self._begun[id(parameter)] = self.seen.steps
         if id(parameter) in self._fresh:
             self._note_discarded(parameter)
             return
@@ -130,6 +146,8 @@ class StepWatch(Hooked):
         if is_idle(optimizer):
             return
         mine = parameters_of(optimizer)
+        if self._is_prepared(mine):
+            self._forget()
         if not self._optimizers and not any(id(parameter) in self._named for parameter in mine):
             self._first, self._named = None, {}  # what was called first is not what is trained
         if not self._optimizers:  # what was done to the weights before was no step of its own
@@ -157,8 +175,31 @@ class StepWatch(Hooked):
             self._stepped.add(id(parameter))
             self._before[id(parameter)] = dense(parameter.detach()).clone()
             self._initial.setdefault(id(parameter), self._before[id(parameter)])
+        self._note_clearing(optimizer, mine)
+        self._stepping = True
         if not closure:
             self._note_gradients(optimizer)
+
+    def _is_prepared(self, parameters: Sequence[Tensor]) -> bool:
+        """Whether all steps so far were of others and before the first epoch, and too many for
+        turns: as of a teacher, or of a backbone that is trained before.
+        """
+        other = not any(id(parameter) in self._owned for parameter in parameters)
+        return other and self.seen.steps >= PREPARED and not self.seen.steps_until
+
+    def _forget(self) -> None:
+        """Begins anew."""
+        raise NotImplementedError
+
+    def _note_clearing(self, optimizer: Optimizer, mine: Sequence[Tensor]) -> None:
+        """Whether any gradient of these began anew since the last step of this optimizer."""
+        held = {id(p) for p in mine if p.grad is not None and bool(dense(p.grad).any())}
+        at, before = self._last.get(id(optimizer), (0, set()))
+        again = held & before
+        self.seen.never_cleared += bool(again) and max(self._begun.get(p, -1) for p in again) < at
+        self._last[id(optimizer)] = self.seen.steps, held
+        betas = optimizer.param_groups[0].get("betas") or ()
+        self.seen.betas = [float(beta) for beta in betas] if len(betas) == 2 else []
 
     def _note_between(self, parameters: Sequence[Tensor]) -> None:
         """What became of the parameters since their last step."""
@@ -195,6 +236,7 @@ class StepWatch(Hooked):
     def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         if is_idle(optimizer):
             return
+        self._stepping = False
         self.seen.forgetful += self._blank and has_memory(optimizer)
         moved = size = 0.0
         for parameter in parameters_of(optimizer):

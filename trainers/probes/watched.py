@@ -13,14 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainers.api import Data, Epoch, Values
+from trainers.probes.drawn_rows import weights_by_class
+from trainers.probes.helpers_seen import HelpersSeen
 from trainers.probes.labels_seen import (
     between_batches,
+    first_targets,
     label_of_rows,
     target_counts,
     targets_against_labels,
 )
 from trainers.probes.limits import OutOfTime, time_limit
-from trainers.probes.plateaus import Plateaus
 from trainers.probes.rows_seen import row_keys, rows_seen
 from trainers.probes.run import Run, unread
 from trainers.probes.scores import losses_again, part_of_rows, score
@@ -47,8 +49,8 @@ def watched(subject: Subject, *, read: Callable[[Epoch, Data], object] | None = 
         frozenset(() if part.x is None else row_keys(np.asarray(part.x)))
         for part in (data.train, data.val)
     )
-    watch, run, again, plateaus = Watch(train_rows), Run(), Run(), Plateaus()
-    with plateaus:
+    watch, run, again, helpers = Watch(train_rows), Run(), Run(), HelpersSeen()
+    with helpers:
         cut = _look(subject, data, run, watch, epochs=2)
     whole = len(data.val.index) == len(subject.data.val.index)
     cut_again = "" if run.error or cut else _look(subject, data, again, epochs=1)
@@ -69,8 +71,9 @@ def watched(subject: Subject, *, read: Callable[[Epoch, Data], object] | None = 
         "evaluated_means": watch.evaluated_losses.means,
         **calls,
         "profiles": profiles,
-        "plateaus": plateaus.told,
-        "scores": _scores(run, data, subject) if plateaus.told else [],
+        **helpers.told(),
+        "drawn": weights_by_class(helpers.drawn, first_targets(watch.labels_seen.noted)),
+        "scores": _scores(run, data, subject) if helpers.plateaus else [],
         "error": run.error,
         "unread": "" if read is None else unread(run, data, read=read, whole=whole),
         "cut": cut,
@@ -145,6 +148,8 @@ def _calls(watch: Watch, data: Data) -> Answer:
         "dropped": calls.dropped,
         "answer_dropped": calls.answer_dropped,
         "divergence_of_probabilities": calls.divergence_of_probabilities,
+        "divergence": calls.divergence,
+        "softmax_twice": calls.softmax_twice,
         "tokens": _tokens(watch, data),
     }
 

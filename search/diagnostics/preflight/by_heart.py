@@ -19,11 +19,18 @@ WORSE = 0.2  # share of a metric by which it is surely worse
 KNOWN = 0.3  # share of the first loss at which rows are known so well that a metric must say so
 
 
-def overfit(heart: Answer, *, optimizers: int, metric: str = "", higher: bool = True) -> Check:
+def overfit(
+    heart: Answer,
+    *,
+    optimizers: int,
+    metric: str = "",
+    higher: bool = True,
+    seen: Answer | None = None,
+) -> Check:
     """Can it learn a few rows by heart, regularisers off, at one of several rates (R9)? Of several
     optimizers, as of a generator and its critic, the loss alone does not tell.
 
-    `metric`: its name; `higher`: is better, of the metric.
+    `metric`: its name; `higher`: is better, of the metric; `seen`: of the training.
     """
     judge = Judge(name="overfit", rule="R9")
     tries = heart.get("tries") or ()
@@ -31,11 +38,8 @@ def overfit(heart: Answer, *, optimizers: int, metric: str = "", higher: bool = 
         attempt for attempt in tries if attempt["score"] is not None or attempt["end"] is not None
     ]
     if not losses:
-        return judge.unknown(
-            heart.get("cause")
-            or next((attempt["error"] for attempt in tries), "")
-            or "nothing was tried"
-        )
+        error = next((attempt["error"] for attempt in tries), "")
+        return judge.unknown(heart.get("cause") or error or "nothing was tried")
     scored = [attempt for attempt in tries if attempt["score"] is not None]
     best = (
         max(scored, key=lambda attempt: attempt["score"])
@@ -58,20 +62,15 @@ def overfit(heart: Answer, *, optimizers: int, metric: str = "", higher: bool = 
         if optimizers > 1 or not endless:
             return judge.passed(sentence, **numbers)
         return judge.warn(f"{sentence}; the loss ends at {endless[0]:.3g}", ENDS, **numbers)
-    if heart.get("by_hand"):
-        text = f"{sentence}; its steps are taken by hand, so no other rate could be tried"
-        return judge.unknown(text, **numbers)
-    if optimizers > 1 and not scored:
-        text = f"{sentence}; {optimizers} optimizers take turns, maybe against each other"
-        return judge.unknown(text, **numbers)
-    if heart.get("left_out"):
-        text = f"{sentence}; its time was over with {heart['left_out']} rates not tried"
-        return judge.unknown(text, **numbers)
+    if cause := _unsure(heart, optimizers=0 if scored else optimizers):
+        return judge.unknown(f"{sentence}; {cause}", **numbers)
     if heart.get("numbers") and (best["score"] or 0.0) >= NEARLY:
         return judge.note(f"{sentence}: nearly all", "label_signal tells of noise", **numbers)
     suspects, may_be_floor = _suspects(losses)
     if scored or not may_be_floor:
         return judge.fail(sentence, suspects, **numbers)
+    if (cause := _floor(seen)) and any(one["end"] < KNOWN * one["start"] for one in losses):
+        return judge.note(f"{sentence}; {cause}", **numbers)
     text = f"the trainer tells no predictions, and its loss may have a floor; else {suspects}"
     return judge.warn(sentence, text, **numbers)
 
@@ -91,6 +90,27 @@ def _suspects(tries: Sequence[Answer]) -> tuple[str, bool]:
         return ENDS, False
     text = "a model too small or saturated, inputs that do not belong to their labels"
     return f"the loss falls, so suspect {text}, or noise in it", True
+
+
+def _unsure(heart: Answer, *, optimizers: int) -> str:
+    """Why rows that were not learned tell nothing; empty if they do."""
+    if heart.get("by_hand"):
+        return "its steps are taken by hand, so no other rate could be tried"
+    if optimizers > 1:
+        return f"{optimizers} optimizers take turns, maybe against each other"
+    if heart.get("left_out"):
+        return f"its time was over with {heart['left_out']} rates not tried"
+    return ""
+
+
+def _floor(seen: Answer | None) -> str:
+    """Why even a loss of rows that are known by heart has a floor; empty if no reason is seen."""
+    if seen is None:
+        return ""
+    if (tokens := seen.get("next_tokens")) and tokens["ahead"] and not tokens["reads_on"]:
+        return "texts that begin alike go on in several ways, so their loss has a floor"
+    partners = seen.get("loss") is not None and seen["loss"]["partners"]
+    return "rows that find their partners among others have a floor" if partners else ""
 
 
 def _falls_for_ever(attempt: Answer, times: float = ENDLESS) -> bool:

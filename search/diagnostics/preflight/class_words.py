@@ -5,12 +5,14 @@ Pure functions of what `trainers.probes` has measured; knows no checks.
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 UNEVEN = 1.5  # the most frequent class over the rarest, from which weights have a direction
 NEAR = 1.1  # the greatest over the least of what is proportional, to rounding and rows left out
+CHANCE, MIXED = 0.05, 0.8  # difference of two shares by chance; of a class with one weight
 FOLLOWS = 0.9  # of a target's relation to its row's label, that a name for it leaves
 Answer = Mapping[str, Any]
 
@@ -48,6 +50,31 @@ def by_targets(call: Answer, counts: Sequence[int]) -> tuple[str, str] | None:
         return None
     text = "the more often a class comes, the more it weighs: weights are proportional to"
     return f"{text} the classes' rows", "weigh by one over their number"
+
+
+def drawn(found: Answer | None) -> tuple[str, str] | None:
+    """That rows are drawn by weights which turn against their classes, or are of other rows, and
+    the remedy; else None.
+    """
+    if found is None:
+        return None
+    by_rows = [weight for _, weight in sorted(zip(found["rows"], found["weights"], strict=True))]
+    grows = all(before < after for before, after in pairwise(by_rows))
+    if found["own"] >= FOLLOWS and grows and by_rows[-1] > UNEVEN * by_rows[0]:
+        text = "the more often a class comes, the more each of its rows is drawn"
+        return f"{text} (WeightedRandomSampler)", "weigh each row by one over its class's number"
+    uneven = max(found["groups"]) > UNEVEN * min(found["groups"])
+    alike = all(
+        abs(one - other) < CHANCE
+        for one, other in zip(sorted(found["groups"]), sorted(found["rows"]), strict=True)
+    )
+    if found["own"] < MIXED and uneven and alike:
+        text = "rows are drawn by a weight per class, as many rows as each class has, but the rows"
+        return (
+            f"{text} of a class bear several",
+            "give the sampler a weight per row, in their order",
+        )
+    return None
 
 
 def _grow_with(weights: Sequence[float], often: Sequence[int]) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from search.diagnostics.preflight.check import Check, Judge
+from search.diagnostics.preflight.class_words import drawn
 from search.diagnostics.preflight.inputs import otherwise_given
 
 Answer = Mapping[str, Any]
@@ -104,6 +105,8 @@ def batches(seen: Answer, *, fraction: float = 1.0) -> Check:
         if seen["loss"] is not None and seen["loss"]["targets"][:1] == [seen["rows"]]:
             return judge.note(f"{text}, and its loss is of these alone, as with graphs")
         return judge.warn(text, "do validation rows take part in the training?", taught=taught)
+    if told := drawn(seen["drawn"]):
+        return judge.warn(*told)
     if check := _left_out(seen, judge, fraction=fraction) or otherwise_given(seen, judge, given):
         return check
     return judge.passed(sentence, different=len({batch["content"] for batch in given}))

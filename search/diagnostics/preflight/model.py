@@ -33,6 +33,10 @@ def initial_weights(seen: Answer) -> Check:
     if alike:
         text = f"all units of {_some(alike)} have the same weights, also after training"
         return judge.fail(text, "draw the initial weights at random (model.init)", alike=alike)
+    if seen["unloaded"]:
+        text = f"a state of {seen['unloaded']} tensors was loaded, none of which the model has"
+        remedy = "compare their names with model.state_dict(), and leave out strict=False"
+        return judge.warn(text, remedy, unloaded=seen["unloaded"])
     matrices = [weights for weights in seen["weights"] if len(weights["shape"]) > 1]
     constant = [w["name"] for w in matrices[:-1] if w["constant"] and w["trainable"]]
     if constant:

@@ -87,6 +87,12 @@ def _of_calls(seen: Answer) -> tuple[str, str] | None:
     if seen["divergence_of_probabilities"]:
         text = "kl_div is given probabilities, where it wants their logarithms"
         return text, "give it log_softmax of the outputs, or log() of the probabilities"
+    if seen["divergence"]:
+        remedy = "log_softmax of the outputs, and probabilities (or log_target=True)"
+        return f"kl_div is given {seen['divergence']}", f"give it {remedy}"
+    if seen["softmax_twice"]:
+        text = "the logarithm of a softmax is taken of outputs that are a softmax already"
+        return text, "give the loss the outputs as they are"
     if rows := seen["of_own_class"]:
         text = f"of {rows} rows, only the output of the row's own class is ever taught, and to rise"
         return text, "let the loss lower the other outputs too, as cross-entropy does"
@@ -174,6 +180,8 @@ def first_loss(seen: Answer, *, entropy: float | None, classes: int) -> Check:
     """
     judge = Judge(name="first_loss", rule="R11")
     call, got = seen["loss"], seen["first_loss"]
+    if seen["prepared"]:
+        return judge.unknown("weights were trained before the first epoch")
     if call is None or seen["optimizers"] > 1:
         return judge.unknown(_why_unknown(seen))
     backward = next((loss for loss in seen["losses"] if loss is not None), None)

@@ -94,7 +94,7 @@ def of_training(
     yield loop.repeatable(seen, exact=slots[0].gpu is None, metric=plan.metric.name)
     yield model.capacity(seen, rows=count)
     optimizers, metric = seen["optimizers"], plan.metric.name
-    yield by_heart.overfit(heart, optimizers=optimizers, metric=metric, higher=higher)
+    yield by_heart.overfit(heart, optimizers=optimizers, metric=metric, higher=higher, seen=seen)
     yield learning.labels_matter(
         answers.get("labels", cause), seen=seen, legible=outcomes.get("label_signal") == "pass"
     )

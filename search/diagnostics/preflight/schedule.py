@@ -1,16 +1,55 @@
 """Does a schedule leave a training without a rate, since it counts steps where it should count
-epochs (R24)?
+epochs (R24)? Is it told what it takes for something else?
 
 Pure functions of the rates of the first steps.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
 GONE = 1e-2  # no schedule that goes on falls to this share of its greatest rate in two epochs
 FADED = 1e-3  # a rate below this share of its greatest one is as good as 0
+SLOW = 0.98  # momentum of Adam above which it is no usual one
+LATE, NEARLY = 0.5, 0.2  # share of its steps that a schedule takes; of a number, near it
 FEWEST, ALIKE = 5, 0.01  # fewest steps that show a form; how near the ends of two forms must be
+
+
+def misled(seen: Mapping[str, Any], *, epochs: int) -> tuple[str, str] | None:
+    """What an optimizer or its schedule is told that cannot be meant, and the remedy; else None."""
+    if len(seen["betas"]) == 2 and seen["betas"][0] > max(seen["betas"][1], SLOW):
+        text = f"betas of the optimizer are {seen['betas'][0]:g} and {seen['betas'][1]:g}"
+        return text, "the first, of the momentum, is the smaller one: (0.9, 0.999)"
+    text = _of_schedules(seen, epochs=epochs)
+    return (text, "see how the schedule is made and stepped") if text else None
+
+
+def _of_schedules(seen: Mapping[str, Any], *, epochs: int) -> str:
+    """How a schedule is stepped or told otherwise than it was made for; empty if none is.
+
+    Args:
+        seen: of the first epochs.
+        epochs: of the whole training.
+    """
+    done = max(len(seen["epochs"]), 1)
+    steps = seen["steps"] / done * epochs  # as many as the training will take on these rows
+    for one in seen["schedules"]:
+        kind, taken, ends = one["kind"], one["steps"], one["ends"]
+        if taken < 2:
+            continue
+        if one["idle"] == taken and seen["steps"]:
+            return f"{kind} was stepped {taken} times, and its optimizer never: the rate of others"
+        if any(after < before for before, after in pairwise(one["told"])):
+            return f"{kind} is told a time that goes back: step(…) takes none, or the epoch"
+        if one["factor"] is not None and one["factor"] > 1:
+            return f"{kind} multiplies the rate by {one['factor']:.3g}"
+        will = taken / done * epochs
+        per_epoch = taken <= done < seen["steps"] / FEWEST
+        if ends and per_epoch and will < LATE * ends and abs(ends - steps) < NEARLY * steps:
+            text = f"{kind} ends at its step {ends:.0f}, as many as the training takes, and is"
+            return f"{text} stepped once per epoch: {will:.0f} times in all"
+    return ""
 
 
 def ends_early(rates: Sequence[float], *, steps: float, epochs: int) -> str:

@@ -31,7 +31,15 @@ def optimizer_steps(seen: Answer) -> Check:
         text = f"{seen['forgetful']} of {steps} steps begin without what the optimizer keeps of the"
         remedy = "make the optimizer once, before the first epoch, not anew for every step"
         return judge.warn(f"{text} steps before", remedy)
+    if check := _by_helpers(seen, judge, steps=steps):
+        return check
     if seen["optimizers"] > 1:
+        kept = seen["never_cleared"]
+        if kept > max(FEW, steps / (2 * seen["optimizers"] + 1)):
+            text = (
+                f"in {kept} of {steps} steps, an optimizer's gradients were added to those of its"
+            )
+            return judge.fail(f"{text} last step", "call zero_grad() of every optimizer")
         return judge.unknown(f"{seen['optimizers']} optimizers take turns")
     # Where an optimizer never steps, or has a copy, `gradients` tells what it lacks.
     lacks = any(weights["trainable"] and not weights["optimized"] for weights in seen["weights"])
@@ -56,6 +64,18 @@ def optimizer_steps(seen: Answer) -> Check:
     return _by_hand(seen, judge, steps=steps) or judge.passed(
         f"{steps} steps, each with fresh gradients"
     )
+
+
+def _by_helpers(seen: Answer, judge: Judge, *, steps: int) -> Check | None:
+    """Gradients that are scaled, or clipped, at the wrong time."""
+    if seen["scaled"] > FEW and not seen["unscaled"]:
+        text = f"{seen['scaled']} losses were scaled, and no step was taken by the scaler, which"
+        return judge.fail(f"{text} takes the scale out again", "call scaler.step(optimizer)")
+    if seen["changed_late"] > steps / 2:
+        text = f"after {seen['changed_late']} of {steps} steps, gradients were multiplied that the"
+        remedy = "clip or scale gradients after backward and before the step"
+        return judge.fail(f"{text} step had used already", remedy)
+    return None
 
 
 def _by_hand(seen: Answer, judge: Judge, *, steps: int) -> Check | None:
