@@ -210,10 +210,11 @@ class Recorder:
         """Ends the search where going on could only fail: `cause` is that of a trial's failure."""
         self._causes.append(cause)
         is_first = len(self._causes) == FIRST_FAILURES
+        of_stage = " of this stage" if self._plan.first_trial else ""
         if is_first and cause is not None and set(self._causes) == {cause}:
             raise RunError(
-                f"the first {FIRST_FAILURES} trials all failed alike, so the search stops: "
-                f"{row.reason}; {self._rows_told(row.reason)}mend it{self._debugger()}, "
+                f"the first {FIRST_FAILURES} trials{of_stage} all failed alike, so the search "
+                f"stops: {row.reason}; {self._rows_told(row.reason)}mend it{self._debugger()}, "
                 "then use name=…",
                 code="first-trials-failed",
             )

@@ -20,6 +20,7 @@ from search.results.summary.formatting import bullets, count, listed, markdown, 
 COLUMNS = ("stage", "knob", "candidates", "decision", "value", "says", "because", "rules", "trials")
 NEEDLESS = ("sweeps", "regularisers_off", "longer")  # stages whose absence leaves nothing open
 NOISE = 2.0  # standard deviations between seeds within which a trial may be as good as the answer
+MANY, AGAIN = 6, 2  # trials in a row without a result; of these, with knobs that had given one
 
 
 def frame(findings: Findings) -> pd.DataFrame:
@@ -78,7 +79,26 @@ def conclusion(findings: Findings) -> list[str]:
             lines.append(f"{step['kind']}: {step['says']}")
     near = _good_region(findings, final["trials"])
     lines.append(f"{_trained(findings)} in {len(steps)} stages{near}")
-    return [*lines, *curve_lines(findings)]
+    return [*lines, *_broke_off(findings), *curve_lines(findings)]
+
+
+def _broke_off(findings: Findings) -> list[str]:
+    """That nothing gave a result from some trial on, although the same knobs had given one: the
+    search went on around something that changed.
+    """
+    rows = sorted((row for row in findings.rows if row.finished), key=lambda row: row.spec.trial)
+    first = max((at + 1 for at, row in enumerate(rows) if row.value is not None), default=0)
+    trained = {frozenset(row.spec.knobs.items()) for row in rows[:first] if row.value is not None}
+    broken = rows[first:]
+    again = sum(frozenset(row.spec.knobs.items()) in trained for row in broken)
+    if len(broken) < MANY or again < AGAIN:
+        return []
+    reason, _ = Counter(row.reason or str(row.state) for row in broken).most_common(1)[0]
+    return [
+        f"no trial from {broken[0].spec.trial} on gave a result, {len(broken)} in a row, {again} "
+        "of them with knobs that had given one with another seed: has what the training reads "
+        f"changed? mend it, then use name=…: {reason}"
+    ]
 
 
 def _no_result(findings: Findings) -> list[str]:
