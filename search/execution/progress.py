@@ -25,6 +25,7 @@ from search.execution.slots import Slot
 from search.execution.terminal import Line, aligned, say
 from search.stages.joint import CONFIRM
 from search.stages.kinds import kind_of
+from search.storage.logs import as_seen_from_here
 from search.storage.trials import EpochRecord, TrialRecord, TrialSpec
 
 WIDE = 110  # columns from which knobs stand beside their trial, not below it
@@ -135,6 +136,7 @@ class ShownProgress:
             self._best = row
         self._bar.advance(self._task)
         failed = row.state in ("failed", "lost")
+        reason = as_seen_from_here(row.reason, self._plan.folder)
         if self._live is None:
             result = (
                 f"{self._plan.metric.name} {row.value:.4g} at epoch {row.best_epoch}"
@@ -144,9 +146,9 @@ class ShownProgress:
             count = f"[{int(self._bar.tasks[0].completed)}/{self._total}] trial {row.spec.trial}"
             knobs = shown_knobs(row.spec.knobs, self._plan)
             about = f"{knobs}  seed {row.spec.seed}".lstrip()
-            self.note(f"{count}  {about}  {result}  {row.seconds:.1f} s  {row.reason}".rstrip())
+            self.note(f"{count}  {about}  {result}  {row.seconds:.1f} s  {reason}".rstrip())
         elif failed:
-            self.note(f"trial {row.spec.trial} {row.state}: {row.reason}", style="red")
+            self.note(f"trial {row.spec.trial} {row.state}: {reason}", style="red")
 
     def note(self, text: str, *, style: str = "") -> None:
         """Something worth a line."""

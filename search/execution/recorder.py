@@ -20,6 +20,7 @@ from search.stages.stage import Stage
 from search.storage.curves import MEAN, CurveLog
 from search.storage.folder import Folder
 from search.storage.layers import LayerLog
+from search.storage.logs import as_seen_from_here
 from search.storage.standing import Standing
 from search.storage.study import Study
 from search.storage.trial_rows import TrialRows
@@ -212,9 +213,10 @@ class Recorder:
         is_first = len(self._causes) == FIRST_FAILURES
         of_stage = " of this stage" if self._plan.first_trial else ""
         if is_first and cause is not None and set(self._causes) == {cause}:
+            reason = as_seen_from_here(row.reason, self._plan.folder)
             raise RunError(
                 f"the first {FIRST_FAILURES} trials{of_stage} all failed alike, so the search "
-                f"stops: {row.reason}; {self._rows_told(row.reason)}mend it{self._debugger()}, "
+                f"stops: {reason}; {self._rows_told(row.reason)}mend it{self._debugger()}, "
                 "then use name=…",
                 code="first-trials-failed",
             )
@@ -254,7 +256,8 @@ class Recorder:
     def _last_failure(self) -> str:
         """The reason of the last trial that failed."""
         failed = (TrialState.FAILED, TrialState.LOST)
-        return next(row.reason for row in reversed(self._rows) if row.state in failed)
+        reason = next(row.reason for row in reversed(self._rows) if row.state in failed)
+        return as_seen_from_here(reason, self._plan.folder)
 
     def end_wait(self) -> None:
         """Nothing waits for the storage any more; may be called by a signal handler."""

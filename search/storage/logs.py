@@ -3,8 +3,10 @@
 import os
 from pathlib import Path
 
+from search.config.results_root import from_here
 from search.storage.files import open_to_add
 
+POINTS = "; log: "  # in a reason, before the path of a log
 TAIL = 20  # lines of a log that a message shows
 
 
@@ -26,6 +28,12 @@ def open_log(path: Path) -> int:
         path.unlink()
     path.parent.mkdir(exist_ok=True)
     return open_to_add(path)
+
+
+def as_seen_from_here(reason: str, folder: Path) -> str:
+    """A reason whose log can be opened from the current folder; it is kept without `folder`."""
+    what, points, log = reason.rpartition(f"{POINTS}logs/")
+    return f"{what}{POINTS}{from_here(folder / 'logs')}/{log}" if points else reason
 
 
 class TrialLogs:
@@ -52,8 +60,13 @@ class TrialLogs:
                 file.write(output)
 
     def pointer(self, trial: int) -> str:
-        """The path of the log, to be appended to a reason."""
-        return f"; log: {self._folder.name}/{self._path(trial).name}"
+        """The path of the log below the search's folder, to be appended to a reason.
+
+        Empty where there is none: inline, output goes to the terminal, and of trials that train
+        as one program to the worker's own log.
+        """
+        path = self._path(trial)
+        return f"{POINTS}{self._folder.name}/{path.name}" if path.exists() else ""
 
     def _size(self, trial: int) -> int:
         try:

@@ -151,6 +151,7 @@ def test_inline_a_misbehaving_trial_costs_its_own_row_only(habit, state, reason,
     table = trials(tmp_path / "results" / "own_trainer").set_index("optimizer.lr")
     assert table.loc[0.01, "state"] == state
     assert table.loc[0.01, "reason"].startswith(reason)
+    assert "log: " not in table.loc[0.01, "reason"], "inline there is none"
     assert list(table.drop(0.01).state) == ["complete"] * 5
 
 

@@ -236,7 +236,7 @@ def test_a_trainer_that_breaks_the_seam_is_failed_with_its_reason_and_log(
         "own_trainer", f"trainer._target_=toys.{trainer}", "placement.slots=1", cwd=tmp_path
     )
     assert done.returncode == 1
-    check_told(done.stderr, "first-trials-failed", reason)
+    check_told(done.stderr, "first-trials-failed", reason, "; log: results/own_trainer/logs/")
     table = trials(tmp_path / "results" / "own_trainer").query("state == 'failed'")
     assert table.reason.str.startswith(reason).all()
     assert table.reason.str.endswith(
