@@ -18,6 +18,7 @@ from omegaconf import OmegaConf
 from search.config.passwords import with_environment_as_links
 from search.config.plan import Plan
 from search.config.trial_config import plain_config, trial_config
+from search.config.version import __version__
 from search.errors import UsageError, refused
 from search.storage.files import fresh_file, write_text
 from search.storage.folder import Folder
@@ -88,6 +89,7 @@ def write_best(plan: Plan, row: TrialRecord, folder: Folder) -> None:
         "device": row.device,
         "strategy": row.strategy,
         "threads": plan.placement.threads,
+        "knobwise": __version__,
         "python": platform.python_version(),
         "libraries": {name: _version(name) for name in LIBRARIES},
         "config": hashlib.sha256(text.encode()).hexdigest(),

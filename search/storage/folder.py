@@ -114,8 +114,9 @@ class Folder:
         """The config of the first start, read-only.
 
         Raises:
-            UsageError: the file is damaged.
+            UsageError: the file is damaged, or a newer version went on with the search.
         """
+        self.runs.check_version()  # before its files are called damaged
         try:
             text = read_text(self.config)
             config = OmegaConf.create(text)

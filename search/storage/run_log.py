@@ -1,16 +1,19 @@
-"""Every run of a search: when it began, by which command, and how long all have run in sum.
+"""Every run of a search: when it began, by which command and version, how long all ran in sum.
 
 A run that is killed counts up to its last trial that ended, whose record says how long the search
 had run by then.
 """
 
+import re
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from search.config.version import __version__
+from search.errors import UsageError, refused
 from search.storage.sealed import read_json, write_json
 
 
@@ -32,7 +35,9 @@ class RunLog:
         runs = self._runs()
         self._before = max([ran, *(float(run["seconds"] or 0.0) for run in runs)])
         began = self._began.astimezone().isoformat(timespec="seconds")
-        run: dict[str, Any] = {"began": began, "command": command, "seconds": None}
+        run: dict[str, Any] = {
+            "began": began, "command": command, "version": __version__, "seconds": None
+        }  # fmt: skip
         self._write([*runs, run])
         try:
             yield
@@ -50,6 +55,26 @@ class RunLog:
         runs = self._runs()
         return str(runs[-1]["command"]) if runs else ""
 
+    def check_version(self) -> None:
+        """Whether this version knows what the versions of all runs have written.
+
+        A damaged `runs.json`, or one without versions, says nothing of it.
+
+        Raises:
+            UsageError: a newer one went on with the search.
+        """
+        newest = ""
+        with suppress(UsageError, TypeError, AttributeError, ValueError):
+            newest = max((str(run.get("version", "")) for run in self._runs()), key=_release)
+        if _release(newest) > _release(__version__):
+            raise refused(
+                str(self._path.parent),
+                code="folder-of-newer-version",
+                rule=f"Knobwise {__version__} reads what it, or an older one, has written",
+                got=f"a search that Knobwise {newest} went on with",
+                remedy="install that version, or use name=… for a new search",
+            )
+
     def _runs(self) -> Sequence[dict[str, Any]]:
         if not self._path.exists():
             return []
@@ -58,3 +83,8 @@ class RunLog:
 
     def _write(self, runs: Sequence[dict[str, Any]]) -> None:
         write_json(self._path, {"runs": runs})
+
+
+def _release(version: str) -> list[int]:
+    """The two first numbers of a version; the third one, of patches, changes no file."""
+    return [int(number) for number in re.findall(r"\d+", version)[:2]]

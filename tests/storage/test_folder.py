@@ -11,11 +11,13 @@ from kit import ROOT, TINY, search, trials
 from omegaconf import OmegaConf
 from refusals import check_told, raises
 
+from search.config.version import __version__
 from search.results.findings import find_folder
 from search.storage.files import LineFile, append, write_text
 from search.storage.folder import Folder
 from search.storage.layers import LayerLog
 from search.storage.logs import TrialLogs
+from search.storage.sealed import write_json
 
 
 def test_a_lock_of_the_dead_is_taken_over_and_of_the_living_is_not(tmp_path):
@@ -196,3 +198,41 @@ def test_a_file_that_is_replaced_while_lines_are_added_is_left_and_the_lines_are
         file.put_back()
     assert path.read_text() == "another's\n"
     assert path.with_name("journal.log.kept").read_text() == "one\n"
+
+
+@pytest.mark.parametrize(
+    ("version", "is_newer"),
+    [("99.0.0", True), ("0.99.1.dev3", True), (f"{__version__}.post1", False), ("0.0.1", False)],
+)
+def test_a_folder_that_a_newer_version_went_on_with_is_named_before_it_is_called_damaged(
+    version, is_newer, tmp_path
+):
+    folder = Folder(tmp_path / "s")
+    folder.path.mkdir()
+    folder.config.write_text("# crc 1: of another kind\nmetric: {name: new}\n")  # damaged, to us
+    runs = [{"seconds": 1.0}, {"seconds": 1.0, "version": version}, {"seconds": 1.0}]
+    write_json(folder.path / "runs.json", {"runs": runs})
+    expected = ("folder-of-newer-version", version, __version__)
+    with raises(*(expected if is_newer else ("file-was-changed", "config.yaml"))):
+        folder.load_config()
+
+
+def test_every_verb_refuses_the_folder_of_a_newer_version_and_touches_nothing(tmp_path):
+    done = search(*TINY, "name=new", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    folder = tmp_path / "results" / "new"
+    (run,) = json.loads((folder / "runs.json").read_text())["runs"]
+    assert run["version"] == __version__
+    write_json(folder / "runs.json", {"runs": [{**run, "version": "99.0.0"}]})
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    for words in (
+        [*TINY, "name=new"],
+        ["table", "new"],
+        ["test", "new"],
+        [*TINY, "from=new", "name=next"],
+    ):
+        refused = search(*words, cwd=tmp_path)
+        assert refused.returncode == 2, refused.stdout + refused.stderr
+        check_told(refused.stderr, "folder-of-newer-version", "99.0.0", __version__)
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    assert not (tmp_path / "results" / "next").exists()

@@ -56,7 +56,8 @@ def provenance_section(findings: Findings, folder: Folder) -> Section:
         ("search", f"{plan.name} in {plan.config.results_root}/{plan.name}/"),
         (
             "made by",
-            f"Knobwise {__version__}, Python {best.get('python', platform.python_version())}",
+            f"Knobwise {best.get('knobwise', __version__)}, "
+            f"Python {best.get('python', platform.python_version())}",
         ),
         ("trials ended", dates),
         ("devices", devices),
