@@ -212,7 +212,7 @@ def test_more_epochs_are_neither_tried_nor_advised_where_the_trainer_ends_by_its
         epochs = history.settings.spaces["epochs_range"][0]
         assert history.acts(epochs) == tried
         findings = find(plan, [row] * 3, val_rows=VAL_ROWS)
-        assert ("trainer.epochs" in turnable(findings)) == tried
+        assert ("trainer.epochs" in turnable(findings, findings.rows)) == tried
 
 
 def test_more_epochs_are_not_advised_to_a_program_that_never_gets_their_number(tmp_path):
@@ -227,7 +227,7 @@ def test_more_epochs_are_not_advised_to_a_program_that_never_gets_their_number(t
         program = ("trainer=command", f"trainer.command={json.dumps(command)}", "data.rows=400")
         plan = tune_plan(*program, "budget_trials=120")
         findings = find(plan, [told] * 3, val_rows=VAL_ROWS)
-        assert ("trainer.epochs" in turnable(findings)) is follows
+        assert ("trainer.epochs" in turnable(findings, findings.rows)) is follows
 
 
 def _inert_rate(gain):

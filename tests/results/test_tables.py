@@ -16,10 +16,26 @@ from search.results.report.answer import answer_of
 from search.results.summary import conclusion, joint, show_summary, sweep
 from search.results.summary.advise import next_lines
 from search.results.summary.certainty import inert
-from search.results.summary.formatting import bullets
+from search.results.summary.formatting import bullets, two_digits
 from search.results.summary.sweep import frame, records, text
 from search.results.tables import trials_frame
 from search.storage.trials import BY_ITSELF, STATES
+
+
+@pytest.mark.parametrize(
+    ("value", "sign", "text"),
+    [
+        (-453.2, "+", "-450"),
+        (99.6, "+", "+100"),
+        (0.01234, "+", "+0.012"),
+        (95_400, "", "95000"),
+        (1_234_567, "", "1.2e+06"),
+        (1.5e-5, "", "1.5e-05"),
+        (-0.0, "z", "0"),
+    ],
+)
+def test_a_difference_has_two_digits_and_no_power_of_ten_below_a_million(value, sign, text):
+    assert two_digits(value, sign=sign) == text
 
 
 def test_a_planted_optimum_is_adopted_and_its_first_seed_exported():

@@ -15,7 +15,7 @@ from search.results.report.chart import Axis, Chart, Series
 from search.results.report.numbers import setting, with_interval
 from search.results.report.page import render
 from search.results.report.sections import search_sections
-from search.results.summary.formatting import half_width
+from search.results.summary.formatting import half_width, two_digits
 from search.stages.comparison import compare
 from search.stages.group import Group as Candidate
 from search.storage.folder import Folder
@@ -141,10 +141,12 @@ def _against(first: LoadedSearch, other: LoadedSearch) -> str:
         among=(_rivals(first.findings), _rivals(other.findings)),
     )
     low, high = sorted(map(metric.value_of, (compared.low, compared.high)))
-    difference = f"{metric.value_of(compared.difference):+.2g}"
+    difference, low_end, high_end = (
+        two_digits(value, sign="+") for value in (metric.value_of(compared.difference), low, high)
+    )
     if not low <= high:
         return f"{difference}, not tested: too few seeds, or seeds that never differ"
-    return f"{difference} [{low:+.2g}, {high:+.2g}], {compared.outcome}"
+    return f"{difference} [{low_end}, {high_end}], {compared.outcome}"
 
 
 def _chosen(findings: Findings) -> Candidate | None:

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from scipy import special
 
 from search.config.knobs import Value, written
+from search.results.summary.formatting import LARGE, two_digits
 from search.stages.racing import LEVEL
 
-MOST_DECIMALS, LARGE = 8, 1e6  # beyond these, powers of ten are shorter
+MOST_DECIMALS = 8  # beyond these, a power of ten is shorter
 SAME = 1e-9  # relative difference by which means of equal scores may be rounded
 
 
@@ -25,7 +26,7 @@ def number(value: float | None) -> str:
 
 def rough(value: float | None) -> str:
     """Two digits: a spread or a margin is not known better."""
-    return "–" if value is None or not math.isfinite(value) else f"{value:z.2g}"
+    return "–" if value is None or not math.isfinite(value) else two_digits(value, sign="z")
 
 
 def with_interval(mean: float | None, half: float) -> str:

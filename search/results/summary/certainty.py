@@ -6,7 +6,14 @@ from typing import Any
 
 from search.diagnostics.verdicts.advice import EPOCHS, NOT_LEARNED
 from search.results.findings import Findings
-from search.results.summary.formatting import count, listed, number, ordered, percent
+from search.results.summary.formatting import (
+    count,
+    listed,
+    number,
+    ordered,
+    percent,
+    two_digits,
+)
 from search.results.summary.verdicts import out_of_patience
 from search.stages.comparison import Comparison
 from search.stages.decision import Decision
@@ -26,8 +33,8 @@ def gain(findings: Findings, index: int) -> str:
         return ""
     ends = sorted(map(metric.value_of, (compared.low, compared.high)))
     difference = metric.value_of(compared.difference)
-    interval = f"{percent(decision.confidence)} interval {ends[0]:+.2g} to {ends[1]:+.2g}"
-    return f"; difference {difference:+.2g}, {interval}"
+    told, low, high = (two_digits(value, sign="+") for value in (difference, *ends))
+    return f"; difference {told}, {percent(decision.confidence)} interval {low} to {high}"
 
 
 def certainty(findings: Findings, *, more: str) -> list[str]:
@@ -118,7 +125,7 @@ def _undecided(findings: Findings, decision: Decision, *, more: str) -> list[str
     metric = findings.plan.metric
     gain = min(compared.high, metric.room(metric.value_of(findings.groups[0].mean)))
     return [
-        f"undecided: {name} may be better than the baseline by up to {gain:.2g} "
+        f"undecided: {name} may be better than the baseline by up to {two_digits(gain)} "
         f"({seeds}, 95 %); use {more} to know"
     ]
 

@@ -17,6 +17,7 @@ from search.stages.group import Candidate, Leader
 
 WIDE, BAR = 100, 16  # columns from which a terminal shows the picture, and its width
 FEW, MANY = 0.01, 1000.0  # means between these are shown with four decimals
+LARGE = 1e6  # from here on a power of ten is shorter
 DECIMALS, DIGITS, EPOCHS = "z.4f", "z.4g", "z.1f"  # forms of a score, any number, a mean epoch
 WHOLE = "z.12g"  # form of a knob's value: 0.9999 and 0.99995 are two values
 NARROW = 80  # columns below which a sweep's table has no trials, a joint one no decision beside
@@ -186,6 +187,16 @@ def style_of(decision: str) -> str:
 def percent(share: float) -> str:
     """`95 %`."""
     return f"{100 * share:.0f} %"
+
+
+def two_digits(value: float, *, sign: str = "") -> str:
+    """Two digits, as a difference is known no better: `-450`, and `+0.012`.
+
+    Args:
+        sign: as in a format: "+" shows it above zero too, "z" none at a zero.
+    """
+    rounded = float(f"{value:.1e}")
+    return f"{rounded:{sign}.0f}" if 10 <= abs(rounded) < LARGE else f"{value:{sign}.2g}"
 
 
 def number(value: float) -> float | None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from search.contract.metrics import Metric
-from search.results.summary.formatting import count
+from search.results.summary.formatting import count, two_digits
 
 CHANCE = 0.05  # how often the answer may seem to lose more than the baseline by luck
 ROWS = 2.0  # standard errors of the rows drawn that a gap may be without meaning anything
@@ -44,7 +44,7 @@ def gap_lines(
 def _part(who: str, validation: Sequence[float], loss: "np.ndarray", metric: Metric) -> str:
     mean, lost = float(np.mean(validation)), float(loss.mean())
     word = "worse" if lost > 0 else "better"
-    return f"{who} {mean:.4g} to {mean - metric.sign * lost:.4g}, {abs(lost):.2g} {word}"
+    return f"{who} {mean:.4g} to {mean - metric.sign * lost:.4g}, {two_digits(abs(lost))} {word}"
 
 
 def _reading(
@@ -65,9 +65,10 @@ def _reading(
             gained = metric.sign * (ours - theirs)
             claimed = gained + float(answer.mean() - others[0].mean())
             return [
-                f"the answer gains {gained:.2g} over the baseline on the test rows and "
-                f"{claimed:.2g} on validation, beyond the chance of seeds: part of the gain holds "
-                "for the validation rows only, unless these are the kinder ones by chance (R22); "
+                f"the answer gains {two_digits(gained)} over the baseline on the test rows and "
+                f"{two_digits(claimed)} on validation, beyond the chance of seeds: part of the "
+                "gain holds for the validation rows only, unless these are the kinder ones by "
+                "chance (R22); "
                 "choose nothing by these scores"
             ]
     if metric.name not in SHARES:
