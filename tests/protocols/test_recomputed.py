@@ -25,7 +25,7 @@ def critical_p(loads, level):
     """Of one comparison, so that all err with `level` together (Hasler and Hothorn 2008)."""
     if len(loads) == 1:
         return level
-    common, loads = np.linspace(-8, 8, 4001), np.array(loads)[:, None]
+    common, loads = np.linspace(-8, 8, 4001), np.minimum(loads, 0.97)[:, None]
     density = stats.norm.pdf(common)
 
     def error(z):
