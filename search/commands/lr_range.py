@@ -61,11 +61,13 @@ def run(words: list[str], config_dir: Path | None) -> int:
 
 
 def _show(look: "Look", result: "Range", *, seconds: float, console: Terminal) -> None:
+    from search.lifecycle.range_test import walked_with
+
     for name, rate in result.suggestions.items():
         console.say(f"{name:>14}  {rate:.2g}")
     if result.low is not None and result.high is not None:
         console.say(
             f"learning rates from {result.low:.2g} to {result.high:.2g}; the four ways agree "
-            f"within {result.agreement:.1f} decades ({seconds:.0f} s)"
+            f"within {result.agreement:.1f} decades ({seconds:.0f} s){walked_with(result.momentum)}"
         )
         console.say(f"next: python -m search lr_sweep from={address(look.folder.path)}")

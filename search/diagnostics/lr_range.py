@@ -30,7 +30,7 @@ class Range:
 
     `suggestions`: learning rate by each way of reading; `agreement`: decades between the least and
     the greatest of them. `rates`, `losses`: the curve that was read, the median over the seeds,
-    smoothed.
+    smoothed. `momentum`: of the ramps, None where it was the training's.
     """
 
     low: float | None = None
@@ -38,6 +38,7 @@ class Range:
     because: str = ""
     suggestions: dict[str, float] = field(default_factory=dict)
     agreement: float = math.nan
+    momentum: float | None = None
     rates: tuple[float, ...] = ()
     losses: tuple[float, ...] = ()
 

@@ -24,7 +24,7 @@ from search.execution.trackers.configured import configured_callbacks
 from search.execution.worker_pool import WorkerPool
 from search.lifecycle.ensemble_stage import averaged
 from search.lifecycle.lifecycle import begun, check_set_up, export_winner
-from search.lifecycle.range_test import range_test
+from search.lifecycle.range_test import range_test, walked_with
 from search.lifecycle.refit import refit
 from search.lifecycle.run_stage import conduct, open_study, say_lost
 from search.lifecycle.tracking import post_outcome, tracked
@@ -229,11 +229,12 @@ class _ManyStages:
         if not (path / LR_RANGE).exists():
             range_test(self._plan, path, slot=self._pool.slots[0])
         result = read_json(path / LR_RANGE, keys=["low", "high"])
+        walked = walked_with(result.get("momentum"))
         if result["low"] is None:
-            says = f"no range, because {result['because']}; the knob's own is taken"
+            says = f"no range, because {result['because']}; the knob's own is taken{walked}"
             return replace(step, says=says)
         rates = (float(result["low"]), float(result["high"]))
-        says = f"learning rates from {rates[0]:.2g} to {rates[1]:.2g}"
+        says = f"learning rates from {rates[0]:.2g} to {rates[1]:.2g}{walked}"
         return replace(step, says=says, rates=rates)
 
     def _trained(self, step: Step, history: History) -> Step:

@@ -3,7 +3,7 @@
 """
 
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +11,11 @@ import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 
 from search.config.fields import one_of, positive, whole
+from search.config.incumbent import incumbent_config
 from search.config.plan import Plan
 from search.diagnostics.lr_range import Range, read_range
 from search.diagnostics.probe import Answers, probed
+from search.diagnostics.verdicts.advice import MOMENTUM
 from search.errors import refused
 from search.execution.slots import Slot
 from search.results.figures.lr_range import write_figure
@@ -22,6 +24,7 @@ from search.storage.sealed import write_csv, write_json
 
 MEMORY = 0.9  # momentum that a ramp of `lr_range.steps` leaves time to forget
 SLOWEST = 5.0  # times as many steps, at most, for more of it
+LONGEST = 0.99  # most momentum that a ramp is walked with: that of more reacts after its end
 DRAWN = ("rates", "losses")  # parts of a range that lie in lr_range.csv
 
 
@@ -35,7 +38,8 @@ def range_test(plan: Plan, path: Path, *, slot: Slot) -> tuple[Range, float]:
     started = time.monotonic()
     rates, seeds = ramp_rates(plan.config), whole(plan.config, "lr_range.seeds", least=1)
     wanted = {"kind": "lr_range", "rates": rates, "seeds": seeds}
-    with probed(plan, path, slot=slot, wanted=wanted) as wait_for_answers:
+    walked = replace(plan, config=walked_config(plan.config))
+    with probed(walked, path, slot=slot, wanted=wanted) as wait_for_answers:
         answers = wait_for_answers()
     result = (
         Range(because=answers["cause"])
@@ -43,6 +47,8 @@ def range_test(plan: Plan, path: Path, *, slot: Slot) -> tuple[Range, float]:
         else read_range(rates, answers["losses"])
     )
     seconds = time.monotonic() - started
+    if walked.config is not plan.config:
+        result = replace(result, momentum=LONGEST)
     _write(path, rates, answers, result, seconds=seconds)
     return result, seconds
 
@@ -65,13 +71,31 @@ def ramp_rates(config: DictConfig) -> list[float]:
     return [float(rate) for rate in spaced(low, high, steps)]
 
 
+def walked_config(config: DictConfig) -> DictConfig:
+    """The config of the ramps: with less momentum, where the training's own remembers far more
+    steps than a ramp has. Its loss would still answer to rates that the ramp has long left.
+    """
+    if _momentum(config) <= LONGEST:
+        return config
+    return incumbent_config(config, {MOMENTUM: LONGEST})
+
+
+def walked_with(momentum: float | None) -> str:
+    """In words, that the ramps had less momentum than the training; empty where they had not."""
+    return "" if momentum is None else f"; the ramp was walked with a momentum of {momentum:g}"
+
+
+def _momentum(config: DictConfig) -> float:
+    """The optimizer's momentum; 0 where there is none that a ramp could mind."""
+    momentum = OmegaConf.select(config, MOMENTUM)
+    return float(momentum) if isinstance(momentum, int | float) and 0 < momentum < 1 else 0.0
+
+
 def _slower(steps: int, config: DictConfig) -> int:
     """More steps where momentum remembers more than ten: what it has gathered is stepped by the
     rate of now, so a ramp that rises faster than it forgets is lost far below the rate that is.
     """
-    momentum = OmegaConf.select(config, "optimizer.momentum")
-    if not isinstance(momentum, int | float) or not MEMORY < momentum < 1:
-        return steps
+    momentum = max(_momentum(config), MEMORY)
     return round(steps * min((1 - MEMORY) / (1 - momentum), SLOWEST))
 
 

@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from refusals import check_told, raises
 
 from search.diagnostics.lr_range import WIDTH, Range, read_range
-from search.lifecycle.range_test import ramp_rates
+from search.lifecycle.range_test import ramp_rates, walked_config
 from search.results.figures.lr_range import write_figure
 from search.results.transfer import compose_from
 from trainers.probes.subject import is_lost
@@ -239,3 +239,40 @@ def test_a_ramp_is_slower_for_momentum_that_remembers_longer(momentum, steps):
     config = OmegaConf.create({"lr_range": ramp, "optimizer": {"momentum": momentum}})
     rates = ramp_rates(config)
     assert (len(rates), rates[0], rates[-1]) == (steps, pytest.approx(1e-7), pytest.approx(10))
+
+
+@pytest.mark.parametrize(
+    ("momentum", "walked"), [(0.9, 0.9), (0.99, 0.99), (0.995, 0.99), (0.999, 0.99), (None, None)]
+)
+def test_a_ramp_has_no_more_momentum_than_answers_before_its_end_and_the_search_keeps_its_own(
+    momentum, walked
+):
+    config = OmegaConf.create({"seed": 0, "optimizer": {"momentum": momentum, "lr": 0.1}})
+    OmegaConf.set_readonly(config, True)
+    ramped = walked_config(config)
+    assert ramped.optimizer == {"momentum": walked, "lr": 0.1}
+    assert config.optimizer.momentum == momentum
+    assert (ramped is config) == (momentum == walked)
+
+
+@pytest.mark.slow
+def test_the_range_under_a_momentum_of_0_999_is_that_of_0_99_and_is_said_to_be(elsewhere):
+    ended = [
+        search(
+            "lr_range",
+            *QUICK,
+            "data=digits",
+            f"optimizer.momentum={momentum}",
+            f"name=at{momentum}",
+            cwd=elsewhere,
+        )
+        for momentum in (0.99, 0.999)
+    ]
+    told = "the ramp was walked with a momentum of 0.99"
+    assert [told in end.stdout for end in ended] == [False, True]
+    usual, most = (
+        json.loads((elsewhere / "results" / f"at{momentum}" / "lr_range.json").read_text())
+        for momentum in (0.99, 0.999)
+    )
+    assert (usual["momentum"], most["momentum"]) == (None, 0.99)
+    assert (usual["low"], usual["high"]) == (most["low"], most["high"])
