@@ -203,7 +203,11 @@ def test_a_loop_of_ones_own_is_ramped_too(elsewhere):
         (["lr_range.scale=square"], 2, ("unknown-choice", "lr_range.scale", "'square'")),
         (["lr_sweeps"], 2, ("unknown-experiment", "'lr_sweeps'", "'lr_sweep'")),
         (["lr_range.steps=5"], 2, ("wrong-type-or-range", "lr_range.steps", "5")),
-        (["own_command"], 1, ("no-range-found", "no step of a torch optimizer was seen")),
+        (
+            ["own_command"],
+            1,
+            ("no-range-found", "no step of a torch optimizer was seen", "OptimWrapper", "a sweep"),
+        ),
         (["lr_range.high=1e-6", *QUICK], 1, ("no-range-found", "no more than its noise")),
     ],
 )

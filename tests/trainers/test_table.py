@@ -186,6 +186,10 @@ def test_a_class_called_na_is_a_class_where_the_config_says_so():
         ("a,label\n1,2,x\n2,3,y\n", {}, ("t.csv", "a, label")),
         ("a,label\n1,x\n2,y\n", {"target": None}, ("data.target", "null", "a, label")),
         ("a,label\n1,x\n2,y\n", {"na_values": "?"}, ("data.na_values", "'?'", "'data.na_values=[\"\"]'")),
+        ("a,b,label\ns,m/s,\n1,2,x\n2,3,y\n", {}, ("t.csv:2", "'s', 'm/s'", "drop that line")),
+        ("a;b;c;label\n[-];[%];;kind\n1,5;2;3;x\n2;3,5;4;y\n", {"separator": ";", "decimal": ","}, ("t.csv:2", "'[-]', '[%]'")),
+        ("A,A,A\na,b,label\n1,2,0\n2,3,1\n", {}, ("t.csv:2", "'a', 'b', 'label'", "the line above")),
+        ("a,a,label\n1,2,x\n2,3,y\n", {}, ("'a' twice", "rename")),
     ],
 )  # fmt: skip
 def test_an_odd_table_is_refused_with_its_remedy(text, keys, message):
@@ -245,6 +249,24 @@ def test_texts_among_numbers_are_all_told_with_what_to_do_about_their_kind(rows,
         file.write("a,label\n" + rows)
     with raises("data-cannot-be-read", *message):
         load_rows(_node(**keys))
+
+
+@pytest.mark.parametrize(
+    ("first", "words"),
+    [
+        ("?,-,x", "data.na_values"),  # a gap, as it is written elsewhere
+        ("old,7,x", "data.na_values"),  # it holds a number
+        (",,x", ""),  # nothing
+    ],
+)
+def test_a_first_row_with_gaps_is_no_line_of_units(first, words):
+    with open("t.csv", "w") as file:
+        file.write(f"a,b,label\n{first}\n1,2,x\n2,3,y\n")
+    if not words:
+        assert np.isnan(load_rows(_node(impute="mean")).data.x[0]).all()
+        return
+    with raises("data-cannot-be-read", words, "row 0"):
+        load_rows(_node())
 
 
 def test_the_remedy_for_texts_that_mean_missing_keeps_those_that_did_before():

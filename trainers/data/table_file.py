@@ -5,6 +5,7 @@ import codecs
 import csv
 import gzip
 import lzma
+import re
 import warnings
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
@@ -26,6 +27,8 @@ MARKS = {  # first bytes of files that are no text, and the remedy
 }
 PACKED = tuple(OPENED)  # endings of a compressed .csv
 TEXTS = (".csv", ".tsv", ".txt", ".data")  # endings of a table that is text
+IS_UNIT = re.compile(r"[^\W\d]|[%°]")  # what a line of units or names has, and `-` or `?` has not
+HEAD = 20  # rows that say quickly that a column holds texts
 SEPARATORS = {";": ";", "\t": "\\t", "|": "|"}  # what a wrong separator leaves in the header
 
 
@@ -127,6 +130,7 @@ def read_table(path: Path, form: Format) -> pd.DataFrame:
         ) from error
     if is_text(path):
         _check_fields(frame, path, form)
+        _check_second_line(frame, path, form)
     frame.columns = pd.Index([str(name).strip() for name in frame.columns])
     _check_header(header or list(frame.columns), frame, path, form)
     return frame
@@ -206,6 +210,40 @@ def _check_fields(frame: pd.DataFrame, path: Path, form: Format) -> None:
                     got=str(len(row)),
                     remedy="complete the row or drop it",
                 )
+
+
+def _check_second_line(frame: pd.DataFrame, path: Path, form: Format) -> None:
+    """No line of units, types or names stands below the names: it would be read as a row.
+
+    Such a line has a text, or nothing, in every column that holds numbers otherwise.
+    """
+    if len(frame) <= 2 or all(map(pd.api.types.is_numeric_dtype, frame.dtypes)):
+        return
+    texts, numeric = [], 0
+    for _, column in frame.items():
+        first, below = column.iloc[0], column.iloc[1:]
+        if not pd.api.types.is_numeric_dtype(column):
+            if not (_are_numbers(below.iloc[:HEAD], form) and _are_numbers(below, form)):
+                continue  # of texts altogether
+            texts += [str(first)] * bool(pd.notna(first))
+        numeric += 1
+        if pd.notna(pd.to_numeric(str(first).replace(form.decimal, "."), errors="coerce")):
+            return
+    if numeric > 1 and any(IS_UNIT.search(text) for text in texts):
+        shown = ", ".join(f"{text!r:.40}" for text in texts[:3])
+        raise broken(
+            f"{path}:2",
+            rule="below the names a table has its rows",
+            got=f"{shown} above columns of numbers",
+            remedy="drop that line if it holds units or types, or the line above it if the names "
+            "stand in this one; a row with gaps leaves their fields empty",
+        )
+
+
+def _are_numbers(column: "pd.Series[Any]", form: Format) -> bool:
+    """Whether all that a column of texts holds are numbers, and it holds some."""
+    written = column.dropna().astype(str).str.replace(form.decimal, ".", regex=False)
+    return len(written) > 0 and bool(pd.to_numeric(written, errors="coerce").notna().all())
 
 
 def _check_header(header: Sequence[str], frame: pd.DataFrame, path: Path, form: Format) -> None:

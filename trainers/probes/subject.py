@@ -22,6 +22,11 @@ PATIENCE = 20.0  # seconds (`own_time`) that one training here may take
 LOST, SURELY = 20.0, 1e4  # times the first losses: of several steps, of one
 SLOWER = 10  # times as many epochs as a ramp needs, if the trainer heeds its batch size
 FIRST, LAST = 16, 11  # steps over which the first and the last losses are taken
+UNSEEN = (
+    "no step of a torch optimizer was seen in this process (a program, Keras and fastai step "
+    "otherwise; fastai takes torch's by opt_func=partial(OptimWrapper, opt=torch.optim.Adam); "
+    "without one leave the range test out: a sweep tries the range of its space)"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +116,7 @@ def ramp(
     config = _with_every_row({**subject.config, "seed": seed})
     run = subject.train(data, epochs=epochs, config=config, contexts=[steer])
     if not steer.times and not (steer.losses and not math.isfinite(steer.losses[-1])):
-        raise RuntimeError(run.error or "no step of a torch optimizer was seen in this process")
+        raise RuntimeError(run.error or UNSEEN)
     return steer.losses[: len(rates)]
 
 
