@@ -7,6 +7,7 @@ else than before, the process takes no further trial. A trainer of the user's ow
 (`callable.py`).
 """
 
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import cache
@@ -41,6 +42,14 @@ class CodeState:
         """When a trial has ended: has anything changed that another would find?"""
         if self._numbers is not None and not self.left_behind:
             self.left_behind = self._numbers.changed()
+
+    def put_back(self) -> None:
+        """After what was no trial's: numbers that building has changed are as they were.
+
+        Not inline, where a callback of the user's may count in another thread meanwhile.
+        """
+        if self._numbers is not None and threading.current_thread() is threading.main_thread():
+            self._numbers.put_back()
 
     def remark(self) -> str:
         """What the user should know after the first epoch of a trial that is alone here."""

@@ -10,7 +10,8 @@ import math
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from functools import cache
+from contextlib import suppress
+from functools import cache, reduce
 from itertools import islice
 from numbers import Real
 from pathlib import Path
@@ -70,6 +71,23 @@ class SharedNumbers:
         taints = [name for name in names if name in self._filled]
         self.tainted = AGAIN.format(taints[0]) if taints else ""
         return REMARK.format(names[0]) if names else ""
+
+    def put_back(self) -> None:
+        """Gives numbers, such as how many models were built, the values that they had before.
+
+        Only where nothing else has changed: a number may say what a list holds by now.
+        """
+        now, none = _numbers(), Held(Kind.NOTHING)
+        names = {name for name, held in now.items() if held != self._before.get(name)}
+        both = (held.get(name, none).kind for name in names for held in (now, self._before))
+        if any(kind is not Kind.NUMBER for kind in both):
+            return
+        for module in _own_modules(len(sys.modules)):
+            start = f"{module.__name__}."
+            for name in (name for name in names if name.startswith(start)):
+                *owners, last = name.removeprefix(start).split(".")
+                with suppress(Exception):  # of a dict's entry, or a property: it is left behind
+                    setattr(reduce(getattr, owners, module), last, self._before[name].value)
 
     def _was_empty(self, name: str) -> bool:
         """Whether it held nothing before, or was no entry yet of a dict that was there."""

@@ -1,9 +1,13 @@
 """What a training leaves in its process, and the next one would go on with."""
 
+import importlib
+
 import pandas as pd
 import pytest
 from kit import search, trials
 from patching import KINDS
+
+from trainers.shared_numbers import SharedNumbers
 
 LIBRARIES = ("random", "numpy", "time", "builtins", "torch")
 
@@ -115,3 +119,57 @@ def test_a_model_that_keeps_state_outside_itself_scores_as_in_a_fresh_process(
     for kind in {*kinds} - {"cache"}:  # its scale moves within each training
         assert list(by_kind[kind]) == list(by_kind["nothing"]), kind
     assert ("leaving.CACHE['steps'] is changed by a training" in done.stdout) == ("cache" in kinds)
+
+
+COUNTING = """
+import torch
+
+BUILT = 0
+
+class Net(torch.nn.Module):
+    total = 0
+
+    def __init__(self, inputs, outputs):
+        super().__init__()
+        global BUILT
+        self.number = BUILT + Net.total
+        BUILT, Net.total = BUILT + 1, Net.total + 1
+        self.line = torch.nn.Linear(inputs, outputs)
+
+    def forward(self, x):
+        return self.line(x) * (1 + 0.3 * self.number)
+"""
+
+
+@pytest.mark.slow
+def test_models_that_are_built_to_be_measured_are_not_counted(tmp_path):
+    """A model that numbers itself is the first one of its process, measured beforehand or not."""
+    (tmp_path / "counting.py").write_text(COUNTING)
+    values = {}
+    for lanes in ("off", "auto"):
+        done = search(
+            *("lr_sweep", "model=own", "~model.width", "+model._target_=counting.Net"),
+            *("+model.inputs=${data.inputs}", "+model.outputs=${data.outputs}", "seeds=1"),
+            *("trainer.epochs=2", "protocol.extend=0", "protocol.refine=0", "placement.slots=1"),
+            *("report=off", "preflight=off", "space.optimizer.lr.points=3"),
+            *(f"lanes={lanes}", f"name={lanes}"),
+            cwd=tmp_path,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        values[lanes] = list(trials(tmp_path / "results" / lanes).value)
+    assert values["auto"] == values["off"]
+
+
+def test_numbers_are_put_back_unless_something_else_says_that_they_are_right(tmp_path, monkeypatch):
+    (tmp_path / "own_counts.py").write_text("BUILT, READ, ROWS = 0, 0, []\nclass Net: total = 3\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    module = importlib.import_module("own_counts")
+    before = SharedNumbers({})
+    module.BUILT, module.Net.total = 2, 5
+    before.put_back()
+    assert (module.BUILT, module.Net.total) == (0, 3)
+    assert not before.changed()
+    module.READ = 1
+    module.ROWS.append(0.5)
+    before.put_back()
+    assert (module.READ, module.ROWS) == (1, [0.5])

@@ -91,6 +91,7 @@ class TrialRunner:
         try:
             yield
         finally:
+            self._code.put_back()
             self._code.look()
             self._code.end()
 
