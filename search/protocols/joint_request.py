@@ -20,12 +20,13 @@ from search.protocols.next_knob import (
     own_knobs,
     remedies,
 )
-from search.protocols.step import Request
+from search.protocols.step import Request, Step
 from search.results.summary.formatting import count
 
 FEWEST = 3  # trials of a joint stage per knob, below which it tells nothing
 ENOUGH = 6  # the same, so that knobs which the verdict merely names are turned too
 TIMES = 10.0  # by which the best rate may move beside a knob that moves it: momentum 0.9 for 0
+BEYOND = 2  # steps of its grid that a knob may move beyond the edge of its sweep
 FEW = "fewer than two knobs made a difference, or are named by the verdict and untried"
 
 
@@ -138,7 +139,9 @@ def _named_without_effect(history: History, among: Container[str]) -> tuple[Knob
 
 
 def _cut(knobs: tuple[Knob, ...], history: History) -> Knob | None:
-    """A sweep's knob over its good region: with a step of its grid as a margin on both sides."""
+    """A sweep's knob over its good region: with a step of its grid as a margin on both sides, and
+    further beyond an edge of what was tried at which the incumbent lies (P2).
+    """
     knob, *beside = knobs
     if not history.acts(knob) or (knob.choices and beside):
         return None
@@ -155,9 +158,27 @@ def _cut(knobs: tuple[Knob, ...], history: History) -> Knob | None:
     if not numbers:
         return None
     step = (knob.scaled(knob.high) - knob.scaled(knob.low)) / (knob.points - 1)
-    ends = (knob.unscaled(place) for place in (min(numbers) - step, max(numbers) + step))
+    below, above = (step * times for times in _margins(knob, history))
+    ends = (knob.unscaled(place) for place in (min(numbers) - below, max(numbers) + above))
     low, high = (float(f"{end:.3g}") for end in ends)
     low, high = max(low, knob.least), min(high, knob.most)
     if knob.integer:
         low, high = float(math.floor(low)), float(math.ceil(high))
     return replace(knob, low=low, high=high, nuisance=False) if low < high else None
+
+
+def _margins(knob: Knob, history: History) -> tuple[int, int]:
+    """Steps of the grid that a joint stage looks beyond the good region, below and above it: more
+    where the incumbent is the lowest or highest value that the sweep tried.
+    """
+    value, tried = as_number(history.value(knob)), _tried(history.swept(knob.path), knob)
+    if len(tried) < 2:
+        return 1, 1
+    return BEYOND if value <= min(tried) else 1, BEYOND if value >= max(tried) else 1
+
+
+def _tried(sweep: Step | None, knob: Knob) -> list[float]:
+    """The values that a sweep compared."""
+    values = [] if sweep is None else sweep.evidence.get("values")
+    rows = values if isinstance(values, list) else []
+    return [as_number(row["knobs"][knob.path]) for row in rows if knob.path in row["knobs"]]

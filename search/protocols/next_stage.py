@@ -21,7 +21,7 @@ from search.protocols.history import History
 from search.protocols.joint_request import FEW, joint_request
 from search.protocols.learned import PERFECT
 from search.protocols.next_knob import next_sweep, sweep_request
-from search.protocols.step import Request
+from search.protocols.step import Request, Step
 
 TIMES = 4  # as many epochs, where the incumbent's are too few
 ROUNDING = 1e-9  # of a share of a budget that is a whole number of trials
@@ -43,6 +43,9 @@ def next_stage(history: History) -> Request | None:
             return next_sweep(history, index, entry.argument)
         if not done:
             return _STAGES[entry.stage](history, index, entry.argument)
+        if _says_more_now(history, done):
+            again = _regularisers_off(history, index, "")
+            return replace(again, because=f"no training gave a result before; {again.because}")
         is_joint = len(done) == 1 and done[0].request.stage == "joint"
         if is_joint and done[0].trials and not done[0].leaders:
             again = joint_request(history, index)
@@ -101,6 +104,21 @@ def _regularisers_off(history: History, index: int, argument: str) -> Request:
         rules=("R26a", "R15"),
         configurations=({}, off),
         skip="" if off else why,
+    )
+
+
+def _says_more_now(history: History, done: Sequence[Step]) -> bool:
+    """Whether the penalties are to be switched off once more, right after a sweep of the rate: no
+    training of that stage gave a result, at a rate that is another one now.
+    """
+    if [step.request.path for step in done] != [history.rate] or done[0].decision != "adopt":
+        return False
+    before = [step for step in history.steps if step.request.stage == "regularisers_off"]
+    return (
+        bool(before)
+        and before[-1].decision == "none"
+        and bool(history.penalties_off)
+        and sweep_trials(history) >= history.seeds
     )
 
 

@@ -1466,3 +1466,57 @@ def test_where_no_penalty_is_on_none_is_taken_away_and_nothing_is_trained_for_it
     step = next(step for step in history.steps if step.request.stage == "regularisers_off")
     assert (step.decision, step.trials) == ("skipped", 0)
     assert step.says == "no regulariser is on"
+
+
+def _breaks_above(limit):
+    """Every training breaks above a rate; below, a penalty costs much."""
+
+    def value(knobs, seed):
+        if knobs.get(RATE, 0.1) > limit:
+            return None
+        return 0.9 - 3 * knobs.get("optimizer.weight_decay", 0.1) + _noise(knobs, seed, 0.001)
+
+    return value
+
+
+def test_penalties_are_switched_off_once_more_where_no_training_gave_a_result_before_the_rate():
+    plan = tune_plan("optimizer.weight_decay=0.1", NO_JOINT)
+    history, rows = carried_out(plan, _breaks_above(0.02))
+    steps = [step for step in history.steps if step.request.stage == "regularisers_off"]
+    assert [step.decision for step in steps] == ["none", "adopt"]
+    assert steps[1].number == history.sweeps[0].number + 1
+    assert steps[1].trials == plan.seeds  # the incumbent's own are there
+    assert history.held["optimizer.weight_decay"] == 0.0
+    assert len(rows) == history.trials
+
+
+@pytest.mark.parametrize(("limit", "decision"), [(1.0, "adopt"), (0.0, "none")])
+def test_penalties_are_switched_off_once_where_that_told_something_or_no_rate_gave_a_result(
+    limit, decision
+):
+    history, _ = carried_out(
+        tune_plan("optimizer.weight_decay=0.1", NO_JOINT), _breaks_above(limit)
+    )
+    steps = [step for step in history.steps if step.request.stage == "regularisers_off"]
+    assert [step.decision for step in steps] == [decision]
+
+
+def _joint_rates(best):
+    """The incumbent's rate, the range that the joint stage searches, and a step of the sweep."""
+    plan = tune_plan("space=[lr,dropout]", "budget_trials=90", "protocol.extend=0")
+
+    def value(knobs, seed):
+        gain = 0.1 * np.log10(knobs.get(RATE, 0.1) / best) ** 2
+        return 0.9 - gain + _noise(knobs, seed, 0.0005)
+
+    history, _ = carried_out(plan, value, lambda knobs: "overfitting")
+    joint = next(step for step in history.steps if step.request.stage == "joint")
+    swept, turned = history.swept(RATE).request.knobs[0], joint.request.knobs[0]
+    step = (np.log10(swept.high) - np.log10(swept.low)) / (swept.points - 1)
+    ends = np.log10([turned.low, joint.held[RATE], turned.high])
+    return (ends[1] - ends[0]) / step, (ends[2] - ends[1]) / step
+
+
+def test_a_joint_stage_looks_two_steps_beyond_an_edge_at_which_a_sweep_ended():
+    assert _joint_rates(1e-6) == pytest.approx((2, 1), abs=0.1)
+    assert _joint_rates(0.01) == pytest.approx((1, 1), abs=0.1)
