@@ -335,7 +335,7 @@ CALM = {
     "dead": [], "relu_rows": 0, "batch_norms": 0, "epochs_told": 1, "train_loss": [1.0], "val_loss": [1.0], "first_loss": None,
     "targets": None, "between_batches": [], "profiles": {"seen": None, "given": None}, "plateaus": [], "scores": [], "part_of_rows": None, "over_rows": 0,
     "not_finite": [], "again": {}, "again_error": "", "cut": "", "unread": "", "discarded": 0, "backwards": 0, "forgetful": 0, "next_tokens": None, "hand_steps": 0, "hand_rates": [],
-    "schedules": [], "scaled": 0, "unscaled": 0, "unloaded": 0, "drawn": None, "never_cleared": 0, "changed_late": 0, "betas": [], "divergence": "", "softmax_twice": 0, "prepared": False,
+    "schedules": [], "scaled": 0, "unscaled": 0, "unloaded": 0, "loaded": 0, "drawn": None, "never_cleared": 0, "changed_late": 0, "betas": [], "divergence": "", "softmax_twice": 0, "prepared": False,
 }  # fmt: skip
 
 
@@ -788,23 +788,25 @@ def _weights(name, *, trainable=True, optimized=True):
 
 
 @pytest.mark.parametrize(
-    ("frozen", "optimized", "outcome"),
+    ("frozen", "optimized", "before", "outcome"),
     [
-        (("backbone.0.weight", "backbone.1.weight"), False, "note"),
-        (("backbone.0.weight", "backbone.1.weight"), True, "warn"),
-        (("backbone.0.weight",), False, "warn"),
-        (("head.weight",), False, "warn"),
+        (("backbone.0.weight", "backbone.1.weight"), False, {}, "note"),
+        (("backbone.0.weight", "backbone.1.weight"), True, {}, "warn"),
+        (("backbone.0.weight", "backbone.1.weight"), True, {"loaded": 1}, "note"),
+        (("backbone.0.weight", "backbone.1.weight"), True, {"prepared": True}, "note"),
+        (("backbone.0.weight",), False, {"loaded": 1}, "warn"),
+        (("head.weight",), False, {"loaded": 1}, "warn"),
     ],
 )
-def test_a_whole_part_before_others_kept_from_the_optimizer_is_frozen_on_purpose(
-    frozen, optimized, outcome
+def test_a_whole_part_before_others_kept_from_the_optimizer_or_loaded_is_frozen_on_purpose(
+    frozen, optimized, before, outcome
 ):
     names = ("backbone.0.weight", "backbone.1.weight", "head.weight")
     weights = [
         _weights(name, trainable=name not in frozen, optimized=name not in frozen or optimized)
         for name in names
     ]
-    seen = {"weights": weights, "steps": 3, "losses": [1.0]}
+    seen = {**CALM, "weights": weights, "steps": 3, "losses": [1.0], **before}
     assert model.gradients(seen).outcome == outcome
 
 

@@ -38,13 +38,13 @@ class HelpersSeen(AbstractContextManager[None]):
 
     `plateaus`: every number that a schedule is given which waits for one, with its mode;
     `scaled`, `unscaled`: losses that a scaler scaled, and steps that it took; `unloaded`: how many
-    tensors of a state were left where none found a place; `drawn`: the weights of the rows that
-    samplers drew, in order.
+    tensors of a state were left where none found a place; `loaded`: states of which some found
+    one; `drawn`: the weights of the rows that samplers drew, in order.
     """
 
     def __init__(self) -> None:
         self.plateaus: list[tuple[str, float]] = []
-        self.scaled = self.unscaled = self.unloaded = 0
+        self.scaled = self.unscaled = self.unloaded = self.loaded = 0
         self.drawn: list[float] = []
         self._schedules: dict[int, tuple[Any, Schedule]] = {}
         self._hooks = ExitStack()
@@ -71,6 +71,7 @@ class HelpersSeen(AbstractContextManager[None]):
             "scaled": self.scaled,
             "unscaled": self.unscaled,
             "unloaded": self.unloaded,
+            "loaded": self.loaded,
         }
 
     def _plateau(self, schedule: Any, args: Any, kwargs: Any, _: Any) -> None:
@@ -111,6 +112,7 @@ class HelpersSeen(AbstractContextManager[None]):
         own = len(module.state_dict())
         if state and len(left.unexpected_keys) == len(state) and len(left.missing_keys) == own:
             self.unloaded = max(self.unloaded, len(state))
+        self.loaded += len(state) > len(left.unexpected_keys)
 
     def _drawing(self, sampler: Any, args: Any, kwargs: Any, rows: Iterator[int]) -> Iterator[int]:
         if self.drawn:

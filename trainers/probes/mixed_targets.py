@@ -134,10 +134,13 @@ def _against_mixed(subject: Subject, data: Data, *, rate: float, steps: int) -> 
     if len({len(one) for one in scores}) > 1:
         return {"cause": "each training evaluates another number of rows"}
     gain = scores[0] - np.mean(scores[1:], axis=0)
-    spread = float(gain.std(ddof=1) / math.sqrt(len(gain)))
+    chance = float(np.mean(scores[1:]))
+    # Rows that resemble each other share what chance the train rows' targets brought.
+    drawn = max(chance * (1 - chance), 0.0) / len(data.train.index)
+    spread = math.sqrt(float(gain.var(ddof=1)) / len(gain) + drawn)
     return {
         "true": float(scores[0].mean()),
-        "shuffled": float(np.mean(scores[1:])),
+        "shuffled": chance,
         "rows": len(gain),
         "deviations": float(gain.mean()) / spread if spread else math.nan,
         "fell": fell,

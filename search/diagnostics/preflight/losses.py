@@ -19,6 +19,7 @@ NEAR, FAR = 0.05, 0.10  # relative difference of equal losses, at most; of diffe
 TIMES, ALIKE = 1.5, 0.1
 SAME = 0.01  # by what multiples of the same loss differ, where the last batch is smaller
 DIGITS = 1e-5  # relative difference of the same loss told twice
+HARDLY_ANY = 0.01  # share of a loss below which it is told on another scale, as that of a scaler
 NEARLY_ALL = 0.97  # share of right rows from which a loss must lie below that of a guess
 ALL = 0.999  # if more of the evaluated rows were trained on before, none is held out
 LEARNED = 0.3  # a loss is surely lower than another if it is below this share of it
@@ -231,6 +232,8 @@ def _kept_sum(seen: Answer) -> str:
     if len(means) < 2 or len(reported) < 2 or None in reported or not means[0] or not means[1]:
         return ""
     scale = reported[0] / means[0]
+    if _of_last_step(seen) or HARDLY_ANY < scale < 1 - NEAR:
+        return ""  # of an epoch's end, where the loss has fallen below the epoch's mean
     own, kept = scale * means[1], scale * (means[0] + means[1])
     running = kept / 2
     text = f"train_loss is {reported[0]:.3g}, then {reported[1]:.3g}"
@@ -239,6 +242,16 @@ def _kept_sum(seen: Answer) -> str:
     if _near(reported[1], running, NEAR / 2) and not _near(reported[1], own, 2 * FAR):
         return f"{text}; the second epoch's own is {own:.3g}: it averages all steps since the start"
     return ""
+
+
+def _of_last_step(seen: Answer) -> bool:
+    """Whether every epoch's train loss is that of its last step, or the same multiple of it."""
+    ends = [seen["losses"][end - 1] if end else None for end in seen["losses_until"]]
+    pairs = list(zip(seen["train_loss"], ends, strict=False))
+    if len(pairs) < 2 or not all(loss and end for loss, end in pairs):
+        return False
+    times = [loss / end for loss, end in pairs]
+    return all(math.isclose(each, times[0], rel_tol=DIGITS) for each in times)
 
 
 def _epoch_means(seen: Answer) -> list[float]:

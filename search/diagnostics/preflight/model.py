@@ -89,7 +89,7 @@ def gradients(seen: Answer) -> Check:
         text = f"{_some(beside)}, of another module than the model, are in no optimizer that steps"
         remedy = "call step() of every optimizer; of a helper that is to stay, freeze the weights"
         return judge.warn(text, remedy, **numbers)
-    if frozen and _is_backbone(seen["weights"]):
+    if frozen and _is_backbone(seen["weights"], before=seen["prepared"] or seen["loaded"]):
         return judge.note(f"{_some(frozen)} are frozen, as if trained before", "", **numbers)
     if frozen:
         return judge.warn(
@@ -121,14 +121,16 @@ def _is_idle_bias(name: str, weights: Sequence[Mapping[str, Any]], silent: Seque
     return partner not in silent and any(one["name"] == partner for one in weights)
 
 
-def _is_backbone(weights: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether whole parts of the model are frozen, and were kept from the optimizer."""
+def _is_backbone(weights: Sequence[Mapping[str, Any]], *, before: bool) -> bool:
+    """Whether whole parts of the model are frozen, and were kept from the optimizer, or weights
+    were loaded or trained `before`: scripts hand the optimizer all of these.
+    """
     parts: dict[str, list[Mapping[str, Any]]] = {}
     for one in weights:
         parts.setdefault(one["name"].partition(".")[0], []).append(one)
     frozen = [part for part in parts.values() if not any(one["trainable"] for one in part)]
     whole = sum(map(len, frozen)) == sum(not one["trainable"] for one in weights)
-    kept = not any(one["optimized"] for part in frozen for one in part)
+    kept = before or not any(one["optimized"] for part in frozen for one in part)
     return whole and kept and 0 < len(frozen) < len(parts) and not _is_head(weights)
 
 
