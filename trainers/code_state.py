@@ -34,7 +34,8 @@ class CodeState:
     def begin(self, config: Mapping[str, Any]) -> None:
         """Before the first of the trials here is built."""
         self.tainted, self._numbers = "", None
-        if any(map(_is_users, _targets(config))):
+        are_users = list(map(_is_users, _targets(config)))  # all imported: what that sets stays
+        if any(are_users):
             self._before = TrialState.read(), StepState.read()
             self._numbers = SharedNumbers(config)
 

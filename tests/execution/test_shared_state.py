@@ -1,12 +1,14 @@
 """What a training leaves in its process, and the next one would go on with."""
 
 import importlib
+import os
 
 import pandas as pd
 import pytest
 from kit import search, trials
 from patching import KINDS
 
+from trainers.code_state import CodeState
 from trainers.shared_numbers import SharedNumbers
 
 LIBRARIES = ("random", "numpy", "time", "builtins", "torch")
@@ -173,3 +175,18 @@ def test_numbers_are_put_back_unless_something_else_says_that_they_are_right(tmp
     module.ROWS.append(0.5)
     before.put_back()
     assert (module.READ, module.ROWS) == (1, [0.5])
+
+
+def test_a_variable_that_a_module_sets_at_import_stays_for_all_trials(tmp_path, monkeypatch):
+    """What is imported once is set once: put back, only the first trial would have it."""
+    for part in ("model", "loss"):
+        text = f"import os\nos.environ['SET_BY_{part.upper()}'] = '1'\nclass Part: pass\n"
+        (tmp_path / f"setting_{part}.py").write_text(text)
+        monkeypatch.setenv(f"SET_BY_{part.upper()}", "0")
+    monkeypatch.syspath_prepend(tmp_path)
+    state = CodeState()
+    state.begin({part: {"_target_": f"setting_{part}.Part"} for part in ("model", "loss")})
+    monkeypatch.setenv("SET_BY_TRAINING", "1")
+    state.end()
+    assert (os.environ["SET_BY_MODEL"], os.environ["SET_BY_LOSS"]) == ("1", "1")
+    assert "SET_BY_TRAINING" not in os.environ
