@@ -27,6 +27,7 @@ from search.lifecycle.lifecycle import begun, check_set_up, export_winner
 from search.lifecycle.range_test import range_test, walked_with
 from search.lifecycle.refit import refit
 from search.lifecycle.run_stage import conduct, open_study, say_lost
+from search.lifecycle.still_trains import check_still_trains
 from search.lifecycle.tracking import post_outcome, tracked
 from search.protocols.budget import (
     another_budget,
@@ -259,12 +260,14 @@ class _ManyStages:
         )
         own = study.rows(alive=False)
         self._rows += [with_all_knobs(plan, row) for row in own]
+        if own and step.number > len(self._before):  # what is decided was found sound
+            known = self._contract, self._rows, history.incumbent
+            check_still_trains(self._plan, folder, self._pool, *known, self._console)
         val_rows = int(self._contract.split["rows"]["val"])
-        # By key: a joint stage of an earlier version has trained its baseline itself.
+        # By key: a former version's joint stage has trained its baseline.
         rows = {row.spec.key: row for row in (*ours, *own)}.values()
         findings = find(plan, list(rows), val_rows=val_rows)
-        curves = self._curves(findings)
-        findings = diagnosed(findings, curves, folder=folder)
+        findings = diagnosed(findings, curves := self._curves(findings), folder=folder)
         return conclude(
             request,
             findings,

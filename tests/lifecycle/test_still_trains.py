@@ -1,0 +1,127 @@
+"""A trainer that breaks in the middle of a search is told from knobs that diverge."""
+
+import json
+import zlib
+
+import numpy as np
+import pytest
+from kit import search, trials
+from refusals import check_told
+from simulated import carried_out, tune_plan
+
+from search.lifecycle.still_trains import SILENT, asked_again
+
+RATE = "optimizer.lr"
+TRAINER = """
+from pathlib import Path
+
+def train(config, data, device, checkpoint):
+    begun, rate = Path("begun"), config["optimizer"]["lr"]
+    with begun.open("a") as file:
+        file.write("x")
+    call = len(begun.read_text())
+    for epoch in (1, 2, 3):
+        score = 0.9 - abs(rate - 0.02) - config["seed"] / 1000 + epoch / 1000
+        if HABIT == "raise" and call > 12:
+            raise KeyError("feature_17")
+        if HABIT == "nan" and call > 12 or HABIT == "rates" and rate > 0.02 and call > 5:
+            score = float("nan")
+        yield {"train_loss": 1 - score, "val_loss": 1 - score, "accuracy": score}
+"""
+WORDS = (
+    "trainer._target_=mine.train",
+    "data.rows=300",
+    "knob.optimizer.lr=log(1e-3,1)",
+    "optimizer.lr=0.01",
+    "trainer.epochs=3",
+    "budget_trials=60",
+    "preflight=off",
+    "placement.slots=1",
+    "name=mine",
+)
+
+
+def _tuned(folder, habit):
+    (folder / "mine.py").write_text(f"HABIT = {habit!r}\n{TRAINER}")
+    return search("tune", *WORDS, cwd=folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("habit", ["raise", "nan"])
+def test_a_trainer_that_breaks_in_the_middle_ends_the_search_before_the_next_stage(habit, tmp_path):
+    done = _tuned(tmp_path, habit)
+    assert done.returncode == 1, done.stdout
+    rows = trials(tmp_path / "results" / "mine").set_index("trial").sort_index()
+    begun = len((tmp_path / "begun").read_text())
+    assert begun == len(rows) + 3  # a look before the first trial, and the incumbent twice
+    assert rows["value"].notna().tolist() == [True] * 11 + [False] * (len(rows) - 11)
+    assert len(rows) < 30
+    why = "KeyError: 'feature_17'" if habit == "raise" else "not finite"
+    check_told(done.stderr, "trainings-have-broken", "since trial 11:", why)
+    assert not (tmp_path / "results" / "mine" / "again").exists()
+    stages = (tmp_path / "results" / "mine" / "decisions.jsonl").read_text().splitlines()
+    assert not any(json.loads(line)["stage"].endswith("joint") for line in stages)
+
+
+@pytest.mark.slow
+def test_rates_that_diverge_do_not_end_the_search(tmp_path):
+    done = _tuned(tmp_path, "rates")
+    assert done.returncode == 0, done.stderr
+    assert trials(tmp_path / "results" / "mine")["value"].isna().any()
+
+
+def _noise(knobs, seed):
+    return np.random.default_rng([seed, zlib.crc32(repr(sorted(knobs.items())).encode())]).normal(
+        0, 0.01
+    )
+
+
+def _asked(value_of, *, offset):
+    """Of a protocol: after how many of its stages it is asked, and whether it would be stopped."""
+
+    def value(knobs, seed):
+        return value_of(knobs, seed + 100 * offset)
+
+    history, rows = carried_out(tune_plan("budget_trials=120"), value)
+    asked, stopped, ended = 0, False, 0
+    for former, step in zip(history.steps, history.steps[1:], strict=False):
+        ended += former.trials
+        if not step.trials:
+            continue
+        _, worked = asked_again(rows[: ended + step.trials], former.incumbent)
+        again = [value(row.spec.knobs, row.spec.seed) for row in worked]
+        asked += bool(worked)
+        stopped |= bool(again) and all(score is None for score in again)
+    return asked, stopped
+
+
+def _high_rates(knobs, seed):
+    rate = float(knobs.get(RATE, 0.1))
+    return None if rate > 0.15 else 0.9 - 0.02 * np.log10(rate / 0.02) ** 2 + _noise(knobs, seed)
+
+
+def _corner(knobs, seed):
+    wide = float(knobs.get("model.width", 64)) > 64 and float(knobs.get(RATE, 0.1)) > 0.01
+    return None if wide else 0.9 - 0.02 * np.log10(float(knobs.get(RATE, 0.1)) / 0.02) ** 2
+
+
+@pytest.mark.parametrize("truth", [_high_rates, _corner])
+def test_no_simulated_protocol_is_stopped_for_rates_or_corners_that_diverge(truth):
+    results = [_asked(truth, offset=offset) for offset in range(6)]
+    assert not any(stopped for _, stopped in results)
+    assert sum(asked for asked, _ in results) <= len(results)  # the price is a training or two
+
+
+@pytest.mark.parametrize("at", [6, 12, 20, 40])
+def test_every_simulated_protocol_whose_trainer_breaks_is_asked_after_the_stage_in_which_it_did(at):
+    calls = iter(range(10_000))
+    plan = tune_plan("budget_trials=120")
+    history, rows = carried_out(plan, lambda *one: _high_rates(*one) if next(calls) < at else None)
+    ended = 0
+    for former, step in zip(history.steps, history.steps[1:], strict=False):
+        ended += former.trials
+        if ended + step.trials >= at + SILENT:
+            break
+    silent, worked = asked_again(rows[: ended + step.trials], former.incumbent)
+    assert worked
+    assert at - 3 <= silent[0].spec.trial <= at  # some before it diverged by themselves
