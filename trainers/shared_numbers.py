@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from functools import cache, reduce
+from functools import lru_cache, reduce
 from itertools import islice
 from numbers import Real
 from pathlib import Path
@@ -82,7 +82,7 @@ class SharedNumbers:
         both = (held.get(name, none).kind for name in names for held in (now, self._before))
         if any(kind is not Kind.NUMBER for kind in both):
             return
-        for module in _own_modules(len(sys.modules)):
+        for module in _own_modules():
             start = f"{module.__name__}."
             for name in (name for name in names if name.startswith(start)):
                 *owners, last = name.removeprefix(start).split(".")
@@ -120,12 +120,12 @@ class SharedNumbers:
 def is_own(thing: object) -> bool:
     """Whether a class or function stands in a module of the user's."""
     name = getattr(thing, "__module__", None)
-    return any(module.__name__ == name for module in _own_modules(len(sys.modules)))
+    return any(module.__name__ == name for module in _own_modules())
 
 
 def _numbers() -> dict[str, Held]:
     """What can be compared of the user's modules, and of what they hold, by name."""
-    modules = _own_modules(len(sys.modules))
+    modules = _own_modules()
     names = frozenset(module.__name__ for module in modules)
     return {
         name: each for module in modules for name, each in islice(_of_module(module, names), MOST)
@@ -138,9 +138,14 @@ def _of_module(module: ModuleType, names: frozenset[str]) -> Iterator[tuple[str,
             yield from held(f"{module.__name__}.{key}", value, modules=names)
 
 
-@cache
-def _own_modules(loaded: int) -> list[ModuleType]:
-    """The user's modules, once so many modules are loaded."""
+def _own_modules() -> list[ModuleType]:
+    """The user's modules."""
+    return _own_of(len(sys.modules), next(reversed(sys.modules)))
+
+
+@lru_cache(maxsize=1)
+def _own_of(loaded: int, last: str) -> list[ModuleType]:
+    """The same, once so many modules are loaded, the last one of that name."""
     return [
         module
         for module in list(sys.modules.values())

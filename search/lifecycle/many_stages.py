@@ -267,7 +267,8 @@ class _ManyStages:
         # By key: a former version's joint stage has trained its baseline.
         rows = {row.spec.key: row for row in (*ours, *own)}.values()
         findings = find(plan, list(rows), val_rows=val_rows)
-        findings = diagnosed(findings, curves := self._curves(findings), folder=folder)
+        curves = self._curves(findings)
+        findings = diagnosed(findings, curves, folder=folder)
         return conclude(
             request,
             findings,
@@ -286,14 +287,12 @@ class _ManyStages:
         return read_curves(folder.curve_log, folder.curves, metric=metric, epochs=epochs)
 
     def _say_start(self, step: Step) -> None:
-        request = step.request
-        rules = f" ({', '.join(request.rules)})" if request.rules else ""
-        say(self._console, f"\n{step.name}: {request.because}{rules}")
+        rules = f" ({', '.join(step.request.rules)})" if step.request.rules else ""
+        say(self._console, f"\n{step.name}: {step.request.because}{rules}")
 
     def _say_end(self, step: Step, history: History) -> None:
         say(self._console, f"  {step.decision}: {step.says}")
-        left = trials_left(history)
-        used = f"{history.trials} trials used"
+        left, used = trials_left(history), f"{history.trials} trials used"
         budget = f", {max(left, 0):.0f} left" if left < float("inf") else ""
         if step.trials:
             knobs, score = ", ".join(assigned(history.held)), gain(self._plan, history)

@@ -376,6 +376,21 @@ def test_what_a_trial_changes_of_a_module_is_named_and_spends_the_process(
     assert runner.fresh == (not name)
 
 
+def test_a_module_that_takes_the_place_of_a_removed_one_is_looked_at(tmp_path, monkeypatch):
+    """As many modules are loaded as before, but others."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for module, removed in (("script_before", "none"), ("script_behind", "script_before")):
+        (tmp_path / f"{module}.py").write_text(SCRIPT)
+        sys.modules.pop(removed, None)
+        runner = TrialRunner(
+            f"{module}.train", folds=[FoldData(data=DATA)], device="cpu", metric=ACCURACY
+        )
+        checkpoint = TrialCheckpoint(tmp_path, folds=1, every=9)
+        runner.admit(5, config={"seed": 0, "what": "history", "rate": 0.1}, checkpoint=checkpoint)
+        assert runner.step()[0].message.remark.startswith(f"{module}.history is changed")
+        runner.release(5)
+
+
 REPLACES = """
 import builtins, math, random, time
 import numpy, torch
