@@ -1,10 +1,14 @@
-"""A module that hangs while it is imported: a deadline, a line on the screen, and nothing left."""
+"""What hangs: a module while it is imported, a worker that begins when its search ends."""
 
 import signal
+import threading
 
 import pytest
 from kit import MARK, marked, running, search, told_of, wait_for
 from refusals import check_told
+
+from search.execution.placement.threads import ThreadedPlacement
+from search.execution.slots import Slot
 
 HANGS = """
 import subprocess, time
@@ -53,3 +57,30 @@ def test_a_trial_whose_module_hangs_is_lost_after_its_retries_and_the_user_hears
     assert "trial 0: hung: no epoch for trainer.epoch_timeout=1 s; trying again" in done.stdout
     check_told(done.stderr, "first-trials-failed", "trainer.epoch_timeout=1")
     wait_for(lambda: not marked(str(tmp_path)), what=lambda: told_of(marked(str(tmp_path))))
+
+
+class Late(ThreadedPlacement):
+    """A worker that begins only while the placement closes, after it has been killed once."""
+
+    def __init__(self, slots):
+        super().__init__(slots, post=lambda event: None)
+        self.kills, self.is_gone = 0, threading.Event()
+
+    def kill(self, slot):
+        self.kills += 1
+        if self.kills > 1:  # by then it has begun
+            self.is_gone.set()
+
+    def _serve(self, slot):
+        self.is_gone.wait()
+
+
+def test_a_worker_that_begins_while_its_search_ends_is_killed_too():
+    slot = Slot(number=0, gpu=None, threads=1)
+    placement = Late([slot])
+    placement.start(slot)
+    closing = threading.Thread(target=placement.close, kwargs={"grace": 0.0}, daemon=True)
+    closing.start()
+    closing.join(20)
+    assert not closing.is_alive()
+    assert placement.kills == 2

@@ -27,7 +27,6 @@ from search.execution.messages import (
 )
 from search.execution.worker.notice import Notice
 from search.execution.worker.worker import Worker
-from trainers import shared_numbers
 from trainers.api import Data, Part
 
 DATA = Data(
@@ -168,7 +167,6 @@ def test_what_a_trial_leaves_in_its_process_is_known_before_another_could_come(
         "    best = 0.2\n"
     )
     monkeypatch.syspath_prepend(tmp_path / "lib")
-    shared_numbers._own_modules.cache_clear()  # other tests have taken modules away
     with _serving(tmp_path, "hoarder.train") as ours:
         ours.receive()
         ours.send(Work(trials=[_handed(0)]))

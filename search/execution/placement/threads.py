@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from search.execution.placement import Event
 from search.execution.slots import Slot
 
+AGAIN = 0.5  # seconds after which a worker that is still there is killed once more
+
 
 class ThreadedPlacement(ABC):
     """A thread for each slot, which starts its worker and waits for its end."""
@@ -31,15 +33,23 @@ class ThreadedPlacement(ABC):
         """Ends the slot's worker now."""
 
     def close(self, *, grace: float) -> None:
-        """Ends all workers: those that are there after `grace` seconds are killed."""
+        """Ends all workers: those that are there after `grace` seconds are killed, and so are those
+        that begin only then, of which a first kill finds nothing.
+        """
         self._closing.set()
-        deadline = time.monotonic() + grace
+        staying = self._after(grace)
+        while staying:
+            for slot in self._slots:
+                if slot.number in staying:
+                    self.kill(slot)
+            staying = self._after(AGAIN)
+
+    def _after(self, seconds: float) -> set[int]:
+        """The slots whose worker is still there, after as long as that at most."""
+        deadline = time.monotonic() + seconds
         for thread in self._threads.values():
             thread.join(max(0.0, deadline - time.monotonic()))
-        for slot in self._slots:
-            self.kill(slot)
-        for thread in self._threads.values():
-            thread.join()
+        return {number for number, thread in self._threads.items() if thread.is_alive()}
 
     @abstractmethod
     def _serve(self, slot: Slot) -> None:
