@@ -5,7 +5,7 @@ Measures; never judges.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -89,12 +89,30 @@ def targets_matter(
     """How trainings on the targets and on mixed ones do on the rows that they evaluate; higher is
     better. At the first of the rates, and longer at all of them if that shows nothing.
     """
+    tries = [(rates[0], STEPS), *((rate, LONGER) for rate in rates)]
+    return until_certain(
+        tries,
+        lambda rate, steps: _against_mixed(subject, data, rate=rate, steps=steps),
+        enough=enough,
+    )
+
+
+def until_certain(
+    tries: Iterable[tuple[float, int]], attempt: Callable[[float, int], Answer], *, enough: float
+) -> Answer:
+    """The first answer that is certain, else the last one; without one where the time is over.
+
+    Args:
+        tries: learning rates, each with how many steps are trained.
+        attempt: trains, and says by how many standard errors the targets mattered.
+        enough: after which no further try begins [s of the processor].
+    """
     answer: Answer = {}
     ends = own_time() + enough
-    for rate, steps in ((rates[0], STEPS), *((other, LONGER) for other in rates)):
+    for rate, steps in tries:
         if answer and own_time() > ends:
             return {"cause": f"after {enough:.0f} s nothing was certain; not all rates were tried"}
-        answer = _against_mixed(subject, data, rate=rate, steps=steps)
+        answer = attempt(rate, steps)
         if answer.get("deviations", math.inf) > CERTAIN:
             break
     return answer
@@ -126,9 +144,7 @@ def _against_mixed(subject: Subject, data: Data, *, rate: float, steps: int) -> 
         scores.append(np.mean(rows[len(rows) // 2 :], axis=0))
         changed += [float(np.mean(targets.changed))] if targets.changed else []
         if not number:
-            losses = run.told("train_loss")
-            known = len(losses) > 1 and losses[0] > 0 and math.isfinite(losses[-1])
-            fell = 1 - losses[-1] / losses[0] if known else None
+            fell = run.fall
     if len(changed) < MIXED or min(changed) < OTHERS:
         return {"cause": "the trainer loads its labels itself, and mixing targets changes none"}
     if len({len(one) for one in scores}) > 1:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from trainers.api import IGNORED, Data, Part
 from trainers.mentions import reads_other_rows
 from trainers.probes.limits import own_time
-from trainers.probes.mixed_targets import targets_matter
+from trainers.probes.mixed_targets import targets_matter, until_certain
 from trainers.probes.run import Run, some_rows
 from trainers.probes.scores import losses_again, row_scores, score
 from trainers.probes.seen import LossCall
@@ -27,7 +27,7 @@ POOL = 5000  # rows among which those to learn by heart are picked
 FEW_ROWS, LEAST_ROWS = 64, 8  # rows to learn by heart: at most, at least
 FIT_STEPS = 500  # steps of one try to learn rows by heart
 LABEL_STEPS = 200  # steps of one training on true or on shuffled labels
-SHUFFLES, CERTAIN = 3, 3.0  # trainings on shuffled labels; standard errors that are certain
+SHUFFLES = 3  # trainings on shuffled labels
 LOWEST, HIGHEST, RAMP_STEPS = 1e-6, 10.0, 100  # rates and steps of the ramp that finds rates to try
 ENOUGH = 30.0  # after so many seconds (`own_time`), a question begins no further training
 # Metrics of which 1 is the best: what a trainer reports of itself.
@@ -100,15 +100,12 @@ def labels_matter(subject: Subject, *, rate: float) -> Answer:
     if data.train.y is None or data.val.y is None:
         rates = [others[-1], *others[:2]]
         return targets_matter(subject, data, rates=rates, enough=ENOUGH)
-    answer: Answer = {}
-    ends = own_time() + ENOUGH
-    for tried, steps in ((rate, LABEL_STEPS), *((other, 3 * LABEL_STEPS) for other in others)):
-        if answer and own_time() > ends:
-            return {"cause": f"after {ENOUGH:.0f} s nothing was certain; not all rates were tried"}
-        answer = _against_shuffled(subject, data, rate=tried, steps=steps)
-        if answer.get("deviations", math.inf) > CERTAIN:
-            break
-    return answer
+    tries = [(rate, LABEL_STEPS), *((other, 3 * LABEL_STEPS) for other in others)]
+    return until_certain(
+        tries,
+        lambda rate, steps: _against_shuffled(subject, data, rate=rate, steps=steps),
+        enough=ENOUGH,
+    )
 
 
 def _against_shuffled(subject: Subject, data: Data, *, rate: float, steps: int) -> Answer:
@@ -137,7 +134,7 @@ def _against_shuffled(subject: Subject, data: Data, *, rate: float, steps: int) 
             return {"cause": run.error or _why_unscored(run)}
         scores.append(np.mean(scored[len(scored) // 2 :], axis=0))
         if y is labels:
-            fell = _fall(run.told("train_loss"))
+            fell = run.fall
     gain = scores[0] - np.mean(scores[1:], axis=0)
     spread = float(gain.std(ddof=1) / math.sqrt(len(gain))) if len(gain) > 1 else math.nan
     return {
@@ -147,13 +144,6 @@ def _against_shuffled(subject: Subject, data: Data, *, rate: float, steps: int) 
         "deviations": float(gain.mean()) / spread if spread else math.nan,
         "fell": fell,
     }
-
-
-def _fall(losses: Sequence[float]) -> float | None:
-    """How far the train loss fell, as a share of the first; None where it was not told twice."""
-    if len(losses) < 2 or not losses[0] > 0 or not math.isfinite(losses[-1]):
-        return None
-    return 1 - losses[-1] / losses[0]
 
 
 def _why_unscored(run: Run) -> str:

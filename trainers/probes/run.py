@@ -40,6 +40,14 @@ class Run:
         return [_number(values[name]) for _, values in self.epochs if name in values]
 
     @property
+    def fall(self) -> float | None:
+        """How far the train loss fell, as a share of the first; None where not told twice."""
+        losses = self.told("train_loss")
+        if len(losses) < 2 or not losses[0] > 0 or not math.isfinite(losses[-1]):
+            return None
+        return 1 - losses[-1] / losses[0]
+
+    @property
     def trained(self) -> int:
         """Epochs trained."""
         return sum(epoch > 0 for epoch, _ in self.epochs)
