@@ -28,13 +28,13 @@ from trainers.api import (
     TrainerNotImported,
     Values,
 )
+from trainers.code_state import CodeState
 from trainers.featured import FeaturedFusable, FeaturedSeats, prepared_rows
 from trainers.features import read_steps
-from trainers.process_state import StepState, TrialState
+from trainers.process_state import StepState
 from trainers.reporting import epochs_reported
 from trainers.rows import own_rows
 from trainers.shared_files import SharedFiles
-from trainers.shared_numbers import SharedNumbers
 
 
 def rehearse(config: Config, shape: Sequence[Any]) -> str | None:
@@ -168,18 +168,15 @@ class CallableSeats:
     """One seat for a generator function, or for one that blocks and calls `trainers.report`."""
 
     strategy = "own"
-    left_behind = ""  # what the last trial has changed that the next one would find
-    tainted = ""  # why this one is not what it would be in a fresh process
 
     def __init__(self, train: Train, *, data: Data, device: str) -> None:
         self._train, self._data, self._device = train, data, device
         self._trial = -1
         self._last_epoch, self._epochs = -1, MOST_EPOCHS
+        self.code = CodeState()
         # Of the trial that is seated:
         self._files: SharedFiles
-        self._numbers: SharedNumbers
         self._generator: Generator[Values, None, None] | None = None
-        self._before: TrialState
         self._outside: StepState  # as this process was before
         self._state: StepState  # as the generator has left it
 
@@ -188,15 +185,14 @@ class CallableSeats:
         own_config, data = prepared_rows(
             copy.deepcopy(config), own_rows(self._data), device=self._device
         )
-        self._before = TrialState.read()
+        self.code.watch(config)
         call = partial(self._train, own_config, data, self._device, checkpoint)
         _seed_all(int(config["seed"]), device=self._device)
         blocks = not inspect.isgeneratorfunction(self._train)
         self._trial, self._generator = trial, epochs_reported(call) if blocks else call()
         self._last_epoch = checkpoint.epoch or -1
         self._epochs = int(config.get("trainer", {}).get("epochs", MOST_EPOCHS))
-        self._files, self._numbers = SharedFiles(), SharedNumbers(config)
-        self.tainted = ""
+        self._files = SharedFiles()
         self._outside = self._state = StepState.read()
 
     def step(self) -> list[Outcome]:
@@ -207,9 +203,8 @@ class CallableSeats:
             with self._own_state():
                 values = dict(next(self._generator))
             self._last_epoch = self._number(values)
-            if remark := self._numbers.remark() or self._files.remark():
+            if remark := self.code.remark() or self._files.remark():
                 values.setdefault("remark", remark)
-            self.tainted = self._numbers.tainted
             return [Epoch(trial=self._trial, epoch=self._last_epoch, values=values)]
         except StopIteration as end:
             self._close()
@@ -246,8 +241,8 @@ class CallableSeats:
                 with self._own_state():
                     generator.close()
             finally:
-                self._before.restore()
-            self.left_behind = self._numbers.changed()
+                self.code.end()
+            self.code.look()
 
     @contextmanager
     def _own_state(self) -> Iterator[None]:

@@ -1,10 +1,9 @@
-"""What a user's classes leave in their process, where our trainer trains a model of theirs.
+"""What a user's code leaves in its process: their trainer, or a model that our trainer trains.
 
 A model may keep state outside itself: in an environment variable, a cache of its module, a thread's
 storage. Trials that follow one another in a process would then depend on who came before them. What
 libraries are set to is put back once no trial is left here; where the user's modules hold something
-else than before, the process takes no further trial. A trainer of the user's own has the same
-(`callable.py`).
+else than before, the process takes no further trial.
 """
 
 import threading
@@ -36,8 +35,13 @@ class CodeState:
         self.tainted, self._numbers = "", None
         are_users = list(map(_is_users, _targets(config)))  # all imported: what that sets stays
         if any(are_users):
-            self._before = TrialState.read(), StepState.read()
-            self._numbers = SharedNumbers(config)
+            self.watch(config)
+
+    def watch(self, config: Mapping[str, Any]) -> None:
+        """As `begin`, of a config that is known to name code of a user's."""
+        self.tainted = ""
+        self._before = TrialState.read(), StepState.read()
+        self._numbers = SharedNumbers(config)
 
     def look(self) -> None:
         """When a trial has ended: has anything changed that another would find?"""
@@ -53,7 +57,7 @@ class CodeState:
             self._numbers.put_back()
 
     def remark(self) -> str:
-        """What the user should know after the first epoch of a trial that is alone here."""
+        """After an epoch of a trial that is alone here: what the user should know of its first."""
         if self._numbers is None:
             return ""
         remark = self._numbers.remark()

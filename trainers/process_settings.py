@@ -1,26 +1,28 @@
 """Settings of a process that a training may change: how each is read, and how it is put back."""
 
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, reduce
+from operator import attrgetter, methodcaller
 from typing import Any
 
-# A setting: the module that must have been imported, how it is read, how it is written.
-Setting = tuple[str, Callable[[Any], Any], Callable[[Any, Any], object]]
+Access = tuple[Callable[[Any], Any], Callable[[Any, Any], object]]  # how it is read, and written
+Setting = tuple[str, *Access]  # the module that must have been imported before
 
 
-def _at(path: str) -> tuple[Callable[[Any], Any], Callable[[Any, Any], None]]:
-    """Reader and writer of an attribute of a module, such as `backends.cudnn.benchmark`."""
-    *parts, last = path.split(".")
+def _at(*paths: str) -> Access:
+    """Reader and writer of attributes of a module, such as `backends.cudnn.benchmark`."""
 
-    def owner(module: Any) -> Any:
-        for part in parts:
-            module = getattr(module, part)
-        return module
+    def write(module: Any, values: Any) -> None:
+        for path, value in zip(paths, values if len(paths) > 1 else (values,), strict=True):
+            *owners, last = path.split(".")
+            setattr(reduce(getattr, owners, module), last, value)
 
-    return (
-        lambda module: getattr(owner(module), last),
-        lambda module, value: setattr(owner(module), last, value),
-    )
+    return attrgetter(*paths), write
+
+
+def _by(read: str, write: str) -> Access:
+    """Functions of a module that read and write a setting, by their names."""
+    return methodcaller(read), lambda module, value: getattr(module, write)(value)
 
 
 @cache
@@ -60,17 +62,6 @@ def _set_handlers(module: Any, value: Mapping[int, Any]) -> None:
     for number, handler in value.items():
         if module.getsignal(number) is not handler:
             module.signal(number, handler)
-
-
-def _set_all(*paths: str) -> tuple[Callable[[Any], Any], Callable[[Any, Any], None]]:
-    """As `_at`, of several attributes of a module."""
-    pairs = [_at(path) for path in paths]
-
-    def write(module: Any, values: tuple[Any, ...]) -> None:
-        for (_, write_one), value in zip(pairs, values, strict=True):
-            write_one(module, value)
-
-    return lambda module: tuple(read(module) for read, _ in pairs), write
 
 
 def _set_logging(logging: Any, value: tuple[Any, ...]) -> None:
@@ -140,30 +131,24 @@ SETTINGS: Mapping[str, Setting] = {
     ),
     "floating-point errors": (
         "numpy",
-        lambda numpy: numpy.geterr(),
+        methodcaller("geterr"),
         lambda numpy, value: numpy.seterr(**value),
     ),
     "default device": (
         "torch",
-        lambda torch: torch.get_default_device(),
+        methodcaller("get_default_device"),
         # A default that is set, even to "cpu", costs time at each tensor made.
         lambda torch, device: torch.set_default_device(None if device.type == "cpu" else device),
     ),
     "deterministic": (
         "torch",
-        lambda torch: torch.get_deterministic_debug_mode(),
-        lambda torch, mode: torch.set_deterministic_debug_mode(mode),
+        *_by("get_deterministic_debug_mode", "set_deterministic_debug_mode"),
     ),
-    "anomalies": (
-        "torch",
-        lambda torch: torch.is_anomaly_enabled(),
-        lambda torch, enabled: torch.autograd.set_detect_anomaly(enabled),
-    ),
+    "anomalies": ("torch", *_by("is_anomaly_enabled", "set_anomaly_enabled")),
     "precision": ("torch", *_at("backends.fp32_precision")),
     "precision of products": (
         "torch",
-        lambda torch: torch.get_float32_matmul_precision(),
-        lambda torch, value: torch.set_float32_matmul_precision(value),
+        *_by("get_float32_matmul_precision", "set_float32_matmul_precision"),
     ),
     "precision of convolutions": ("torch", *_at("backends.cudnn.allow_tf32")),
     "convolutions are timed": ("torch", *_at("backends.cudnn.benchmark")),
@@ -181,7 +166,7 @@ SETTINGS: Mapping[str, Setting] = {
     "autocast": ("torch", _autocast, _set_autocast),
     "products in half precision": (
         "torch",
-        *_set_all(
+        *_at(
             "backends.cuda.matmul.allow_fp16_reduced_precision_reduction",
             "backends.cuda.matmul.allow_bf16_reduced_precision_reduction",
             "backends.cuda.matmul.allow_fp16_accumulation",
@@ -212,10 +197,10 @@ SETTINGS: Mapping[str, Setting] = {
     ),
     "scikit-learn": (
         "sklearn",
-        lambda sklearn: sklearn.get_config(),
+        methodcaller("get_config"),
         lambda sklearn, value: sklearn.set_config(**value),
     ),
-    "keras": ("keras.src.backend.config", *_set_all("_FLOATX", "_EPSILON", "_IMAGE_DATA_FORMAT")),
+    "keras": ("keras.src.backend.config", *_at("_FLOATX", "_EPSILON", "_IMAGE_DATA_FORMAT")),
     # `simplefilter("error")` would fail the next trial.
     "warnings": ("warnings", lambda warnings: list(warnings.filters), _set_filters),
     "shown warnings": ("warnings", *_at("showwarning")),
@@ -229,25 +214,17 @@ SETTINGS: Mapping[str, Setting] = {
         _set_logging,
     ),
     "signals": ("signal", _handlers, _set_handlers),
-    "output": ("sys", *_set_all("stdout", "stderr", "excepthook")),
+    "output": ("sys", *_at("stdout", "stderr", "excepthook")),
     "words": (
         "sys",
         lambda sys: list(sys.argv),
         lambda sys, words: setattr(sys, "argv", list(words)),
     ),
-    "recursion": (
-        "sys",
-        lambda sys: sys.getrecursionlimit(),
-        lambda sys, most: sys.setrecursionlimit(most),
-    ),
-    "profile": (
-        "sys",
-        lambda sys: sys.getprofile(),
-        lambda sys, function: sys.setprofile(function),
-    ),
+    "recursion": ("sys", *_by("getrecursionlimit", "setrecursionlimit")),
+    "profile": ("sys", *_by("getprofile", "setprofile")),
     "garbage": (
         "gc",
-        lambda gc: gc.isenabled(),
+        methodcaller("isenabled"),
         lambda gc, enabled: gc.enable() if enabled else gc.disable(),
     ),
     "locale": (
@@ -260,14 +237,9 @@ SETTINGS: Mapping[str, Setting] = {
         lambda decimal: decimal.getcontext().copy(),
         lambda decimal, context: decimal.setcontext(context),
     ),
-    "waiting for a network": (
-        "socket",
-        lambda socket: socket.getdefaulttimeout(),
-        lambda socket, seconds: socket.setdefaulttimeout(seconds),
-    ),
+    "waiting for a network": ("socket", *_by("getdefaulttimeout", "setdefaulttimeout")),
     "tensors of other processes": (
         "torch.multiprocessing",
-        lambda module: module.get_sharing_strategy(),
-        lambda module, strategy: module.set_sharing_strategy(strategy),
+        *_by("get_sharing_strategy", "set_sharing_strategy"),
     ),
 }

@@ -8,13 +8,29 @@ as `multiprocessing.set_start_method`, would fail in the second trial.
 import gc
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from trainers.library_state import kept, put_back
 from trainers.process_settings import SETTINGS
+
+Attributes = dict[str, Any]
+# What libraries keep once for a process in objects of their own, by module, and a training fills.
+# `Accelerator(mixed_precision="bf16")` fills one: the next trial's Accelerator would be refused
+# where it asks for another precision, and where it asks for none would silently take that one.
+# Keras keeps its precision, its seeds and the names of layers so. Before the import all are empty.
+KEPT: Mapping[str, Callable[[Any], tuple[Attributes, ...]]] = {
+    "accelerate.state": lambda module: (
+        module.PartialState._shared_state,
+        module.AcceleratorState._shared_state,
+        module.GradientState._shared_state,
+    ),
+    "keras.src.backend.common.global_state": lambda module: (
+        vars(module.GLOBAL_STATE_TRACKER),
+        vars(module.GLOBAL_SETTINGS_TRACKER),
+    ),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +47,7 @@ class TrialState:
         """The state of this process. A setting that cannot be read is left out."""
         return cls(
             values=_values(),
-            kept=kept(),
+            kept=_kept(),
             is_distributed=_is_distributed(),
             allocated=_allocated(),
         )
@@ -44,7 +60,7 @@ class TrialState:
             if now.get(name) != value:
                 with suppress(Exception):  # a library may refuse, and no trial fails for that
                     write(sys.modules[module], value)
-        put_back(self.kept)
+        _empty_again(self.kept)
         with suppress(Exception):
             if _is_distributed() and not self.is_distributed:
                 sys.modules["torch.distributed"].destroy_process_group()
@@ -64,6 +80,28 @@ def _values() -> dict[str, Any]:
         with suppress(Exception):  # torch refuses to say where old and new ways to set it are mixed
             values[name] = read(sys.modules[module])
     return values
+
+
+def _kept() -> dict[str, tuple[Attributes, ...]]:
+    """What they hold now, by module."""
+    return {name: tuple(map(dict, objects)) for name, objects in _objects().items()}
+
+
+def _empty_again(before: Mapping[str, tuple[Attributes, ...]]) -> None:
+    """Makes them hold that again, and nothing where the module was not imported yet."""
+    for name, objects in _objects().items():
+        held = before.get(name) or ({},) * len(objects)
+        for attributes, values in zip(objects, held, strict=True):
+            attributes.clear()
+            attributes.update(values)
+
+
+def _objects() -> dict[str, tuple[Attributes, ...]]:
+    found = {}
+    for name, objects in KEPT.items():
+        with suppress(Exception):  # not imported, or a release that keeps them otherwise
+            found[name] = objects(sys.modules[name])
+    return found
 
 
 def give_back_memory() -> None:

@@ -51,6 +51,7 @@ class TrialRunner:
         self._metric = metric
         self._began: dict[int, float] = {}  # by trial: when its current epoch began
         # What a user's classes leave behind in our trainer; the seats of their own trainer know it.
+        self._own = [each.code for each in seats if isinstance(each, CallableSeats)]
         self._code = None if self._own else CodeState()
 
     @property
@@ -106,13 +107,8 @@ class TrialRunner:
         return next((each.tainted for each in self._watched if each.tainted), "")
 
     @property
-    def _watched(self) -> Sequence[CallableSeats | CodeState]:
+    def _watched(self) -> list[CodeState]:
         return self._own if self._code is None else [self._code]
-
-    @property
-    def _own(self) -> list[CallableSeats]:
-        """The seats of a user's code, one per fold; none of the stock trainer's."""
-        return [seats for seats, _ in self._folds if isinstance(seats, CallableSeats)]
 
     def exclude(self, seconds: float) -> None:
         """So long has the worker waited for an answer: no trial's epoch has taken that time."""
