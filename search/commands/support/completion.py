@@ -14,6 +14,12 @@ KEYS = ("seeds", "n_trials", "name", "trainer.epochs", "trainer.batch_size", "pl
 # A shell lists searches and words by these functions, when it is asked.
 SEARCHES = dict.fromkeys(("bash", "zsh"), "_knobwise_searches") | {"fish": "(_knobwise_searches)"}
 WORDS = dict.fromkeys(("bash", "zsh"), "_knobwise_words") | {"fish": "(_knobwise_words)"}
+COMPLETIONS = {  # by an argument's name
+    "name": SEARCHES,
+    "overrides": WORDS,
+    **dict.fromkeys(("file", "csv", "to"), shtab.FILE),
+    **dict.fromkeys(("results_root", "config_dir"), shtab.DIRECTORY),
+}
 
 # Bash splits words at `=`: the key is then two words back.
 BASH = """\
@@ -77,10 +83,8 @@ def _whole_parser(config_dir: Path | None) -> argparse.ArgumentParser:
     """One parser with a subparser per verb and experiment, as shtab takes it."""
     parser = argparse.ArgumentParser(prog=PROGRAM, add_help=False)
     parser.add_argument("--version", action="store_true", help="print the version")
-    parser.add_argument("--config-dir", help="a folder of your own configs").complete = (  # type: ignore[attr-defined]
-        shtab.DIRECTORY
-    )
     names = experiments(config_dir)
+    _completed(parser.add_argument("--config-dir", help="a folder of your own configs"), names)
     subparsers = parser.add_subparsers()
     for name, summary in verb_summaries().items():
         copy = subparsers.add_parser(name, help=summary, add_help=False)
@@ -93,14 +97,9 @@ def _whole_parser(config_dir: Path | None) -> argparse.ArgumentParser:
 
 
 def _completed(action: argparse.Action, names: dict[str, str]) -> argparse.Action:
-    if action.dest == "name":
-        action.complete = SEARCHES  # type: ignore[attr-defined]
-    elif action.dest == "overrides":
-        action.complete = WORDS  # type: ignore[attr-defined]
-    elif action.dest in ("experiment", "word"):
+    """The action, with what shtab reads of it."""
+    if action.dest in ("experiment", "word"):
         action.choices = list(names)
-    elif action.dest in ("file", "csv", "to"):
-        action.complete = shtab.FILE  # type: ignore[attr-defined]
-    elif action.dest == "results_root":
-        action.complete = shtab.DIRECTORY  # type: ignore[attr-defined]
+    elif action.dest in COMPLETIONS:
+        vars(action)["complete"] = COMPLETIONS[action.dest]
     return action
