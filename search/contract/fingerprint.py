@@ -3,13 +3,14 @@
 import hashlib
 import math
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from search.errors import refused
+from search.errors import UsageError, refused
 
 ROUNDING = 1e-9  # difference of two constants up to which they are one
 
@@ -42,14 +43,14 @@ def is_same(one: object, other: object) -> bool:
 
 
 def file_hash(path: Path) -> str:
-    """SHA-256 of a file's content.
+    """SHA-256 of a file's content. A second call reads it again only where it was written since.
 
     Raises:
         UsageError: it cannot be read.
     """
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        now = path.stat()
+        return _hashed(path.absolute(), (now.st_ino, now.st_size, now.st_mtime_ns))
     except OSError as error:
         raise refused(
             "data.files",
@@ -58,3 +59,23 @@ def file_hash(path: Path) -> str:
             got=str(error),
             remedy="mend the path",
         ) from error
+
+
+def changed_files(files: Mapping[str, str]) -> list[str]:
+    """Which files, of those with their hashes, have another content now or cannot be read."""
+    changed = []
+    for path, digest in files.items():
+        try:
+            is_same_file = file_hash(Path(path)) == digest
+        except UsageError:
+            is_same_file = False
+        if not is_same_file:
+            changed.append(path)
+    return changed
+
+
+@lru_cache(maxsize=1024)
+def _hashed(path: Path, stamp: tuple[int, int, int]) -> str:
+    """The hash of a file; `stamp`: what differs where somebody wrote it anew."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

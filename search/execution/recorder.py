@@ -58,7 +58,7 @@ class Recorder:
         self._worst = self._worst_of(contract.floor, *(row.value for row in self._rows))
         unfinished = [spec.trial for spec in self.unfinished()]
         self._curves = CurveLog(folder.curve_log, unfinished=unfinished)
-        self._standing = Standing(folder, self._curves)
+        self._standing = Standing(folder, self._curves, data=contract.data.get("files"))
         self._causes: list[str | None] = []  # of each end; None where nothing failed
         self._other_seeds = Counter[int]()  # how many trials of each seed but the first have ended
         self._other_causes = set[str | None]()  # of those ends
@@ -131,6 +131,7 @@ class Recorder:
         """As `flush`; the ends of trials survive a power cut, too. One call for many of them, since
         a sync takes a tenth of a millisecond, and ten on a disk that others write to.
         """
+        self._standing.check_data(self._rows.unfinished)
         self._look_at_files()
         self._sync()
 
@@ -141,11 +142,7 @@ class Recorder:
             self._study.sync()
 
     def check_folder(self) -> None:
-        """Has somebody removed or moved the folder of the running search?
-
-        Raises:
-            FolderGone, RunError: as `Standing.check`.
-        """
+        """As `Standing.check`."""
         self._standing.check()
 
     def _look_at_files(self, *, now: bool = False) -> None:
@@ -173,6 +170,7 @@ class Recorder:
             RunError: the first trials, or those of other seeds, all failed for the same reason, or
                 the folder is gone, for which no trial can do anything.
         """
+        self._standing.check_data(self._rows.unfinished)  # no end of a trial on other data counts
         failed = state in (TrialState.FAILED, TrialState.LOST)
         if failed:
             self._look_at_files(now=True)

@@ -33,6 +33,9 @@ def settle(plan: Plan, folder: Folder, *, console: Console) -> None:
     lines, files = drift(folder.load_config(), plan.config), record.changed(code)
     if (not lines and not files) or folder.alive():
         folder.check_config(plan.config)
+        if record.spoiled() and not folder.alive():
+            with folder.locked():
+                _begin_anew(plan, folder, record.spoiled())
         return
     findings = _findings(folder)
     rows = list(findings.rows) if findings is not None else []
@@ -74,12 +77,16 @@ def _go_on_with_other_code(
     with folder.locked():
         record = CodeRecord(folder.path)
         record.change(code, ended=ended)
-        begin_anew(folder.storage(), search=plan.name, trials=waiting)
-        for trial in waiting:
-            folder.forget(trial)
+        _begin_anew(plan, folder, waiting)
     older = ", ".join(map(str, record.older()))
     what = "unfinished trials begin anew; trained with older code: trials"
     say(console, f"your code has changed ({_shown(files)}): {what} {older}")
+
+
+def _begin_anew(plan: Plan, folder: Folder, trials: Sequence[int]) -> None:
+    begin_anew(folder.storage(), search=plan.name, trials=trials)
+    for trial in trials:
+        folder.forget(trial)
 
 
 def _findings(folder: Folder) -> Findings | None:

@@ -57,6 +57,16 @@ class CodeRecord:
         """The files that changed while trials trained, in any version."""
         return sorted({path for version in self._versions() for path in version.get("edited", ())})
 
+    def spoil(self, trials: Sequence[int]) -> None:
+        """Notes unfinished trials that may have read other data than the contract's."""
+        if versions := self._versions():
+            versions[-1]["spoiled"] = sorted(trials)
+            self._write(versions)
+
+    def spoiled(self) -> list[int]:
+        """The trials of the last `spoil`."""
+        return [trial for version in self._versions()[-1:] for trial in version.get("spoiled", ())]
+
     def _write(self, versions: list[dict[str, Any]]) -> None:
         write_json(self._path, {"versions": versions})
 

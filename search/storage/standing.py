@@ -1,16 +1,21 @@
-"""Does a running search's folder still stand, or has somebody removed, moved or replaced its files?
+"""Does a running search's folder still stand, or has somebody removed, moved or replaced its files,
+or those of its data?
 
 What was written to a file without a name is lost with the process, so this is asked every second
 and not at the end.
 """
 
 import time
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from stat import S_ISDIR
 
+from search.contract.fingerprint import changed_files
 from search.errors import RunError, SearchError, broken_rule
+from search.storage.code_record import CodeRecord
 from search.storage.curves import CurveLog
 from search.storage.folder import Folder
+from search.storage.trials import TrialRecord
 
 EVERY = 1.0  # time between two looks [s]
 
@@ -22,8 +27,11 @@ class FolderGone(SearchError):
 class Standing:
     """Looks after the files of a search that runs."""
 
-    def __init__(self, folder: Folder, curves: CurveLog) -> None:
-        self._folder, self._curves = folder, curves
+    def __init__(
+        self, folder: Folder, curves: CurveLog, *, data: Mapping[str, str] | None = None
+    ) -> None:
+        """`data`: hashes of the files that the user's trainer reads, `data.files`."""
+        self._folder, self._curves, self._data = folder, curves, data or {}
         kept = (folder.config, folder.contract, folder.split)
         self._kept = [path for path in kept if path.exists()]
         self._inodes: dict[Path, int] = {}
@@ -50,6 +58,25 @@ class Standing:
         done = [self._folder.storage().put_back(), self._curves.put_back()]
         done += [self._missed(path, lost) for path, lost in places.items()]
         return [text for text in done if text]
+
+    def check_data(self, unfinished: Collection[TrialRecord]) -> None:
+        """Are `data.files` those of the contract? The unfinished trials begin anew if not, as
+        nobody knows what they have read.
+
+        Raises:
+            RunError: somebody has written them while the search runs.
+        """
+        if not (changed := changed_files(self._data)):
+            return
+        CodeRecord(self._folder.path).spoil([row.spec.trial for row in unfinished])
+        text = broken_rule(
+            "data.files",
+            rule="stay as they are while a search runs, or its trials are of different data",
+            got=f"another content of {', '.join(changed)}",
+            remedy="put back what was there and give the same command again, or say name=… for a "
+            f"search of the new data; its {len(unfinished)} unfinished trials begin anew",
+        )
+        raise RunError(text, code="data-changed-meanwhile")
 
     def _missed(self, path: Path, lost: str) -> str:
         """That a folder which was there is not, or is another one, told once; workers make it anew.

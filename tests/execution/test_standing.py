@@ -7,10 +7,13 @@ import pytest
 from kit import TINY, running, search, steady, trials, wait_for
 from refusals import check_told, raises
 
+from search.contract.fingerprint import file_hash
 from search.execution.machine_fault import machine_fault
+from search.storage.code_record import CodeRecord
 from search.storage.curves import CurveLog
 from search.storage.folder import Folder
 from search.storage.standing import Standing
+from search.storage.trials import TrialRecord, TrialSpec, TrialState
 
 PAUSE = {"TOY_PAUSE": "0.08"}
 WORDS = [*TINY, "trainer.epochs=8", "protocol.most_seeds=1"]
@@ -96,6 +99,50 @@ def test_a_folder_of_trials_that_was_removed_is_named_once_also_where_another_st
     (folder / name).mkdir()
     assert look(now=True) == [told]
     assert look(now=True) == []
+
+
+def test_data_that_change_meanwhile_end_the_search_and_no_trial_of_them_counts(calm, tmp_path):
+    data, words = tmp_path / "rows.csv", [*WORDS, "data.files=[rows.csv]"]
+    data.write_text("1,2\n")
+    with running(*words, cwd=tmp_path, **PAUSE) as conductor:
+        wait_for(lambda: _started(tmp_path, lines=12), what="twelve epochs")
+        data.write_text("1,3\n")
+        output, _ = conductor.communicate(timeout=60)
+    assert conductor.returncode == 1, output
+    check_told(output, "data-changed-meanwhile", "rows.csv")
+    refused = search(*words, cwd=tmp_path)
+    check_told(refused.stderr, "contract-differs", "rows.csv")
+    data.write_text("1,2\n")
+    again = search(*words, cwd=tmp_path, TOY_PAUSE="0")
+    assert again.returncode == 0, again.stderr
+    assert "goes on at epoch" not in again.stdout
+    assert steady(trials(_folder(tmp_path))).equals(calm)
+
+
+def test_data_that_are_written_again_alike_end_nothing_and_others_name_the_unfinished_trials(
+    tmp_path,
+):
+    folder, file = Folder(tmp_path / "search"), tmp_path / "rows.csv"
+    folder.path.mkdir()
+    file.write_text("1,2\n")
+    record = CodeRecord(folder.path)
+    record.begin({})
+    with folder.lock.held():
+        curves = CurveLog(folder.curve_log, unfinished=())
+        data = {str(file): file_hash(file)}
+        check = Standing(folder, curves, data=data).check_data
+        spec = TrialSpec(trial=3, stage="sweep", knobs={}, seed=0)
+        row = TrialRecord(spec=spec, state=TrialState.RUNNING)
+        file.unlink()
+        file.write_text("1,2\n")
+        check([row])
+        assert record.spoiled() == []
+        for change in (lambda: file.write_text("1,3\n"), file.unlink):
+            change()
+            with raises("data-changed-meanwhile", str(file), "1 unfinished"):
+                check([row])
+            assert record.spoiled() == [3]
+        curves.close()
 
 
 def test_a_file_in_place_of_a_folder_of_trials_ends_the_search_and_is_no_trials_fault(standing):

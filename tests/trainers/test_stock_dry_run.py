@@ -15,7 +15,7 @@ from search.config.plan import HEADS, LOSS_TASKS, check_task, read_plan
 from search.contract.contract import prepare
 from search.execution.dry_run import questions
 from search.execution.worker.dry_run import answer
-from search.lifecycle.rows_fit import check_rows_fit, example_rows
+from search.lifecycle.rows_fit import check_rows_fit, example_rows, unwatched_files
 from trainers.dry_run import rehearse
 
 SHAPE = (64, 10, "classification")
@@ -227,3 +227,15 @@ def test_the_examples_number_of_rows_is_named_where_a_trainer_of_ones_own_gets_i
     for words in ([], [own, "data.rows=60000"]):
         assert example_rows(_plan(*words, experiment="own_trainer")) == []
     assert example_rows(_plan()) == []
+
+
+def test_a_data_file_that_a_command_names_is_told_where_nothing_watches_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("rows.csv", "more.npy", "train.py"):
+        Path(name).touch()
+    words = 'trainer.command=["{python}",train.py,rows.csv,"--x=more.npy",--out,new.csv]'
+    (told,) = unwatched_files(_plan(words, experiment="own_command"))
+    assert "'data.files=[rows.csv,more.npy]'" in told
+    files = "data.files=[rows.csv,./more.npy]"
+    assert unwatched_files(_plan(words, files, experiment="own_command")) == []
+    assert unwatched_files(_plan("data=csv", "data.path=rows.csv")) == []
