@@ -27,6 +27,11 @@ DATA_ENDINGS = (
 ROTATE = "trainers.augment.Rotate"  # of images only, so it has no `dimensions`
 
 
+def notes_on_rows(plan: Plan) -> list[str]:
+    """What to know of rows that the user's own code reads."""
+    return [*example_rows(plan), *unwatched_files(plan)]
+
+
 def example_rows(plan: Plan) -> list[str]:
     """A note where a generator of the user's gets row numbers of the shipped example's data set,
     since nobody said how many rows there are: it would train on the first ones, without a word.

@@ -231,6 +231,7 @@ def test_the_examples_number_of_rows_is_named_where_a_trainer_of_ones_own_gets_i
 
 def test_a_data_file_that_a_command_names_is_told_where_nothing_watches_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    table = ["data=csv", "data.path=rows.csv", "data.target=y", "data.task=regression"]
     for name in ("rows.csv", "more.npy", "train.py"):
         Path(name).touch()
     words = 'trainer.command=["{python}",train.py,rows.csv,"--x=more.npy",--out,new.csv]'
@@ -238,4 +239,4 @@ def test_a_data_file_that_a_command_names_is_told_where_nothing_watches_it(tmp_p
     assert "'data.files=[rows.csv,more.npy]'" in told
     files = "data.files=[rows.csv,./more.npy]"
     assert unwatched_files(_plan(words, files, experiment="own_command")) == []
-    assert unwatched_files(_plan("data=csv", "data.path=rows.csv")) == []
+    assert unwatched_files(_plan(*table)) == []
