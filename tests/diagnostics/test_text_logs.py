@@ -406,6 +406,19 @@ FRAMEWORKS = {
     "train_loss_step=9.0, val_loss={v:.4f}, val_acc={m:.4f}, train_loss_epoch={t:.4f}]\n",
     "SpeechBrain": "epoch: {e}, lr: 1.95e-05 - train loss: {t:.4f} - valid loss: {v:.4f}, "
     "valid acc: {m:.4f}, valid cm: [[4 0 6 4]\n [6 0 6 2]]\n",
+    "ImageNet": "Epoch: [{e}][ 10/50]\tTime 0.1 ( 0.2)\tLoss 9.0e+00 (9.0e+00)\n"
+    "Epoch: [{e}][ 40/50]\tTime 0.1 ( 0.2)\tLoss 9.1e-01 ({t:.6e})\n"
+    "Test: [0/9]\tLoss 9.0e+00 (9.0e+00)\tAcc@1 1.00 (1.00)\n"
+    "Test: [8/9]\tLoss 9.1e-01 ({v:.6e})\tAcc@1 9.00 ({p:.2f})\n",
+    "DETR": "Epoch: [{e}]  [499/500]  eta: 0:04:00  loss: 0.9 ({t:.5f})  loss_ce: 1.0 (1.0)\n"
+    "Averaged stats: loss: 0.9 ({t:.5f})\nTest:  [99/100]  loss: 0.9 ({v:.5f})\n"
+    "Averaged stats: loss: 0.9 ({v:.5f})\n Average Precision  (AP) @[ IoU=0.50:0.95 ] = {m:.4f}\n",
+    "Paddle": "Epoch {e}/8\nstep  10/938 [...] - loss: 9.0 - acc: 0.1 - ETA: 20s - 22ms/step\n"
+    "step 938/938 [===] - loss: {t:.4f} - acc: 0.1 - 12ms/step\nEval begin...\n"
+    "step 157/157 [===] - loss: {v:.4f} - acc: {m:.4f} - 8ms/step\nEval samples: 10000\n",
+    "XGBoost": "[{e}]\teval-rmse:{v:.5f}\ttrain-rmse:{t:.5f}\n",
+    "LightGBM": "[{e}]\ttraining's l2: {t:.6f}\tvalid_1's l2: {v:.6f}\n",
+    "CatBoost": "{e}:\tlearn: {t:.7f}\ttest: {v:.7f}\tbest: {v:.7f} ({e})\ttotal: 50.1ms\n",
     "fairseq": "2020-04-22 07:42:21 | INFO | train | epoch 00{e} | loss {t:.4f} | wps 7204.7\n"
     "2020-04-22 07:42:23 | INFO | valid | epoch 00{e} | valid on 'valid' subset | "
     "loss {v:.4f} | best_loss 0.1\n",
@@ -466,3 +479,141 @@ def test_losses_of_single_steps_that_shake_ask_for_no_lower_rate_where_validatio
     (curves,) = read_of(tmp_path, text).trainings.values()
     assert curves.sampled
     assert judge(curves).name in ("still_learning", "converged")
+
+
+def test_a_deviation_in_brackets_is_no_average(tmp_path):
+    path = written(tmp_path, "epoch {e}: train loss {t:.4f} (0.0021), val loss {v:.4f} (0.0034)\n")
+    (curves,) = read_logs(path).trainings.values()
+    assert curves.val == pytest.approx(VAL, abs=1e-4)
+
+
+MM = "2023/06/05 20:10:13 - mmengine - INFO - "
+EVALUATED = {
+    "OpenMMLab": '{{"loss": {t}, "grad_norm": 2.0, "epoch": {e}, "iter": {e}50, "step": {e}50}}\n'
+    '{{"coco/bbox_mAP": {m}, "coco/bbox_mAP_50": 0.99, "time": 0.1, "step": {e}}}\n',
+    "OpenMMLab by steps": '{{"loss": {t}, "decode.acc_seg": 80.0, "iter": {e}, "step": {e}}}\n'
+    '{{"aAcc": 90.0, "mIoU": {p}, "mAcc": 70.0, "step": {e}}}\n',
+    "OpenMMLab 1": '{{"mode": "train", "epoch": {e}, "iter": 50, "lr": 0.01, "loss": {t}}}\n'
+    '{{"mode": "val", "epoch": {e}, "iter": 500, "lr": 0.01, "bbox_mAP": {m}}}\n',
+    "Detectron2": '{{"iteration": {e}, "loss_cls": 0.1, "total_loss": {t}, "lr": 0.001}}\n'
+    '{{"bbox/AP": {p}, "bbox/AP50": 99.0, "iteration": {e}, "lr": 0.001}}\n',
+    "OpenMMLab's text": f"        switch_epoch=300,\n{MM}Epoch(train)   [{{e}}][1/6]  lr: 4.0e-08  "
+    f"eta: 4:59:11  loss: {{t:.4f}}  acc_pose: 0.1\n{MM}Epoch(val) [{{e}}][9/9]  "
+    "accuracy/top1: {p:.4f}\n",
+    "its text by steps": f"{MM}Iter(train) [ {{e}}/120000]  lr: 2.0e-05  loss: {{t:.4f}}\n"
+    f"{MM}Iter(val) [500/500]    aAcc: 90.0  mIoU: {{p:.4f}}  mAcc: 70.0\n",
+}
+
+
+@pytest.mark.parametrize("form", EVALUATED.values(), ids=EVALUATED)
+def test_a_metric_that_is_told_apart_from_trains_loss_is_read_by_epoch(form, tmp_path):
+    (curves,) = read_logs(written_alone(tmp_path, form)).trainings.values()
+    assert curves.epochs.tolist() == list(range(1, 9))
+    assert curves.train == pytest.approx(TRAIN, abs=1e-4)
+    assert curves.metric == pytest.approx(METRIC, abs=1e-4)
+    assert not curves.held_out
+
+
+def written_alone(tmp_path, form, name="some.log"):
+    rows = enumerate(zip(TRAIN, VAL, METRIC, strict=True), start=1)
+    text = "".join(form.format(e=e, t=t, v=v, m=m, p=100 * m) for e, (t, v, m) in rows)
+    (tmp_path / name).write_text(text)
+    return str(tmp_path / name)
+
+
+def test_updates_are_steps_where_all_are_of_one_epoch(tmp_path):
+    form = (
+        '| INFO | train_inner | {{"epoch": 1, "loss": "9", "num_updates": "{e}00"}}\n'
+        '| INFO | train_inner | {{"epoch": 1, "loss": "{t}", "num_updates": "{e}50"}}\n'
+        '| INFO | valid | {{"epoch": 1, "valid_loss": "{v}", "valid_num_updates": "{e}50"}}\n'
+    )
+    (curves,) = read_logs(written_alone(tmp_path, form)).trainings.values()
+    assert curves.epochs.tolist() == list(range(150, 851, 100))
+    assert curves.train == pytest.approx((9 + np.array(TRAIN)) / 2)
+    assert curves.val == pytest.approx(VAL)
+
+
+@pytest.mark.parametrize("name", ["tag", "key", "metric"])
+def test_a_table_in_long_form_is_read_by_run_and_step(name, tmp_path):
+    form = "a,train/loss,{e},{t}\na,val/loss,{e},{v}\nb,train/loss,{e},9.0\nb,val/loss,{e},9.5\n"
+    path = written_alone(tmp_path, form)
+    with open(path) as file:
+        text = file.read()
+    log = read_of(tmp_path, f"run,{name},step,value\n{text}")
+    assert list(log.trainings) == ["a", "b"]
+    assert log.trainings["a"].train == pytest.approx(TRAIN)
+    assert log.trainings["a"].val == pytest.approx(VAL)
+    assert log.trainings["b"].val == pytest.approx([9.5] * 8)
+
+
+def test_an_export_of_several_runs_is_read_as_several_trainings(tmp_path):
+    columns = [f"{run} - {name}" for run in ("a", "b - c") for name in ("train/loss", "val/loss")]
+    header = ",".join(["Step", *(f"{c}{end}" for c in columns for end in ("", "__MIN", "__MAX"))])
+    rows = [
+        ",".join([str(e), *(str(x) for y in (t, v, 9.0, 9.5 if e < 8 else "") for x in [y] * 3)])
+        for e, (t, v) in enumerate(zip(TRAIN, VAL, strict=True), 1)
+    ]
+    log = read_of(tmp_path, "\n".join([header, *rows]))
+    assert list(log.trainings) == ["a", "b - c"]
+    assert log.trainings["a"].val == pytest.approx(VAL)
+    assert log.trainings["b - c"].val == pytest.approx([9.5] * 7)
+
+
+def test_an_export_of_a_spreadsheet_is_read_as_its_numbers_are(tmp_path):
+    rows = [
+        f"{e};{1000 * t:_.2f};{1000 * v:_.2f};{100 * m:.1f}%".replace(".", ",").replace("_", ".")
+        for e, (t, v, m) in enumerate(zip(TRAIN, VAL, METRIC, strict=True), 1)
+    ]
+    assert rows[0] == "1;2.000,00;2.200,00;50,0%"
+    log = read_of(tmp_path, "\r\n".join(["sep=;", "Epoch;Train Loss;Val Loss;Val Acc", *rows]))
+    (curves,) = log.trainings.values()
+    assert curves.train == pytest.approx(np.multiply(TRAIN, 1000), abs=0.01)
+    assert curves.val == pytest.approx(np.multiply(VAL, 1000), abs=0.01)
+    assert curves.metric == pytest.approx(METRIC, abs=1e-3)
+
+
+def test_the_best_round_told_once_more_is_no_round_of_its_own(tmp_path, capsys):
+    form = "[{e}]\ttraining's l1: {t:.6f}\tvalid_1's l1: {v:.6f}\n"
+    path = written_alone(tmp_path, form)
+    with open(path, "a") as file:
+        file.write(
+            "Early stopping, best iteration is:\n[3]\ttraining's l1: 0.5\tvalid_1's l1: 0.5\n"
+        )
+    (curves,) = read_logs(path).trainings.values()
+    assert curves.epochs.tolist() == list(range(1, 9))
+    assert main(["doctor", "--csv", path]) == 0
+    assert "an epoch is a round" in capsys.readouterr().out
+
+
+def test_sets_whose_names_do_not_say_which_is_trains_are_asked_for(tmp_path):
+    form = "[{e}]\tvalidation_0-logloss:{t:.5f}\tvalidation_1-logloss:{v:.5f}\n"
+    path = written_alone(tmp_path, form)
+    with raises("log-lacks-losses", "set0_logloss", "set1_logloss", "--columns train=NAME"):
+        read_logs(path)
+    (curves,) = read_logs(path, columns={"train": "set0_logloss", "val": "set1_logloss"}).trainings.values()  # fmt: skip
+    assert curves.val == pytest.approx(VAL, abs=1e-4)
+
+
+@pytest.mark.parametrize("place", ["run", "run/metrics"])
+def test_a_folder_with_a_file_per_metric_is_one_log(place, tmp_path):
+    (tmp_path / "run" / "metrics" / "val").mkdir(parents=True)
+    written_alone(tmp_path, "170000000{e} {t} {e}\n", "run/metrics/train_loss")
+    written_alone(tmp_path, "170000000{e} {v} {e}\n", "run/metrics/val/loss")
+    (curves,) = read_logs(str(tmp_path / place)).trainings.values()
+    assert curves.epochs.tolist() == list(range(1, 9))
+    assert curves.train == pytest.approx(TRAIN)
+    assert curves.val == pytest.approx(VAL)
+
+
+def test_folders_of_events_that_are_no_sets_are_runs_of_their_own(tmp_path):
+    pytest.importorskip("tensorboard", reason="the extra [tensorboard] is not installed")
+    from torch.utils.tensorboard import SummaryWriter
+
+    for share, run in ((1.0, "first"), (2.0, "train_again")):
+        with SummaryWriter(tmp_path / "runs" / run) as writer:
+            for epoch, (t, v) in enumerate(zip(TRAIN, VAL, strict=True)):
+                writer.add_scalar("Loss/train", share * t, epoch)
+                writer.add_scalar("Loss/val", share * v, epoch)
+    log = read_logs(str(tmp_path / "runs"))
+    assert list(log.trainings) == ["first", "train_again"]
+    assert log.trainings["train_again"].val == pytest.approx(np.multiply(VAL, 2))

@@ -7,7 +7,17 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NoReturn
 
-from search.diagnostics.logs.line import Line, is_told, number_in, plain_name
+from search.diagnostics.logs.line import ROUND, Line, is_told, number_in, plain_name
+from search.diagnostics.logs.measures import (
+    BEHIND,
+    ERRORS,
+    EVALUATED,
+    METRICS,
+    OF_DATA,
+    OF_TRAIN,
+    OF_VAL,
+    measure_of,
+)
 from search.diagnostics.verdicts.from_columns import EXTRA
 from search.errors import UsageError, refused, unknown
 
@@ -39,33 +49,8 @@ VAL = (
     "avg_val_loss",
     "test_loss",
 )
-EPOCH, TRIAL = ("epoch", "epochs", ""), ("trial", "run", "fold")  # a frame's index has no name
-SHARES = (
-    "map50_95_b", "map50_95", "map_0_5_0_95", "map50_b", "map50", "map_0_5", "map",
-    "accuracy", "acc", "balanced_accuracy", "sparse_categorical_accuracy",
-    "categorical_accuracy", "binary_accuracy", "acc1", "top1", "acc_top1", "accuracy_top1", "f1",
-    "f1_macro", "macro_f1", "f1_score", "roc_auc", "auc",
-    "precision", "recall", "r2", "exact_match", "mcc", "dice", "dice_coef", "iou",
-    "miou", "mean_iou", "mean_io_u",
-)  # fmt: skip
-LOWER = (
-    "error",
-    "error_rate",
-    "mse",
-    "mae",
-    "rmse",
-    "brier",
-    "log_loss",
-    "perplexity",
-    "ppl",
-    "wer",
-    "cer",
-    "mape",
-)
-METRICS = ("metric", *SHARES, *LOWER)
-OF_VAL = ("val_", "valid_", "validation_", "eval_", "dev_", "metrics_", "test_")
-BEHIND = ("_val", "_valid", "_validation", "_eval", "_dev")
-OF_TRAIN = ("train_", "training_", "trn_")
+EPOCH = ("epoch", "epochs", ROUND, "")  # a frame's index has no name
+TRIAL = ("trial", "run", "fold")
 STEP = ("step", "global_step", "iteration", "iter", "iters", "total_steps")
 WITHIN = ("batch", "batch_idx")  # counted anew in every epoch
 ROLES = ("train", "val", "epoch", "metric", "trial")
@@ -128,6 +113,8 @@ def layout_of(
     train = (name,) if (name := _beside(val, lines) or _fullest(TRAIN, filled, header)) else ()
     if parts and not (train and val):
         train, val = parts
+    elif not train:
+        train, val = _errors(header)
     train = roles.get("train", train or _only_loss_of_train(header))
     if not train:
         _refuse(path, header, TRAIN, role="train")
@@ -143,7 +130,7 @@ def layout_of(
         epoch=_one(roles, "epoch") or _axis(header, lines, filled, val=val, trial=trial),
         train=train,
         val=val,
-        metric=_one(roles, "metric") or _metric(header, filled, train=train),
+        metric=_one(roles, "metric") or _metric(header, filled, lines, train=train),
         trial=trial,
         extra=tuple(name for name in ("train_eval_loss", *EXTRA) if name in header),
         steps=any(name in header for name in (*STEP, *WITHIN)),
@@ -231,18 +218,38 @@ def _parts(header: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]] | t
     return tuple(train[rest] for rest in both), tuple(val[rest] for rest in both)
 
 
+def _errors(header: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """An error of train and the same of validation, in place of losses."""
+    for error in ERRORS:
+        train = tuple(before + error for before in OF_TRAIN if before + error in header)
+        val = tuple(before + error for before in OF_VAL if before + error in header)
+        if train and val:
+            return train[:1], val[:1]
+    return (), ()
+
+
 def _rest(name: str, before: Sequence[str]) -> str:
     """A name without its prefix; empty where it has none."""
     prefix = next((prefix for prefix in before if name.startswith(prefix)), "")
     return name.removeprefix(prefix) if prefix else ""
 
 
-def _metric(header: Sequence[str], filled: Counter[str], *, train: Sequence[str]) -> str:
+def _metric(
+    header: Sequence[str], filled: Counter[str], lines: Sequence[Line], *, train: Sequence[str]
+) -> str:
     """The metric's column; beside a plain `loss`, a plain `accuracy` is train's."""
     of_val = [before + name for before in (*OF_VAL, "validation_epoch_") for name in METRICS]
     of_val += [name + behind for behind in BEHIND for name in METRICS]
     own = METRICS if tuple(train) != ("loss",) else ("metric",)
-    return _fullest([*of_val, *own], filled, header)
+    rows = [cells for _, cells in lines if is_told(cells, train[0])]
+    beside = {name for cells in rows for name, cell in cells.items() if cell.strip()}
+    of_data = [
+        name
+        for name in header
+        if measure_of(name) in (OF_DATA if name in beside else EVALUATED)
+        and not name.startswith(OF_TRAIN)
+    ]
+    return _fullest([*of_val, *own, *of_data], filled, header)
 
 
 def _axis(

@@ -9,6 +9,7 @@ from itertools import pairwise
 
 DECIMAL = re.compile(r"([-+]?\d+),(\d+(?:e[-+]?\d+)?)", re.I)
 THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?")
+BOTH = re.compile(r"([-+]?[1-9]\d{0,2}(?:\.\d{3})+),(\d+)")  # 1.234,5: points part thousands
 FEWEST = 3  # cells without which round numbers may be chance
 ROUND = "00"  # with which all cells of a counter end, and not three losses
 
@@ -28,19 +29,21 @@ def with_points(columns: Sequence[Sequence[str]]) -> tuple[list[list[str]], dict
 
 
 def _has_comma(cell: str) -> bool:
-    text = cell.strip()
-    return "," in text and bool(DECIMAL.fullmatch(text) or THOUSANDS.fullmatch(text))
+    text = cell.strip().removesuffix("%").strip()
+    return "," in text and any(form.fullmatch(text) for form in (DECIMAL, THOUSANDS, BOTH))
 
 
 def _plain(cell: str, *, thousands: bool) -> str:
     if not _has_comma(cell):
         return cell
+    if both := BOTH.fullmatch(cell.strip()):
+        return f"{both[1].replace('.', '')}.{both[2]}"
     return cell.strip().replace(",", "" if thousands else ".")
 
 
 def _are_thousands(cells: Sequence[str], written: Sequence[str]) -> bool | None:
     """Whether the commas of a column part thousands; None where nothing tells."""
-    texts = [cell.strip() for cell in written]
+    texts = [cell.strip().removesuffix("%").strip() for cell in written]
     if not texts or not all(THOUSANDS.fullmatch(text) for text in texts):
         return False
     if any("." in text or text.count(",") > 1 for text in texts):

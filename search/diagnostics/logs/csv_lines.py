@@ -2,13 +2,14 @@
 
 import csv
 import io
+import re
 from collections import Counter
-from collections.abc import Sequence
 from itertools import zip_longest
 from pathlib import Path
 
 from search.diagnostics.logs.commas import with_points
 from search.diagnostics.logs.line import Line, is_told, number_in, plain_name, spelt_out
+from search.diagnostics.logs.phases import PHASE, SHARED
 from search.errors import refused
 
 DELIMITERS = ",;\t|"
@@ -16,6 +17,8 @@ WALLS = str.maketrans("│┃║", "|||")  # between the columns of a table that
 # What a line below a table's names consists of, in Markdown or drawn.
 RULER = set("-:=+ ─━═┄┈╌┌┬┐├┼┤└┴┘┏┳┓┣╋┫┗┻┛┡╇┩╞╪╡╔╦╗╠╬╣╚╩╝╭╮╰╯┢┪┠┨┯┷")
 OF_RUN = " - "  # between a run's name and a column's
+EXCEL = re.compile(r"\Asep=.\n")  # names the delimiter, which the next line shows
+NAMED, VALUE = ("tag", "key", "metric", "name", "variable"), "value"  # of a table in long form
 SHOWN = 60  # letters of a line that is no header
 TABLE = "must be a table with a header, JSON, or text whose lines name losses"
 REMEDY = "write a row per epoch, or lines such as `epoch 3: train_loss=0.5 val_loss=0.6`"
@@ -28,13 +31,13 @@ def csv_lines(path: Path, text: str) -> tuple[list[str], list[Line], dict[str, s
     Raises:
         UsageError: no CSV, no row, or a column's name twice.
     """
-    rows = _rows(path, text)
+    rows = _by_run(_rows(path, text))
     if len(rows) < 2:
         rule, got = "needs a header and a row per epoch", f"{len(rows)} lines"
         raise refused(
             str(path), code="csv-needs-header-and-rows", rule=rule, got=got, remedy="write both"
         )
-    header = _of_one_run(rows[0][1])
+    header = rows[0][1]
     names = [plain_name(name) for name in header]
     names = [spelt_out(c) if names.count(n) > 1 else n for c, n in zip(header, names, strict=True)]
     ruled = any(
@@ -58,23 +61,67 @@ def csv_lines(path: Path, text: str) -> tuple[list[str], list[Line], dict[str, s
         raise refused(
             str(path), code="csv-column-twice", rule=rule, got=f"{twice} twice", remedy=remedy
         )
-    return names, lines, {names[at]: text for at, text in unsure.items() if at < len(names)}
+    told = {names[at]: text for at, text in unsure.items() if at < len(names)}
+    return *_spread(names, lines), told
 
 
-def _of_one_run(header: Sequence[str]) -> list[str]:
+def is_table(text: str) -> bool:
+    """Whether every line has as many cells as the first one, which holds names, and a number."""
+    delimiter = max(DELIMITERS, key=text.partition("\n")[0].count)
+    rows = csv.reader(io.StringIO(text), delimiter=delimiter)
+    try:
+        header = next(rows, [])
+        return len(header) > 1 and all(
+            len(row) == len(header) and any(number_in(cell) is not None for cell in row)
+            for row in rows
+            if row
+        )
+    except csv.Error:
+        return False
+
+
+def _by_run(rows: list[tuple[int, list[str]]]) -> list[tuple[int, list[str]]]:
     """A Weights & Biases export writes RUN - NAME, RUN - NAME__MIN, RUN - NAME__MAX: of one run,
-    its name is dropped.
+    its name is dropped; of several, each gets rows of its own and its name in a column.
     """
-    runs = {name.partition(OF_RUN)[0] for name in header if name.endswith("__MIN")}
-    before = f"{next(iter(runs))}{OF_RUN}" if len(runs) == 1 else ""
-    return [
-        name if name.endswith(("__MIN", "__MAX")) else name.removeprefix(before) for name in header
-    ]
+    header = rows[0][1] if rows else []
+    ends = [name.removesuffix("__MIN") for name in header if name.endswith("__MIN")]
+    runs = list(dict.fromkeys(name.rpartition(OF_RUN)[0] for name in ends if OF_RUN in name))
+    if not runs:
+        return rows
+    own = [name for name in header if OF_RUN not in name]
+    names = list(dict.fromkeys(name.rpartition(OF_RUN)[2] for name in ends))
+    made = [(rows[0][0], [*own, "run", *names] if len(runs) > 1 else [*own, *names])]
+    for run in runs:
+        for number, row in rows[1:]:
+            cells = dict(zip(header, row, strict=False))
+            measured = [cells.get(f"{run}{OF_RUN}{name}", "") for name in names]
+            if any(measured):
+                shared = [cells.get(name, "") for name in own]
+                made.append((number, [*shared, *([run] if len(runs) > 1 else []), *measured]))
+    return made
+
+
+def _spread(names: list[str], lines: list[Line]) -> tuple[list[str], list[Line]]:
+    """A table in long form, whose cells name what they measure, with a column for each; others are
+    left as they are.
+    """
+    by = next((name for name in NAMED if name in names and VALUE in names), None)
+    if by is None or any(number_in(cells.get(by, "")) is not None for _, cells in lines):
+        return names, lines
+    keys = [name for name in names if name in (*SHARED, *PHASE)]
+    made: dict[tuple[str, ...], Line] = {}
+    for number, cells in lines:
+        at = tuple(cells.get(key, "") for key in keys)
+        _, row = made.setdefault(at, (number, dict(zip(keys, at, strict=True))))
+        row[plain_name(cells[by])] = cells[VALUE]
+    spread = list(made.values())
+    return list(dict.fromkeys(name for _, row in spread for name in row)), spread
 
 
 def _rows(path: Path, text: str) -> list[tuple[int, list[str]]]:
     """Every row that is not empty and no comment, with its number."""
-    text = text.translate(WALLS)
+    text = EXCEL.sub("", text.translate(WALLS))
     first = next(
         (line for line in text.splitlines() if set(line) - RULER and not line.startswith("#")), ""
     )

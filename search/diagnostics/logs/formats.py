@@ -2,10 +2,11 @@
 
 import codecs
 import gzip
+import json
 import re
 from pathlib import Path
 
-from search.diagnostics.logs.csv_lines import csv_lines
+from search.diagnostics.logs.csv_lines import csv_lines, is_table
 from search.diagnostics.logs.json_lines import json_lines
 from search.diagnostics.logs.line import Line
 from search.diagnostics.logs.printed_records import printed_records
@@ -18,6 +19,7 @@ GZIP = b"\x1f\x8b"
 # An object, or a list of objects: a dict that Python printed, {'lr': 0.1}, is a line of text.
 JSON = re.compile(r"\s*(\{\s*[\"}]|\[\s*[{\]])")
 
+MEASURED = re.compile(r"^\d+ ([-+\w.]+) (\d+)\b", re.M)  # a time, a value, a step
 CONTROL = re.compile(r"\x1b\[[\d;]*[a-z]|[\x08]", re.I)  # of a terminal: colours, steps back
 
 
@@ -30,12 +32,30 @@ def lines_of(path: Path) -> tuple[list[str], list[Line], dict[str, str]]:
     """
     if is_events(path):
         return *event_lines(path), {}
+    if path.is_dir() and (series := _metric_files(path)):
+        return *json_lines(path, json.dumps(series)), {}
     text = _text(path)
     if JSON.match(text):
         return *json_lines(path, text), {}
     if records := printed_records(text):
         return *json_lines(path, records), {}
-    return (*text_lines(text), {}) if is_text_log(text) else csv_lines(path, text)
+    if is_text_log(text) and not is_table(text):
+        return *text_lines(text), {}
+    return csv_lines(path, text)
+
+
+def _metric_files(path: Path) -> dict[str, dict[str, list[float]]]:
+    """Steps and values by name, where a run has a file per metric, as MLflow writes them: a time,
+    a value and a step in each line.
+    """
+    folder = path / "metrics" if (path / "metrics").is_dir() else path
+    series: dict[str, dict[str, list[float]]] = {}
+    for file in sorted((*folder.glob("*"), *folder.glob("*/*"))):
+        text = file.read_text(errors="replace") if file.is_file() else ""
+        if told := MEASURED.findall(text) if MEASURED.match(text) else []:
+            steps, values = [int(step) for _, step in told], [float(value) for value, _ in told]
+            series[str(file.relative_to(folder))] = {"steps": list(steps), "values": values}
+    return series
 
 
 def _text(path: Path) -> str:

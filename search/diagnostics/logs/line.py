@@ -8,13 +8,19 @@ JOINED = {
     for before in ("train", "training", "val", "valid", "validation", "eval", "dev", "test")
     for after in ("loss", "acc", "accuracy")
 }  # names that are written as one word
+ROUND = "boosting_round"
 GAPS = ("", "na", "n/a", "-", "none", "null", "no log")  # in a cell: nothing was measured
+
+
+SAME = {"learning_rate": "lr"} | dict.fromkeys(
+    ("num_updates", "train_num_updates", "valid_num_updates"), "step"
+)
 
 
 def plain_name(name: str) -> str:
     """A column's name in small letters, with `_` between words, as `train_loss` and `lr`."""
     plain = spelt_out(name)
-    return "lr" if plain == "learning_rate" else JOINED.get(plain, plain)
+    return SAME.get(plain) or JOINED.get(plain, plain)
 
 
 def spelt_out(name: str) -> str:

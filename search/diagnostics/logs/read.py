@@ -12,10 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from search.diagnostics.logs.columns import LOWER, OF_VAL, SHARES, Layout, layout_of
+from search.diagnostics.logs.columns import Layout, layout_of
 from search.diagnostics.logs.epochs import are_apart, epochs_of, untaken
 from search.diagnostics.logs.formats import lines_of
-from search.diagnostics.logs.line import Line, is_told, number_in
+from search.diagnostics.logs.line import ROUND, Line, is_told, number_in
+from search.diagnostics.logs.measures import LOWER, SHARES, measure_of
 from search.diagnostics.logs.phases import by_phase
 from search.diagnostics.logs.taken_up import taken_up
 from search.diagnostics.verdicts.curves import Curves
@@ -107,7 +108,7 @@ def _read(path: Path, *, scale: tuple[int, float | None], chosen: Mapping[str, s
         name: _training(path, name if layout.trial else "", own, layout=layout, scale=scale)
         for name, own in runs.items()
     }
-    boosted = all("logloss" in name for name in layout.train)
+    boosted = layout.epoch == ROUND or all("logloss" in name for name in layout.train)
     used = (layout.epoch, *layout.train, *layout.val, layout.metric)
     read = [f"{text} in {name}" for name, text in unsure.items() if name in used]
     read += [f"taken up again from {layout.epoch} {at:g}" for at in again]
@@ -172,9 +173,7 @@ def _training(
     }
     if not layout.val:
         columns["val_loss"] = columns["train_loss"]
-    plain = layout.metric.removeprefix(
-        next((before for before in OF_VAL if layout.metric.startswith(before)), "")
-    )
+    plain = measure_of(layout.metric)
     if plain in SHARES and float(np.nanmax(columns["metric"], initial=0.0)) > 1.5:
         columns["metric"] = columns["metric"] / 100  # told in percent
     first = float(columns["train_loss"][0])

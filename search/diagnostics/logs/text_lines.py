@@ -7,48 +7,76 @@ that was named, and the last word before a number that means train, validation o
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from statistics import median
 
-from search.diagnostics.logs.line import Line
+from search.diagnostics.logs.line import ROUND, Line
+from search.diagnostics.logs.measures import ERRORS
 from search.diagnostics.logs.phases import SHARED, TRAIN, VAL
 
 NUMBER = r"[-+]?(?:\d+\.?\d*(?:e[-+]?\d+)?|\.\d+|(?:nan|inf)\b)"
-WORD = r"[a-z](?:[\w@]|[-./](?=\w))*"
+WORD = r"(?<![a-z])[a-z](?:[\w@]|[-./](?=\w))*"
 TOLD = re.compile(
     rf"({WORD}(?: {WORD})*?)( *[:=] *| +|, *)[\[(]? *(?:{NUMBER} *-> *)?({NUMBER})"
     rf"(?: */ *({NUMBER}))?",
     re.I,
 )
-EPOCH_FIRST = re.compile(r"\b(\d+)epoch\b")  # as ESPnet counts them
-EPOCH_BARE = re.compile(r"\btrain: (\d+)(?= *\[)", re.I)  # as timm counts them
-BAR = re.compile(r"\s*(\d+)/\d+ |.*?(\d+)%\|")  # a progress bar, and how far it has come
+FORMS = [  # of frameworks; mostly a count without a word before it; and how they are read
+    (re.compile(r"\b(\d+)epoch\b"), r"epoch \1"),  # ESPnet
+    (re.compile(r"\btrain: (\d+)(?= *\[)", re.I), r"train epoch \1"),  # timm
+    (re.compile(r"\bepoch\((\w+)\) *\[ *(\d+)\]", re.I), r"\1 epoch \2"),  # OpenMMLab
+    (re.compile(r"\biter\((train)\) *\[ *(\d+)(?=/)", re.I), r"\1 iter \2"),
+    (re.compile(r"\biter\((\w+)\) *\[[ \d/]+\]", re.I), r"\1"),  # of evaluation's own batches
+    (re.compile(r"^\[(\d+)\]\s+(?=[\w.]+(?:-|'s )[\w@]+: *[-\d.])"), rf"{ROUND} \1 "),  # boosting
+    (re.compile(r"^(\d+):\s+learn: (\S+)\s+test: "), rf"{ROUND} \1 train loss: \2 test loss: "),
+    (re.compile(r"@\[[^\]]*\]"), ""),  # at which overlaps COCO measures
+    (re.compile(r"\bvalidation_(\d)-"), r"set\1_"),  # which of its sets is train's, XGBoost hides
+]
+AVERAGED = re.compile(
+    rf"({NUMBER}) *\( *(?=\d+\.)({NUMBER}) *\)", re.I
+)  # a batch's number, and the average
+NEAR = (
+    3.0  # how far averages lie from their batches at most: a deviation, in brackets, lies farther
+)
+BAR = re.compile(r"\s*(?:step +)?(\d+)/\d+ |.*?(\d+)%\|")  # a progress bar, and how far it has come
+BEST_ROUND = re.compile(r"\bbest iteration\b", re.I)  # is told once more in the line below
+SETTING = re.compile(r"\s*\w+=\S+,$")  # a line of a config that is printed in front of its training
+OF_BATCHES = "Averaged stats:"  # told already, by the last batch
 PHASES = dict.fromkeys(TRAIN, "train") | dict.fromkeys(VAL, "val")
 PHASES |= dict.fromkeys(("validating", "evaluation", "evaluating"), "val")
 PHASES |= dict.fromkeys(("test", "testing"), "test")
 COUNTERS = {"iter": "step", "iteration": "step"}
-COUNTS = ("epoch", "step", "batch")
+COUNTS = ("epoch", ROUND, "step", "batch")
 FILLERS = {"average", "avg", "mean", "running", "end", "of", "set", "phase", "info", "epoch"}
-FILLERS |= {"is", "was", "so", "far", "current", "with"}
+FILLERS |= {"is", "was", "so", "far", "current", "with", "s"}
 BRIEF = 5  # words of a line that says what the lines below it are of
 NEWS = {"saved", "saving", "save", "best", "warning", "loaded", "loading", "loader", "dataset"}
 NEWS |= {"data", "size", "samples", "images", "loss", "file", "directory", "set"}
 OVER = {"complete", "completed", "done", "end", "ended", "finished", "over"}
 NOT_NOW = {"at", "best", "from", "last", "max", "num", "per", "total"}  # of another epoch
+LOSSES = re.compile("loss|learn: |" + "|".join(ERRORS), re.I)
 LEAST = 2  # lines that tell a loss, from which a text is a log
 
 
 def is_text_log(text: str) -> bool:
     """Whether lines tell losses by name: in a table, the names stand in its first line alone."""
-    named = (line for line in text.splitlines() if "loss" in line.lower())
-    tell = (line for line in named if any("loss" in name for name in _numbers(line)))
+    named = (line for line in text.splitlines() if LOSSES.search(line))
+    tell = (line for line in named if any(map(_is_loss, _numbers(line))))
     return sum(1 for _ in zip(range(LEAST), tell, strict=False)) == LEAST
+
+
+def _is_loss(name: str) -> bool:
+    """Also an error that is told of a set, as boosting does."""
+    return "loss" in name or name.partition("_")[2] in ERRORS
 
 
 def text_lines(text: str) -> tuple[list[str], list[Line]]:
     """The names that recur, in small letters with their phase in front, and what each line tells.
 
     A line that names no epoch belongs to the last one that was named. `batch` counts lines where
-    an epoch tells a loss several times; of validation, the last counts.
+    an epoch tells a loss several times; of validation, and of averages so far, the last counts.
     """
+    averaged = _tells_averages(text)
+    text = AVERAGED.sub(r"\2", text) if averaged else text
     lines: list[Line] = []
     at: dict[str, str] = {}
     own: set[str] = set()  # told by lines that name their epoch themselves
@@ -61,7 +89,7 @@ def text_lines(text: str) -> tuple[list[str], list[Line]]:
             lines.append((number, {"batch": str(number)} | cells | at))
     axis = next((name for name in COUNTS if name in at), "batch")
     # what lacks the axis stands before the training
-    lines = _last_of_validation([line for line in lines if axis in line[1]], axis)
+    lines = _last([line for line in lines if axis in line[1]], axis, averaged=averaged)
     often = Counter(name for _, cells in lines for name in cells)
     losses = Counter((cells[axis], name) for _, cells in lines for name in cells if "loss" in name)
     left_out = () if max(losses.values(), default=0) > 1 and axis == "epoch" else ("batch",)
@@ -72,8 +100,12 @@ def text_lines(text: str) -> tuple[list[str], list[Line]]:
 def _lines_with_numbers(text: str) -> list[Line]:
     """What each line tells; a progress bar that is drawn again and again is one line."""
     lines: list[Line] = []
-    drawn, epoch, below = -1, "", ""
+    drawn, epoch, below, before = -1, "", "", ""
     for number, line in enumerate(text.splitlines(), start=1):
+        retold = OF_BATCHES in line or (BEST_ROUND.search(before) and ROUND in _numbers(line))
+        before = line
+        if retold or SETTING.match(line):
+            continue
         bar = BAR.match(line)
         numbers = _numbers(line, below)
         if numbers.get("epoch", epoch) != epoch:  # what was told of the epoch before is over
@@ -103,12 +135,25 @@ def _heading(line: str, before: str) -> str:
     return before if not phase else "" if phase == "train" else phase
 
 
-def _last_of_validation(lines: Sequence[Line], axis: str) -> list[Line]:
-    """Without what a later line of the same epoch tells again: a check before training, say."""
+def _tells_averages(text: str) -> bool:
+    """Whether a number in brackets is the average so far of the one before it."""
+    pairs = ((abs(float(a)), abs(float(b))) for a, b in AVERAGED.findall(text))
+    ratios = [average / own for own, average in pairs if own and average]
+    return len(ratios) >= LEAST and 1 / NEAR < median(ratios) < NEAR
+
+
+def _last(lines: Sequence[Line], axis: str, *, averaged: bool) -> list[Line]:
+    """Without what a later line of the same epoch tells again of validation, such as a check before
+    training; of averages, without what it tells again at all.
+    """
     kept: list[Line] = []
     again: set[tuple[str, str]] = set()
     for number, cells in reversed(lines):
-        held_out = {(cells[axis], name) for name in cells if name.startswith(("val_", "test_"))}
+        held_out = {
+            (cells[axis], name)
+            for name in cells
+            if (averaged and name not in COUNTS) or name.startswith(("val_", "test_"))
+        }
         own = {name: cell for name, cell in cells.items() if (cells[axis], name) not in again}
         again = held_out | {pair for pair in again if pair[0] == cells[axis]}
         kept.append((number, own))
@@ -117,7 +162,7 @@ def _last_of_validation(lines: Sequence[Line], axis: str) -> list[Line]:
 
 def _moved(at: Mapping[str, str], numbers: Mapping[str, str]) -> dict[str, str]:
     """The epoch and step that a line belongs to; a step counts within the epoch that is named."""
-    begins = {name: numbers[name] for name in ("epoch", "step") if name in numbers}
+    begins = {name: numbers[name] for name in ("epoch", ROUND, "step") if name in numbers}
     return begins if "epoch" in begins else {**at, **begins}
 
 
@@ -127,7 +172,8 @@ def _numbers(line: str, phase: str = "") -> dict[str, str]:
     """
     numbers: dict[str, str] = {}
     end = 0
-    line = EPOCH_BARE.sub(r"train epoch \1", EPOCH_FIRST.sub(r"epoch \1", line))
+    for form, told in FORMS:
+        line = form.sub(told, line)
     for match in TOLD.finditer(line):
         words, mark, number, whole = match.groups()
         if "," in mark and "loss" not in words.lower():

@@ -1,0 +1,37 @@
+"""What columns of somebody's log measure, by the names that loggers use."""
+
+SHARES = (
+    "map50_95_b", "map50_95", "map_0_5_0_95", "map50_b", "map50", "map_0_5", "map", "ap",
+    "miou", "mean_iou", "mean_io_u", "iou", "dice", "dice_coef", "accuracy_top1",
+    "accuracy", "acc", "balanced_accuracy", "sparse_categorical_accuracy",
+    "categorical_accuracy", "binary_accuracy", "acc1", "top1", "acc_top1", "f1",
+    "f1_macro", "macro_f1", "f1_score", "roc_auc", "auc",
+    "precision", "recall", "r2", "exact_match", "mcc",
+)  # fmt: skip
+LOWER = (
+    "error",
+    "error_rate",
+    "mse",
+    "mae",
+    "rmse",
+    "brier",
+    "log_loss",
+    "perplexity",
+    "ppl",
+    "wer",
+    "cer",
+    "mape",
+)
+METRICS = ("metric", *SHARES, *LOWER)
+OF_DATA = ("map", "ap")  # takes a whole set of data: of validation
+EVALUATED = (*OF_DATA, "miou", "accuracy_top1")  # the same, where no loss of train is beside it
+ERRORS = ("rmse", "mse", "mae", "mape", "l2", "l1", "error", "merror")  # where there is no loss
+OF_VAL = ("val_", "valid_", "validation_", "eval_", "dev_", "metrics_", "test_")
+BEHIND = ("_val", "_valid", "_validation", "_eval", "_dev")
+OF_TRAIN = ("train_", "training_", "trn_")
+
+
+def measure_of(name: str) -> str:
+    """What a column measures, without the set or the data that stand in front of it."""
+    ends = (each for each in METRICS if f"_{name}".endswith(f"_{each}"))
+    return max(ends, key=len, default="")
