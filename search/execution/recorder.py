@@ -4,6 +4,7 @@ An epoch goes into the curves, a start and an end into the study.
 """
 
 import math
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -35,6 +36,7 @@ from search.storage.trials import (
 
 FIRST_FAILURES = 3  # the search ends if its first so many trials all fail for one reason
 OTHER_SEEDS = 2  # fewest other seeds that must fail alike before the search ends for them
+SYNC_EVERY = 0.05  # least time between two syncs [s]: where short trials end one after another
 
 
 class Recorder:
@@ -63,7 +65,7 @@ class Recorder:
         self._other_seeds = Counter[int]()  # how many trials of each seed but the first have ended
         self._other_causes = set[str | None]()  # of those ends
         self._remarks = set[str]()
-        self._ended = False  # whether a trial has ended since the last `sync`
+        self._ended, self._next_sync = False, 0.0  # whether a trial has, since the last sync
 
     @property
     def rows(self) -> TrialRows:
@@ -128,18 +130,21 @@ class Recorder:
         self._study.flush()
 
     def sync(self) -> None:
-        """As `flush`; the ends of trials survive a power cut, too. One call for many of them, since
-        a sync takes a tenth of a millisecond, and ten on a disk that others write to.
+        """As `flush`; soon the ends of trials survive a power cut, too: one call for many of them,
+        since it takes a tenth of a millisecond, and ten on a disk that others write to.
         """
         self._standing.check_data(self._rows.unfinished)
         self._look_at_files()
-        self._sync()
+        self.flush()
+        if time.monotonic() >= self._next_sync:
+            self._sync()
 
     def _sync(self) -> None:
         self.flush()
         if self._ended:
             self._ended = False
             self._study.sync()
+            self._next_sync = time.monotonic() + SYNC_EVERY
 
     def check_folder(self) -> None:
         """As `Standing.check`."""
@@ -188,8 +193,7 @@ class Recorder:
         self._study.finish(row)
         self._ended = True
         self._stage.ended(row)
-        records = self._curves.records(row.spec.trial)
-        self._curves.forget(row.spec.trial)
+        records = self._curves.forget(row.spec.trial)
         self._rows.put(row)
         self._callback.finished(row, records)
         self._check_failures(row, cause if failed else None)
@@ -227,7 +231,8 @@ class Recorder:
             return
         fewest = min(FIRST_FAILURES, max(OTHER_SEEDS, self._plan.seeds - 1))
         several = self._other_seeds.total() >= fewest and len(self._other_seeds) >= OTHER_SEEDS
-        if several and self._has_trained(first):
+        trained = (row.spec.seed for row in self._rows if row.value is not None)
+        if several and first in trained:
             raise RunError(
                 f"seed {first} trains, but the first {self._other_seeds.total()} trials of other "
                 f"seeds all failed alike, so the search stops: {self._last_failure()}; mend it, "
@@ -236,10 +241,8 @@ class Recorder:
             )
 
     def check_silent(self) -> None:
-        """Ends the search where a trial has trained to its end, told no epoch, and none ever did.
-
-        Raises:
-            RunError: so it is; a second trial would train as long for the same.
+        """A trial has trained to its end and told no epoch. Raises RunError where none ever did:
+        a second one would train as long for the same.
         """
         if all(row.value is None for row in self._rows):
             raise RunError(
@@ -247,9 +250,6 @@ class Recorder:
                 "mend it, then use name=…",
                 code="no-trial-tells-more",
             )
-
-    def _has_trained(self, seed: int) -> bool:
-        return any(row.spec.seed == seed and row.value is not None for row in self._rows)
 
     def _last_failure(self) -> str:
         """The reason of the last trial that failed."""

@@ -58,9 +58,11 @@ class CurveLog:
         """The records of an unfinished trial, of this run and earlier ones, by epoch."""
         return [record for _, record in sorted(self._records.get(trial, {}).items())]
 
-    def forget(self, trial: int) -> None:
-        """The trial has ended: its records stay on disk only."""
+    def forget(self, trial: int) -> list[EpochRecord]:
+        """The trial has ended: its records, which stay on disk only."""
+        records = self.records(trial)
         self._records.pop(trial, None)
+        return records
 
     def close(self) -> None:
         """Closes the file."""
