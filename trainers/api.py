@@ -208,8 +208,11 @@ class Fusable(Seats, Protocol):
     def key(self, config: Config) -> Key:
         """The key of a training. May raise: the training cannot be built."""
 
-    def measure(self, config: Config, *, timed: bool) -> Pace:
-        """Whether lanes are possible, and how fast they are; no trial is touched."""
+    def measure(self, config: Config, *, trials: int | None) -> Pace:
+        """Whether lanes are possible, and how fast they are; no trial is touched.
+
+        `trials`: how many shall train here; None where the pace does not matter.
+        """
 
     def fuse(self, key: str) -> None:
         """From now on, trials of this key share a program."""

@@ -83,10 +83,10 @@ class FeaturedFusable(FeaturedSeats):
         key = _fusable(self._seats[choice]).key(own_config)
         return key if choice == PLAIN else Key(name=f"{key.name}{MARK}{choice}", cause=key.cause)
 
-    def measure(self, config: Config, *, timed: bool) -> Pace:
+    def measure(self, config: Config, *, trials: int | None) -> Pace:
         """Whether lanes are possible, and how fast they are."""
         choice, own_config = self._prepared(config)
-        return _fusable(self._seats[choice]).measure(own_config, timed=timed)
+        return _fusable(self._seats[choice]).measure(own_config, trials=trials)
 
     def fuse(self, key: str) -> None:
         """From now on, trials of this key share a program."""

@@ -79,18 +79,17 @@ class Stock:
         self._asked = config, built, key  # who asks for it is most often seated next
         return key
 
-    def measure(self, config: Config, *, timed: bool) -> Pace:
+    def measure(self, config: Config, *, trials: int | None) -> Pace:
         """Whether lanes of this key give what plain training gives, and what they save; seconds."""
+        batch = self._batch(config)
         try:
-            program = admitted(
-                config, sets=self.sets, batch=self._batch(config), device=self._device
-            )
+            program = admitted(config, sets=self.sets, batch=batch, device=self._device)
         except Unfusable as cause:
             return Pace(cause=str(cause))
-        return (
-            measure(program, config, sets=self.sets, batch=self._batch(config), device=self._device)
-            if timed
-            else Pace()
+        if trials is None:
+            return Pace()
+        return measure(
+            program, config, sets=self.sets, batch=batch, device=self._device, trials=trials
         )
 
     def fuse(self, key: str) -> None:

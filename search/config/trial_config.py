@@ -25,20 +25,39 @@ ADDRESSES = ("storage", "callbacks")
 
 
 class TrialConfigs:
-    """Resolved configs of many trials on one base; only groups with a link are resolved anew."""
+    """What the trainer gets in each of many trials on one base."""
 
     def __init__(self, base: DictConfig) -> None:
-        self._raw = trial_base(base)
-        self._config = OmegaConf.create(self._raw)
-        self._plain = plain_config(self._config, resolve=True)
-        self._linked = [key for key, node in self._raw.items() if "${" in str(node)]
+        self._base = base
+        self._choices: Mapping[str, Any] = trial_base(base).get("choices") or {}
+        self._chosen: dict[tuple[tuple[str, Value], ...], _Chosen] = {}
 
     def resolve(self, *, knobs: Mapping[str, Value], seed: int) -> dict[str, Any]:
-        """`trial_config`, plain and resolved."""
-        if any(path.partition(".")[0] in (self._raw.get("choices") or {}) for path in knobs):
-            return plain_config(trial_config(self._config, knobs=knobs, seed=seed), resolve=True)
+        """`trainer_config` of `trial_config`, plain and resolved."""
+        options = {path: value for path, value in knobs.items() if path in self._choices}
+        key = tuple(options.items())
+        if key not in self._chosen:
+            self._chosen[key] = _Chosen(trial_config(self._base, knobs=options, seed=seed))
+        others = {
+            target_of(path, self._choices): value
+            for path, value in knobs.items()
+            if path not in options
+        }
+        return self._chosen[key].resolve({**others, "seed": seed})
+
+
+class _Chosen:
+    """Configs of trials that choose the same options; only groups with a link are resolved anew."""
+
+    def __init__(self, config: DictConfig) -> None:
+        self._config = config
+        self._raw = trainer_config(plain_config(config, resolve=False))
+        self._plain = trainer_config(plain_config(config, resolve=True))
+        self._linked = [key for key, node in self._raw.items() if "${" in str(node)]
+
+    def resolve(self, changes: Mapping[str, Value]) -> dict[str, Any]:
+        """What the trainer gets once these keys have these values."""
         plain = copy.deepcopy(self._plain)
-        changes: dict[str, Value] = {**knobs, "seed": seed}
         for path, value in changes.items():
             parent, key = _parent(plain, path)
             parent[key] = value
@@ -58,7 +77,10 @@ class TrialConfigs:
         finally:
             for path in changes:
                 parent, key = _parent(self._raw, path)
-                OmegaConf.update(self._config, path, parent[key])
+                if key in parent:
+                    OmegaConf.update(self._config, path, parent[key])
+                else:  # this option has no such key
+                    del OmegaConf.select(self._config, path.rpartition(".")[0])[key]
 
 
 def plain_config(config: DictConfig, *, resolve: bool) -> dict[str, Any]:
@@ -140,8 +162,8 @@ def trial_base(config: DictConfig) -> dict[str, Any]:
 
 
 def _parent(config: dict[str, Any], path: str) -> tuple[dict[str, Any], str]:
-    """The dict that holds a dotted path's last key, and that key."""
+    """The dict that holds a dotted path's last key, made where there is none, and that key."""
     *parents, key = path.split(".")
     for parent in parents:
-        config = config[parent]
+        config = config.setdefault(parent, {})
     return config, key

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from search.config.plan import Plan
-from search.config.trial_config import TrialConfigs, trainer_config
+from search.config.trial_config import TrialConfigs
 from search.errors import RunError
 from search.execution.process_guard import spawn_guarded
 from search.execution.slots import Slot
@@ -36,7 +36,7 @@ def probed(
     Raises, when called for:
         RunError: the process ended without an answer, or took longer than `trainer.epoch_timeout`.
     """
-    config = trainer_config(TrialConfigs(plan.config).resolve(knobs={}, seed=plan.seed))
+    config = TrialConfigs(plan.config).resolve(knobs={}, seed=plan.seed)
     asked = {
         "config": config,
         "folder": str(folder),

@@ -19,7 +19,7 @@ from search.config.hidden_modules import is_hidden, named_in
 from search.config.knobs import Value
 from search.config.plan import Plan
 from search.config.text import one_line
-from search.config.trial_config import TrialConfigs, trainer_config
+from search.config.trial_config import TrialConfigs
 from search.errors import UsageError, refused
 from search.execution.connections import WorkerConnections
 from search.execution.messages import DryRunQuestions, MessageError
@@ -196,7 +196,7 @@ def configs_of(plan: Plan) -> tuple[dict[str, Any], dict[str, list[dict[str, Any
     configs = TrialConfigs(plan.config)
 
     def with_knobs(**knobs: Value) -> dict[str, Any]:
-        return trainer_config(configs.resolve(knobs=knobs, seed=plan.seed))
+        return configs.resolve(knobs=knobs, seed=plan.seed)
 
     return with_knobs(), {
         knob.path: [

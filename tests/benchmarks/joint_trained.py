@@ -12,7 +12,7 @@ from search.config.compose import compose_experiment
 from search.config.joint_settings import default_point
 from search.config.knobs import Value
 from search.config.plan import Plan, read_plan
-from search.config.trial_config import TrialConfigs, trainer_config
+from search.config.trial_config import TrialConfigs
 from search.contract.contract import prepare
 from search.execution.early_stopping import EarlyStopping
 from search.execution.end_reasons import StopDecision
@@ -38,7 +38,7 @@ class Training:
         )
 
     def __call__(self, knobs: Mapping[str, Value]) -> float:
-        config = trainer_config(self._configs.resolve(knobs=knobs, seed=self.seed))
+        config = self._configs.resolve(knobs=knobs, seed=self.seed)
         standing = EarlyStopping(metric=self._metric, patience=None)
         with tempfile.TemporaryDirectory() as folder:
             self._trainings.admit(

@@ -37,7 +37,7 @@ from scipy.stats import ttest_rel
 
 from search.config.compose import compose_experiment
 from search.config.plan import check_task, read_plan
-from search.config.trial_config import TrialConfigs, trainer_config
+from search.config.trial_config import TrialConfigs
 from search.contract.arrays import write_folds
 from search.contract.contract import prepare
 from search.contract.dataset import completed
@@ -96,7 +96,7 @@ def measured(words, *, epochs):
         check_task(plan)
         prepared = prepare(plan.config, metric=plan.metric)
         write_folds(Path(folder) / "arrays", prepared.folds(), stamp=prepared.stamp)
-        config = trainer_config(TrialConfigs(plan.config).resolve(knobs={}, seed=plan.seed))
+        config = TrialConfigs(plan.config).resolve(knobs={}, seed=plan.seed)
         ramp = ramp_rates(plan.config)
         asked = {
             "config": config, "folder": folder, "device": "cpu", "task": plan.config.data.task,

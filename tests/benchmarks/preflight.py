@@ -42,7 +42,7 @@ import tutorials
 
 from search.config.compose import compose_experiment
 from search.config.plan import check_task, read_plan
-from search.config.trial_config import TrialConfigs, trainer_config
+from search.config.trial_config import TrialConfigs
 from search.contract.arrays import write_folds
 from search.contract.contract import prepare
 from search.contract.dataset import completed
@@ -63,7 +63,7 @@ def checked(plan, prepared, place, *, quick):
     questions += ["gradients"] * (plan.preflight.gradcheck and plan.stock)
     write_folds(place / "arrays", prepared.folds(), stamp=prepared.stamp)
     asked = {
-        "config": trainer_config(TrialConfigs(plan.config).resolve(knobs={}, seed=plan.seed)),
+        "config": TrialConfigs(plan.config).resolve(knobs={}, seed=plan.seed),
         "folder": str(place), "device": "cpu", "task": plan.config.data.task, "metric": asdict(plan.metric),
         "kind": "preflight", "stock": plan.stock, "questions": questions,
     }  # fmt: skip

@@ -18,7 +18,7 @@ from omegaconf import DictConfig
 
 from search.config.knobs import Value
 from search.config.plan import Plan
-from search.config.trial_config import TrialConfigs, trainer_config
+from search.config.trial_config import TrialConfigs
 from search.contract.arrays import FoldData
 from search.contract.contract import prepare
 from search.execution.end_reasons import StopDecision
@@ -68,7 +68,7 @@ class Trainings:
         """Every epoch of a training until its patience ends it; `rows`: val or test."""
         if self._configs is None or self._configs[0] is not plan.config:
             self._configs = plan.config, TrialConfigs(plan.config)
-        config = trainer_config(self._configs[1].resolve(knobs=knobs, seed=seed))
+        config = self._configs[1].resolve(knobs=knobs, seed=seed)
         text = json.dumps([config, rows], sort_keys=True)
         key = hashlib.sha256(text.encode()).hexdigest()
         if key not in self._known:

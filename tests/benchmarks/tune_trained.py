@@ -14,7 +14,7 @@ from search.config.compose_protocol import compose_protocol
 from search.config.incumbent import canonical
 from search.config.knobs import Value
 from search.config.plan import Plan, read_plan
-from search.config.trial_config import TrialConfigs, trainer_config
+from search.config.trial_config import TrialConfigs
 from search.config.tune_settings import TuneSettings
 from search.diagnostics.lr_range import read_range
 from search.diagnostics.probe_process import answer
@@ -136,7 +136,7 @@ def mean_of_fresh(
 
 
 def _range(plan: Plan, trainings: Trainings, step: Step) -> Step:
-    config = trainer_config(TrialConfigs(plan.config).resolve(knobs={}, seed=plan.seed))
+    config = TrialConfigs(plan.config).resolve(knobs={}, seed=plan.seed)
     rates = ramp_rates(plan.config)
     asked = {
         "config": config,

@@ -13,7 +13,7 @@ from torch import nn
 
 from search.config.compose import compose_experiment
 from search.config.plan import check_task, read_plan
-from search.config.trial_config import TrialConfigs, trainer_config
+from search.config.trial_config import TrialConfigs
 from search.contract.auxiliary import further_targets
 from search.contract.contract import prepare
 from search.contract.dataset import completed
@@ -55,7 +55,7 @@ def _plan(*words):
 
 def _trained(plan, data, epochs):
     """The last epoch of a training, and its yields."""
-    config = trainer_config(TrialConfigs(plan.config).resolve(knobs={}, seed=0))
+    config = TrialConfigs(plan.config).resolve(knobs={}, seed=0)
     seats = Stock(data=data, device="cpu")
     seats.admit(0, config=config, checkpoint=Unsaved())
     return [seats.step()[0] for _ in range(epochs + 1)][-1].values

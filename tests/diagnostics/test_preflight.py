@@ -19,7 +19,7 @@ from sklearn.datasets import load_digits
 
 from search.config.compose import compose_experiment
 from search.config.plan import check_task, read_plan
-from search.config.trial_config import TrialConfigs, trainer_config
+from search.config.trial_config import TrialConfigs
 from search.contract.arrays import read_folds, write_folds
 from search.contract.contract import prepare
 from search.contract.dataset import completed
@@ -72,7 +72,7 @@ def alarms_of(setup, place):
     """Outcome of every check that warns or fails; only the questions are asked that the set-up's fault is about."""
     plan, prepared = _prepared(setup, place)
     write_folds(place / "arrays", prepared.folds(), stamp=prepared.stamp)
-    config = trainer_config(TrialConfigs(plan.config).resolve(knobs={}, seed=0))
+    config = TrialConfigs(plan.config).resolve(knobs={}, seed=0)
     data = read_folds(place / "arrays")[0].data
     subject = Subject(
         config=config, data=data, device="cpu", folder=place, task=plan.config.data.task
@@ -550,7 +550,7 @@ def test_a_wrong_backward_pass_is_told_on_request(elsewhere):
     setup = next(setup for setup in planted.FAULTS if setup.name == "wrong backward pass")
     plan, prepared = _prepared(setup, elsewhere)
     write_folds(elsewhere / "arrays", prepared.folds(), stamp=prepared.stamp)
-    config = trainer_config(TrialConfigs(plan.config).resolve(knobs={}, seed=0))
+    config = TrialConfigs(plan.config).resolve(knobs={}, seed=0)
     asked = {"kind": "preflight", "config": config, "folder": str(elsewhere), "device": "cpu", "task": "classification", "metric": {"name": "accuracy", "direction": "maximize"},
              "stock": True, "questions": ["heart", "labels", "speed", "gradients"]}  # fmt: skip
     assert "GradcheckError" in answer(asked)["gradients"]["told"]

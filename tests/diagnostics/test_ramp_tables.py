@@ -8,7 +8,7 @@ import pytest
 
 from search.config.compose import compose_experiment
 from search.config.plan import check_task, read_plan
-from search.config.trial_config import TrialConfigs, trainer_config
+from search.config.trial_config import TrialConfigs
 from search.contract.arrays import write_folds
 from search.contract.contract import prepare
 from search.contract.dataset import completed
@@ -31,7 +31,7 @@ def test_the_range_of_regressions_under_sgd_is_not_cut_off(table, inside, tmp_pa
     prepared = prepare(plan.config, metric=plan.metric)
     write_folds(tmp_path / "arrays", prepared.folds(), stamp=prepared.stamp)
     asked = {
-        "config": trainer_config(TrialConfigs(plan.config).resolve(knobs={}, seed=plan.seed)),
+        "config": TrialConfigs(plan.config).resolve(knobs={}, seed=plan.seed),
         "folder": str(tmp_path), "device": "cpu", "task": "regression", "metric": asdict(plan.metric),
         "kind": "lr_range", "rates": RATES, "seeds": 5,
     }  # fmt: skip

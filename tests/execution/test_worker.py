@@ -179,13 +179,13 @@ def test_what_a_trial_leaves_in_its_process_is_known_before_another_could_come(
 
 
 def test_the_trainer_gets_its_trials_config_resolved_without_what_is_not_its_own(worker):
-    config = worker._config({"optimizer.lr": 0.5}, seed=9)
+    config = worker._configs.resolve(knobs={"optimizer.lr": 0.5}, seed=9)
     assert config == {
         "trainer": CONFIG["trainer"],
         "optimizer": {"lr": 0.5, "twin": 0.5},
         "seed": 9,
     }
-    again = worker._config({}, seed=1)
+    again = worker._configs.resolve(knobs={}, seed=1)
     assert again["optimizer"] == {"lr": 0.1, "twin": 0.1}
 
 

@@ -13,7 +13,7 @@ from refusals import raises
 from search.config.compose import compose_experiment
 from search.config.knob_roles import unequal_settings
 from search.config.plan import read_plan
-from search.config.trial_config import TrialConfigs, trial_config
+from search.config.trial_config import TrialConfigs, trainer_config, trial_config
 from search.results.findings import find
 from search.results.summary import conclusion
 from search.results.summary.sweep import records
@@ -281,13 +281,29 @@ def test_every_optimizer_gets_its_own_default_rate_and_the_same_budget():
     assert config.optimizer._target_ == "torch.optim.AdamW"
     assert config.optimizer.lr == budgets["adamw"][3]["optimizer.adamw.lr"]
     assert config.chosen.optimizer == "adamw"
-    assert TrialConfigs(plan.config).resolve(
-        knobs=budgets["adamw"][3], seed=1
-    ) == OmegaConf.to_container(config, resolve=True)
-    linked = trial_config(
-        _plan_of("optimizer_sweep", "schedule=one_cycle").config, knobs=budgets["adam"][2], seed=0
-    )
-    assert linked.schedule.max_lr == budgets["adam"][2]["optimizer.adam.lr"]
+    linked = _plan_of("optimizer_sweep", "schedule=one_cycle").config
+    adam = budgets["adam"][2]
+    rate = trial_config(linked, knobs=adam, seed=0).schedule.max_lr
+    assert rate == adam["optimizer.adam.lr"]
+
+
+def test_a_trial_gets_the_same_config_whichever_trials_came_before_it():
+    base = _plan_of(
+        "optimizer_sweep", "schedule=one_cycle", "+optimizer.link=${optimizer.lr}"
+    ).config
+    knobs = [
+        {},
+        {"optimizer": "adamw", "optimizer.adamw.lr": 0.01},
+        {"optimizer": "sgd", "optimizer.sgd.lr": 0.1, "optimizer.not_of_it": 3},
+        {"optimizer.lr": 0.2},
+        {"optimizer.not_of_it": 4},
+        {"optimizer": "adamw", "optimizer.adamw.lr": 0.02},
+        {"optimizer": "sgd", "optimizer.sgd.lr": 0.3},
+    ]
+    configs = TrialConfigs(base)
+    for seed, own in enumerate([*knobs, *reversed(knobs)]):
+        alone = OmegaConf.to_container(trial_config(base, knobs=own, seed=seed), resolve=True)
+        assert configs.resolve(knobs=own, seed=seed) == trainer_config(alone), own
 
 
 def test_a_trial_needs_no_variable_that_only_addresses_of_the_search_are_links_to(

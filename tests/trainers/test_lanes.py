@@ -279,7 +279,7 @@ def stock():
     ],
 )
 def test_an_ordinary_module_shares_a_program_and_is_right(model, stock):
-    assert stock().measure(config_of(model=model), timed=False).cause == ""
+    assert stock().measure(config_of(model=model), trials=None).cause == ""
     configs = {
         trial: config_of(f"seed={trial}", "optimizer.weight_decay=0.1", model=model)
         for trial in (1, 2)
@@ -328,7 +328,7 @@ def test_a_model_that_lanes_would_get_wrong_trains_alone_and_the_cause_is_told(
     seats = stock()
     told = (
         seats.key(config_of(model=model)).cause
-        or seats.measure(config_of(model=model), timed=False).cause
+        or seats.measure(config_of(model=model), trials=None).cause
     )
     with pytest.raises(Unfusable, match=cause):
         raise Unfusable(told)
@@ -348,7 +348,7 @@ def test_a_model_whose_rows_depend_on_each_other_is_refused_also_where_one_pass_
     for seats in (whole, few):
         assert (
             "in evaluation mode differ in lanes"
-            in seats.measure(config_of(model="Mixing"), timed=False).cause
+            in seats.measure(config_of(model="Mixing"), trials=None).cause
         )
 
 
@@ -368,7 +368,7 @@ def test_what_lanes_do_not_know_is_refused_by_name():
 
 
 def test_the_pace_of_lanes_is_measured_up_to_where_more_are_no_faster(stock):
-    pace = stock().measure(config_of("model.width=8"), timed=True)
+    pace = stock().measure(config_of("model.width=8"), trials=1000)
     assert pace.cause == ""
     assert pace.alone > 0
     assert list(pace.lanes)[:3] == [2, 4, 8]

@@ -89,10 +89,23 @@ def busy():
         process.wait()
 
 
-def test_lanes_are_taken_also_beside_busy_processes(busy):
+@pytest.fixture
+def seats():
     config = compose_experiment("lr_sweep", overrides=["trainer.epochs=3"], config_dir=None)
     data = prepare(config, metric=Metric(name="accuracy", direction="maximize")).final
-    seats = Stock(data=Data(train=data.train, val=data.val), device="cpu")
-    pace = seats.measure(config_of("model.width=16"), timed=True)
+    return Stock(data=Data(train=data.train, val=data.val), device="cpu")
+
+
+def test_lanes_are_taken_also_beside_busy_processes(busy, seats):
+    pace = seats.measure(config_of("model.width=16"), trials=1000)
     fusion = decide(pace, candidates=16, most=None)
     assert fusion.strategy == "vmap", (pace, fusion)
+
+
+def test_lanes_are_not_measured_where_all_trainings_are_over_sooner(seats):
+    config = config_of("model.width=16")
+    few, many = (seats.measure(config, trials=trials) for trials in (1, 1000))
+    assert (few.lanes, few.cause) == ({}, "these trainings are over before lanes are tried")
+    assert decide(few, candidates=1000, most=None).strategy == "loop"
+    assert many.cause == ""
+    assert 2 in many.lanes

@@ -4,18 +4,26 @@ Measures a key that is new here, then asks the conductor for the decision. Never
 an epoch.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from search.config.knobs import Value
 from search.contract.arrays import FoldData
 from search.execution.lanes import ALONE, Fusion, LaneSetup, decide
-from search.execution.messages import FusionDecided, FusionWanted, MemoryExceeded, Message, Setup
+from search.execution.messages import (
+    Candidates,
+    FusionDecided,
+    FusionWanted,
+    MemoryExceeded,
+    Message,
+    Setup,
+)
 from search.execution.worker.conductor_channel import expected
 from search.execution.worker.seated import Seated
 from search.execution.worker.trial_runner import TrialRunner
-from trainers.api import Config, Fusable, Key, Pace
+from trainers.api import Config, Key, Pace
 
-Alternatives = Sequence[tuple[Config, int]]  # configs, and how many trials have each
+ConfigOf = Callable[[Mapping[str, Value]], Config]  # of a trial with these knobs
 
 
 class LaneAssignment:
@@ -32,6 +40,7 @@ class LaneAssignment:
         self._decisions, self._paces = dict(setup.decisions), dict(setup.paces)
         self._seated: dict[int, Fusion] = {}
         self._keys: dict[int, str] = {}  # of the trials that are seated
+        self._known: dict[str, str] = {}  # keys of candidates, by their knobs
         self._fused: set[str] = set()
         self._crowded: set[str] = set()
 
@@ -73,20 +82,22 @@ class LaneAssignment:
             self._ask(MemoryExceeded(key=key, seats=(len(self._keys) + 2) // 2))
         return True
 
-    def seat(self, trial: int, config: Config, *, candidates: Callable[[], Alternatives]) -> str:
+    def seat(
+        self, trial: int, config: Config, *, candidates: Sequence[Candidates], config_of: ConfigOf
+    ) -> str:
         """Seats a trial; returns its strategy.
 
         `candidates`: trials that may train at the same time, in all workers together.
         """
         with self._trainings.rehearsing(config):
-            fusion, key = self._fusion(config, candidates)
+            fusion, key = self._fusion(config, candidates, config_of)
         self._seated[trial] = fusion
         if key is not None:
             self._keys[trial] = key
         return fusion.strategy if fusion.strategy == "vmap" else self._trainings.strategy
 
     def _fusion(
-        self, config: Config, candidates: Callable[[], Alternatives]
+        self, config: Config, candidates: Sequence[Candidates], config_of: ConfigOf
     ) -> tuple[Fusion, str | None]:
         """The decision for a config, and its key, where it has one."""
         fusable = self._trainings.fusable
@@ -97,9 +108,10 @@ class LaneAssignment:
         if self._most == 0 and key not in self._decisions:
             return ALONE, None
         if key not in self._decisions:
-            trials = sum(n for other, n in candidates() if _has_key(fusable[0], other, key))
+            trials = sum(o.trials for o in candidates if self._key_of(o, config_of) == key)
             here = -(-trials // self._slots)  # in one worker
-            pace = self._pace(keys[0], config) if here > 1 or self._most is not None else Pace()
+            several = here > 1 or self._most is not None
+            pace = self._pace(keys[0], config, trials=here) if several else Pace()
             wanted = decide(pace, candidates=here, most=self._most)
             answer = self._ask(FusionWanted(key=key, wanted=wanted, pace=pace))
             self._decisions[key] = expected(answer, FusionDecided).fusion
@@ -109,12 +121,22 @@ class LaneAssignment:
                 seats.fuse(fused.name)
         return self._decisions[key], key
 
-    def _pace(self, key: Key, config: Config) -> Pace:
+    def _key_of(self, candidate: Candidates, config_of: ConfigOf) -> str:
+        """Its key; empty where it cannot be built. Asked for each new key, and made once."""
+        knobs = repr(candidate.knobs)
+        if knobs not in self._known:
+            try:
+                self._known[knobs] = self._trainings.fusable[0].key(config_of(candidate.knobs)).name
+            except Exception:  # noqa: BLE001  # of a user's class: raised again when it is seated
+                self._known[knobs] = ""
+        return self._known[knobs]
+
+    def _pace(self, key: Key, config: Config, *, trials: int) -> Pace:
         if key.cause:
             return Pace(cause=key.cause)
         if key.name not in self._paces:
             self._paces[key.name] = self._trainings.fusable[0].measure(
-                config, timed=self._most is None
+                config, trials=trials if self._most is None else None
             )
         return self._paces[key.name]
 
@@ -145,10 +167,3 @@ def open_trainer(
         config["trainer"]["_target_"], folds=folds, device=setup.device, metric=setup.metric
     )
     return OpenedTrainer(runner, LaneAssignment(runner, setup=setup.lanes, ask=ask))
-
-
-def _has_key(seats: Fusable, config: Config, key: str) -> bool:
-    try:
-        return seats.key(config).name == key
-    except Exception:  # noqa: BLE001  # of a user's class: raised again when that trial is seated
-        return False

@@ -11,13 +11,12 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from msgspec import structs
 from omegaconf import DictConfig
 
 from search.config.text import one_line
-from search.config.trial_config import TrialConfigs, trainer_config
+from search.config.trial_config import TrialConfigs
 from search.contract.arrays import read_folds
 from search.execution import messages
 from search.execution import process_guard as guard
@@ -122,13 +121,14 @@ class Worker:
         seated = Seated.of(assigned, self._folder, folds=len(self._folds), every=self._every)
         self._seated[trial] = seated
         with self._charged_to(seated):
-            config = self._config(assigned.knobs, seed=seed)
+            config = self._configs.resolve(knobs=assigned.knobs, seed=seed)
             seated.checkpoint.keep_snapshots(config)
             runner, lanes = self._open(config)
             strategy = lanes.seat(
                 trial,
                 config,
-                candidates=lambda: [(self._config(o.knobs, seed=seed), o.trials) for o in peers],
+                candidates=peers,
+                config_of=lambda knobs: self._configs.resolve(knobs=knobs, seed=seed),
             )
             self._conductor.tell(seated.begun(strategy=strategy))
             self._answered_at = time.monotonic()
@@ -293,7 +293,3 @@ class Worker:
         self._files.send([end.trial], ended=True)
         reason = "; ".join(filter(None, [end.reason, behind]))
         self._conductor.tell(structs.replace(end, reason=reason))
-
-    def _config(self, knobs: Any, *, seed: int) -> Config:
-        """What the trainer gets."""
-        return trainer_config(self._configs.resolve(knobs=knobs, seed=seed))
