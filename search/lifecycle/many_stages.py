@@ -24,10 +24,10 @@ from search.execution.trackers.configured import configured_callbacks
 from search.execution.worker_pool import WorkerPool
 from search.lifecycle.ensemble_stage import averaged
 from search.lifecycle.lifecycle import begun, check_set_up, export_winner
-from search.lifecycle.range_test import range_test, walked_with
+from search.lifecycle.range_test import range_once
 from search.lifecycle.refit import refit
 from search.lifecycle.run_stage import conduct, open_study, say_lost
-from search.lifecycle.still_trains import check_still_trains
+from search.lifecycle.still_trains import SILENT, check_still_trains
 from search.lifecycle.tracking import post_outcome, tracked
 from search.protocols.budget import (
     another_budget,
@@ -49,11 +49,13 @@ from search.results.findings import Findings, find, find_stages
 from search.results.reporters import write_results
 from search.results.step_record import StepRecord, read_steps
 from search.results.tables import settled
+from search.stages.past_trial import Past
 from search.stages.spent import running_time
 from search.storage.curves import read_curves
 from search.storage.files import write_text
-from search.storage.folder import LR_RANGE, PREFLIGHT, Folder
+from search.storage.folder import PREFLIGHT, Folder
 from search.storage.sealed import json_lines, read_json
+from search.storage.study import Study
 from search.storage.trials import TrialRecord
 
 TRAININGS = 100  # about how many there are without a budget, for the preflight's estimate of time
@@ -94,46 +96,31 @@ def run_protocol(
     callbacks = configured_callbacks(plan.config)
 
     def checked(prepared: Prepared) -> None:
-        _check_set_up(plan, settings, folder, prepared, pool, console)
+        if any(entry.stage == "preflight" for entry in settings.stages):
+            tuned = (RATE_CHECK,) if settings.named(settings.rate) is not None else ()
+            many = settings.budget_trials or TRAININGS
+            check_set_up(plan, folder, prepared, pool, console, trainings=many, tuned=tuned)
 
     with begun(plan, folder, pool, contract=contract, console=console, checked=checked) as fixed:
         budgets = budgets_chosen_by(earlier, former) if earlier is not None else []
         search = _ManyStages(
             plan, folder, pool, contract=fixed, console=console, words=words, budgets=budgets
         )
-        ran = running_time(earlier.rows) if earlier is not None else 0.0
         with (
-            folder.runs.recorded(command=command, ran=ran),
+            folder.runs.recorded(
+                command=command, ran=running_time(earlier.rows if earlier else ())
+            ),
             tracked(plan, folder, callbacks=callbacks, finished=0, console=console) as events,
         ):
             try:
                 search.run(history, events)
-                search.refit()
             except (Interrupted, RunError) as error:
                 post_outcome(events, search.write(ended=False), error=error)
                 raise
             finally:
                 search.close()
-            findings = search.write(ended=True)
-            post_outcome(events, findings)
+            post_outcome(events, findings := search.write(ended=True))
         return findings
-
-
-def _check_set_up(
-    plan: Plan,
-    settings: TuneSettings,
-    folder: Folder,
-    prepared: Prepared,
-    pool: WorkerPool,
-    console: Console,
-) -> None:
-    """The preflight, where the protocol has one. A rate that is far off is no reason to stop where
-    the rate is about to be tuned.
-    """
-    if any(entry.stage == "preflight" for entry in settings.stages):
-        tuned = (RATE_CHECK,) if settings.named(settings.rate) is not None else ()
-        trainings = settings.budget_trials or TRAININGS
-        check_set_up(plan, folder, prepared, pool, console, trainings=trainings, tuned=tuned)
 
 
 class _ManyStages:
@@ -159,7 +146,9 @@ class _ManyStages:
         self._events: EventStream | None = None
 
     def run(self, history: History, events: EventStream | None) -> None:
-        """Until the protocol ends; `events`: where trials and epochs are posted."""
+        """Until the protocol ends, and the winner is trained once more, where that is wanted;
+        `events`: where trials and epochs are posted.
+        """
         self._events = events
         then, request = stage_due(history, self._budgets, ended=len(self._before))
         while request is not None:
@@ -171,6 +160,8 @@ class _ManyStages:
             then, request = stage_due(history, self._budgets, ended=len(self._before))
             self._record(step, following=request)
             self._say_end(step, history)
+        if (winner := find_stages(self._plan, self._folder).winner) is not None:
+            refit(self._plan, winner, self._folder, console=self._console)
 
     def _record(self, step: Step, *, following: Request | None) -> None:
         """The step in decisions.jsonl; what former starts have written stays while it holds."""
@@ -199,11 +190,6 @@ class _ManyStages:
         write_results(findings, curves, self._folder)
         return findings
 
-    def refit(self) -> None:
-        """Trains the winner once more, where that is wanted."""
-        if (winner := find_stages(self._plan, self._folder).winner) is not None:
-            refit(self._plan, winner, self._folder, console=self._console)
-
     def close(self) -> None:
         """Ends the writing."""
         self._folder.storage().close()
@@ -213,7 +199,8 @@ class _ManyStages:
         if stage == "preflight":
             return replace(step, says=self._soundness())
         if stage == "lr_range":
-            return self._range(step)
+            says, rates = range_once(self._plan, self._folder.path, slot=self._pool.slots[0])
+            return replace(step, says=says, rates=rates)
         if stage == "ensemble":
             return averaged(self._plan, self._folder, step, rows=self._rows)
         return self._trained(step, history)
@@ -224,20 +211,6 @@ class _ManyStages:
             return "not made (preflight=off)"
         return soundness(read_json(self._folder.path / PREFLIGHT, keys=["failed", "checks"]))
 
-    def _range(self, step: Step) -> Step:
-        """A range test, once: a resumed search reads what it found."""
-        path = self._folder.path
-        if not (path / LR_RANGE).exists():
-            range_test(self._plan, path, slot=self._pool.slots[0])
-        result = read_json(path / LR_RANGE, keys=["low", "high"])
-        walked = walked_with(result.get("momentum"))
-        if result["low"] is None:
-            says = f"no range, because {result['because']}; the knob's own is taken{walked}"
-            return replace(step, says=says)
-        rates = (float(result["low"]), float(result["high"]))
-        says = f"learning rates from {rates[0]:.2g} to {rates[1]:.2g}{walked}"
-        return replace(step, says=says, rates=rates)
-
     def _trained(self, step: Step, history: History) -> Step:
         """A stage with trials."""
         request, folder = step.request, self._folder
@@ -245,24 +218,11 @@ class _ManyStages:
         if request.stage == "sweep":
             self._command = sweep_command(plan, request.knob, words=self._words)
         ours, floor = borrowed(plan, self._rows), self._contract.floor
+        past = past_trials(plan, self._rows, floor=floor) if request.stage == "joint" else ()
         study = open_study(plan, folder, console=self._console)
-        conduct(
-            plan,
-            folder,
-            study,
-            contract=self._contract,
-            pool=self._pool,
-            console=self._console,
-            events=self._events,
-            past=past_trials(plan, self._rows, floor=floor) if request.stage == "joint" else (),
-            borrowed=ours,
-            keep_workers=True,
-        )
-        own = study.rows(alive=False)
-        self._rows += [with_all_knobs(plan, row) for row in own]
-        if own and step.number > len(self._before):  # what is decided was found sound
-            known = self._contract, self._rows, history.incumbent
-            check_still_trains(self._plan, folder, self._pool, *known, self._console)
+        # A stage that is decided was found sound.
+        asked = None if step.number <= len(self._before) else history.incumbent
+        own = self._conduct(plan, study, past, borrowed=ours, incumbent=asked)
         val_rows = int(self._contract.split["rows"]["val"])
         # By key: a former version's joint stage has trained its baseline.
         rows = {row.spec.key: row for row in (*ours, *own)}.values()
@@ -279,6 +239,39 @@ class _ManyStages:
             val_rows=val_rows,
             update_ratios=usual_updates(curves),
         )
+
+    def _conduct(
+        self,
+        plan: Plan,
+        study: Study,
+        past: Sequence[Past],
+        *,
+        borrowed: Sequence[TrialRecord],
+        incumbent: Sequence[TrialRecord] | None,
+    ) -> list[TrialRecord]:
+        """A stage's own trials; where several in a row gave no result, the incumbent is asked."""
+        before, silent, goes_on = self._rows, None if incumbent is None else SILENT, True
+        while goes_on:
+            goes_on = conduct(
+                plan,
+                self._folder,
+                study,
+                contract=self._contract,
+                pool=self._pool,
+                console=self._console,
+                events=self._events,
+                past=past,
+                borrowed=borrowed,
+                keep_workers=True,
+                silent=silent,
+            )
+            own = study.rows(alive=False)
+            self._rows = [*before, *(with_all_knobs(plan, row) for row in own)]
+            if silent is not None and own:
+                known = self._contract, self._rows, incumbent or ()
+                check_still_trains(self._plan, self._folder, self._pool, *known, self._console)
+                silent *= 2  # where some knobs diverge, it is asked seldom
+        return own
 
     def _curves(self, findings: Findings) -> pd.DataFrame:
         """The curves of a stage's trials, each up to its last epoch that counts."""

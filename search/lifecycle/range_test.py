@@ -20,7 +20,7 @@ from search.errors import refused
 from search.execution.slots import Slot
 from search.results.figures.lr_range import write_figure
 from search.storage.folder import LR_RANGE
-from search.storage.sealed import write_csv, write_json
+from search.storage.sealed import read_json, write_csv, write_json
 
 MEMORY = 0.9  # momentum that a ramp of `lr_range.steps` leaves time to forget
 SLOWEST = 5.0  # times as many steps, at most, for more of it
@@ -83,6 +83,18 @@ def walked_config(config: DictConfig) -> DictConfig:
 def walked_with(momentum: float | None) -> str:
     """In words, that the ramps had less momentum than the training; empty where they had not."""
     return "" if momentum is None else f"; the ramp was walked with a momentum of {momentum:g}"
+
+
+def range_once(plan: Plan, path: Path, *, slot: Slot) -> tuple[str, tuple[float, float] | None]:
+    """What a range test found, in words and as a range, if any; it is made once in a folder."""
+    if not (path / LR_RANGE).exists():
+        range_test(plan, path, slot=slot)
+    result = read_json(path / LR_RANGE, keys=["low", "high"])
+    walked = walked_with(result.get("momentum"))
+    if result["low"] is None:
+        return f"no range, because {result['because']}; the knob's own is taken{walked}", None
+    rates = float(result["low"]), float(result["high"])
+    return f"learning rates from {rates[0]:.2g} to {rates[1]:.2g}{walked}", rates
 
 
 def _momentum(config: DictConfig) -> float:

@@ -78,8 +78,9 @@ def conduct(
     past: Sequence[Past] = (),
     borrowed: Sequence[TrialRecord] = (),
     keep_workers: bool = False,
-) -> None:
-    """Trains what the stage wants.
+    silent: int | None = None,
+) -> bool:
+    """Trains what the stage wants; whether it has paused, and wants more.
 
     Args:
         plan: of the stage.
@@ -92,6 +93,7 @@ def conduct(
         past: earlier trials, for a sampler that learns from them.
         borrowed: trials of earlier stages that are this stage's too.
         keep_workers: whether the workers wait for another stage afterwards.
+        silent: trials in a row without a result, after which a joint stage pauses.
 
     Raises:
         RunError: the search failed. Interrupted: by a signal.
@@ -103,6 +105,7 @@ def conduct(
         slots=len(pool.slots),
         resolution=1 / int(contract.split["rows"]["val"]),
         wake=pool.connections.wake,
+        silent=silent,
     )
     stage = kind_of(plan).stage(plan, rows, context)
     fusions = Fusions(
@@ -127,6 +130,7 @@ def conduct(
             conductor.run(keep_workers=keep_workers)
         finally:
             CodeRecord(folder.path).note_edits()
+    return stage.paused
 
 
 def earlier_searches(plan: Plan, contract: Contract, *, console: Console) -> Sequence[Past]:

@@ -53,22 +53,30 @@ class JointStage:
         )
         self._requested = 0
         self._spent = False
+        self._most_silent, self._silent = context.silent, 0
         if self._sampler_thread is not None:
             for known in past:
                 self._sampler_thread.recall(known.point, known.value)
-            for row in rows:
-                if row.spec.stage == joint.STAGE:
-                    self._sampler_thread.begin(row.spec.point)
-                if row.finished:
-                    self.ended(row)
+        for row in rows:
+            if self._sampler_thread is not None and row.spec.stage == joint.STAGE:
+                self._sampler_thread.begin(row.spec.point)
+            if row.finished:
+                self.ended(row)
 
     @property
     def thinking(self) -> bool:
         """Whether the sampler is at it."""
-        return self._requested > 0
+        return self._requested > 0 and not self.paused
+
+    @property
+    def paused(self) -> bool:
+        """Whether several trials in a row gave no result."""
+        return self._most_silent is not None and self._silent >= self._most_silent
 
     def wanted(self, rows: TrialRows, *, room: int) -> list[TrialSpec]:
         """Trials for the workers that wait: of the start, the sampler, or the confirmation."""
+        if self.paused:
+            return []
         ready = self._sampler_thread.ready() if self._sampler_thread is not None else []
         self._requested -= len(ready)
         self._spent = self._spent or None in ready
@@ -125,6 +133,7 @@ class JointStage:
 
         A pruned trial counts with its best so far: unknown, it would be proposed again.
         """
+        self._silent = self._silent + 1 if row.value is None else 0
         if self._sampler_thread is not None and row.spec.stage == joint.STAGE:
             infeasible = row.state == TrialState.INFEASIBLE
             self._sampler_thread.learn(row.spec.point, row.sampler_value, infeasible=infeasible)

@@ -24,6 +24,10 @@ class Stage(Protocol):
     def thinking(self) -> bool:
         """Whether the sampler is proposing now, so that more trials may come."""
 
+    @property
+    def paused(self) -> bool:
+        """Whether it wants nothing more for now, since its last trials gave no result."""
+
     def wanted(self, rows: TrialRows, *, room: int) -> list[TrialSpec]:
         """Trials to start now, given all that exist; `room`: seats that wait."""
 
@@ -53,6 +57,7 @@ class StageContext:
     `past`: earlier trials, for a sampler that learns from them. `borrowed`: trials of earlier
     stages that are this stage's too, so that it need not train them again. `slots`: workers.
     `resolution`: as `decision.decide` takes it. `wake`: called when a sampler has a proposal.
+    `silent`: trials in a row without a result, after which a joint stage pauses.
     """
 
     past: Sequence[Past] = ()
@@ -60,12 +65,13 @@ class StageContext:
     slots: int
     resolution: float
     wake: Callable[[], None]
+    silent: int | None = None
 
 
 class FixedStage:
     """A stage without a sampler: its trials follow from the rows alone."""
 
-    thinking = False
+    thinking = paused = False
 
     def __init__(
         self,

@@ -16,7 +16,7 @@ TRAINER = """
 from pathlib import Path
 
 def train(config, data, device, checkpoint):
-    begun, rate = Path("begun"), config["optimizer"]["lr"]
+    begun, rate, wide = Path("begun"), config["optimizer"]["lr"], config["model"].get("b", 0) > 0.1
     with begun.open("a") as file:
         file.write("x")
     call = len(begun.read_text())
@@ -24,7 +24,7 @@ def train(config, data, device, checkpoint):
         score = 0.9 - abs(rate - 0.02) - config["seed"] / 1000 + epoch / 1000
         if HABIT == "raise" and call > 12:
             raise KeyError("feature_17")
-        if HABIT == "nan" and call > 12 or HABIT == "rates" and rate > 0.02 and call > 5:
+        if HABIT == "nan" and call > 12 or HABIT == "rates" and call > 5 and (rate > 0.02 or wide):
             score = float("nan")
         yield {"train_loss": 1 - score, "val_loss": 1 - score, "accuracy": score}
 """
@@ -41,9 +41,18 @@ WORDS = (
 )
 
 
-def _tuned(folder, habit):
+JOINT = (
+    "protocol.stages=[baseline,joint,confirm]",
+    "knob.model.b=log(1e-3,1)",
+    "knob.model.c=log(1e-3,1)",
+    "+model.b=0.05",
+    "+model.c=0.05",
+)
+
+
+def _tuned(folder, habit, *words):
     (folder / "mine.py").write_text(f"HABIT = {habit!r}\n{TRAINER}")
-    return search("tune", *WORDS, cwd=folder)
+    return search("tune", *WORDS, *words, cwd=folder)
 
 
 @pytest.mark.slow
@@ -64,10 +73,26 @@ def test_a_trainer_that_breaks_in_the_middle_ends_the_search_before_the_next_sta
 
 
 @pytest.mark.slow
-def test_rates_that_diverge_do_not_end_the_search(tmp_path):
-    done = _tuned(tmp_path, "rates")
+@pytest.mark.parametrize("words", [(), ("split=kfold", "split.folds=2")])
+def test_a_trainer_that_breaks_within_a_joint_stage_ends_it_there(words, tmp_path):
+    done = _tuned(tmp_path, "raise", *JOINT, *words)
+    assert done.returncode == 1, done.stdout
+    rows = trials(tmp_path / "results" / "mine").set_index("trial").sort_index()
+    broken = int(rows["value"].isna().argmax())
+    assert rows["value"].isna().tolist() == [False] * broken + [True] * SILENT
+    assert set(rows["stage"][broken:]) == {"02-joint"}
+    check_told(done.stderr, "trainings-have-broken", f"since trial {broken}:")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [(), JOINT])
+def test_rates_that_diverge_do_not_end_the_search(words, tmp_path):
+    done = _tuned(tmp_path, "rates", *words)
     assert done.returncode == 0, done.stderr
-    assert trials(tmp_path / "results" / "mine")["value"].isna().any()
+    rows = trials(tmp_path / "results" / "mine")
+    assert rows["value"].isna().any()
+    assert len(rows) >= 50 or not words  # the joint stage had all that was its own
+    assert done.stdout.count("is trained again, apart") <= 5  # after 3, 6, 12 … in a row
 
 
 def _noise(knobs, seed):
