@@ -64,9 +64,14 @@ class Metric:
         return self.sign * score + 0.0
 
     @property
+    def ships(self) -> bool:
+        """Whether it is one whose constant prediction and best score are known."""
+        return not (self.formula or self.target) and self.name in METRICS
+
+    @property
     def perfect(self) -> tuple[float, ...]:
         """Scores that nothing can better, also in percent; empty where nothing tells."""
-        if self.formula or self.target or self.name not in METRICS:
+        if not self.ships:
             return ()
         return (0.0,) if self.name in ERRORS else (1.0, 100.0)
 
@@ -260,7 +265,7 @@ def constant_score(metric: Metric, *, task: str, train: Array, val: Array) -> fl
     The most frequent class, for probabilities the classes' shares in train; the mean of train for
     regression. None where there is no such score.
     """
-    if metric.formula or metric.target or metric.name not in METRICS:
+    if not metric.ships:
         return None
     if task == "regression" or train.ndim == 3:
         steps = (0, 2) if train.ndim == 3 else 0  # of numbers per step, the mean of all of them

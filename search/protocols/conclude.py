@@ -78,7 +78,7 @@ def conclude(
         step = _joint(step, findings, history)
     elif request.stage == "baseline":
         rows = findings.of(findings.groups[0].candidate)
-        says = f"{mean_words(plan, rows)}{constant(floor)}{coarse(plan, val_rows)}"
+        says = f"{mean_words(plan, rows)}{constant(plan, floor)}{coarse(plan, val_rows)}"
         step = _read(replace(step, says=says), findings, rows)
     else:
         findings = _without_constants(findings, floor=floor, val_rows=val_rows)
@@ -132,7 +132,7 @@ def _compared(step: Step, findings: Findings, history: History, *, val_rows: int
         good=tuple(group.value for group in good) if is_sweep else (),
         evidence=_evidence(findings),
     )
-    if step.request.path == BATCH:
+    if step.request.path == BATCH and not unread:
         trained = {group.value: findings.of(group.candidate) for group in findings.groups}
         chosen = findings.groups[decision.winner].value
         step = replace(step, says=step.says + faster(trained, chosen=chosen, good=step.good))

@@ -8,13 +8,13 @@ import numpy as np
 
 from search.config.knobs import Value
 from search.config.plan import Plan
-from search.protocols.learned import SHARES
+from search.protocols.learned import SHARES, SMALL
+from search.results.summary.certainty import no_constant
 from search.results.summary.formatting import seeds_words
 from search.storage.trials import TrialRecord
 
 COARSE = 0.005  # share that one validation row is of all, from which the metric is coarse
 FEW_ROWS = 3.0  # validation rows below which a gain may be one of these rows alone
-SMALL = 20  # validation rows that are too few for any metric
 OTHERS = ": what is better on them may not be so on others; split=kfold would judge by all (R36)"
 FASTER = 1.5  # times as fast that an epoch must be to be named
 
@@ -80,9 +80,10 @@ def few_rows(plan: Plan, gain: float, val_rows: int) -> str:
     )
 
 
-def constant(floor: float | None) -> str:
-    """What a constant prediction scores, if that is known."""
-    return "" if floor is None else f"; a constant prediction scores {floor:.4g} (R11)"
+def constant(plan: Plan, floor: float | None) -> str:
+    """What a constant prediction scores, or that nothing is compared with it."""
+    says = no_constant(plan) if floor is None else f"a constant prediction scores {floor:.4g} (R11)"
+    return f"; {says}" if says else ""
 
 
 def scores_of(plan: Plan, rows: Sequence[TrialRecord]) -> list[float]:

@@ -18,6 +18,7 @@ PERFECT = (
     "harder validation rows, split=kfold or a metric of finer steps such as log_loss would (R36)"
 )
 
+SMALL = 20  # validation rows that are too few for any metric
 SURE, DOUBTFUL = 1.0, 3.0  # standard errors; the best of many epochs lies two or three above chance
 SURELY = 4.0  # the same for the best of a sweep's values, each the best of many epochs
 
@@ -78,7 +79,8 @@ def beats_constant(
     error of the rows, or of the seeds.
 
     Three are asked where the curves say that validation learned nothing: a score is that of the
-    best epoch, and the best of many epochs lies above a constant's by chance alone.
+    best epoch, and the best of many epochs lies above a constant's by chance alone. Fewer than 20
+    rows cannot tell: a mean above the constant's is taken for one that does, unless curves object.
 
     Args:
         metric: the contract's.
@@ -91,12 +93,15 @@ def beats_constant(
     """
     if floor is None or not scores:
         return True
+    mean, constant = float(np.mean(scores)), metric.sign * floor
+    if 0 < val_rows < SMALL and not among_others and verdict not in NOT_LEARNED:
+        return mean > constant
     of_rows = 0.0
     if metric.name in SHARES and val_rows:
         of_rows = math.sqrt(max(floor * (1 - floor), 0.0) / val_rows)
     of_seeds = float(np.std(scores, ddof=1)) / math.sqrt(len(scores)) if len(scores) > 1 else 0.0
     errors = SURELY if among_others else DOUBTFUL if verdict in NOT_LEARNED else SURE
-    return float(np.mean(scores)) > metric.sign * floor + errors * max(of_rows, of_seeds)
+    return mean > constant + errors * max(of_rows, of_seeds)
 
 
 def has_learned(

@@ -314,6 +314,12 @@ def test_the_next_knob_follows_the_verdict_and_a_penalty_that_is_on_comes_first(
     assert verdict in after_rate.request.because
 
 
+@pytest.mark.parametrize("verdict", ["exploding", "dead_units", "stuck"])
+def test_initial_weights_are_swept_where_a_verdict_names_them(verdict):
+    history, _ = carried_out(tune_plan("budget_trials=200"), _nothing, lambda knobs: verdict)
+    assert "init_few" in [step.request.knob for step in history.sweeps]
+
+
 @pytest.mark.parametrize("verdict", ["too_short", "still_learning"])
 def test_more_epochs_are_not_tried_where_patience_and_not_their_number_ended_the_trainings(verdict):
     """The rule's two calibrations: with patience never, without it always the first remedy."""
@@ -834,7 +840,7 @@ def test_a_joint_stage_leaves_further_seeds_to_the_confirmation_where_half_pays(
 def test_a_linear_model_has_no_knob_of_hidden_layers():
     plan = tune_plan("model=linear")
     of_model = {knob.path for knob in plan.knobs if knob.path.startswith("model.")}
-    assert of_model == {"model.init", "model.gain"}
+    assert of_model == {"model.init"}
 
 
 @pytest.mark.parametrize(("depth", "left_out"), [(1, True), (2, False)])
@@ -942,6 +948,50 @@ def test_trainings_that_beat_no_constant_prediction_are_not_tuned_around():
     )
     assert weak.learned
     assert len(weak.sweeps) > 1
+
+
+OWN = ("own_trainer", "trainer._target_=mine.train", "knob.optimizer.lr=log(1e-3,1)")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ((), ""),
+        ((*OWN, "data.labels=mine.npy"), ""),
+        (OWN, "data.labels=FILE.npy gives it, in a search of another name= (R11)"),
+        (
+            (*OWN, "data.labels=mine.npy", "metric.name=wer", "metric.direction=minimize"),
+            "compare by hand (R11)",
+        ),
+    ],
+)
+def test_the_baseline_and_the_page_say_what_gives_a_constant_prediction_where_none_is_known(
+    words, told
+):
+    plan, unknown = tune_plan(*words), "what a constant prediction scores is not known"
+    history, _ = carried_out(plan, lambda knobs, seed: 0.5 + _noise(knobs, seed))
+    lines = caveats(staged_findings(_rate_matters, *words))
+    for text in (history.steps[1].says, "; ".join(lines)):
+        assert text.count(unknown) == bool(told)
+        assert told in text
+
+
+@pytest.mark.parametrize(
+    ("score", "val_rows", "verdict", "learned"),
+    [
+        (0.83, 6, "overfitting", True),  # six rows tell neither way: an error of 0.19
+        (0.67, 6, "overfitting", False),
+        (0.83, 6, "stuck", False),
+        (0.70, 60, "overfitting", False),  # an error of 0.06
+        (0.83, 60, "overfitting", True),
+    ],
+)
+def test_few_validation_rows_are_no_proof_that_nothing_was_learned(
+    score, val_rows, verdict, learned
+):
+    metric = tune_plan().metric
+    known = {"floor": 2 / 3 + 0.01, "val_rows": val_rows, "verdict": verdict}
+    assert beats_constant(metric, [score] * 3, **known) == learned
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from search.config.plan import Plan
 from search.diagnostics.verdicts.advice import EPOCHS, NOT_LEARNED
 from search.results.findings import Findings
 from search.results.summary.formatting import (
@@ -55,6 +56,21 @@ def certainty(findings: Findings, *, more: str) -> list[str]:
         *sounder(decision),
         *held_back(findings, decision, more=more),
     ]
+
+
+def no_constant(plan: Plan) -> str:
+    """That no constant prediction stands beside the scores, so that labels of other rows look like
+    a hard task, and what would give one; empty where one does.
+    """
+    data, ships = plan.config.data, plan.metric.ships
+    if ships and (data.get("_target_") or data.get("labels")):
+        return ""
+    gives = "data.labels=FILE.npy gives it, in a search of another name="
+    remedy = gives if ships else "compare by hand"
+    return (
+        "what a constant prediction scores is not known, so a training that learned nothing may "
+        f"not be named: {remedy} (R11)"
+    )
 
 
 def untested(decision: Decision, *, more: str = "") -> list[str]:

@@ -15,6 +15,7 @@ from search.diagnostics.verdicts.advice import ADVICE
 from search.results.findings import Findings
 from search.results.step_record import StepRecord, candidates_of
 from search.results.summary.advise import UNMOVED, curve_lines, is_unmoved, joint_paths, swept_paths
+from search.results.summary.certainty import no_constant
 from search.results.summary.formatting import bullets, count, listed, markdown, seeds_words
 
 COLUMNS = ("stage", "knob", "candidates", "decision", "value", "says", "because", "rules", "trials")
@@ -77,7 +78,7 @@ def conclusion(findings: Findings) -> list[str]:
     for step in steps:
         if step["kind"] in ("confirm", "ensemble") and step["decision"] != "skipped":
             lines.append(f"{step['kind']}: {step['says']}")
-    near = _good_region(findings, final["trials"])
+    near = _good_region(findings, final["trials"]) if final.get("learned", True) else ""
     lines.append(f"{_trained(findings)} in {len(steps)} stages{near}")
     return [*lines, *_broke_off(findings), *curve_lines(findings)]
 
@@ -178,7 +179,7 @@ def caveats(findings: Findings) -> list[str]:
     swept, together = swept_paths(findings), joint_paths(findings)
     only_together = [path for path in together if path not in swept]
     never = [path for path in paths if path not in {*swept, *together, *_adopted(findings)}]
-    lines = []
+    lines = [told] if (told := no_constant(findings.plan)) else []
     if only_together:
         lines.append(f"turned by the joint stage, in no sweep: {', '.join(only_together)} (P1)")
     if never:
