@@ -166,7 +166,9 @@ def _by_verdict(history: History, entry: int) -> Request:
         about = history.settings.spaces[name][0]
         if history.acts(about) and history.is_open(about.path) and holds(remedy, history):
             why = f"{verdict} ({evidence}): {remedy.alone}"
-            return sweep_request(history, entry, name, because=why, rules=("R34", remedy.rule))
+            return sweep_request(
+                history, entry, name, because=why, rules=tuple(dict.fromkeys(("R34", remedy.rule)))
+            )
     for name, about in own_knobs(history):
         if name not in skipped and history.acts(about) and history.is_open(about.path):
             why = "the command names it, and no verdict speaks of it"
