@@ -7,6 +7,7 @@ or square images, like the models of `trainers.models`.
 """
 
 import math
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -62,33 +63,55 @@ def check_fits(augmentation: Augmentation | None, rows: Sequence[Tensor]) -> Non
         )
 
 
-class Noise:
-    """Adds normal noise of deviation `strength`, in the units of the normalised inputs."""
+class ByStrength:
+    """An augmentation with a `strength` from 0 to `most`."""
+
+    most = 1.0
 
     def __init__(self, *, strength: float) -> None:
-        self._strength = _checked(strength)
+        number = isinstance(strength, int | float) and not isinstance(strength, bool)
+        if not number or not 0 <= strength <= self.most or not math.isfinite(strength):
+            limit = "at least 0" if self.most == math.inf else f"between 0 and {self.most:g}"
+            raise ValueError(f"strength must be {limit}, but got {strength!r}")
+        self._strength = float(strength)
+
+
+class OfPictures(ByStrength):
+    """One of images or sequences."""
+
+    def __init__(self, *, strength: float, dimensions: int, channels: int = 1) -> None:
+        super().__init__(strength=strength)
+        self._dimensions, self._channels = dimensions, channels
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """x, changed."""
+        return self._changed(_shaped(x, self._dimensions, self._channels)).reshape(x.shape)
+
+    @abstractmethod
+    def _changed(self, x: Tensor) -> Tensor:
+        """Other rows in place of [batch, channels, length] or [batch, channels, side, side]."""
+
+
+class Noise(ByStrength):
+    """Adds normal noise of deviation `strength`, in the units of the normalised inputs."""
+
+    most = math.inf
 
     def __call__(self, x: Tensor) -> Tensor:
         """x + noise."""
         return x + self._strength * torch.randn_like(x)
 
 
-class Mask:
+class Mask(ByStrength):
     """Sets each number to 0, the mean of a z-scored feature, with probability `strength`."""
-
-    def __init__(self, *, strength: float) -> None:
-        self._strength = _checked(strength, most=1.0)
 
     def __call__(self, x: Tensor) -> Tensor:
         """x with gaps."""
         return x * (torch.rand_like(x) >= self._strength)
 
 
-class Scale:
+class Scale(ByStrength):
     """Multiplies each row by a factor between 1 − `strength` and 1 + `strength`."""
-
-    def __init__(self, *, strength: float) -> None:
-        self._strength = _checked(strength, most=1.0)
 
     def __call__(self, x: Tensor) -> Tensor:
         """x, stronger or weaker."""
@@ -96,11 +119,8 @@ class Scale:
         return x * (1 + self._strength * (2 * draw - 1))
 
 
-class Haze:
+class Haze(ByStrength):
     """Moves each row towards its own greatest value by a share up to `strength`."""
-
-    def __init__(self, *, strength: float) -> None:
-        self._strength = _checked(strength, most=1.0)
 
     def __call__(self, x: Tensor) -> Tensor:
         """x with less contrast."""
@@ -109,112 +129,86 @@ class Haze:
         return (flat + share * (flat.amax(dim=1, keepdim=True) - flat)).view_as(x)
 
 
-class Shift:
+class Shift(OfPictures):
     """Moves each sequence or image by up to `strength` of its length; what is left free is 0."""
 
-    def __init__(self, *, strength: float, dimensions: int, channels: int = 1) -> None:
-        self._strength = _checked(strength, most=1.0)
-        self._dimensions, self._channels = dimensions, channels
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """x, moved."""
-        shaped = _shaped(x, self._dimensions, self._channels)
-        for axis in range(2, shaped.ndim):
-            shaped = _moved(shaped, axis, self._strength)
-        return shaped.reshape(x.shape)
+    def _changed(self, x: Tensor) -> Tensor:
+        for axis in range(2, x.ndim):
+            x = _moved(x, axis, self._strength)
+        return x
 
 
-class Cutout:
+class Cutout(OfPictures):
     """Sets a window of `strength` of each length to 0 (DeVries and Taylor 2017, 1708.04552)."""
 
-    def __init__(self, *, strength: float, dimensions: int, channels: int = 1) -> None:
-        self._strength = _checked(strength, most=1.0)
-        self._dimensions, self._channels = dimensions, channels
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """x with a hole in each row."""
-        shaped = _shaped(x, self._dimensions, self._channels)
-        hole = torch.ones_like(shaped[:, :1], dtype=torch.bool)
-        for axis in range(2, shaped.ndim):
-            length = shaped.shape[axis]
+    def _changed(self, x: Tensor) -> Tensor:
+        hole = torch.ones_like(x[:, :1], dtype=torch.bool)
+        for axis in range(2, x.ndim):
+            length = x.shape[axis]
             wide = round(self._strength * length)
             start = torch.randint(0, length - wide + 1, (len(x), 1), device=x.device)
             place = torch.arange(length, device=x.device)
             inside = (place >= start) & (place < start + wide)
-            hole = hole & inside.view(_view(shaped, axis))
-        return (shaped * ~hole).reshape(x.shape)
+            hole = hole & inside.view(_view(x, axis))
+        return x * ~hole
 
 
-class Flip:
+class Flip(OfPictures):
     """Mirrors each sequence or image along its last axis with probability `strength`."""
 
-    def __init__(self, *, strength: float, dimensions: int, channels: int = 1) -> None:
-        self._strength = _checked(strength, most=1.0)
-        self._dimensions, self._channels = dimensions, channels
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """x, some rows mirrored."""
-        shaped = _shaped(x, self._dimensions, self._channels)
-        chosen = torch.rand(len(x), *(1,) * (shaped.ndim - 1), device=x.device) < self._strength
-        return torch.where(chosen, shaped.flip(-1), shaped).reshape(x.shape)
+    def _changed(self, x: Tensor) -> Tensor:
+        chosen = torch.rand(len(x), *(1,) * (x.ndim - 1), device=x.device) < self._strength
+        return torch.where(chosen, x.flip(-1), x)
 
 
-class Rotate:
+class Rotate(OfPictures):
     """Turns each square image by up to `strength` degrees either way; what is left free is 0."""
 
-    def __init__(self, *, strength: float, channels: int = 1) -> None:
-        self._strength, self._channels = _checked(strength, most=180.0), channels
+    most = 180.0
 
-    def __call__(self, x: Tensor) -> Tensor:
-        """x, turned."""
-        shaped = _shaped(x, 2, self._channels)
+    def __init__(self, *, strength: float, channels: int = 1) -> None:
+        super().__init__(strength=strength, dimensions=2, channels=channels)
+
+    def _changed(self, x: Tensor) -> Tensor:
         draw = 2 * torch.rand(len(x), device=x.device, dtype=x.dtype) - 1
         angle = math.radians(self._strength) * draw
         cosine, sine, zero = torch.cos(angle), torch.sin(angle), torch.zeros_like(angle)
         rows = [torch.stack(row, dim=1) for row in ([cosine, -sine, zero], [sine, cosine, zero])]
-        return _resampled(shaped, torch.stack(rows, dim=1)).reshape(x.shape)
+        return _resampled(x, torch.stack(rows, dim=1))
 
 
-class Crop:
+class Crop(OfPictures):
     """Stretches a window of each row to the whole; it has 1 − `strength` of the lengths or more."""
 
-    def __init__(self, *, strength: float, dimensions: int, channels: int = 1) -> None:
-        self._strength = _checked(strength, most=1.0)
-        self._dimensions, self._channels = dimensions, channels
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """x, a part of it."""
-        shaped = _shaped(x, self._dimensions, self._channels)
+    def _changed(self, x: Tensor) -> Tensor:
         share = 1 - self._strength * torch.rand(len(x), device=x.device, dtype=x.dtype)
         place = 2 * torch.rand(len(x), self._dimensions, device=x.device, dtype=x.dtype) - 1
-        return _framed(shaped, share, (1 - share)[:, None] * place).reshape(x.shape)
+        return _framed(x, share, (1 - share)[:, None] * place)
 
 
-class Zoom:
+class Zoom(OfPictures):
     """Brings each row nearer or farther by up to 1 + `strength` times; what is left free is 0."""
 
-    def __init__(self, *, strength: float, dimensions: int, channels: int = 1) -> None:
-        self._strength = _checked(strength)
-        self._dimensions, self._channels = dimensions, channels
+    most = math.inf
 
-    def __call__(self, x: Tensor) -> Tensor:
-        """x, larger or smaller."""
-        shaped = _shaped(x, self._dimensions, self._channels)
+    def _changed(self, x: Tensor) -> Tensor:
         power = 2 * torch.rand(len(x), device=x.device, dtype=x.dtype) - 1
         share = (1 + self._strength) ** power
         middle = torch.zeros(len(x), self._dimensions, device=x.device, dtype=x.dtype)
-        return _framed(shaped, share, middle).reshape(x.shape)
+        return _framed(x, share, middle)
 
 
-class Mixup:
+class Mixup(ByStrength):
     """Each row becomes a mixture with another row of its batch, and so does its target.
 
     Zhang et al. 2018, arXiv 1710.09412: one share per batch, from a beta distribution with both
     parameters `strength`; 0 mixes nothing. The trainer takes the loss from `loss`.
     """
 
+    most = math.inf
+
     def __init__(self, *, strength: float) -> None:
-        self._strength = _checked(strength)
+        super().__init__(strength=strength)
         self._share, self._partners = 1.0, torch.zeros(0, dtype=torch.long)
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -241,14 +235,6 @@ class Mixup:
 
 # what needs rows of one length, without padding
 WHOLE = (Shift, Cutout, Flip, Rotate, Crop, Zoom, Haze, Mixup)
-
-
-def _checked(strength: float, *, most: float = math.inf) -> float:
-    number = isinstance(strength, int | float) and not isinstance(strength, bool)
-    if not number or not 0 <= strength <= most or not math.isfinite(strength):
-        limit = "at least 0" if most == math.inf else f"between 0 and {most:g}"
-        raise ValueError(f"strength must be {limit}, but got {strength!r}")
-    return float(strength)
 
 
 def _shaped(x: Tensor, dimensions: int, channels: int) -> Tensor:

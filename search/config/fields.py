@@ -12,9 +12,9 @@ from omegaconf import DictConfig, OmegaConf
 from search.errors import UsageError, refused, unknown
 
 
-def whole(config: DictConfig, path: str, *, least: int) -> int:
-    """A whole number."""
-    value = OmegaConf.select(config, path)
+def whole(config: DictConfig, path: str, *, least: int, missing: int | None = None) -> int:
+    """A whole number; `missing` where folders of earlier versions have no such key."""
+    value = OmegaConf.select(config, path, default=missing)
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise refused(
             path,
@@ -24,6 +24,11 @@ def whole(config: DictConfig, path: str, *, least: int) -> int:
             remedy=f"say {path}={least} or more",
         )
     return value
+
+
+def whole_or_none(config: DictConfig, path: str, *, least: int) -> int | None:
+    """A whole number; None where there is none."""
+    return None if OmegaConf.select(config, path) is None else whole(config, path, least=least)
 
 
 def positive(config: DictConfig, path: str) -> float:

@@ -87,7 +87,7 @@ def read_joint(config: DictConfig, knobs: Sequence[Knob]) -> JointSettings:
     epochs = whole(config, "trainer.epochs", least=1)
     pruner = one_of(config, "pruner.kind", PRUNERS)
     warmup, reduction, patience = (
-        whole(config, f"pruner.{key}", least=least) if key in config.pruner else least
+        whole(config, f"pruner.{key}", least=least, missing=least)
         for key, least in (("warmup", 1), ("reduction", 2), ("patience", 1))
     )
     return JointSettings(
@@ -97,10 +97,7 @@ def read_joint(config: DictConfig, knobs: Sequence[Knob]) -> JointSettings:
         budget=hours_in_seconds(config),
         gpu_budget=positive_or_none(config, "budget_gpu_seconds"),
         confirm=whole(config, "protocol.confirm", least=0),
-        # Searches from before races have no such key, and no race.
-        most_seeds=whole(config, "protocol.most_seeds", least=1)
-        if "most_seeds" in config.protocol
-        else 1,
+        most_seeds=whole(config, "protocol.most_seeds", least=1, missing=1),  # 1: no race
         leaders=whole(config, "protocol.leaders", least=1),
         pruner=pruner,
         rungs=_rungs(config, pruner, epochs=epochs, warmup=warmup, reduction=reduction),

@@ -9,7 +9,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from search.config.check_names import CAUSES
-from search.config.fields import positive, positive_or_none, whole
+from search.config.fields import positive, positive_or_none, whole, whole_or_none
 from search.contract.metrics import Metric
 from search.errors import UsageError, refused, unknown
 
@@ -122,11 +122,10 @@ def check_watched(config: DictConfig, metric: Metric) -> None:
 
 def read_limits(config: DictConfig) -> Limits:
     """What ends a trial."""
-    patience, timeout = config.trainer.patience, config.trainer.timeout
     return Limits(
-        patience=None if patience is None else whole(config, "trainer.patience", least=1),
+        patience=whole_or_none(config, "trainer.patience", least=1),
         last_epoch=None,
-        timeout=None if timeout is None else positive(config, "trainer.timeout"),
+        timeout=positive_or_none(config, "trainer.timeout"),
         epoch_timeout=positive(config, "trainer.epoch_timeout"),
         max_retries=whole(config, "placement.max_retries", least=0),
         log_bytes=int(positive(config, "trainer.max_log_mb") * 2**20),
@@ -157,18 +156,16 @@ def read_preflight(config: DictConfig) -> PreflightSettings:
 def read_placement(config: DictConfig, *, folder: Path) -> PlacementSettings:
     """Where workers run. `folder`: of the search."""
     node = config.placement
-    gpus = node.gpus
-    if gpus is not None:
-        gpus = (
-            tuple(str(gpu) for gpu in gpus)
-            if OmegaConf.is_list(gpus)
-            else tuple(str(gpus).split(","))
-        )
+    gpus = (
+        node.gpus
+        if node.gpus is None or OmegaConf.is_list(node.gpus)
+        else str(node.gpus).split(",")
+    )
     return PlacementSettings(
         target=str(node.get("_target_", PLACEMENTS.get(str(node.get("kind")), ""))),
         slots="auto" if node.get("slots") == "auto" else whole(config, "placement.slots", least=1),
         slots_per_gpu=whole(config, "placement.slots_per_gpu", least=1),
-        gpus=gpus,
+        gpus=None if gpus is None else tuple(map(str, gpus)),
         threads=whole(config, "placement.threads", least=1),
         grace=positive(config, "placement.grace"),
         folder=folder,

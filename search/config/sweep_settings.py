@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from omegaconf import DictConfig
 
-from search.config.fields import positive, whole
+from search.config.fields import positive_or_none, whole
 from search.config.follower import Follower, read_follower
 from search.config.knob_roles import check_roles
 from search.config.knobs import Knob
@@ -40,15 +40,11 @@ def read_sweep(config: DictConfig, knobs: Sequence[Knob]) -> SweepSettings:
         UsageError: several knobs that the sweep is about, or a follower that cannot follow.
     """
     check_roles(knobs)
-    protocol = config.protocol
-    # Searches from before races have neither key, and no race.
-    most_seeds = whole(config, "protocol.most_seeds", least=1) if "most_seeds" in protocol else 1
-    worth = protocol.get("worth")
     return SweepSettings(
         refine=whole(config, "protocol.refine", least=0),
         extend=whole(config, "protocol.extend", least=0),
         follower=read_follower(config, knobs),
-        most_seeds=most_seeds,
-        worth=None if worth is None else positive(config, "protocol.worth"),
-        halving=bool(protocol.get("halving")),
+        most_seeds=whole(config, "protocol.most_seeds", least=1, missing=1),  # 1: no race
+        worth=positive_or_none(config, "protocol.worth"),
+        halving=bool(config.protocol.get("halving")),
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from search.config.fields import hours_in_seconds, positive, positive_or_none, whole
+from search.config.fields import hours_in_seconds, positive, positive_or_none, whole, whole_or_none
 from search.config.knob_roles import check_knob, check_roles, default_of, fits, lacks
 from search.config.knobs import RATES, Knob
 from search.config.space import read_space
@@ -137,14 +137,11 @@ def read_tune(config: DictConfig, knobs: tuple[Knob, ...]) -> TuneSettings:
             got=share,
             remedy="say protocol.share=0.6",
         )
-    trials = config.get("budget_trials")
     return TuneSettings(
         stages=stages,
         spaces=spaces,
         left_out=left_out,
-        idle=None
-        if config.protocol.get("idle") is None
-        else whole(config, "protocol.idle", least=1),
+        idle=whole_or_none(config, "protocol.idle", least=1),
         passes=int(config.protocol.get("passes") or 1),
         until=tuple(config.protocol.get("until") or ()),
         share=share,
@@ -159,7 +156,7 @@ def read_tune(config: DictConfig, knobs: tuple[Knob, ...]) -> TuneSettings:
         extend=whole(config, "protocol.extend", least=0),
         refine=whole(config, "protocol.refine", least=0),
         called_rate=rate,
-        budget_trials=None if trials is None else whole(config, "budget_trials", least=1),
+        budget_trials=whole_or_none(config, "budget_trials", least=1),
         budget_seconds=hours_in_seconds(config),
         gpu_budget=positive_or_none(config, "budget_gpu_seconds"),
     )

@@ -116,4 +116,5 @@ def _value(node: ast.expr, values: Mapping[str, float]) -> float:
     if isinstance(node, ast.Name):
         return values[node.id]
     assert isinstance(node, ast.Constant)
-    return float(node.value)  # type: ignore[arg-type]
+    assert isinstance(node.value, int | float)
+    return float(node.value)

@@ -1,15 +1,16 @@
 """The seam between a running search and what shows or tracks it. Imports nothing that shows."""
 
 from collections.abc import Sequence
-from typing import Protocol
 
 from search.execution.early_stopping import EarlyStopping
 from search.execution.slots import Slot
 from search.storage.trials import EpochRecord, TrialRecord, TrialSpec
 
 
-class Callback(Protocol):
-    """Receives a search's progress in the conductor's thread; must return at once."""
+class Callback:
+    """Receives a search's progress in the conductor's thread; must return at once. What a subclass
+    does not take up passes it by.
+    """
 
     def foreseen(self, total: int) -> None:
         """There will be so many trials in all, as far as can be foreseen."""
@@ -30,7 +31,7 @@ class Callback(Protocol):
         """Something worth a line."""
 
 
-class Callbacks:
+class Callbacks(Callback):
     """Several callbacks as one."""
 
     def __init__(self, callbacks: Sequence[Callback]) -> None:

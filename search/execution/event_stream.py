@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from queue import SimpleQueue
 
 from search.contract.metrics import KEYS
+from search.execution.callbacks import Callback
 from search.execution.early_stopping import EarlyStopping
 from search.execution.events import (
     EpochEnded,
@@ -33,8 +34,10 @@ JOIN = 0.1  # seconds between two looks at a callback that is waited for
 Judge = Callable[[TrialRecord, Sequence[EpochRecord]], tuple[str, str]]
 
 
-class EventStream:
-    """`search.execution.callbacks.Callback` that turns what it hears into events."""
+class EventStream(Callback):
+    """Turns what it hears into events. What it does not take up is none: a trial that leaves
+    without a row comes back.
+    """
 
     def __init__(
         self,
@@ -60,9 +63,6 @@ class EventStream:
         """Queues an event."""
         self._inbox.put(lambda: event)
 
-    def foreseen(self, total: int) -> None:
-        """Not an event."""
-
     def began(self, slot: Slot, spec: TrialSpec) -> None:
         """A trial begins."""
         self.post(
@@ -84,15 +84,9 @@ class EventStream:
         }
         self.post(EpochEnded(trial=record["trial"], epoch=record["epoch"], values=values))
 
-    def left(self, slot: Slot, spec: TrialSpec) -> None:
-        """Not an event: a trial that leaves without a row comes back."""
-
     def finished(self, row: TrialRecord, records: Sequence[EpochRecord]) -> None:
         """A trial has its row; the verdict on it is found beside the conductor's thread."""
         self._inbox.put(lambda: self._ended(row, records))
-
-    def note(self, text: str, *, style: str = "") -> None:
-        """Not an event."""
 
     def close(self) -> None:
         """Waits until all is delivered, for a limited time; hanging callbacks are left behind."""

@@ -13,6 +13,7 @@ from search.config.knobs import Value, assigned, is_number
 from search.config.plan import Plan
 from search.config.short_names import short_names
 from search.config.text import one_line
+from search.execution.callbacks import Callback
 from search.execution.early_stopping import EarlyStopping
 from search.execution.pace import (
     RecentEpochs,
@@ -51,8 +52,8 @@ class _SlotLines:
     epochs: RecentEpochs = field(default_factory=RecentEpochs)
 
 
-class ShownProgress:
-    """`search.execution.callbacks.Callback` for a person. `done`: trials of earlier runs."""
+class ShownProgress(Callback):
+    """For a person. `done`: trials of earlier runs."""
 
     def __init__(self, plan: Plan, *, done: int, console: Console) -> None:
         self._plan, self._console = plan, console

@@ -200,7 +200,7 @@ class Folder:
             return
         write_folds(self.arrays, prepared.folds(), stamp=prepared.stamp)
         with self.split.open("wb") as file:
-            np.savez(file, **prepared.split.arrays())  # type: ignore[arg-type]
+            np.savez(file, **dict[str, Any](prepared.split.arrays()))
         contract = yaml.safe_dump(asdict(prepared.contract), sort_keys=False)
         text = OmegaConf.to_yaml(config)
         mark = f"# begun {zlib.crc32(text.encode()):08x}\n"  # both files are of one search
