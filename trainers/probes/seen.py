@@ -105,34 +105,7 @@ class LossCall:
 
 @dataclass(kw_only=True)
 class Seen:
-    """All that was seen. Lists are in order of time; `epochs`: how many batches there were at the
-    end of each epoch.
-
-    `evaluated`: what was given without a gradient coming back; `rows_mix`: whether a row's output
-    changes with the rows beside it; `averaged`: the most values that batch norm ever averaged per
-    channel; `dead`: of every ReLU layer, the share of units that no row woke, and `relu_rows` how
-    many rows these were; `still_norms`: calls of batch norm whose statistics never move;
-    `broadcast`: shapes of an output and its target whose difference has each against all others;
-    `first_layer`: spread of what reaches the first layer; `maximized`: steps of an optimizer that
-    climbs; `cleared`: steps whose gradients had been cleared before; `factors`: by which all
-    weights were multiplied between two steps; `drawn_anew`: tensors that became others there, and
-    how often; `losses_until`: losses at the end of each epoch; `passes`: of any module, without
-    gradients; `discarded`: backward passes whose gradients were cleared before a step;
-    `hand_steps`: steps that no optimizer took, `hand_rates` of those that follow the gradient;
-    `steps_until`: steps at the end of each epoch; `put_back`: tensors that became between two steps
-    nearly what they were before the last one, and how often; `restarts`: how often all of them
-    became what they were before the first; `made_anew`: an epoch stepped other weights than
-    the one before; `followed`: share of the trained weights' way that evaluated ones have gone, of
-    a copy or an average; `unused_inputs`: share of the parts of an input that change no output;
-    `linear_layers`: of a model whose outputs are a linear function of its inputs; `decay`: the
-    greatest share of the weights that weight decay takes in a step; `saturated`: of what tanh and
-    sigmoid layers put out before the first step, the greatest share at their ends; `over_rows`:
-    softmaxes of the model's outputs over their rows, in training; `never_cleared`: steps of an
-    optimizer whose gradients began nowhere anew since its last one; `changed_late`: steps after
-    which gradients that they had used were multiplied; `betas`: of an optimizer; `prepared`:
-    others were trained before; `forgetful`: steps that begin without the memory that they leave;
-    `next_tokens`: targets ahead of tokens.
-    """
+    """What hooks note; `trainers.probes.told.Watched` says what each field is."""
 
     weights: list[Weights] = field(default_factory=list)
     batches: list[Batch] = field(default_factory=list)

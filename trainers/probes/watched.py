@@ -7,7 +7,7 @@ import itertools
 import math
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,7 @@ from trainers.probes.scores import losses_again, part_of_rows, score
 from trainers.probes.seen import Batch
 from trainers.probes.steer import Steer
 from trainers.probes.subject import Subject, patient
+from trainers.probes.told import Watched
 from trainers.probes.watch import Watch
 
 WATCHED_ROWS, WATCHED_BATCHES = 2000, 20  # of an epoch that is watched: rows, batches at least
@@ -38,7 +39,7 @@ MOST = 0.75  # share of the features
 Answer = dict[str, Any]
 
 
-def watched(subject: Subject, *, read: Callable[[Epoch, Data], object] | None = None) -> Answer:
+def watched(subject: Subject, *, read: Callable[[Epoch, Data], object] | None = None) -> Watched:
     """Two epochs of it as it is, and the first of them again.
 
     `read`: what reads an epoch of a trial on these rows; it raises where the trial would fail.
@@ -61,7 +62,7 @@ def watched(subject: Subject, *, read: Callable[[Epoch, Data], object] | None = 
     profiles = {"seen": _profiles(watch), "given": _given_profiles(data)}
     for batch in (*watch.seen.batches, *watch.seen.evaluated):
         batch.keys, batch.profile = (), ()
-    return {
+    told = {
         "rows_seen": rows_seen(trained, watch.evaluated_keys, train=train_rows, val=val_rows),
         "given_spread": None if data.train.x is None else float(np.nanstd(data.train.x)),
         "losses_again": losses_again(run, data.val.y, call=watch.seen.loss),
@@ -90,6 +91,7 @@ def watched(subject: Subject, *, read: Callable[[Epoch, Data], object] | None = 
         "again": {name: [run.series(name)[:1], again.series(name)[:1]] for name in _numbers(last)},
         "again_error": again.error or cut_again,
     }
+    return cast(Watched, told)
 
 
 def _look(subject: Subject, data: Data, into: Run, *watches: Watch, epochs: int) -> str:

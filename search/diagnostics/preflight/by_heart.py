@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from search.diagnostics.preflight.check import Check, Judge
+from trainers.probes.told import Watched
 
 Answer = Mapping[str, Any]
 FALLS = 0.8  # share of the first loss below which a loss has fallen
@@ -25,7 +26,7 @@ def overfit(
     optimizers: int,
     metric: str = "",
     higher: bool = True,
-    seen: Answer | None = None,
+    seen: Watched | None = None,
 ) -> Check:
     """Can it learn a few rows by heart, regularisers off, at one of several rates (R9)? Of several
     optimizers, as of a generator and its critic, the loss alone does not tell.
@@ -103,14 +104,15 @@ def _unsure(heart: Answer, *, optimizers: int) -> str:
     return ""
 
 
-def _floor(seen: Answer | None) -> str:
+def _floor(seen: Watched | None) -> str:
     """Why even a loss of rows that are known by heart has a floor; empty if no reason is seen."""
     if seen is None:
         return ""
     if (tokens := seen.get("next_tokens")) and tokens["ahead"] and not tokens["reads_on"]:
         return "texts that begin alike go on in several ways, so their loss has a floor"
-    partners = seen.get("loss") is not None and seen["loss"]["partners"]
-    return "rows that find their partners among others have a floor" if partners else ""
+    loss = seen.get("loss")
+    is_matched = loss is not None and loss["partners"]
+    return "rows that find their partners among others have a floor" if is_matched else ""
 
 
 def _falls_for_ever(attempt: Answer, times: float = ENDLESS) -> bool:

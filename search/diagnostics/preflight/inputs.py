@@ -8,6 +8,7 @@ from statistics import median
 from typing import Any
 
 from search.diagnostics.preflight.check import Check, Judge
+from trainers.probes.told import Watched
 
 Answer = Mapping[str, Any]
 FAINT = 0.02  # share of the rows' spread that must reach the first layer
@@ -16,7 +17,9 @@ ALIKE_MEANS, UNLIKE_MEANS = 0.95, 0.5
 UNLIKE = 3.0  # spread of inputs in evaluation over that in training
 
 
-def otherwise_given(seen: Answer, judge: Judge, given: Sequence[Mapping[str, Any]]) -> Check | None:
+def otherwise_given(
+    seen: Watched, judge: Judge, given: Sequence[Mapping[str, Any]]
+) -> Check | None:
     """Inputs that hold the target, that are scaled twice or batch by batch, or another way in
     training than in evaluation.
     """
@@ -34,14 +37,11 @@ def otherwise_given(seen: Answer, judge: Judge, given: Sequence[Mapping[str, Any
             "reach the first layer"
         )
         return judge.warn(text, "are the inputs scaled twice? The data are normalised already (R5)")
-    profiles = seen["profiles"]
-    if (
-        None not in profiles.values()
-        and profiles["seen"] < UNLIKE_MEANS < ALIKE_MEANS < profiles["given"]
-    ):
+    own, rows = (seen["profiles"][of] for of in ("seen", "given"))
+    if own is not None and rows is not None and own < UNLIKE_MEANS < ALIKE_MEANS < rows:
         text = (
-            f"means of the features correlate by {profiles['seen']:.2f} between training and "
-            f"evaluation, and by {profiles['given']:.2f} between the rows given"
+            f"means of the features correlate by {own:.2f} between training and evaluation, and by "
+            f"{rows:.2f} between the rows given"
         )
         return judge.warn(text, "are inputs turned, or their columns moved, in one of the two?")
     text = _otherwise_scaled(given, seen["evaluated"])

@@ -13,6 +13,7 @@ from search.diagnostics.preflight.check import Check, Judge
 from search.diagnostics.preflight.schedule import ends_early, misled
 from search.diagnostics.preflight.stepping import of_clip
 from trainers.api import IGNORED
+from trainers.probes.told import Watched
 
 Answer = Mapping[str, Any]
 DIVERGED = 10.0  # a loss of so many times the first one has diverged
@@ -31,7 +32,7 @@ FOLLOWS = 0.5  # targets that follow the labels of their rows by less are of oth
 FEWEST, MANY = 20, 100  # fewest validation rows that can tell; fewest for a fault, not a warning
 
 
-def learning_rate(seen: Answer, *, steps: float, epochs: int = 0, higher: bool = True) -> Check:
+def learning_rate(seen: Watched, *, steps: float, epochs: int = 0, higher: bool = True) -> Check:
     """Is the baseline's rate usable at all (R24)? `steps`, `epochs`: of the whole training;
     `higher`: is better, of the metric. One heavy batch is no divergence: what ends far above is.
     """
@@ -50,7 +51,7 @@ def learning_rate(seen: Answer, *, steps: float, epochs: int = 0, higher: bool =
         return judge.unknown("no step of a torch optimizer was seen")
     rate, usual = max(seen["rates"]), median(ratios)
     sentence = f"at {rate:.3g}, a step moves the weights by {usual:.2g} of their size"
-    numbers = {"rate": rate, "update_ratio": usual}
+    numbers: dict[str, Any] = {"rate": rate, "update_ratio": usual}
     finds = "python -m search lr_range finds a range"
     lower = f"lower optimizer.lr; {finds}"
     if seen["decay"] >= HEAVY:
@@ -86,7 +87,7 @@ def learning_rate(seen: Answer, *, steps: float, epochs: int = 0, higher: bool =
     return of_clip(judge, sentence, norms, held=end > FALLS * start, **numbers)
 
 
-def _turned_plateau(seen: Answer, *, higher: bool) -> str:
+def _turned_plateau(seen: Watched, *, higher: bool) -> str:
     """How a schedule that waits for a plateau takes a lower loss for worse, or a higher metric;
     empty if none does.
 
@@ -131,7 +132,7 @@ def _at_once(losses: Sequence[float | None], *, start: float) -> str:
     return "; it did so at once: also look for log(0), divisions and roots (R20)"
 
 
-def labels_matter(answer: Answer, *, seen: Answer, legible: bool = False) -> Check:
+def labels_matter(answer: Answer, *, seen: Watched, legible: bool = False) -> Check:
     """Are the targets of the loss the labels of their rows, and does the model do better on these
     than on shuffled ones (R10)?
 

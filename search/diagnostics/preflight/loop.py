@@ -10,6 +10,7 @@ from typing import Any
 from search.diagnostics.preflight.check import Check, Judge
 from search.diagnostics.preflight.class_words import drawn
 from search.diagnostics.preflight.inputs import otherwise_given
+from trainers.probes.told import Watched
 
 Answer = Mapping[str, Any]
 # Share of the train rows below which an epoch leaves most out.
@@ -21,7 +22,7 @@ SORTED = 0.5  # share of the labels' spread between batches, above which labels 
 LEFT = 0.9  # share from which a dropout leaves so little that the share to keep may be meant
 
 
-def trains(seen: Answer, *, flood: float = 0.0) -> Check:
+def trains(seen: Watched, *, flood: float = 0.0) -> Check:
     """Does it train at all, and are its losses numbers (R10)? `flood`: below which it climbs."""
     judge = Judge(name="trains", rule="R10")
     if seen["error"]:
@@ -68,7 +69,7 @@ def trains(seen: Answer, *, flood: float = 0.0) -> Check:
     return judge.passed(f"{sentence} on {seen['rows']} rows without an error")
 
 
-def batches(seen: Answer, *, fraction: float = 1.0) -> Check:
+def batches(seen: Watched, *, fraction: float = 1.0) -> Check:
     """Shapes, finite numbers, and rows that differ (R10).
 
     `fraction`: of the train rows, which the config says are used.
@@ -112,7 +113,7 @@ def batches(seen: Answer, *, fraction: float = 1.0) -> Check:
     return judge.passed(sentence, different=len({batch["content"] for batch in given}))
 
 
-def _left_out(seen: Answer, judge: Judge, *, fraction: float) -> Check | None:
+def _left_out(seen: Watched, judge: Judge, *, fraction: float) -> Check | None:
     """Rows that no epoch takes, if most are left out."""
     rows = seen["rows_seen"]
     ends = seen["steps_until"]
@@ -128,7 +129,7 @@ def _left_out(seen: Answer, judge: Judge, *, fraction: float) -> Check | None:
     return None
 
 
-def shuffling(seen: Answer, *, ordered: bool) -> Check:
+def shuffling(seen: Watched, *, ordered: bool) -> Check:
     """Do two epochs bring other batches (R13)? `ordered`: whether labels lie sorted in the rows."""
     judge = Judge(name="shuffling", rule="R13")
     ends = seen["epochs"]
@@ -154,7 +155,7 @@ def shuffling(seen: Answer, *, ordered: bool) -> Check:
     )
 
 
-def evaluation_mode(seen: Answer, *, steps: float = math.inf) -> Check:
+def evaluation_mode(seen: Watched, *, steps: float = math.inf) -> Check:
     """Dropout and batch statistics: on while training, off in evaluation (R45). Are the weights
     that are evaluated those that are trained, or near them? `steps`: of the whole training.
     """
@@ -196,7 +197,7 @@ def evaluation_mode(seen: Answer, *, steps: float = math.inf) -> Check:
     )
 
 
-def _rows_come_second(seen: Answer) -> bool:
+def _rows_come_second(seen: Watched) -> bool:
     """Whether rows lie along the second axis, as where steps come first: the first one is then as
     long in every batch, and the second one is not.
     """
@@ -207,7 +208,7 @@ def _rows_come_second(seen: Answer) -> bool:
     return len(first) == 1 < len(second)
 
 
-def _of_a_copy(seen: Answer, judge: Judge, *, steps: float) -> Check | None:
+def _of_a_copy(seen: Watched, judge: Judge, *, steps: float) -> Check | None:
     """An evaluation of other weights, such as an average, that do not follow those trained.
 
     An average over so many steps has gone half of the share of its steps in these.
@@ -227,7 +228,7 @@ def _of_a_copy(seen: Answer, judge: Judge, *, steps: float) -> Check | None:
     return judge.fail(text, remedy)
 
 
-def repeatable(seen: Answer, *, exact: bool, metric: str) -> Check:
+def repeatable(seen: Watched, *, exact: bool, metric: str) -> Check:
     """Does one seed give one curve (P5)? Of the losses and the metric; `exact`: to the last bit,
     else to a percent.
     """

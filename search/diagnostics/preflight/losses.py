@@ -11,6 +11,7 @@ from typing import Any
 
 from search.diagnostics.preflight.check import Check, Judge
 from search.diagnostics.preflight.output import ENTROPIES
+from trainers.probes.told import Watched
 
 Answer = Mapping[str, Any]
 OWN_ROW = "hold each output against the label of its own row"
@@ -27,7 +28,7 @@ CHANCE = 2.0  # deviations of the losses of shuffled labels within which a loss 
 SURE = 4.0  # the same, below which a loss is surely no chance
 
 
-def reported_losses(seen: Answer, *, heart: Answer) -> Check:
+def reported_losses(seen: Watched, *, heart: Answer) -> Check:
     """`train_loss` against the losses of the steps, `val_loss` against that of the predictions.
 
     `heart`: of rows learned by heart, whose labels the predictions certainly know.
@@ -83,7 +84,7 @@ def reported_losses(seen: Answer, *, heart: Answer) -> Check:
     return judge.note(text, "is it another loss, or one with penalties?")
 
 
-def _of_train_rows(seen: Answer) -> str:
+def _of_train_rows(seen: Watched) -> str:
     """How `val_loss` is in every epoch the loss that rows of train have in evaluation, to the
     digit, although other rows were evaluated too; empty if it is not.
     """
@@ -99,7 +100,7 @@ def _of_train_rows(seen: Answer) -> str:
     return f"val_loss, {epochs[-1][0]:.3g} at last, is the loss of rows of train in every epoch"
 
 
-def _too_small(seen: Answer) -> str:
+def _too_small(seen: Watched) -> str:
     """How a first epoch's train loss is below its first batch's share of a mean; else empty."""
     call, reported, ends = seen["loss"], seen["train_loss"], seen["losses_until"]
     if call is None or call["reduction"] != "mean" or not reported or not ends or not ends[0]:
@@ -111,7 +112,7 @@ def _too_small(seen: Answer) -> str:
     return f"{text}: no mean is so small"
 
 
-def _too_large(seen: Answer, pairs: Sequence[tuple[float, Answer]]) -> str:
+def _too_large(seen: Watched, pairs: Sequence[tuple[float, Answer]]) -> str:
     """How `val_loss` is the same multiple of the predictions' loss in all epochs, and `train_loss`
     is none; else empty.
     """
@@ -119,12 +120,12 @@ def _too_large(seen: Answer, pairs: Sequence[tuple[float, Answer]]) -> str:
     if len(factors) < 2 or min(factors) < TIMES or max(factors) > (1 + ALIKE) * min(factors):
         return ""
     losses = zip(seen["train_loss"], seen["val_loss"], strict=False)
-    if any(None not in (one, two) and two < TIMES * one for one, two in losses):
+    if any(one is not None and two is not None and two < TIMES * one for one, two in losses):
         return ""
     return f"val_loss is {factors[0]:.3g} times the loss of the predictions in every epoch"
 
 
-def _times_evaluated(seen: Answer) -> str:
+def _times_evaluated(seen: Watched) -> str:
     """How `val_loss` is the same multiple of the mean loss of all evaluated targets in every epoch,
     and `train_loss` is no such multiple of the steps' losses; else empty.
     """
@@ -226,10 +227,11 @@ def _guess(call: Answer | None) -> float | None:
     return math.log(call["outputs"][1]) if call["outputs"][1] > 1 else None
 
 
-def _kept_sum(seen: Answer) -> str:
+def _kept_sum(seen: Watched) -> str:
     """What shows that the second epoch's train loss holds the first one's too; empty if nothing."""
-    reported, means = seen["train_loss"][:2], _epoch_means(seen)
-    if len(means) < 2 or len(reported) < 2 or None in reported or not means[0] or not means[1]:
+    reported = [loss for loss in seen["train_loss"][:2] if loss is not None]
+    means = _epoch_means(seen)
+    if len(means) < 2 or len(reported) < 2 or not means[0] or not means[1]:
         return ""
     scale = reported[0] / means[0]
     if _of_last_step(seen) or HARDLY_ANY < scale < 1 - NEAR:
@@ -244,17 +246,17 @@ def _kept_sum(seen: Answer) -> str:
     return ""
 
 
-def _of_last_step(seen: Answer) -> bool:
+def _of_last_step(seen: Watched) -> bool:
     """Whether every epoch's train loss is that of its last step, or the same multiple of it."""
     ends = [seen["losses"][end - 1] if end else None for end in seen["losses_until"]]
     pairs = list(zip(seen["train_loss"], ends, strict=False))
-    if len(pairs) < 2 or not all(loss and end for loss, end in pairs):
+    times = [loss / end for loss, end in pairs if loss and end]
+    if len(pairs) < 2 or len(times) < len(pairs):
         return False
-    times = [loss / end for loss, end in pairs]
     return all(math.isclose(each, times[0], rel_tol=DIGITS) for each in times)
 
 
-def _epoch_means(seen: Answer) -> list[float]:
+def _epoch_means(seen: Watched) -> list[float]:
     """The mean loss of the steps of each epoch."""
     ends: Sequence[int] = [0, *seen["losses_until"]]
     parts = [

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from search.diagnostics.preflight.check import Check, Judge
+from trainers.probes.told import Watched
 
 Answer = Mapping[str, Any]
 DEAD = (0.5, 0.99)  # share of ReLU units that no row wakes: a warning, a fault
@@ -19,7 +20,7 @@ UNREAD = 0.4  # share of the inputs that a model may leave out
 LEAST_BATCH = 8  # rows over which batch norm should average
 
 
-def initial_weights(seen: Answer) -> Check:
+def initial_weights(seen: Watched) -> Check:
     """Hidden units that start alike stay alike (R19, R42).
 
     A zero last layer, or one that soon differs, is legitimate.
@@ -45,7 +46,7 @@ def initial_weights(seen: Answer) -> Check:
     return judge.passed(f"the units of all {len(seen['weights'])} tensors differ")
 
 
-def gradients(seen: Answer) -> Check:
+def gradients(seen: Watched) -> Check:
     """Does every parameter get a finite gradient that is not zero, and an optimizer (R12)?"""
     judge = Judge(name="gradients", rule="R12")
     if not seen["weights"] or not seen["steps"]:
@@ -89,7 +90,7 @@ def gradients(seen: Answer) -> Check:
         text = f"{_some(beside)}, of another module than the model, are in no optimizer that steps"
         remedy = "call step() of every optimizer; of a helper that is to stay, freeze the weights"
         return judge.warn(text, remedy, **numbers)
-    if frozen and _is_backbone(seen["weights"], before=seen["prepared"] or seen["loaded"]):
+    if frozen and _is_backbone(seen["weights"], before=seen["prepared"] or seen["loaded"] > 0):
         return judge.note(f"{_some(frozen)} are frozen, as if trained before", "", **numbers)
     if frozen:
         return judge.warn(
@@ -143,7 +144,7 @@ def _is_head(weights: Sequence[Mapping[str, Any]]) -> bool:
     return not weights[-1]["trainable"] and 2 * frozen < sum(sizes)
 
 
-def dead_units(seen: Answer) -> Check:
+def dead_units(seen: Watched) -> Check:
     """ReLU units that no row wakes, and squashed ones that pass on no gradient (R26)."""
     judge = Judge(name="dead_units", rule="R26")
     if seen["saturated"] > ENDED:
@@ -166,7 +167,7 @@ def dead_units(seen: Answer) -> Check:
     )
 
 
-def batch_norm(seen: Answer, *, rows: int, batch: int | None) -> Check:
+def batch_norm(seen: Watched, *, rows: int, batch: int | None) -> Check:
     """Batch norm needs a batch (R44).
 
     `rows`, `batch`: of the whole train set and of a step, None where that is not known.
@@ -197,7 +198,7 @@ def batch_norm(seen: Answer, *, rows: int, batch: int | None) -> Check:
     return judge.passed(f"batch norm over {size} rows")
 
 
-def capacity(seen: Answer, *, rows: int) -> Check:
+def capacity(seen: Watched, *, rows: int) -> Check:
     """Does the model read its inputs, and can its layers tell more than one alone? Parameters
     against samples: a note, for networks with more parameters than rows do generalise (R7).
     """

@@ -10,6 +10,7 @@ from typing import Any
 
 from search.diagnostics.preflight.check import Check, Judge
 from search.diagnostics.preflight.class_words import FOLLOWS, by_targets, misled
+from trainers.probes.told import Watched
 
 Answer = Mapping[str, Any]
 ABOVE = {
@@ -31,7 +32,7 @@ BEYOND = 0.05  # share of the targets that a model may not be able to reach
 
 
 def output_layer(
-    seen: Answer, *, classification: bool, classes: int, counts: Sequence[int] = ()
+    seen: Watched, *, classification: bool, classes: int, counts: Sequence[int] = ()
 ) -> Check:
     """Does the output layer fit the loss, and both the task (R1)? `counts`: train rows of each
     class.
@@ -72,14 +73,14 @@ def output_layer(
     return judge.passed(f"{name} of outputs {outputs} and targets {targets}", **numbers)
 
 
-def _why_unknown(seen: Answer) -> str:
+def _why_unknown(seen: Watched) -> str:
     """Why what one loss says of a model is not known."""
     if seen["loss"] is None:
         return "no loss of torch's was seen"
     return f"{seen['optimizers']} optimizers take turns"
 
 
-def _of_calls(seen: Answer) -> tuple[str, str] | None:
+def _of_calls(seen: Watched) -> tuple[str, str] | None:
     """What a single call shows that cannot be meant, and the remedy; else None."""
     if seen["answer_dropped"]:
         text = "a dropout is applied to the outputs themselves, just before the loss"
@@ -172,7 +173,7 @@ def _unfit_distance(call: Answer, *, classification: bool) -> tuple[str, str] | 
     return None
 
 
-def first_loss(seen: Answer, *, entropy: float | None, classes: int) -> Check:
+def first_loss(seen: Watched, *, entropy: float | None, classes: int) -> Check:
     """Is the untrained model's loss what knowing nothing costs (R11)? `entropy`: of the class
     frequencies, in nats.
 
@@ -187,7 +188,7 @@ def first_loss(seen: Answer, *, entropy: float | None, classes: int) -> Check:
     backward = next((loss for loss in seen["losses"] if loss is not None), None)
     if _has_other_terms(call, backward):
         return judge.unknown("the loss is a sum of which other terms are part")
-    if (wrong := _not_the_mean(seen, backward)) is not None:
+    if (wrong := _not_the_mean(seen, call, backward)) is not None:
         return judge.fail(*wrong)
     if got is None:
         got = backward if call["reduction"] == "sum" else call["value"]
@@ -249,11 +250,10 @@ SUMMED = (
 )
 
 
-def _not_the_mean(seen: Answer, backward: float | None) -> tuple[str, str] | None:
+def _not_the_mean(seen: Watched, call: Answer, backward: float | None) -> tuple[str, str] | None:
     """Whether the gradient is asked for of another thing than the mean loss: of its negative, of
     the sum; what shows that, and the remedy.
     """
-    call = seen["loss"]
     value = call["value"]
     if seen["maximized"]:
         text = f"{call['name']} is maximized: the optimizer has maximize=True"

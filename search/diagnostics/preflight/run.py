@@ -6,9 +6,8 @@ one looks at the data. Only here, and only between sets, are test rows looked at
 but the outcome of each check.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -28,6 +27,7 @@ from search.diagnostics.preflight.check import Check, excused
 from search.diagnostics.preflight.of_data import of_data
 from search.diagnostics.probe import Answers, probed
 from search.execution.slots import Slot
+from trainers.probes.told import Watched
 
 
 def preflight(
@@ -106,7 +106,7 @@ def of_training(
     yield model.own_gradients(answers.get("gradients", unasked))
 
 
-def _steps(plan: Plan, seen: Mapping[str, Any], *, rows: int) -> float:
+def _steps(plan: Plan, seen: Watched, *, rows: int) -> float:
     """Steps of the whole training, from those of the rows that were seen."""
     epochs = max(len(seen["epochs"]), 1)
     return float(seen["steps"] / epochs * rows / max(seen["rows"], 1) * plan.epochs)

@@ -5,9 +5,10 @@ Pure functions of the rates of the first steps.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any
+
+from trainers.probes.told import Watched
 
 GONE = 1e-2  # no schedule that goes on falls to this share of its greatest rate in two epochs
 FADED = 1e-3  # a rate below this share of its greatest one is as good as 0
@@ -16,7 +17,7 @@ LATE, NEARLY = 0.5, 0.2  # share of its steps that a schedule takes; of a number
 FEWEST, ALIKE = 5, 0.01  # fewest steps that show a form; how near the ends of two forms must be
 
 
-def misled(seen: Mapping[str, Any], *, epochs: int) -> tuple[str, str] | None:
+def misled(seen: Watched, *, epochs: int) -> tuple[str, str] | None:
     """What an optimizer or its schedule is told that cannot be meant, and the remedy; else None."""
     if len(seen["betas"]) == 2 and seen["betas"][0] > max(seen["betas"][1], SLOW):
         text = f"betas of the optimizer are {seen['betas'][0]:g} and {seen['betas'][1]:g}"
@@ -25,7 +26,7 @@ def misled(seen: Mapping[str, Any], *, epochs: int) -> tuple[str, str] | None:
     return (text, "see how the schedule is made and stepped") if text else None
 
 
-def _of_schedules(seen: Mapping[str, Any], *, epochs: int) -> str:
+def _of_schedules(seen: Watched, *, epochs: int) -> str:
     """How a schedule is stepped or told otherwise than it was made for; empty if none is.
 
     Args:

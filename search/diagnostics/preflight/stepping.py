@@ -10,6 +10,7 @@ from statistics import median
 from typing import Any
 
 from search.diagnostics.preflight.check import Check, Judge
+from trainers.probes.told import Watched
 
 Answer = Mapping[str, Any]
 CUT, ONE = 12, 1e-3  # steps whose gradients have one norm; relative difference of such norms
@@ -17,7 +18,7 @@ FEW = 3  # steps that may begin without a memory of others
 SHRUNK = 0.99  # factor of all weights between two steps: a weight decay by hand is nearer to 1
 
 
-def optimizer_steps(seen: Answer) -> Check:
+def optimizer_steps(seen: Watched) -> Check:
     """Are gradients cleared after every step, and is there one step per gradient (R12)?"""
     judge = Judge(name="optimizer_steps", rule="R12")
     steps = seen["steps"] or seen["hand_steps"]
@@ -66,7 +67,7 @@ def optimizer_steps(seen: Answer) -> Check:
     )
 
 
-def _by_helpers(seen: Answer, judge: Judge, *, steps: int) -> Check | None:
+def _by_helpers(seen: Watched, judge: Judge, *, steps: int) -> Check | None:
     """Gradients that are scaled, or clipped, at the wrong time."""
     if seen["scaled"] > FEW and not seen["unscaled"]:
         text = f"{seen['scaled']} losses were scaled, and no step was taken by the scaler, which"
@@ -78,7 +79,7 @@ def _by_helpers(seen: Answer, judge: Judge, *, steps: int) -> Check | None:
     return None
 
 
-def _by_hand(seen: Answer, judge: Judge, *, steps: int) -> Check | None:
+def _by_hand(seen: Watched, judge: Judge, *, steps: int) -> Check | None:
     """What happens to the weights beside the optimizer, if it undoes what they learn."""
     factors = seen["factors"]
     if factors and 2 * len(factors) >= steps and median(factors) < SHRUNK:
