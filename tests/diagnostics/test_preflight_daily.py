@@ -16,6 +16,7 @@ from search.diagnostics.preflight.leaking_rows_around import made_of_targets
 from trainers.api import Data, Part
 from trainers.probes.seen import batch_of
 from trainers.probes.subject import Subject
+from trainers.probes.told import Watched
 from trainers.probes.watched import watched
 
 JUDGE = Judge(name="batches", rule="R10")
@@ -145,6 +146,10 @@ def seen(habit, tmp_path):
 def _output(found):
     counts = [180, 90, 30]
     return output.output_layer(found, classification=True, classes=3, counts=counts)
+
+
+def test_a_watched_training_tells_all_that_the_type_of_a_checks_input_names(tmp_path):
+    assert seen("sound", tmp_path).keys() == Watched.__annotations__.keys()
 
 
 @pytest.mark.parametrize(
