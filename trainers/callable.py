@@ -40,7 +40,7 @@ from trainers.shared_files import SharedFiles
 def rehearse(config: Config, shape: Sequence[Any]) -> str | None:
     """Imports and builds what a config names, without training.
 
-    `shape`: of the data, see `trainers.dry_run.Shape`. Returns a description where the trainer
+    `shape`: of the data, see `trainers.dry_run.DataShape`. Returns a description where the trainer
     has one: two configs with the same description train alike.
 
     Raises:

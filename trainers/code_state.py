@@ -14,7 +14,7 @@ from typing import Any
 
 from hydra.utils import get_object
 
-from trainers.process_state import StepState, TrialState
+from trainers.process_state import LibraryState, StepState
 from trainers.shared_numbers import SharedNumbers, is_own
 
 
@@ -28,7 +28,7 @@ class CodeState:
     def __init__(self) -> None:
         self.left_behind, self.tainted = "", ""
         self._numbers: SharedNumbers | None = None  # None: the config names no code of a user's
-        self._before: tuple[TrialState, StepState] | None = None
+        self._before: tuple[LibraryState, StepState] | None = None
 
     def begin(self, config: Mapping[str, Any]) -> None:
         """Before the first of the trials here is built."""
@@ -40,7 +40,7 @@ class CodeState:
     def watch(self, config: Mapping[str, Any]) -> None:
         """As `begin`, of a config that is known to name code of a user's."""
         self.tainted = ""
-        self._before = TrialState.read(), StepState.read()
+        self._before = LibraryState.read(), StepState.read()
         self._numbers = SharedNumbers(config)
 
     def look(self) -> None:

@@ -24,7 +24,7 @@ from trainers.sequences import check_reads_lengths, is_forced, loss_of, outputs_
 ROWS = 4
 
 
-class Shape(NamedTuple):
+class DataShape(NamedTuple):
     """The shape of the data: inputs, outputs and task.
 
     `sequences`: `steps` of the longest, where they have lengths; `features` per step, `vocabulary`;
@@ -40,7 +40,7 @@ class Shape(NamedTuple):
 
 
 def rehearse(config: Config, shape: Sequence[Any]) -> str | None:
-    """Builds everything that a config names, and trains two steps on random rows of a `Shape`.
+    """Builds everything that a config names, and trains two steps on random rows of a `DataShape`.
 
     Returns a description: two configs with the same description train alike. None where the model
     does not take rows of that shape.
@@ -57,7 +57,7 @@ def rehearse(config: Config, shape: Sequence[Any]) -> str | None:
     _check_parameters(model)
     penalties = read_penalties(trainer)
     schedule = Schedule(config.get("schedule"), optimizer, epochs=int(trainer["epochs"]), steps=3)
-    rows = _rows(Shape(*shape))
+    rows = _rows(DataShape(*shape))
     if len(rows) > 2:
         check_reads_lengths(model)
     for step in range(2):  # the second step shows what an optimizer keeps of the first
@@ -95,7 +95,7 @@ def rehearse(config: Config, shape: Sequence[Any]) -> str | None:
     return repr((parts, weights, settings, schedule.describe(), own))
 
 
-def _rows(shape: Shape) -> tuple[Tensor, ...]:
+def _rows(shape: DataShape) -> tuple[Tensor, ...]:
     """Inputs and targets, and lengths where sequences have some."""
     dice, outputs = torch.Generator().manual_seed(0), shape.outputs
     if shape.heads:

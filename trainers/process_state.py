@@ -34,7 +34,7 @@ KEPT: Mapping[str, Callable[[Any], tuple[Attributes, ...]]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrialState:
+class LibraryState:
     """What libraries are set to before a trial."""
 
     values: Mapping[str, Any]
@@ -43,7 +43,7 @@ class TrialState:
     allocated: int  # memory of the GPU in use [bytes]
 
     @classmethod
-    def read(cls) -> "TrialState":
+    def read(cls) -> "LibraryState":
         """The state of this process. A setting that cannot be read is left out."""
         return cls(
             values=_values(),

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainers.api import Config, Data, Part
+from trainers.api import END, Config, Data, Part
 from trainers.settings import fits
 
 SMALL = 2**16  # size up to which whole numbers are copied, which then takes less than a map [bytes]
@@ -93,3 +93,13 @@ def _own_part(part: Part) -> Part:
         lengths=None if part.lengths is None else _own_array(part.lengths),
         auxiliary=None if part.auxiliary is None else _own_array(part.auxiliary),
     )
+
+
+def of_one_width(labels: NDArray[Any], targets: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Labels of sequences that `END` pads, as long as the longer of the two."""
+    width = max(labels.shape[1], targets.shape[1])
+    one, other = (
+        np.pad(array, ((0, 0), (0, width - array.shape[1])), constant_values=END)
+        for array in (labels, targets)
+    )
+    return one, other

@@ -10,7 +10,7 @@ import numpy as np
 from omegaconf import DictConfig
 
 from search.commands.support.arguments import VerbParser
-from search.commands.support.scoring import Judge, imported, kept_rows, trials_scores
+from search.commands.support.scoring import Scorer, imported, kept_rows, trials_scores
 from search.config.compose import compose_experiment
 from search.config.reference import Reference, read_reference, reference_names
 from search.config.words import changed_keys
@@ -96,7 +96,7 @@ def _tested(findings: Findings, reference: Reference) -> Scores:
     with folder.locked():
         prepared = prepare(plan.config, metric=plan.metric)
         folder.check_contract(prepared.contract)
-        judge = Judge(
+        judge = Scorer(
             prepared, metric=plan.metric, predict=imported(str(plan.config.trainer.predict))
         )
         trials = {

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from search.commands.support.arguments import VerbParser
 from search.commands.support.ready_to_test import ready_to_test
-from search.commands.support.scoring import Judge, imported, kept_rows, spread, trials_scores
+from search.commands.support.scoring import Scorer, imported, kept_rows, spread, trials_scores
 from search.commands.support.writes_told import writes_told
 from search.config.foreign_code import say_code
 from search.config.trial_config import plain_config
@@ -69,7 +69,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
                 "rows": len(prepared.split.test),
             }
         )
-        judge = Judge(prepared, metric=findings.plan.metric, predict=trainers_own)
+        judge = Scorer(prepared, metric=findings.plan.metric, predict=trainers_own)
         several = _several(findings, folder, judge)
         mean = float(np.mean(several[ANSWER])) if several else _one(findings, config, folder, judge)
         averaged = _ensemble(config, folder, prepared, findings)
@@ -141,7 +141,7 @@ def _without_weights(findings: Findings, folder: Folder) -> list[str]:
     )
 
 
-def _several(findings: Findings, folder: Folder, judge: Judge) -> dict[str, list[float]]:
+def _several(findings: Findings, folder: Folder, judge: Scorer) -> dict[str, list[float]]:
     """The scores of all seeds of a confirmed answer, and of the baseline; empty without several."""
     known = {
         who: trials_scores(findings, folder, trials, judge=judge)
@@ -158,7 +158,7 @@ def _ensemble(
     judged = judged_before(folder)
     if judged is None or not judged[0]:
         return None
-    judge = Judge(prepared, metric=findings.plan.metric, predict=predict)
+    judge = Scorer(prepared, metric=findings.plan.metric, predict=predict)
     # Each member brings features of its own, so the rows stay as they are here.
     bare = OmegaConf.create({**plain_config(config, resolve=True), "features": {}})
     return judge.score(bare, folder.path / "ensemble" / FILE, seconds=0.0)
@@ -180,7 +180,7 @@ def _by_group(findings: Findings, folder: Folder, prepared: Prepared) -> list[st
     return [line] if line else []
 
 
-def _refit(findings: Findings, config: DictConfig, folder: Folder, judge: Judge) -> float | None:
+def _refit(findings: Findings, config: DictConfig, folder: Folder, judge: Scorer) -> float | None:
     """The score of the winner trained on train and validation together; None without one."""
     winner, weights = findings.winner, folder.best / REFIT
     note = refit_note(folder)
@@ -200,7 +200,7 @@ def _gap(
     return gap_lines(findings.plan.metric, validation=validation, test=several, rows=rows)
 
 
-def _one(findings: Findings, config: DictConfig, folder: Folder, judge: Judge) -> float:
+def _one(findings: Findings, config: DictConfig, folder: Folder, judge: Scorer) -> float:
     """The score of the exported weights."""
     seconds = findings.winner.seconds if findings.winner is not None else 0.0
     return judge.score(config, folder.best / EXPORTED, seconds=seconds)

@@ -24,7 +24,7 @@ from search.contract.metrics import Metric, constant_score
 from search.contract.normalisation import Scaling, fit_scaling
 from search.contract.sequences import described_lengths, padded, real_rows
 from search.contract.split import Marks, Split, make_split
-from search.contract.targets import Rows as LoadedRows
+from search.contract.targets import LoadedRows
 from search.contract.tasks import check_task_name
 from search.errors import UsageError, refused
 from trainers.api import Data, Part

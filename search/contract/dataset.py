@@ -14,7 +14,13 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from search.contract.arrays import data_refused, trained_type
 from search.contract.auxiliary import further_targets
 from search.contract.sequences import checked_sequences
-from search.contract.targets import Rows, check_finite, is_missing, number_classes, rows_of_task
+from search.contract.targets import (
+    LoadedRows,
+    check_finite,
+    is_missing,
+    number_classes,
+    rows_of_task,
+)
 from search.contract.tasks import check_task_name
 from search.errors import UsageError, refused
 from trainers.data import DataError, DataSet
@@ -24,7 +30,7 @@ MEASURED = ("inputs", "outputs", "features", "steps", "target_steps", "heads")  
 OURS = ("task", "impute", "dimensions", "vocabulary", *MEASURED)
 
 
-def load_rows(node: DictConfig) -> Rows:
+def load_rows(node: DictConfig) -> LoadedRows:
     """All rows of `data`, checked.
 
     Raises:

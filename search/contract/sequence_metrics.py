@@ -6,11 +6,12 @@ import numpy as np
 
 from search.contract.metric_functions import Array, Outputs
 from trainers.api import END, IGNORED
+from trainers.rows import of_one_width
 
 
 def sequence_accuracy(outputs: Outputs) -> float:
     """Share of sequences whose labels are all right."""
-    labels, targets = _of_one_width(outputs.labels, outputs.targets)
+    labels, targets = of_one_width(outputs.labels, outputs.targets)
     return float(((labels == targets) | (targets == IGNORED)).all(axis=1).mean())
 
 
@@ -40,15 +41,6 @@ def _distances(labels: Array, targets: Array) -> Array:
         done = lengths == column + 1
         result[done] = above[rows, ends][done]
     return result
-
-
-def _of_one_width(labels: Array, targets: Array) -> tuple[Array, Array]:
-    width = max(labels.shape[1], targets.shape[1])
-    one, other = (
-        np.pad(array, ((0, 0), (0, width - array.shape[1])), constant_values=END)
-        for array in (labels, targets)
-    )
-    return one, other
 
 
 SEQUENCES: dict[str, Callable[[Outputs], float]] = {

@@ -20,7 +20,7 @@ SHOWN = 5  # columns that a refusal names
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rows:
+class LoadedRows:
     """`data.x` [n, …]; `data.y` [n] classes from 0, or [n, outputs] numbers; of tagging [n, steps]
     classes, `IGNORED` at padding; of step_regression [n, 1, steps] numbers, NaN at padding; of
     transduction [n, longest] classes from 1, padded by `END`.
@@ -62,7 +62,7 @@ class Rows:
         return int(self.data.y.shape[1]) if self.data.target_lengths is not None else None
 
 
-def rows_of_task(data: DataSet, *, task: str) -> Rows:
+def rows_of_task(data: DataSet, *, task: str) -> LoadedRows:
     """The rows with targets as the task has them.
 
     Raises:
@@ -127,13 +127,13 @@ def number_classes(
     return numbers.astype(np.int64), () if plain else tuple(names.tolist())
 
 
-def _classes(data: DataSet) -> Rows:
+def _classes(data: DataSet) -> LoadedRows:
     data = one_label(data, remedy="say data.task=tagging, or mend the target")
     numbers, names = number_classes(data.y, where="y")
-    return Rows(data=replace(data, y=numbers), classes=names)
+    return LoadedRows(data=replace(data, y=numbers), classes=names)
 
 
-def _tags(data: DataSet) -> Rows:
+def _tags(data: DataSet) -> LoadedRows:
     """A label of `IGNORED` at a real step counts for nothing, as at padding."""
     labels, real = step_labels(data)
     if labels.dtype.kind in "if":
@@ -148,14 +148,18 @@ def _tags(data: DataSet) -> Rows:
             code="sequence-without-labels",
         )
     numbers, names = number_classes(labels[real], where="y")
-    return Rows(data=replace(data, y=padded_classes(numbers, real, padding=IGNORED)), classes=names)
+    return LoadedRows(
+        data=replace(data, y=padded_classes(numbers, real, padding=IGNORED)), classes=names
+    )
 
 
-def _targets(data: DataSet) -> Rows:
+def _targets(data: DataSet) -> LoadedRows:
     """Labels are numbered from 1: `END` ends a sequence."""
     labels, real = target_sequences(data)
     numbers, names = number_classes(labels[real], where="y")
-    return Rows(data=replace(data, y=padded_classes(numbers + 1, real, padding=END)), classes=names)
+    return LoadedRows(
+        data=replace(data, y=padded_classes(numbers + 1, real, padding=END)), classes=names
+    )
 
 
 def _no_number(y: NDArray[Any]) -> str:
@@ -164,7 +168,7 @@ def _no_number(y: NDArray[Any]) -> str:
     return f"{texts[0]!r} among {y.size}" if texts else f"{y.dtype} {y.shape}"
 
 
-def _numbers(data: DataSet) -> Rows:
+def _numbers(data: DataSet) -> LoadedRows:
     data = one_label(data, remedy=PER_STEP)
     if data.y.dtype.kind not in "fiu" or data.y.ndim > 2:
         raise data_refused(
@@ -175,10 +179,10 @@ def _numbers(data: DataSet) -> Rows:
             code="targets-have-wrong-shape",
         )
     check_finite("y", data.y, missing_allowed=False)
-    return Rows(data=replace(data, y=data.y.reshape(len(data.y), -1).astype(np.float64)))
+    return LoadedRows(data=replace(data, y=data.y.reshape(len(data.y), -1).astype(np.float64)))
 
 
-def _numbers_of_steps(data: DataSet) -> Rows:
+def _numbers_of_steps(data: DataSet) -> LoadedRows:
     labels, real = step_labels(data)
     if labels.dtype.kind not in "fiu":
         raise data_refused(
@@ -191,7 +195,7 @@ def _numbers_of_steps(data: DataSet) -> Rows:
     y = np.full(labels.shape, np.nan)
     y[real] = labels[real]
     check_finite("y", np.where(real, y, 0.0), missing_allowed=False)
-    return Rows(data=replace(data, y=y[:, None, :]))
+    return LoadedRows(data=replace(data, y=y[:, None, :]))
 
 
 def untrained_classes(
@@ -223,7 +227,7 @@ def untrained_classes(
     )
 
 
-ROWS: dict[str, Callable[[DataSet], Rows]] = {
+ROWS: dict[str, Callable[[DataSet], LoadedRows]] = {
     "classification": _classes,
     "regression": _numbers,
     "step_regression": _numbers_of_steps,

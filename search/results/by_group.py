@@ -35,7 +35,7 @@ Array = NDArray[Any]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outputs:
+class PredictedRows:
     """A trainer's outputs of a `kind` for rows, with their targets and their place in the data."""
 
     kind: str
@@ -140,7 +140,7 @@ def _weights_of(winner: TrialRecord, folder: Folder, *, folds: int) -> list[Path
 
 def _predicted(
     plan: Plan, winner: TrialRecord, data: Data, weights: Path, units: dict[str, Any] | None
-) -> Outputs:
+) -> PredictedRows:
     """The winner's outputs for `data.test`, in the target's own units."""
     config = trained_config(plan, winner)
     function = get_object(str(config["trainer"]["predict"]))
@@ -153,12 +153,12 @@ def _predicted(
     if units is not None:
         mean, scale = np.array(units["mean"]), np.array(units["scale"])
         targets, numbers = targets * scale + mean, numbers.reshape(targets.shape) * scale + mean
-    return Outputs(kind=kind, numbers=numbers, targets=targets, index=data.test.index)
+    return PredictedRows(kind=kind, numbers=numbers, targets=targets, index=data.test.index)
 
 
-def _together(parts: Sequence[Outputs]) -> Outputs:
+def _together(parts: Sequence[PredictedRows]) -> PredictedRows:
     """The outputs of all folds."""
-    return Outputs(
+    return PredictedRows(
         kind=parts[0].kind,
         numbers=np.concatenate([part.numbers for part in parts]),
         targets=np.concatenate([part.targets for part in parts]),
@@ -166,7 +166,9 @@ def _together(parts: Sequence[Outputs]) -> Outputs:
     )
 
 
-def _scored(metric: Metric, outputs: Outputs, groups: Array, *, seconds: float) -> pd.DataFrame:
+def _scored(
+    metric: Metric, outputs: PredictedRows, groups: Array, *, seconds: float
+) -> pd.DataFrame:
     """A row per group, the worst first."""
     of_rows = groups[outputs.index]
     rows = []

@@ -17,7 +17,7 @@ State = Literal["running", "done", "stopped", "died"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Leader:
+class BestTrial:
     """What leads a search: the decision's winner with the mean of its `seeds`, or, while nothing is
     decided, the best complete trial so far with its own value (`decided` is False).
     """
@@ -47,7 +47,7 @@ class Status:
     foreseen: int
     counts: Mapping[str, int]
     metric: str
-    best: Leader | None
+    best: BestTrial | None
     age: float
     left: float | None
     stage: str
@@ -90,7 +90,7 @@ def status_of(folder: Folder, findings: Findings) -> Status:
     )
 
 
-def _leader_of(findings: Findings) -> Leader | None:
+def _leader_of(findings: Findings) -> BestTrial | None:
     """What leads; None while nothing is complete."""
     winner, decision = findings.winner, findings.decision
     if winner is not None and decision is not None and decision.winner is not None:
@@ -109,9 +109,9 @@ def _leader_of(findings: Findings) -> Leader | None:
     return _leader(best, value=best.value, seeds=1, decided=False)
 
 
-def _leader(row: TrialRecord, *, value: float, seeds: int, decided: bool) -> Leader:
+def _leader(row: TrialRecord, *, value: float, seeds: int, decided: bool) -> BestTrial:
     trial, knobs = row.spec.trial, row.spec.knobs
-    return Leader(trial=trial, knobs=knobs, value=value, seeds=seeds, decided=decided)
+    return BestTrial(trial=trial, knobs=knobs, value=value, seeds=seeds, decided=decided)
 
 
 def _left(

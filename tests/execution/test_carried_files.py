@@ -27,7 +27,7 @@ from search.execution.messages import (
     MessageError,
 )
 from search.execution.placement.worker_folder import remove_abandoned
-from search.execution.worker.trial_files import CarriedFiles as WorkersEnd
+from search.execution.worker.trial_files import SentFiles as WorkersEnd
 from search.storage.logs import TrialLogs
 
 SIZES = (0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK + 5)
@@ -104,10 +104,10 @@ def test_workers_of_a_node_fetch_rows_once_and_the_last_one_leaves_nothing(tmp_p
     fetch = (
         "import socket, sys, time; from pathlib import Path\n"
         "from search.execution.link import Link\n"
-        "from search.execution.worker.trial_files import CarriedFiles\n"
+        "from search.execution.worker.trial_files import SentFiles\n"
         "link = Link(socket.socket(fileno=int(sys.argv[1])))\n"
         "own = Path(sys.argv[2]); own.mkdir()\n"
-        "CarriedFiles(link, folder=own).fetch_rows()\n"
+        "SentFiles(link, folder=own).fetch_rows()\n"
         "print('fetched', flush=True); time.sleep(60)"
     )
     asked, workers = [], []

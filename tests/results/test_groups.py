@@ -8,7 +8,7 @@ import pytest
 from kit import INLINE, search
 
 from search.contract.metrics import Metric
-from search.results.by_group import Outputs, _scored, read_groups
+from search.results.by_group import PredictedRows, _scored, read_groups
 
 
 def test_each_group_has_the_metric_of_its_own_rows_and_the_worst_stands_first():
@@ -16,7 +16,7 @@ def test_each_group_has_the_metric_of_its_own_rows_and_the_worst_stands_first():
     groups = np.array(["-"] * 12, dtype=object)
     groups[index] = ["b", "a", "a", "b"]
     right = np.array([[0.9, 0.1], [0.1, 0.9], [0.2, 0.8], [0.7, 0.3]])
-    outputs = Outputs(
+    outputs = PredictedRows(
         kind="probabilities", numbers=right, targets=np.array([0, 1, 1, 1]), index=index
     )
     accuracy = Metric(name="accuracy", direction="maximize")

@@ -278,7 +278,7 @@ def rummage(config, data, device, checkpoint):
     import gc
 
     from search.contract.contract import Prepared
-    from search.contract.targets import Rows
+    from search.contract.targets import LoadedRows
     from trainers.api import Data
     from trainers.data import DataSet
 
@@ -286,7 +286,7 @@ def rummage(config, data, device, checkpoint):
     held = [
         thing
         for thing in gc.get_objects()
-        if isinstance(thing, Prepared | Rows | DataSet)
+        if isinstance(thing, Prepared | LoadedRows | DataSet)
         or (isinstance(thing, Data) and thing.test is not None)
     ]
     with open("rummaged.txt", "a") as file:

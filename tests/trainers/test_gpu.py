@@ -331,7 +331,7 @@ def test_a_trial_that_needs_most_of_a_gpu_fits_once_its_neighbours_have_ended(tm
 
 CHANGED = """
 import torch
-from trainers.process_state import TrialState
+from trainers.process_state import LibraryState
 def found():
     here = torch.cuda.current_stream() == torch.cuda.default_stream()
     share = torch.cuda.memory.get_per_process_memory_fraction()
@@ -339,7 +339,7 @@ def found():
     half = matmul.allow_fp16_accumulation, matmul.allow_fp16_reduced_precision_reduction
     return here, share, torch.cuda.get_sync_debug_mode(), str(library), half
 for before in ("nothing", "a trial"):
-    state = TrialState.read()
+    state = LibraryState.read()
     torch.zeros(1, device="cuda")
     untouched = found()
     torch.cuda.set_stream(torch.cuda.Stream())

@@ -19,7 +19,7 @@ ENDS = ("total_steps", "T_max", "total_iters")  # how schedules name the step at
 
 
 @dataclass(kw_only=True)
-class Schedule:
+class ScheduleSeen:
     """One schedule. `ends`: at which of its steps, if it says so; `steps`: taken; `idle`: of these,
     after no step of its optimizer; `told`: times it was given; `factor`: of a rate that falls in
     stairs.
@@ -46,7 +46,7 @@ class HelpersSeen(AbstractContextManager[None]):
         self.plateaus: list[tuple[str, float]] = []
         self.scaled = self.unscaled = self.unloaded = self.loaded = 0
         self.drawn: list[float] = []
-        self._schedules: dict[int, tuple[Any, Schedule]] = {}
+        self._schedules: dict[int, tuple[Any, ScheduleSeen]] = {}
         self._hooks = ExitStack()
 
     def __enter__(self) -> None:
@@ -85,7 +85,7 @@ class HelpersSeen(AbstractContextManager[None]):
         if id(schedule) not in self._schedules:
             ends = next((getattr(schedule, name) for name in ENDS if hasattr(schedule, name)), None)
             stairs = type(schedule).__name__ in ("StepLR", "MultiStepLR")
-            note = Schedule(
+            note = ScheduleSeen(
                 kind=type(schedule).__name__,
                 ends=float(ends) if isinstance(ends, int | float) else None,
                 factor=float(schedule.gamma) if stairs else None,

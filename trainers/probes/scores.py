@@ -12,9 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F  # noqa: N812  # the field's name for it
 
-from trainers.api import END, IGNORED, Values
+from trainers.api import IGNORED, Values
 from trainers.probes.run import Run
 from trainers.probes.seen import LossCall
+from trainers.rows import of_one_width
 
 SHUFFLES = 20  # shuffles of the labels, which show the loss of wrong labels
 FEWEST = 20  # fewest predictions that can tell
@@ -38,7 +39,7 @@ def score(values: Values, y: NDArray[Any] | None, task: str) -> float:
         chance = "predictions" not in values
         got = np.asarray(labels) if labels is not None else _classes(np.asarray(outputs), chance)
         if got.ndim == y.ndim == 2 and labels is not None:
-            got, y = _of_one_width(got, y)
+            got, y = of_one_width(got, y)
         right = got.reshape(-1) == y.reshape(-1) if got.size == y.size else None
         return -math.inf if right is None else float(right[y.reshape(-1) != IGNORED].mean())
     got = (
@@ -173,13 +174,3 @@ def _row_losses(predictions: NDArray[Any], y: NDArray[Any], *, name: str) -> NDA
         return np.zeros(0)
     rows: NDArray[np.float64] = np.asarray(losses.reshape(len(losses), -1).mean(dim=1))
     return rows
-
-
-def _of_one_width(labels: NDArray[Any], targets: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Labels of sequences that `END` pads, as long as the longer of the two."""
-    width = max(labels.shape[1], targets.shape[1])
-    one, other = (
-        np.pad(array, ((0, 0), (0, width - array.shape[1])), constant_values=END)
-        for array in (labels, targets)
-    )
-    return one, other

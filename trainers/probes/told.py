@@ -58,7 +58,7 @@ class Watched(TypedDict):
     gradient_norms: Numbers
     decay: float  # greatest share of the weights that weight decay takes in a step
     plateaus: Sequence[tuple[str, float]]  # mode, and what ReduceLROnPlateau heard
-    schedules: Sequence[Note]  # a `helpers_seen.Schedule` each
+    schedules: Sequence[Note]  # a `helpers_seen.ScheduleSeen` each
     scaled: int  # losses that a gradient scaler scaled
     unscaled: int  # steps that it took
     loaded: int  # states of which some tensors found a place

@@ -20,7 +20,7 @@ from trainers.checkpoint import WEIGHTS
 from trainers.predicted import predicted
 
 
-class Judge:
+class Scorer:
     """Scores weights by the contract's metric. `prepared`: with the test rows."""
 
     def __init__(self, prepared: Prepared, *, metric: Metric, predict: Predict) -> None:
@@ -58,7 +58,7 @@ class Judge:
 
 
 def trials_scores(
-    findings: Findings, folder: Folder, trials: Sequence[int], *, judge: Judge
+    findings: Findings, folder: Folder, trials: Sequence[int], *, judge: Scorer
 ) -> list[float]:
     """The scores of trials whose weights are kept."""
     values = []

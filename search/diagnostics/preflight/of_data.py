@@ -13,7 +13,7 @@ from search.config.plan import Plan
 from search.contract.contract import Prepared
 from search.contract.dataset import load_rows
 from search.contract.sequences import real_rows
-from search.contract.targets import Rows
+from search.contract.targets import LoadedRows
 from search.diagnostics.preflight import features, labels, sets
 from search.diagnostics.preflight.by_chance import by_chance
 from search.diagnostics.preflight.check import Check, Judge
@@ -100,7 +100,7 @@ def of_data(plan: Plan, prepared: Prepared) -> Iterator[Check]:
 
 def _of_labels(
     plan: Plan,
-    loaded: Rows,
+    loaded: LoadedRows,
     index: Mapping[str, NDArray[np.int64]],
     train: tuple[NDArray[Any], NDArray[Any]],
     val: tuple[NDArray[Any] | None, NDArray[Any]],
@@ -210,7 +210,7 @@ def _with_length(data: DataSet, rows: NDArray[np.int64]) -> NDArray[Any]:
 
 
 def _moved(
-    loaded: Rows, index: Mapping[str, NDArray[np.int64]]
+    loaded: LoadedRows, index: Mapping[str, NDArray[np.int64]]
 ) -> dict[int, tuple[NDArray[Any], NDArray[Any]]]:
     """Train rows with the label of the next row of the file, and of the one before; no test label
     takes part.

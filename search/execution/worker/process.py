@@ -38,7 +38,7 @@ from search.execution.messages import (
 from search.execution.worker.conductor_watch import end_with
 from search.execution.worker.dry_run import answered_in_copy
 from search.execution.worker.notice import Notice
-from search.execution.worker.trial_files import CarriedFiles
+from search.execution.worker.trial_files import SentFiles
 from search.execution.worker.worker import Worker
 
 
@@ -93,9 +93,9 @@ def serve(link: Link, early: str, *, notice: Notice) -> None:
         setup = link.receive()
     if not isinstance(setup, Setup):
         return
-    files: CarriedFiles | None = None
+    files: SentFiles | None = None
     if setup.carried:  # the current folder is this worker's own
-        files = CarriedFiles(link, folder=Path.cwd())
+        files = SentFiles(link, folder=Path.cwd())
         files.fetch_rows()
         setup = structs.replace(setup, folder=str(Path.cwd()))
     notice.heed()

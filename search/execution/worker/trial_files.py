@@ -41,7 +41,7 @@ class TrialFiles(Protocol):
         """Brings what has been printed to the search."""
 
 
-class SharedFiles:
+class FilesInPlace:
     """The worker's folder is the search's: nothing travels."""
 
     def fetch(self, trial: int) -> None:
@@ -54,7 +54,7 @@ class SharedFiles:
         """Nothing to do."""
 
 
-class CarriedFiles:
+class SentFiles:
     """Files travel in messages. `folder`: the worker's own, which nobody else sees."""
 
     def __init__(self, link: Channel, *, folder: Path) -> None:

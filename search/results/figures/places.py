@@ -18,7 +18,7 @@ ZOOM = 3.0  # a zoom is worth it if the whole range is so many times wider
 
 
 @dataclass(frozen=True, kw_only=True)
-class Placement:
+class Places:
     """Positions of values on an axis. `ticks`: position → label; empty if any even ticks do."""
 
     places: tuple[float, ...]
@@ -27,31 +27,31 @@ class Placement:
     limits: tuple[float, float] | None = None
 
 
-def place(knob: Knob, values: Sequence[Value], *, most_ticks: int = 8) -> Placement:
+def place(knob: Knob, values: Sequence[Value], *, most_ticks: int = 8) -> Places:
     """The positions of a knob's values: numbers in its scale, choices side by side.
 
     A log scale has no place for 0: it stands left of the lowest value, with a tick of its own.
     """
     if knob.choices:
         choices = list(dict.fromkeys([*knob.choices, *values]))
-        return Placement(
+        return Places(
             places=tuple(float(choices.index(value)) for value in values),
             ticks={float(index): shortened(choice) for index, choice in enumerate(choices)},
             limits=(-0.5, len(choices) - 0.5),
         )
     numbers = [float(value) for value in values if isinstance(value, int | float)]
     if not knob.log:
-        return Placement(places=tuple(numbers))
+        return Places(places=tuple(numbers))
     positive = [number for number in numbers if number > 0]
     low, high = min([*positive, knob.low]), max([*positive, knob.high])
     room = (high / low) ** (OFF_SCALE / 3)
     ticks = log_ticks(low, high, most=most_ticks)
     if len(positive) == len(numbers):
-        return Placement(
+        return Places(
             places=tuple(numbers), log=True, ticks=ticks, limits=(low / room, high * room)
         )
     zero = low / (high / low) ** OFF_SCALE
-    return Placement(
+    return Places(
         places=tuple(number if number > 0 else zero for number in numbers),
         log=True,
         ticks={zero: "0", **ticks},
@@ -59,11 +59,11 @@ def place(knob: Knob, values: Sequence[Value], *, most_ticks: int = 8) -> Placem
     )
 
 
-def side_by_side(names: Sequence[str]) -> Placement:
+def side_by_side(names: Sequence[str]) -> Places:
     """The positions of what has names and no scale."""
     places = tuple(map(float, range(len(names))))
     ticks = dict(zip(places, names, strict=True))
-    return Placement(places=places, ticks=ticks, limits=(-0.5, len(names) - 0.5))
+    return Places(places=places, ticks=ticks, limits=(-0.5, len(names) - 0.5))
 
 
 def log_ticks(low: float, high: float, *, most: int) -> dict[float, str]:

@@ -2,7 +2,7 @@
 
 from search.config.knobs import Knob
 from search.config.sweep_settings import SweepSettings
-from search.results.figures.places import Placement, place, side_by_side
+from search.results.figures.places import Places, place, side_by_side
 from search.results.figures.sweep import dot_limits, near_values
 from search.results.findings import Findings
 from search.results.report.blocks import Figures, Section, table_of
@@ -43,12 +43,12 @@ def candidates_section(findings: Findings) -> Section | None:
     )
 
 
-def axis_of(knob: Knob, placement: Placement) -> Axis:
+def axis_of(knob: Knob, placement: Places) -> Axis:
     """The axis of a knob."""
     return Axis(title=knob.path, log=placement.log, ticks=placement.ticks, limits=placement.limits)
 
 
-def _axis(findings: Findings) -> tuple[Axis, Placement]:
+def _axis(findings: Findings) -> tuple[Axis, Places]:
     """Where the candidates stand: values in the knob's scale, configurations side by side."""
     plan, groups = findings.plan, findings.groups
     if isinstance(plan.settings, SweepSettings):
@@ -112,7 +112,7 @@ def _chart(findings: Findings, subject: str) -> Chart:
     )
 
 
-def _seeds(findings: Findings, placement: Placement) -> Series:
+def _seeds(findings: Findings, placement: Places) -> Series:
     """A dot per seed."""
     points = [
         (spot, row)
@@ -134,7 +134,7 @@ def _seeds(findings: Findings, placement: Placement) -> Series:
     )
 
 
-def _means(findings: Findings, placement: Placement, shown: list[int]) -> list[Series]:
+def _means(findings: Findings, placement: Places, shown: list[int]) -> list[Series]:
     """The means, by what they are: baseline, chosen, others."""
     decision, metric = findings.decision, findings.plan.metric
     winner = findings.winning
