@@ -125,7 +125,7 @@ def _write_files(config: Config, data: Data, checkpoint: Checkpoint) -> dict[str
     return variables
 
 
-train.rehearse = rehearse  # type: ignore[attr-defined]  # found by trainers.callable
+vars(train)["rehearse"] = rehearse  # found by trainers.callable
 
 
 def _kept(path: Path, printed: Printed) -> dict[int, Record]:

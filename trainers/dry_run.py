@@ -137,7 +137,7 @@ def _step(
 ) -> None:
     """Loss, backward pass and step; the forward pass was right, so an error is one of these."""
     for group, action in (
-        ("loss", lambda: loss_of(loss, outputs, rows).backward()),  # type: ignore[no-untyped-call]
+        ("loss", lambda: loss_of(loss, outputs, rows).backward()),
         ("optimizer", optimizer.step),
     ):
         try:

@@ -200,7 +200,7 @@ def recorded(calls: Callable[[], None], device: torch.device) -> Replay:
     """The calls as a graph, to be replayed; on a CPU, which has no graphs, the calls themselves."""
     if device.type != "cuda":
         return calls
-    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    stream = torch.cuda.Stream(device)
     stream.wait_stream(torch.cuda.current_stream(device))
     with torch.cuda.stream(stream):
         for _ in range(WARM):

@@ -274,7 +274,7 @@ class Watch(StepWatch):
         self._passes.append(done)
         for leaf in tree_leaves(output):
             if isinstance(leaf, Tensor) and leaf.requires_grad:
-                leaf.register_hook(lambda _: setattr(done, "used", True))  # type: ignore[no-untyped-call]
+                leaf.register_hook(lambda _: setattr(done, "used", True))
 
     def _note_piece(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         """A further piece of the model, in an evaluation: is a row's part its own there?"""

@@ -62,7 +62,7 @@ class StepWatch(Hooked):
         weights.constant = not self.seen.steps and is_constant(dense(parameter.detach()))
         self._named[id(parameter)] = parameter, weights
         if parameter.requires_grad:
-            hook = parameter.register_hook(lambda _: self._arrived(parameter))  # type: ignore[no-untyped-call]
+            hook = parameter.register_hook(lambda _: self._arrived(parameter))
             self._handles.append(hook)
         return weights
 
