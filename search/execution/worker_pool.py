@@ -1,6 +1,6 @@
 """Who trains, and where: slots, workers, and the placement that starts them.
 
-A worker's death is noticed in `connections.py`; here another one takes its slot. Imports little,
+A worker's placement notices its death; here another one takes its slot. Imports little,
 since workers are to start before all else.
 """
 
