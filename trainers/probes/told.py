@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
 Numbers = Sequence[float]
-Note = Mapping[str, Any]
+Answer = Mapping[str, Any]  # what another question told, or a part of it
 
 
 class Watched(TypedDict):
@@ -27,11 +27,11 @@ class Watched(TypedDict):
     again: Mapping[str, Sequence[Sequence[float | None]]]  # by name: epoch 1, and once more
     again_error: str  # why there was no once more
     scores: Numbers  # the metric of each epoch, where a plateau is watched for
-    losses_again: Sequence[Note]  # of each epoch, told losses beside those of its predictions
+    losses_again: Sequence[Answer]  # of each epoch, told losses beside those of its predictions
     part_of_rows: int | None  # of how many rows, the last or (below 0) first, val_loss is
 
     # Steps, gradients and weights.
-    weights: Sequence[Note]  # a `seen.Weights` each
+    weights: Sequence[Answer]  # a `seen.Weights` each
     optimizers: int
     steps: int  # of optimizers
     steps_until: Sequence[int]  # at the end of each epoch; so are others that end in `until`
@@ -58,34 +58,34 @@ class Watched(TypedDict):
     gradient_norms: Numbers
     decay: float  # greatest share of the weights that weight decay takes in a step
     plateaus: Sequence[tuple[str, float]]  # mode, and what ReduceLROnPlateau heard
-    schedules: Sequence[Note]  # a `helpers_seen.ScheduleSeen` each
+    schedules: Sequence[Answer]  # a `helpers_seen.ScheduleSeen` each
     scaled: int  # losses that a gradient scaler scaled
     unscaled: int  # steps that it took
     loaded: int  # states of which some tensors found a place
     unloaded: int  # most tensors of a state of which none found one
 
     # What went into the model, and in which order.
-    batches: Sequence[Note]  # a `seen.Batch` each
-    evaluated: Sequence[Note]  # the same of what no gradient came back through
+    batches: Sequence[Answer]  # a `seen.Batch` each
+    evaluated: Sequence[Answer]  # the same of what no gradient came back through
     epochs: Sequence[int]  # batches at the end of each epoch
-    rows_seen: Note  # as `rows_seen.rows_seen` says
+    rows_seen: Answer  # as `rows_seen.rows_seen` says
     between_batches: Sequence[float | None]  # share of the labels' spread, of each epoch
-    drawn: Note | None  # weights of a sampler by class
+    drawn: Answer | None  # weights of a sampler by class
     given_spread: float | None  # of the train rows
     first_layer: float | None  # spread of what reaches the first layer
     centred_batches: int  # batches of an epoch that have their own mean taken away
     profiles: Mapping[str, float | None]  # correlation of features' means, of what was seen, given
-    tokens: Note | None  # as given, and as an embedding is asked for them
-    next_tokens: Note | None  # targets ahead of tokens
+    tokens: Answer | None  # as given, and as an embedding is asked for them
+    next_tokens: Answer | None  # targets ahead of tokens
     target_among_inputs: int | None
 
     # Losses.
-    loss: Note | None  # a `seen.LossCall`
+    loss: Answer | None  # a `seen.LossCall`
     losses: Sequence[float | None]  # whose gradient was asked for
     losses_until: Sequence[int]
     evaluated_losses: Sequence[Mapping[str, Numbers]]  # of train rows and of others, per epoch
     evaluated_means: Sequence[Mapping[str, float]]  # by a loss's name, per epoch
-    targets: Note | None  # of the losses, against the labels of their rows
+    targets: Answer | None  # of the losses, against the labels of their rows
     target_counts: Sequence[int]  # per class
     of_own_class: int  # rows of which the output of their own class alone was taught
     broadcast: Sequence[Sequence[int]]  # shapes that are subtracted, each against all others

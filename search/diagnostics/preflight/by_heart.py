@@ -3,13 +3,11 @@
 Pure functions of what `trainers.probes` has measured; never trains.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from search.diagnostics.preflight.check import Check, Judge
-from trainers.probes.told import Watched
+from trainers.probes.told import Answer, Watched
 
-Answer = Mapping[str, Any]
 FALLS = 0.8  # share of the first loss below which a loss has fallen
 # Times its first size below 0, where a loss is no usual one any more, and where it surely has no
 # end: densities go below 0 too.

@@ -4,17 +4,17 @@ a class comes, a class that is left out (R13).
 Pure functions of what `trainers.probes` has measured; knows no checks.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
+
+from trainers.probes.told import Answer
 
 UNEVEN = 1.5  # the most frequent class over the rarest, from which weights have a direction
 NEAR = 1.1  # the greatest over the least of what is proportional, to rounding and rows left out
 CHANCE, MIXED = 0.05, 0.8  # difference of two shares by chance; of a class with one weight
 FOLLOWS = 0.9  # of a target's relation to its row's label, that a name for it leaves
-Answer = Mapping[str, Any]
 
 
 def misled(

@@ -3,23 +3,19 @@
 Pure functions of what `trainers.probes` has measured; never trains.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from statistics import median
-from typing import Any
 
 from search.diagnostics.preflight.check import Check, Judge
-from trainers.probes.told import Watched
+from trainers.probes.told import Answer, Watched
 
-Answer = Mapping[str, Any]
 FAINT = 0.02  # share of the rows' spread that must reach the first layer
 # Correlation of the features' means between two sets that are alike, and between two that are not.
 ALIKE_MEANS, UNLIKE_MEANS = 0.95, 0.5
 UNLIKE = 3.0  # spread of inputs in evaluation over that in training
 
 
-def otherwise_given(
-    seen: Watched, judge: Judge, given: Sequence[Mapping[str, Any]]
-) -> Check | None:
+def otherwise_given(seen: Watched, judge: Judge, given: Sequence[Answer]) -> Check | None:
     """Inputs that hold the target, that are scaled twice or batch by batch, or another way in
     training than in evaluation.
     """
@@ -48,9 +44,7 @@ def otherwise_given(
     return judge.warn(text, "normalise both alike, by what train says (R5)") if text else None
 
 
-def _otherwise_scaled(
-    given: Sequence[Mapping[str, Any]], evaluated: Sequence[Mapping[str, Any]]
-) -> str:
+def _otherwise_scaled(given: Sequence[Answer], evaluated: Sequence[Answer]) -> str:
     """How inputs differ in mean or spread between training and evaluation; empty if they do not."""
     held = [batch for batch in evaluated if batch["spread"] is not None]
     if not held:
@@ -64,6 +58,6 @@ def _otherwise_scaled(
     )
 
 
-def _scale(batches: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
+def _scale(batches: Sequence[Answer]) -> tuple[float, float]:
     """Mean and spread of all inputs of some batches, by the median batch."""
     return median(batch["mean"] for batch in batches), median(batch["spread"] for batch in batches)

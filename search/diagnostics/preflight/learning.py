@@ -5,7 +5,7 @@ Pure functions of what `trainers.probes` has measured; never trains.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
@@ -13,9 +13,8 @@ from search.diagnostics.preflight.check import Check, Judge
 from search.diagnostics.preflight.schedule import ends_early, misled
 from search.diagnostics.preflight.stepping import of_clip
 from trainers.api import IGNORED
-from trainers.probes.told import Watched
+from trainers.probes.told import Answer, Watched
 
-Answer = Mapping[str, Any]
 DIVERGED = 10.0  # a loss of so many times the first one has diverged
 GROWN = 3.0  # the same where no step was seen
 # relative distance that the weights could cover in the whole training, if every step went the same

@@ -4,15 +4,12 @@ Pure functions of what `trainers.probes` has measured; never trains.
 """
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 from search.diagnostics.preflight.check import Check, Judge
 from search.diagnostics.preflight.class_words import drawn
 from search.diagnostics.preflight.inputs import otherwise_given
 from trainers.probes.told import Watched
 
-Answer = Mapping[str, Any]
 # Share of the train rows below which an epoch leaves most out.
 FEW = 0.6
 MORE = 1.05  # an epoch trains on more rows than it has if it sees so many times their number

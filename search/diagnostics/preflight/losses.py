@@ -5,15 +5,13 @@ Pure functions of what `trainers.probes` has measured; never trains.
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from statistics import fmean
-from typing import Any
 
 from search.diagnostics.preflight.check import Check, Judge
 from search.diagnostics.preflight.output import ENTROPIES
-from trainers.probes.told import Watched
+from trainers.probes.told import Answer, Watched
 
-Answer = Mapping[str, Any]
 OWN_ROW = "hold each output against the label of its own row"
 NEAR, FAR = 0.05, 0.10  # relative difference of equal losses, at most; of different ones, at least
 # Times the predictions' loss, from which another one is no penalty; by what such multiples differ.

@@ -4,13 +4,11 @@ Pure functions of what `trainers.probes` has measured; never trains.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from search.diagnostics.preflight.check import Check, Judge
-from trainers.probes.told import Watched
+from trainers.probes.told import Answer, Watched
 
-Answer = Mapping[str, Any]
 DEAD = (0.5, 0.99)  # share of ReLU units that no row wakes: a warning, a fault
 NAMED = 4  # tensors named in a sentence
 ENDED = 0.8  # share of a squashed layer's outputs at their ends
@@ -99,7 +97,7 @@ def gradients(seen: Watched) -> Check:
     return judge.passed(f"all {len(norms)} tensors get gradients", **numbers)
 
 
-def _silent(weights: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[str]]:
+def _silent(weights: Sequence[Answer]) -> tuple[list[str], list[str]]:
     """Names of the tensors that got no gradient, or hardly any beside the others; and of the biases
     among these whose layers' weights did get gradients.
     """
@@ -114,7 +112,7 @@ def _silent(weights: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[str]]
     return [name for name in silent if name not in biases], biases
 
 
-def _is_idle_bias(name: str, weights: Sequence[Mapping[str, Any]], silent: Sequence[str]) -> bool:
+def _is_idle_bias(name: str, weights: Sequence[Answer], silent: Sequence[str]) -> bool:
     """Whether it is the bias of a layer whose weights do get gradients."""
     if not name.endswith("bias"):
         return False
@@ -122,11 +120,11 @@ def _is_idle_bias(name: str, weights: Sequence[Mapping[str, Any]], silent: Seque
     return partner not in silent and any(one["name"] == partner for one in weights)
 
 
-def _is_backbone(weights: Sequence[Mapping[str, Any]], *, before: bool) -> bool:
+def _is_backbone(weights: Sequence[Answer], *, before: bool) -> bool:
     """Whether whole parts of the model are frozen, and were kept from the optimizer, or weights
     were loaded or trained `before`: scripts hand the optimizer all of these.
     """
-    parts: dict[str, list[Mapping[str, Any]]] = {}
+    parts: dict[str, list[Answer]] = {}
     for one in weights:
         parts.setdefault(one["name"].partition(".")[0], []).append(one)
     frozen = [part for part in parts.values() if not any(one["trainable"] for one in part)]
@@ -135,7 +133,7 @@ def _is_backbone(weights: Sequence[Mapping[str, Any]], *, before: bool) -> bool:
     return whole and kept and 0 < len(frozen) < len(parts) and not _is_head(weights)
 
 
-def _is_head(weights: Sequence[Mapping[str, Any]]) -> bool:
+def _is_head(weights: Sequence[Answer]) -> bool:
     """Whether what is frozen lies behind what is trained, and is the smaller part of the model:
     what was trained before comes first, or is most of it.
     """
@@ -227,7 +225,7 @@ def capacity(seen: Watched, *, rows: int) -> Check:
     )
 
 
-def _is_merged(tokens: Mapping[str, Any]) -> bool:
+def _is_merged(tokens: Answer) -> bool:
     """Whether most tokens become one, as words do that a vocabulary lacks."""
     fewer = bool(2 * tokens["read"] < tokens["given"])
     return fewer and tokens["most_read"] > MOSTLY > 2 * tokens["most_given"]

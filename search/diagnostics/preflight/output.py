@@ -5,14 +5,12 @@ Pure functions of what `trainers.probes` has measured; never trains.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from search.diagnostics.preflight.check import Check, Judge
 from search.diagnostics.preflight.class_words import FOLLOWS, by_targets, misled
-from trainers.probes.told import Watched
+from trainers.probes.told import Answer, Watched
 
-Answer = Mapping[str, Any]
 ABOVE = {
     True: (2.0, 5.0),
     False: (4.0, 25.0),

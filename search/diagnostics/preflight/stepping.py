@@ -5,14 +5,12 @@ Pure functions of what `trainers.probes` has measured; never trains.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from statistics import median
-from typing import Any
 
 from search.diagnostics.preflight.check import Check, Judge
 from trainers.probes.told import Watched
 
-Answer = Mapping[str, Any]
 CUT, ONE = 12, 1e-3  # steps whose gradients have one norm; relative difference of such norms
 FEW = 3  # steps that may begin without a memory of others
 SHRUNK = 0.99  # factor of all weights between two steps: a weight decay by hand is nearer to 1
