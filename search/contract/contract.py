@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from search.contract.arrays import FoldData
 from search.contract.auxiliary import scaled_targets
 from search.contract.dataset import load_rows, read_labels
-from search.contract.fingerprint import file_hash, fingerprint, is_same
+from search.contract.fingerprint import difference, file_hash, fingerprint, is_same
 from search.contract.fixed_set import Rows
 from search.contract.metrics import Metric, constant_score
 from search.contract.normalisation import Scaling, fit_scaling
@@ -55,7 +55,7 @@ class Contract:
         """
         here, there = _flat(asdict(self)), _flat(other)
         lines = [
-            f"{key}: {there[key]} there, {here.get(key, 'missing')} now"
+            f"{key}{difference(there[key], here.get(key, 'missing'))}"
             for key in sorted(there)
             if not is_same(here.get(key), there[key])
         ]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from search.errors import UsageError, refused
+from search.errors import UsageError, refused, shortened
 
 ROUNDING = 1e-9  # difference of two constants up to which they are one
 
@@ -40,6 +40,15 @@ def is_same(one: object, other: object) -> bool:
     if isinstance(one, float) and isinstance(other, float):
         return math.isclose(one, other, rel_tol=ROUNDING, abs_tol=ROUNDING)
     return one == other
+
+
+def difference(there: object, here: object) -> str:
+    """How a part of a contract differs; of lists of one length only the first place that does."""
+    if isinstance(there, list) and isinstance(here, list) and len(there) == len(here):
+        pairs = enumerate(zip(there, here, strict=True))
+        place = next((i for i, (one, other) in pairs if not is_same(one, other)), 0)
+        return f"[{place}]: {there[place]} there, {here[place]} now"
+    return f": {shortened(str(there))} there, {shortened(str(here))} now"
 
 
 def file_hash(path: Path) -> str:

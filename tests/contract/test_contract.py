@@ -148,8 +148,13 @@ def test_last_digits_of_constants_by_another_machine_are_the_same_contract_and_m
     means = written["normalisation"]["mean_"]
     contract = Contract(**written)
     contract.check(_with_means(written, [mean * (1 + 1e-14) for mean in means]), where="here")
-    with raises("contract-differs", "\n  normalisation.mean_: "):
-        contract.check(_with_means(written, [mean * (1 + 1e-6) for mean in means]), where="here")
+    other = [means[0], *(mean * (1 + 1e-6) for mean in means[1:])]
+    first = next(place for place, mean in enumerate(other) if mean != means[place])
+    with raises(
+        "contract-differs", f"\n  normalisation.mean_[{first}]: {other[first]} there,"
+    ) as told:
+        contract.check(_with_means(written, other), where="here")
+    assert len(str(told.value)) < 400  # and not a number per feature
     with raises("contract-differs", "\n  normalisation.mean_: "):
         contract.check(_with_means(written, means[:-1]), where="here")
 
