@@ -17,6 +17,8 @@ from search.diagnostics.verdicts.advice import ADVICE, ALARMS, DROPOUT
 from search.diagnostics.verdicts.curves import Curves
 from search.diagnostics.verdicts.from_columns import curves_of
 from search.diagnostics.verdicts.rules import RULES, SIDES, judge, unscaled
+from search.diagnostics.verdicts.rules_generalisation import too_short
+from search.diagnostics.verdicts.shape import Shape
 from search.diagnostics.verdicts.trend import noise, trend
 from search.results.summary.verdicts import advice
 
@@ -859,6 +861,13 @@ def test_three_epochs_that_still_fall_far_are_too_short_and_three_that_rest_are_
 
     assert said([0.25, 0.08, 0.055], [0.12, 0.085, 0.07]) == "too_short"
     assert said([0.25, 0.08, 0.079], [0.12, 0.085, 0.0845]) != "too_short"
+
+
+def test_losses_told_every_third_epoch_are_no_training_of_a_third_of_its_epochs():
+    train, val = np.array([0.9, 0.6, 0.4, 0.3]), np.array([0.9, 0.7, 0.5, 0.4])
+    for step, words in ((1, "4 epochs"), (3, "4 of 12 epochs")):
+        curves = Curves(epochs=step * np.arange(1, 5), train=train, val=val, classes=10)
+        assert too_short(Shape(curves)).startswith(f"{words}, and")
 
 
 def test_more_epochs_are_not_advised_where_patience_ended_the_training():

@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from search.diagnostics.verdicts.rules_rate import GOOD, HIGH, wobble
-from search.diagnostics.verdicts.rules_training import ASK, NOTHING
+from search.diagnostics.verdicts.rules_training import ASK, NOTHING, lasted
 from search.diagnostics.verdicts.shape import SHORT, SMALL, UNSURE, Shape
 
 SLOW = 0.75  # share of its first value above which train has hardly fallen
@@ -108,7 +108,7 @@ def too_short(shape: Shape) -> str:
     if shape.count > SHORT or not falls or (shape.level < shape.bad / 2 and not _steep(shape)):
         return ""
     return (
-        f"{shape.count} epochs, and {falling(shape)}: train from {shape.loss(shape.first)} "
+        f"{lasted(shape)}, and {falling(shape)}: train from {shape.loss(shape.first)} "
         f"to {shape.stands}"
     )
 

@@ -38,7 +38,13 @@ def too_few(shape: Shape) -> str:
     """Nothing can be told of one epoch or two."""
     if shape.count >= FEWEST:
         return ""
-    return "1 epoch shows no trend" if shape.count == 1 else f"{shape.count} epochs show no trend"
+    return "1 epoch shows no trend" if shape.count == 1 else f"{lasted(shape)} show no trend"
+
+
+def lasted(shape: Shape) -> str:
+    """How many epochs were seen; of how many, where losses are told every so many epochs."""
+    last = int(shape.curves.epochs[-1])
+    return f"{shape.count} epochs" if last <= shape.count else f"{shape.count} of {last} epochs"
 
 
 def exploding(shape: Shape) -> str:
