@@ -1,6 +1,7 @@
 """Settings of a process that a training may change: how each is read, and how it is put back."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cache, reduce
 from operator import attrgetter, methodcaller
 from typing import Any
@@ -78,6 +79,45 @@ def _set_attention(torch: Any, value: tuple[bool, ...]) -> None:
         getattr(torch.backends.cuda, f"enable_{kind}_sdp")(enabled)
 
 
+# Each general one before the special ones, which take its value where they have none.
+PRECISIONS = tuple(
+    f"backends.{kind}fp32_precision"
+    for kind in (
+        *("", "cuda.matmul.", "cudnn.", "cudnn.conv.", "cudnn.rnn."),
+        *("mkldnn.", "mkldnn.matmul.", "mkldnn.conv.", "mkldnn.rnn."),
+    )
+)
+# torch's older names of the same; each write gives the special ones above a value of their own.
+OLDER_PRECISIONS = (
+    _by("get_float32_matmul_precision", "set_float32_matmul_precision"),
+    _at("backends.cudnn.allow_tf32"),
+)
+
+
+def _told(torch: Any, access: Access) -> Any:
+    """None where torch refuses to tell, as the newer names say what the older one cannot."""
+    with suppress(RuntimeError):
+        return access[0](torch)
+    return None
+
+
+def _precision(torch: Any) -> tuple[Any, ...]:
+    older = (_told(torch, access) for access in OLDER_PRECISIONS)
+    return (attrgetter(*PRECISIONS)(torch), *older)
+
+
+def _set_precision(torch: Any, value: tuple[Any, ...]) -> None:
+    """Writes only what differs, and the older names between: what is written by itself no longer
+    follows the general precision that a later trial sets."""
+    precisions, *older = value
+    newer = [_at(path) for path in PRECISIONS]
+    for access, one in zip(
+        (*newer, *OLDER_PRECISIONS, *newer), (*precisions, *older, *precisions), strict=True
+    ):
+        if one is not None and _told(torch, access) != one:
+            access[1](torch, one)
+
+
 AUTOCAST = ("cpu", "cuda")
 
 
@@ -145,12 +185,7 @@ SETTINGS: Mapping[str, Setting] = {
         *_by("get_deterministic_debug_mode", "set_deterministic_debug_mode"),
     ),
     "anomalies": ("torch", *_by("is_anomaly_enabled", "set_anomaly_enabled")),
-    "precision": ("torch", *_at("backends.fp32_precision")),
-    "precision of products": (
-        "torch",
-        *_by("get_float32_matmul_precision", "set_float32_matmul_precision"),
-    ),
-    "precision of convolutions": ("torch", *_at("backends.cudnn.allow_tf32")),
+    "precision": ("torch", _precision, _set_precision),
     "convolutions are timed": ("torch", *_at("backends.cudnn.benchmark")),
     "convolutions timed at most": ("torch", *_at("backends.cudnn.benchmark_limit")),
     "convolutions repeat": ("torch", *_at("backends.cudnn.deterministic")),

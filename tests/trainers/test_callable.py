@@ -7,6 +7,7 @@ import random
 import sys
 import threading
 from contextlib import suppress
+from operator import attrgetter
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -27,6 +28,7 @@ from trainers import shared_files
 from trainers.api import Data, End, Epoch, Failure, NothingReported, Part
 from trainers.callable import CallableSeats, open_seats, rehearse
 from trainers.checkpoint import FolderCheckpoint, TrialCheckpoint
+from trainers.process_settings import PRECISIONS
 
 ACCURACY = Metric(name="accuracy", direction="maximize")
 DATA = Data(train=Part(index=np.arange(2)), val=Part(index=np.arange(2)))
@@ -248,20 +250,34 @@ def test_a_hydra_app_that_initialises_itself_does_so_in_each_trial(tmp_path):
     assert not GlobalHydra.instance().is_initialized()
 
 
-def test_both_ways_to_set_precision_end_with_the_trial(tmp_path):
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda: setattr(torch.backends, "fp32_precision", "tf32"),
+        lambda: torch.set_float32_matmul_precision("high"),
+        lambda: setattr(torch.backends.cuda.matmul, "allow_tf32", True),
+        lambda: setattr(torch.backends.cudnn, "allow_tf32", False),
+        lambda: setattr(torch.backends.cudnn.conv, "fp32_precision", "ieee"),
+        lambda: setattr(torch.backends.mkldnn, "fp32_precision", "bf16"),
+    ],
+    ids=["all", "products", "CUDA", "cuDNN", "convolutions", "processor"],
+)
+def test_every_way_to_set_precision_ends_with_the_trial(change, tmp_path):
+    """Each kind's own precision too: one left at "ieee" would not follow the next trial's general
+    one."""
+
     def sets(config, data, device, checkpoint):
-        torch.backends.fp32_precision = "tf32"
+        change()
         yield {"loss": 1.0}
 
-    before = torch.backends.fp32_precision
+    precisions = attrgetter(*PRECISIONS)
+    before = precisions(torch)
     seat = _seat(sets, tmp_path)
     seat.step()
-    assert torch.backends.fp32_precision == "tf32" != before
+    assert precisions(torch) != before
     seat.release(5)
-    assert (torch.backends.fp32_precision, torch.get_float32_matmul_precision()) == (
-        before,
-        "highest",
-    )
+    assert precisions(torch) == before
+    assert torch.get_float32_matmul_precision() == "highest"
 
 
 def test_the_tenth_trial_in_a_process_is_compiled_as_the_first(tmp_path):
