@@ -67,6 +67,8 @@ def read_range(rates: Sequence[float], curves: Sequence[Sequence[float | None]])
     if start - middle[bottom] < max(FALL * abs(start), NOISE * noise):
         text = (
             f"the loss falls from {start:.3g} to {middle[bottom]:.3g} only, no more than its noise"
+            if middle[bottom] < start
+            else f"the loss does not fall: {start:.3g} at first, then {middle[bottom]:.3g} at least"
         )
         still = bottom > 0.9 * len(middle) and len(middle) == len(rates)
         remedy = (

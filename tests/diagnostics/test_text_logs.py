@@ -481,7 +481,8 @@ def test_losses_of_single_steps_that_shake_ask_for_no_lower_rate_where_validatio
     assert judge(curves).name in ("still_learning", "converged")
 
 
-def test_a_deviation_in_brackets_is_no_average(tmp_path):
+def test_averages_in_brackets_are_said_and_a_deviation_is_none(tmp_path):
+    assert "averages so far in train_loss" in read_logs(written(tmp_path, FORMS["timm"])).columns
     path = written(tmp_path, "epoch {e}: train loss {t:.4f} (0.0021), val loss {v:.4f} (0.0034)\n")
     (curves,) = read_logs(path).trainings.values()
     assert curves.val == pytest.approx(VAL, abs=1e-4)
@@ -544,6 +545,31 @@ def test_a_table_in_long_form_is_read_by_run_and_step(name, tmp_path):
     assert log.trainings["a"].train == pytest.approx(TRAIN)
     assert log.trainings["a"].val == pytest.approx(VAL)
     assert log.trainings["b"].val == pytest.approx([9.5] * 8)
+
+
+@pytest.mark.parametrize("name", ["run_id", "source"])
+def test_runs_of_a_long_table_are_told_apart_by_id_or_where_each_begins_anew(name, tmp_path):
+    rows = [f"{run},{k},{e},{x}" for run in "ab" for k in ("loss", "val_loss") for e, x in enumerate(TRAIN)]  # fmt: skip
+    log = read_of(tmp_path, "\n".join([f"{name},key,step,value", *rows]))
+    assert [curves.val.tolist() for curves in log.trainings.values()] == [TRAIN, TRAIN]
+
+
+def test_lines_of_steps_are_no_bars_and_a_name_between_commas_is_no_table(tmp_path):
+    form = "step {e}00/800 loss: {t:.4f}\n"
+    (curves,) = read_logs(written_alone(tmp_path, form)).trainings.values()
+    assert curves.train == pytest.approx(TRAIN, abs=1e-4)
+    form = "epoch {e}, loss_train, {t:.4f}, loss_val, {v:.4f}\n"
+    (curves,) = read_logs(written_alone(tmp_path, form)).trainings.values()
+    assert curves.train == pytest.approx(TRAIN, abs=1e-4)
+
+
+def test_classes_are_no_scale_of_an_error_and_a_loop_of_ones_own_is_no_boosting(tmp_path):
+    rows = "".join(f"{e},0.9,0.9\n" for e in range(20))
+    log = read_of(tmp_path, f"epoch,train_error,val_error\n{rows}", classes=10)
+    (curves,) = log.trainings.values()
+    assert (curves.classes, "classes are no scale of" in log.columns) == (0, True)
+    form = "[{e}] train-loss: {t:.4f} val-loss: {v:.4f}\n"
+    assert not read_logs(written_alone(tmp_path, form)).boosted
 
 
 def test_an_export_of_several_runs_is_read_as_several_trainings(tmp_path):

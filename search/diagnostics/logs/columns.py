@@ -50,7 +50,7 @@ VAL = (
     "test_loss",
 )
 EPOCH = ("epoch", "epochs", ROUND, "")  # a frame's index has no name
-TRIAL = ("trial", "run", "fold")
+TRIAL = ("trial", "run", "run_id", "run_name", "fold")
 STEP = ("step", "global_step", "iteration", "iter", "iters", "total_steps")
 WITHIN = ("batch", "batch_idx")  # counted anew in every epoch
 ROLES = ("train", "val", "epoch", "metric", "trial")

@@ -71,10 +71,14 @@ def is_table(text: str) -> bool:
     rows = csv.reader(io.StringIO(text), delimiter=delimiter)
     try:
         header = next(rows, [])
-        return len(header) > 1 and all(
-            len(row) == len(header) and any(number_in(cell) is not None for cell in row)
-            for row in rows
-            if row
+        return (
+            len(header) > 1
+            and not any(number_in(cell) is not None for cell in header)
+            and all(
+                len(row) == len(header) and any(number_in(cell) is not None for cell in row)
+                for row in rows
+                if row
+            )
         )
     except csv.Error:
         return False
@@ -110,11 +114,14 @@ def _spread(names: list[str], lines: list[Line]) -> tuple[list[str], list[Line]]
     if by is None or any(number_in(cells.get(by, "")) is not None for _, cells in lines):
         return names, lines
     keys = [name for name in names if name in (*SHARED, *PHASE)]
-    made: dict[tuple[str, ...], Line] = {}
+    made: dict[tuple[tuple[str, ...], int], Line] = {}
+    told = Counter[tuple[tuple[str, ...], str]]()  # what is told again gets a row of its own
     for number, cells in lines:
-        at = tuple(cells.get(key, "") for key in keys)
-        _, row = made.setdefault(at, (number, dict(zip(keys, at, strict=True))))
-        row[plain_name(cells[by])] = cells[VALUE]
+        at, name = tuple(cells.get(key, "") for key in keys), plain_name(cells[by])
+        times = told[at, name]
+        _, row = made.setdefault((at, times), (number, dict(zip(keys, at, strict=True))))
+        row[name] = cells[VALUE]
+        told[at, name] += 1
     spread = list(made.values())
     return list(dict.fromkeys(name for _, row in spread for name in row)), spread
 

@@ -40,7 +40,7 @@ def lines_of(path: Path) -> tuple[list[str], list[Line], dict[str, str]]:
     if records := printed_records(text):
         return *json_lines(path, records), {}
     if is_text_log(text) and not is_table(text):
-        return *text_lines(text), {}
+        return text_lines(text)
     return csv_lines(path, text)
 
 

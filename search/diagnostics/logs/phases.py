@@ -7,8 +7,8 @@ from search.diagnostics.logs.line import Line
 PHASE = ("phase", "split", "mode", "set", "subset", "stage")
 TRAIN, VAL = ("train", "training", "trn"), ("val", "valid", "validation", "eval", "dev")
 SHARED = (
-    "epoch", "epochs", "step", "global_step", "iter", "iteration", "iters", "trial", "run", "fold",
-    "lr", "",
+    "epoch", "epochs", "step", "global_step", "iter", "iteration", "iters", "trial", "run",
+    "run_id", "run_name", "fold", "lr", "",
 )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from search.diagnostics.logs.columns import Layout, layout_of
 from search.diagnostics.logs.epochs import are_apart, epochs_of, untaken
 from search.diagnostics.logs.formats import lines_of
 from search.diagnostics.logs.line import ROUND, Line, is_told, number_in
-from search.diagnostics.logs.measures import LOWER, SHARES, measure_of
+from search.diagnostics.logs.measures import ERRORS, LOWER, SHARES, measure_of
 from search.diagnostics.logs.phases import by_phase
 from search.diagnostics.logs.taken_up import taken_up
 from search.diagnostics.verdicts.curves import Curves
@@ -104,6 +104,8 @@ def _read(path: Path, *, scale: tuple[int, float | None], chosen: Mapping[str, s
         for name, own in runs.items():
             runs[name], starts = taken_up(own, axis=layout.epoch)
             again += starts
+    is_error = layout.train[0].rpartition("_")[2] in ERRORS and "train" not in chosen
+    scale = (0, scale[1]) if is_error else scale  # classes are the scale of a loss
     trainings = {
         name: _training(path, name if layout.trial else "", own, layout=layout, scale=scale)
         for name, own in runs.items()
@@ -112,6 +114,7 @@ def _read(path: Path, *, scale: tuple[int, float | None], chosen: Mapping[str, s
     used = (layout.epoch, *layout.train, *layout.val, layout.metric)
     read = [f"{text} in {name}" for name, text in unsure.items() if name in used]
     read += [f"taken up again from {layout.epoch} {at:g}" for at in again]
+    read += ["an error in place of a loss, which classes are no scale of"] if is_error else []
     if zeros := sum(untaken(path, own, layout=layout) for own in runs.values()):
         rows = "row" if zeros == 1 else "rows"
         read += [f"validation's loss is 0 in {zeros} {rows} before any other: it was not taken"]

@@ -26,7 +26,10 @@ FORMS = [  # of frameworks; mostly a count without a word before it; and how the
     (re.compile(r"\bepoch\((\w+)\) *\[ *(\d+)\]", re.I), r"\1 epoch \2"),  # OpenMMLab
     (re.compile(r"\biter\((train)\) *\[ *(\d+)(?=/)", re.I), r"\1 iter \2"),
     (re.compile(r"\biter\((\w+)\) *\[[ \d/]+\]", re.I), r"\1"),  # of evaluation's own batches
-    (re.compile(r"^\[(\d+)\]\s+(?=[\w.]+(?:-|'s )[\w@]+: *[-\d.])"), rf"{ROUND} \1 "),  # boosting
+    (
+        re.compile(r"^\[(\d+)\]\s+(?!\w+-loss)(?=[\w.]+(?:-|'s )[\w@]+: *[-\d.])"),
+        rf"{ROUND} \1 ",
+    ),  # boosting
     (re.compile(r"^(\d+):\s+learn: (\S+)\s+test: "), rf"{ROUND} \1 train loss: \2 test loss: "),
     (re.compile(r"@\[[^\]]*\]"), ""),  # at which overlaps COCO measures
     (re.compile(r"\bvalidation_(\d)-"), r"set\1_"),  # which of its sets is train's, XGBoost hides
@@ -37,7 +40,9 @@ AVERAGED = re.compile(
 NEAR = (
     3.0  # how far averages lie from their batches at most: a deviation, in brackets, lies farther
 )
-BAR = re.compile(r"\s*(?:step +)?(\d+)/\d+ |.*?(\d+)%\|")  # a progress bar, and how far it has come
+BAR = re.compile(
+    r"\s*(\d+)/\d+ |\s*step +(\d+)/\d+ \[|.*?(\d+)%\|"
+)  # a progress bar, and how far it has come
 BEST_ROUND = re.compile(r"\bbest iteration\b", re.I)  # is told once more in the line below
 SETTING = re.compile(r"\s*\w+=\S+,$")  # a line of a config that is printed in front of its training
 OF_BATCHES = "Averaged stats:"  # told already, by the last batch
@@ -69,8 +74,9 @@ def _is_loss(name: str) -> bool:
     return "loss" in name or name.partition("_")[2] in ERRORS
 
 
-def text_lines(text: str) -> tuple[list[str], list[Line]]:
-    """The names that recur, in small letters with their phase in front, and what each line tells.
+def text_lines(text: str) -> tuple[list[str], list[Line], dict[str, str]]:
+    """The names that recur, in small letters with their phase in front, what each line tells, and
+    how brackets were read.
 
     A line that names no epoch belongs to the last one that was named. `batch` counts lines where
     an epoch tells a loss several times; of validation, and of averages so far, the last counts.
@@ -94,7 +100,9 @@ def text_lines(text: str) -> tuple[list[str], list[Line]]:
     losses = Counter((cells[axis], name) for _, cells in lines for name in cells if "loss" in name)
     left_out = () if max(losses.values(), default=0) > 1 and axis == "epoch" else ("batch",)
     header = [name for name, times in often.items() if times > 1 and name not in left_out]
-    return header, [(n, {k: v for k, v in cells.items() if k in header}) for n, cells in lines]
+    kept = [(n, {k: v for k, v in cells.items() if k in header}) for n, cells in lines]
+    brackets = {n: "brackets as averages so far" for n in header if averaged and "loss" in n}
+    return header, kept, brackets
 
 
 def _lines_with_numbers(text: str) -> list[Line]:
@@ -113,7 +121,7 @@ def _lines_with_numbers(text: str) -> list[Line]:
             numbers = _numbers(line, below)
         if set(numbers) <= set(COUNTS):
             below = _heading(line, below)
-        far = int(bar[1] or bar[2]) if bar else -1
+        far = int(bar[bar.lastindex or 0]) if bar else -1
         if bar and 0 <= drawn <= far and lines[-1][1].get("epoch") == numbers.get("epoch"):
             lines[-1] = (number, lines[-1][1] | numbers)
         elif numbers or bar:
