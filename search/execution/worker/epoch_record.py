@@ -63,7 +63,8 @@ def epoch_record(outcome: Epoch, fold: FoldData, *, metric: Metric) -> EpochTrai
         got = ", ".join(values) or "nothing"
         other = _likest(missing[0], values)
         or_say = f", or say metric=reported metric.name={other} metric.direction=…" if other else ""
-        raise TrialFailed(f"{rule}, but got {got}; add one of them{or_say}")
+        rare = "; where not every epoch has it, yield those that do, with their 'epoch'"
+        raise TrialFailed(f"{rule}, but got {got}; add one of them{or_say}{rare if values else ''}")
     value = None if metric.formula else numbers.pop(metric.name)
     taken = ", ".join(name for name in KEYS if name in values)
     remark = values.get(REMARK) or (RENAME.format(taken) if taken else "")
