@@ -52,7 +52,7 @@ def pytest_collection_finish() -> None:
 def composed_once() -> Iterator[None]:
     """Configs are composed faster than users' are, in the tests' own process."""
     with pytest.MonkeyPatch.context() as monkeypatch:
-        compose_once(monkeypatch)
+        compose_once(monkeypatch.setattr)
         yield
 
 

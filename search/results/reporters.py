@@ -1,7 +1,8 @@
 """Writes the files that say what a search found: tables, figures, the page. Called in one place.
 
 What has not changed is not drawn again: a file is stale if a table has changed, or if it is missing
-or older than the tables, as after a kill between the two.
+or older than the tables, as after a kill between the two. With `report: off` nothing is drawn but
+what a verb has drawn before, so that no figure tells of an older search than the tables do.
 """
 
 from collections.abc import Callable, Mapping
@@ -41,10 +42,16 @@ def write_results(
         if not path.exists() or path.read_bytes() != text.encode():
             write_text(path, text)
             has_changed = True
-    if redraw or has_changed or _stale(findings, folder):
+    if redraw or (_drawn(findings, folder) and (has_changed or _stale(findings, folder))):
         for draw in DRAWERS:
             for name, text in draw(findings, curves, folder).items():
                 write_text(folder.path / name, text)
+
+
+def _drawn(findings: Findings, folder: Folder) -> bool:
+    """Whether figures are wanted: by the config, or since they are there."""
+    names = _drawn_names(findings)
+    return findings.plan.report or any((folder.path / name).exists() for name in names)
 
 
 def _stale(findings: Findings, folder: Folder) -> bool:

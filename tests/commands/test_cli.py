@@ -604,7 +604,7 @@ def test_a_machine_that_lets_no_thread_begin_is_told(elsewhere):
 
 def test_odd_settings_of_the_shell_change_no_search_or_are_named(elsewhere):
     (elsewhere / "mine.py").write_text("from toys import steady as train\n")
-    words = [*TINY, "trainer._target_=mine.train", *INLINE, "seeds=1"]
+    words = [*TINY, "trainer._target_=mine.train", *INLINE, "seeds=1", "report=on"]
     plain = search(*words, "name=plain", cwd=elsewhere, TOY_PAUSE="0")
     assert plain.returncode == 0, plain.stderr
     odd = search(*words, "name=odd", cwd=elsewhere, MPLBACKEND="Qt4Agg", HOME="/nowhere", TMPDIR="/nowhere", TERM="", TZ="No/Where")  # fmt: skip

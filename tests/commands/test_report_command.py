@@ -64,9 +64,9 @@ def test_a_search_that_has_grown_is_drawn_anew_although_the_clock_was_set_back(s
     assert figure.read_text() != before[1]
 
 
-def test_report_off_leaves_the_page_out_of_a_search(elsewhere):
+def test_report_off_leaves_figures_and_page_out_of_a_search(elsewhere):
     done = search("smoke", *INLINE, "report=off", cwd=elsewhere)
     assert done.returncode == 0, done.stderr
     folder = elsewhere / "results" / "smoke"
     assert (folder / "trials.csv").exists()
-    assert not (folder / "report.html").exists()
+    assert [*folder.glob("*.svg"), *folder.glob("*.html")] == []

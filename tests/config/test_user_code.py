@@ -149,7 +149,7 @@ def train(config, data, device, checkpoint):
 WORDS = [
     "own_trainer", "trainer._target_=mine_code.train", "seeds=1", "protocol.extend=0",
     "protocol.refine=0", "space.optimizer.lr.points=2", "placement.slots=1",
-    "trainer.checkpoint_every=0.001", "trainer.patience=null",
+    "trainer.checkpoint_every=0.001", "trainer.patience=null", "report=off",
 ]  # fmt: skip
 
 

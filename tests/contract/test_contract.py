@@ -193,6 +193,7 @@ def test_a_trainer_that_looks_everywhere_finds_no_test_row(tmp_path):
         "metric.name=accuracy",
         "metric.direction=maximize",
         "seeds=1",
+        "report=off",
     ]
     data = [
         "data._target_=toys.secret",
@@ -213,7 +214,13 @@ def test_a_trainer_that_looks_everywhere_finds_no_test_row(tmp_path):
 @pytest.mark.slow
 def test_the_conductor_keeps_no_test_rows_once_the_contract_is_made(tmp_path):
     words = ["trainer._target_=toys.rummage", "metric=reported", "metric.name=accuracy"]
-    words += ["metric.direction=maximize", "seeds=1", "placement=inline", "split=kfold"]
+    words += [
+        "metric.direction=maximize",
+        "seeds=1",
+        "placement=inline",
+        "split=kfold",
+        "report=off",
+    ]
     done = search("smoke", *words, "split.folds=2", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     counts = (tmp_path / "rummaged.txt").read_text().split()
@@ -326,6 +333,7 @@ def test_a_floor_that_is_no_number_does_not_forbid_to_go_on(tmp_path):
         "data.target=y",
         "split=ordered",
         "rehearse=false",
+        "report=off",
         "metric=roc_auc",
     ]
     done = search("smoke", *words, cwd=tmp_path)

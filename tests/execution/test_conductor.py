@@ -159,6 +159,7 @@ def test_every_worker_sees_its_own_gpu_and_its_threads(tmp_path):
         "placement.gpus=0,2",
         "placement.slots_per_gpu=2",
         "placement.threads=3",
+        "report=off",
     ]
     shared = Bookings(tmp_path / "knobwise-bookings")
     shared.join(["GPU-1", "GPU-2"], holder="the search other (process 7)")
@@ -203,7 +204,7 @@ def test_inline_gives_the_rows_that_workers_give(tmp_path):
 
 def test_inline_gives_the_bits_of_workers_whatever_threads_its_own_process_may_use(tmp_path):
     short = ["smoke", "trainer.epochs=2", "trainer.batch_size=1000", "lanes=off", "rehearse=false"]
-    short += ["placement.slots=1", "space.optimizer.lr.points=2"]
+    short += ["placement.slots=1", "space.optimizer.lr.points=2", "report=off"]
     bits = {}
     for placement in ("inline", "local"):
         words = [*short, f"placement={placement}", f"name={placement}"]

@@ -27,6 +27,7 @@ STOCK = [
     "placement.max_retries=50",
     "space.optimizer.lr.points=3",
     "protocol.refine=0",
+    "report=off",
 ]
 ROUNDS = [*TINY, "protocol.extend=1", "protocol.refine=1"]
 FOLDS = [*TINY, "split=kfold", "split.folds=3"]
@@ -41,6 +42,7 @@ SCRIPT = [
     "protocol.extend=0",
     "protocol.refine=0",
     "rehearse=false",
+    "report=off",
 ]
 
 

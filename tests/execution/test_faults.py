@@ -23,6 +23,7 @@ NAUGHTY = [
     "protocol.extend=0",
     "protocol.refine=0",
     "rehearse=false",
+    "report=off",
 ]
 
 

@@ -16,7 +16,7 @@ subprocess.Popen(["sleep", "300"], start_new_session=True)
 open("hanging.txt", "w").close()
 time.sleep(300)
 """
-WORDS = ["own_trainer", "trainer._target_=mine.train", "placement.slots=1"]
+WORDS = ["own_trainer", "trainer._target_=mine.train", "placement.slots=1", "report=off"]
 
 
 @pytest.mark.slow

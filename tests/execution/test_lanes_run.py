@@ -34,6 +34,7 @@ SWEEP = [
     "space.optimizer.lr.points=5",
     "protocol.refine=0",
     "protocol.extend=0",
+    "report=off",
 ]
 TWO = ["space.optimizer.lr.points=2", "space.optimizer.lr.high=0.1"]  # the baseline's and another
 FAST = Pace(alone=1.0, lanes={2: 1.8, 4: 1.8, 8: 2.0, 16: 4.1})

@@ -28,6 +28,7 @@ SHORT = "out of memory, alone on cpu: MemoryError"
 
 def test_a_trial_that_asks_for_more_than_its_slot_has_is_tried_alone_and_then_infeasible(tmp_path):
     words = [*NAUGHTY, "+model.habit=hoard", "placement.memory_gb=1.5"]
+    words += ["report=on"]
     words += ["trainer.epoch_timeout=100"]  # a busy machine's slow start is no failed attempt
     done = search(*words, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -48,7 +48,7 @@ def test_what_trainings_pile_up_in_a_global_makes_no_trial_another(piles, best, 
     done = search(
         *("own_trainer", "trainer._target_=piling.train", "data.rows=100", "placement.slots=1"),
         *("trainer.epochs=2", "seeds=2", f"+model.piles={piles}", "knob.model.width=choice(1,2,3)"),
-        *("name=piles", "protocol.extend=0"),
+        *("name=piles", "protocol.extend=0", "report=off"),
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -1248,7 +1248,7 @@ def _has_written(journal, size, process):
 KILLS = 3
 TINY = [
     "tune", "own_trainer", "trainer._target_=toys.steady", "trainer.checkpoint_every=0.001",
-    "placement.slots=2", "placement.max_retries=50", "rehearse=false", "preflight=off",
+    "placement.slots=2", "placement.max_retries=50", "rehearse=false", "preflight=off", "report=off",
     "space=[lr,epochs_range]", "trainer.epochs=4", "trainer.patience=3", "protocol.extend=1", "protocol.confirm=2",
     "space.optimizer.lr.points=5", "space.trainer.epochs.points=3",
     "space.trainer.epochs.low=2", "space.trainer.epochs.high=16",

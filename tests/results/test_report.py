@@ -481,11 +481,18 @@ def test_a_resume_that_changes_nothing_draws_nothing(tmp_path):
     write_results(findings, curves_of(findings), folder, redraw=True)
 
 
-def test_report_off_leaves_the_page_out(tmp_path):
+def test_report_off_draws_nothing_but_what_a_verb_has_drawn_before(tmp_path):
     findings = findings_of(planted(0.01), "report=off")
-    write_results(findings, curves_of(findings), folder_of(tmp_path, findings))
+    folder = folder_of(tmp_path, findings)
+    write_results(findings, curves_of(findings), folder)
+    assert (tmp_path / "trials.csv").exists()
+    assert [*tmp_path.glob("*.svg"), *tmp_path.glob("*.html")] == []
+    write_results(findings, curves_of(findings), folder, redraw=True)  # as `table` does
+    figure = tmp_path / "sweep.svg"
+    drawn = figure.read_text()
+    write_results(findings_of(planted(0.001), "report=off"), curves_of(findings), folder)
+    assert figure.read_text() != drawn  # it tells of the search as it is
     assert not (tmp_path / "report.html").exists()
-    assert (tmp_path / "sweep.svg").exists()
     with raises("unknown-choice", "'maybe'"):
         findings_of(planted(0.01), "report=maybe")
 

@@ -118,8 +118,7 @@ def scrolled(page):
 
 
 @pytest.mark.parametrize("name", ["sweep", "joint", "both"])
-@pytest.mark.parametrize("viewport", [WIDE, PHONE], ids=["1280", "360"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("viewport", "scheme"), [(WIDE, "light"), (PHONE, "dark")])
 def test_every_figure_is_drawn_and_nothing_scrolls_sideways(opened, name, viewport, scheme):
     page = opened(name, viewport=viewport, color_scheme=scheme)
     if name == "both":

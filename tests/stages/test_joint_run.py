@@ -23,6 +23,7 @@ def test_hopeless_trials_are_pruned_at_rungs_count_with_their_best_epoch_and_are
         "trainer.patience=null",
         "sampler=qmc",
         "n_trials=40",
+        "report=on",
     ]
     rungs = {
         "median": [2, 5, 8, 11],

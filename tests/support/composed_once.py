@@ -2,14 +2,14 @@
 our files is read once: what is composed all the same takes 28 % less.
 
 Words that only change values (`trainer.epochs=4`) are applied to a copy, by Hydra's own function. What a test says about
-a folder of its own is composed anew each time, and programs that tests start compose everything, as for a user.
+a folder of its own is composed anew each time. Programs that are forks have their server's configs; those that a test
+starts `anew` compose everything, as for a user.
 """
 
 import copy
 from collections.abc import Callable
 from functools import cache
 
-import pytest
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -23,12 +23,12 @@ from search.config.catalogue import CONF
 GROUPS = {str(folder.relative_to(CONF)) for folder in CONF.rglob("*") if folder.is_dir()}
 
 
-def compose_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Puts the faster way in place."""
-    monkeypatch.setattr(compose, "_composed", _faster(compose._composed))
+def compose_once(put: Callable[[object, str, object], None]) -> None:
+    """Puts the faster way in place, by `setattr` or what takes it back later."""
+    put(compose, "_composed", _faster(compose._composed))
     Plugins.instance()  # it registers the sources
     source = SourcesRegistry.instance().types["file"]
-    monkeypatch.setattr(source, "load_config", _read_once(source.load_config))
+    put(source, "load_config", _read_once(source.load_config))
 
 
 def _read_once(load: Callable[[ConfigSource, str], ConfigResult]) -> Callable[..., ConfigResult]:

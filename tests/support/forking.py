@@ -20,6 +20,7 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 import forked
+from composed_once import compose_once
 
 from search.execution import process_guard
 
@@ -44,6 +45,7 @@ BY_TORCH = (
     "trainers.probes.padding",
     "trainers.probes.speed",
 )
+COMPOSED = ("own_trainer", "lr_sweep", "smoke")
 MOST = 16  # descriptors of a request
 ABOVE = 300  # the numbers of descriptors while they change places
 PR_SET_PDEATHSIG = 1
@@ -173,11 +175,14 @@ def _end(status: int) -> NoReturn:
 
 
 def _read_once() -> None:
-    """Every search that ends reads the files of `conf/space/`; what they say is kept by process."""
+    """What most searches of tests read is composed once by process, with the files of `conf/space/`."""
     from search.config.compose import compose_experiment
     from search.config.compose_protocol import spaces_by_path
 
-    spaces_by_path(compose_experiment("smoke", overrides=[], config_dir=None))
+    compose_once(setattr)
+    for experiment in COMPOSED:
+        config = compose_experiment(experiment, overrides=[], config_dir=None)
+    spaces_by_path(config)
 
 
 def main() -> None:
