@@ -20,7 +20,9 @@ from trainers.snapshots import snapshot_file, wave_ends
 
 LAST, PREVIOUS = "last.safetensors", "previous.safetensors"
 BEST, WEIGHTS = "best-epoch.safetensors", "best.safetensors"
-SHARE = 10  # after a write that took t seconds, the next comes no sooner than SHARE × t later
+SHARE = (
+    10  # after a write of one of n trials that took t seconds, its next comes SHARE × n × t later
+)
 
 
 class TrialCheckpoint:
@@ -73,15 +75,18 @@ class TrialCheckpoint:
         for part in self.parts:
             part.hold()
 
-    def confirm(self, epoch: int, *, best_epoch: int) -> None:
-        """The search has recorded `epoch`, and `best_epoch` is the best so far."""
+    def confirm(self, epoch: int, *, best_epoch: int, trials: int = 1) -> None:
+        """The search has recorded `epoch`, and `best_epoch` is the best so far.
+
+        `trials`: how many train side by side, and write in turn.
+        """
         for part in self.parts:
             part.confirm(epoch, best_epoch=best_epoch)
         if time.monotonic() >= self._not_before:
             begun = time.monotonic()
             self.flush()
             now = time.monotonic()
-            self._not_before = now + max(self._every, SHARE * (now - begun))
+            self._not_before = now + max(self._every, SHARE * trials * (now - begun))
 
     def flush(self) -> None:
         """Writes what counts and is not on disk yet."""

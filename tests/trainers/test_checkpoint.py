@@ -3,6 +3,7 @@
 import os
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -155,6 +156,27 @@ def test_crash_checkpoints_keep_their_distance(tmp_path):
     eager.parts[0].save(_model(1), epoch=1)
     eager.confirm(1, best_epoch=1)
     assert (tmp_path / "1" / LAST).exists()
+
+
+@pytest.mark.parametrize(("count", "share"), [(1, 0.02), (32, 0.1)])
+def test_trials_side_by_side_write_for_a_tenth_of_the_time_together(
+    count, share, tmp_path, monkeypatch
+):
+    now = 0.0
+
+    def sync(_):
+        nonlocal now
+        now += 0.01  # of two for each file, its own and its folder's
+
+    monkeypatch.setattr(os, "fsync", sync)
+    monkeypatch.setattr("trainers.checkpoint.time", SimpleNamespace(monotonic=lambda: now))
+    trials = [TrialCheckpoint(tmp_path / str(n), folds=1, every=1.0) for n in range(count)]
+    for epoch in range(1, 2001):
+        now += 0.05
+        for each in trials:
+            each.parts[0].save(_model(epoch), epoch=epoch)
+            each.confirm(epoch, best_epoch=1, trials=count)
+    assert 0.8 * share < (now - 2000 * 0.05) / now < 1.2 * share
 
 
 @pytest.mark.parametrize("written", [1, 2])

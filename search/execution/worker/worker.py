@@ -206,7 +206,8 @@ class Worker:
         """The conductor's decision comes first, but what has ended by itself is not interrupted."""
         end = END_AFTER.get(answer.decision)
         with self._charged_to(seated):
-            seated.checkpoint.confirm(answer.epoch, best_epoch=answer.best_epoch)
+            epoch, trials = answer.epoch, len(self._seated)
+            seated.checkpoint.confirm(epoch, best_epoch=answer.best_epoch, trials=trials)
             seated.next_decision = answer.next_decision
             if seated.end is not None:
                 pass
