@@ -9,7 +9,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
 from omegaconf import OmegaConf, open_dict
 from omegaconf.dictconfig import DictConfig
 
@@ -17,6 +16,7 @@ from search.config.catalogue import roots
 from search.config.compose import compose_experiment
 from search.config.knob_roles import fits, lacks
 from search.config.knobs import Knob
+from search.config.overrides import in_grammar, parse_override
 from search.config.ranges import read_shipped_space
 from search.config.space import read_space
 from search.config.sweep_grammar import read_domain
@@ -186,7 +186,9 @@ def _narrow(spaces: dict[str, Any], bounds: list[str]) -> None:
         UsageError: no space has such a key.
     """
     for word in bounds:
-        path, _, text = word.lstrip("+").removeprefix("space.").partition("=")
+        override = parse_override(in_grammar(word))
+        path = override.key_or_group.removeprefix("space.")
+        text = word.partition("=")[2]  # a sweep of Hydra's is no bound
         *parents, key = path.split(".")
         is_set = False
         for space in spaces.values():
@@ -194,7 +196,7 @@ def _narrow(spaces: dict[str, Any], bounds: list[str]) -> None:
             for parent in parents:
                 node = node.get(parent) if isinstance(node, dict) else None
             if isinstance(node, dict) and ({"low", "choices"} & set(node)):
-                node[key], is_set = yaml.safe_load(text), True
+                node[key], is_set = text if override.is_sweep_override() else override.value(), True
         if not is_set:
             rule, remedy = "a knob of the protocol has the key", "see conf/space/"
             raise refused(

@@ -47,6 +47,7 @@ from search.protocols.budget import (
 from search.protocols.chosen import at_the_edge
 from search.protocols.commands import sweep_command
 from search.protocols.evidence import faster
+from search.protocols.joint_request import joint_request
 from search.protocols.learned import beats_constant, unusual_update
 from search.protocols.next_knob import check_until, next_sweep, sweep_request
 from search.protocols.next_stage import next_stage, stage_due
@@ -312,6 +313,27 @@ def test_the_next_knob_follows_the_verdict_and_a_penalty_that_is_on_comes_first(
     after_rate = history.sweeps[1]
     assert after_rate.request.knob == knob
     assert verdict in after_rate.request.because
+
+
+@pytest.mark.parametrize(
+    ("verdict", "side", "knob", "rule"),
+    [
+        ("lr_too_high", "unstable", "clip", "P11"),  # its own remedy, the rate, was swept
+        ("lr_too_high", "more_epochs", "epochs_range", "P10"),
+        ("converged", "unstable", "width", "R44"),  # after what the seeds' own verdict names
+    ],
+)
+def test_what_lies_across_the_trials_of_the_rate_leads_to_its_knob(verdict, side, knob, rule):
+    whole, _ = carried_out(tune_plan("budget_trials=300"), _nothing, lambda knobs: verdict)
+    at = whole.steps.index(whole.sweeps[0])
+    rate = replace(whole.steps[at], sides=(side,))
+    history = replace(whole, steps=(*whole.steps[:at], rate))
+    request = next_stage(history)
+    assert request.knob == knob
+    assert request.rules == ("R34", rule)
+    joint = joint_request(history, len(history.settings.stages) - 3)
+    turned = {about.path for about in joint.knobs}
+    assert (side == "unstable") == (turned >= {"trainer.clip", "schedule.warmup"})
 
 
 @pytest.mark.parametrize("verdict", ["exploding", "dead_units", "stuck"])
@@ -835,6 +857,12 @@ def test_a_joint_stage_leaves_further_seeds_to_the_confirmation_where_half_pays(
     kept = trials_left(before) - joint.request.trials
     least = confirm_trials(before, rivals=history.settings.leaders)
     assert kept == least + confirm_race(history.settings).further * has_all
+
+
+@pytest.mark.parametrize("low", ["0.002", "2e-3", "2.0e-3"])
+def test_a_bound_of_a_knob_is_a_number_however_it_is_written(low):
+    plan = tune_plan(f"space.optimizer.lr.low={low}")
+    assert plan.settings.spaces["lr"][0].low == 0.002
 
 
 def test_a_linear_model_has_no_knob_of_hidden_layers():
