@@ -65,18 +65,8 @@ def read_range(rates: Sequence[float], curves: Sequence[Sequence[float | None]])
     bottom = int(np.argmin(middle))
     read = Range(rates=tuple(grid.tolist()), losses=tuple(middle.tolist()))
     if start - middle[bottom] < max(FALL * abs(start), NOISE * noise):
-        text = (
-            f"the loss falls from {start:.3g} to {middle[bottom]:.3g} only, no more than its noise"
-            if middle[bottom] < start
-            else f"the loss does not fall: {start:.3g} at first, then {middle[bottom]:.3g} at least"
-        )
-        still = bottom > 0.9 * len(middle) and len(middle) == len(rates)
-        remedy = (
-            "it falls to the end: raise lr_range.high"
-            if still
-            else "more lr_range.seeds, steps or a larger batch may help"
-        )
-        return replace(read, because=f"{text} ({remedy})")
+        to_the_end = bottom > 0.9 * len(middle) and len(middle) == len(rates)
+        return replace(read, because=_no_fall(start, middle[bottom], to_the_end=to_the_end))
     if bottom < _first(grid):
         because = f"the loss is least at the lowest rates, {middle[bottom]:.3g}, and only rises"
         return replace(read, because=f"{because} (lower lr_range.low)")
@@ -97,6 +87,16 @@ def read_range(rates: Sequence[float], curves: Sequence[Sequence[float | None]])
         return replace(read, because=text, suggestions=suggestions, agreement=agreement)
     high = _highest(grid, middle, bottom=bottom, start=start)
     return replace(read, low=high / WIDTH, high=high, suggestions=suggestions, agreement=agreement)
+
+
+def _no_fall(start: float, least: float, *, to_the_end: bool) -> str:
+    """That the loss hardly falls or not at all, and what may help."""
+    remedy = "more lr_range.seeds, steps or a larger batch may help"
+    if least >= start:
+        return f"the loss does not fall: {start:.3g} at first, then {least:.3g} at least ({remedy})"
+    if to_the_end:
+        remedy = "it falls to the end: raise lr_range.high"
+    return f"the loss falls from {start:.3g} to {least:.3g} only, no more than its noise ({remedy})"
 
 
 def _highest(rates: Curve, losses: Curve, *, bottom: int, start: float) -> float:
