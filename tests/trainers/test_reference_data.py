@@ -153,6 +153,14 @@ def test_image_folders_give_a_class_per_sub_folder_and_sets_that_came_with_them(
     grey = folder.load(path=str(tmp_path / "train"), side=4, channels=1)
     assert grey.x.shape == (6, 1, 4, 4)
     assert not grey.given
+    assert data.notes == grey.notes == ()
+    (tmp_path / "train" / "red" / "9.heic").write_bytes(b"x")
+    _draw(tmp_path / "train" / "red" / "9.ppm", (200, 0, 0))
+    more = folder.load(path=str(tmp_path / "train"), side=4, channels=1)
+    assert len(more.x) == 7
+    (told,) = more.notes
+    assert ": 1, such as " in told
+    assert told.endswith("9.heic")
 
 
 def test_folders_that_hold_no_readable_images_are_refused_in_words(tmp_path):
@@ -200,3 +208,10 @@ def test_a_truncated_photograph_is_named(tmp_path):
     (tmp_path / "cats" / "a.jpg").write_bytes(whole.getvalue()[:-300])
     with pytest.raises(DataError, match=r"a\.jpg: must be a readable image.*truncated"):
         folder.load(path=str(Path(tmp_path)), side=4, channels=3)
+    for number in range(7):
+        (tmp_path / "cats" / f"{number}.png").write_bytes(b"\x89PNG torn")
+    with pytest.raises(DataError) as told:
+        folder.load(path=str(tmp_path), side=4, channels=3)
+    lines = str(told.value).splitlines()
+    assert [f"{number}.png" in lines[number] for number in range(5)] == [True] * 5
+    assert lines[5] == "  and 3 further files"

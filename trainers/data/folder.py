@@ -5,9 +5,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from trainers.data import DataSet, broken
+from trainers.data import DataError, DataSet, broken
 
-ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
+OF_SYSTEMS = (".db", ".ini")  # Thumbs.db and desktop.ini, which lie in many folders
+SHOWN = 5  # damaged files in a message
 MODES = {1: "L", 3: "RGB"}  # Pillow's names of grey and colour
 SETS = ("train", "val", "test")
 OPAQUE = 255  # alpha of a pixel that lets nothing through
@@ -38,30 +40,42 @@ def load(*, path: str, side: int, channels: int) -> DataSet:
     is_split = (folder / "train").is_dir()
     parts = {name: folder / name for name in SETS if (folder / name).is_dir()} if is_split else {}
     names, images, labels = [], [], []
+    others, faults = list[Path](), list[DataError]()
     for name, part in (parts or {"train": folder}).items():
-        for label, file in _files(part):
+        for label, file in _files(part, others=others):
             names.append(name)
             labels.append(label)
-            images.append(_image(file, side=side, channels=channels))
+            try:
+                images.append(_image(file, side=side, channels=channels))
+            except DataError as fault:  # all are told at once
+                faults.append(fault)
+    if faults:
+        more = "".join(f"\n  {fault}" for fault in faults[1:SHOWN])
+        rest = f"\n  and {len(faults) - SHOWN} further files" if len(faults) > SHOWN else ""
+        raise DataError(f"{faults[0]}{more}{rest}") from faults[0].__cause__
+    left = f"left out, being no images by their endings: {len(others)}, such as "
     sets = np.array(names)
     return DataSet(
         x=np.stack(images).astype(np.float32),
         y=np.array(labels),
         given={name: np.flatnonzero(sets == name) for name in parts if name != "train"},
+        notes=(f"{left}{others[0]}",) if others else (),
     )
 
 
-def _files(folder: Path) -> list[tuple[str, Path]]:
-    """Each image with its class, in the order of the names."""
+def _files(folder: Path, *, others: list[Path]) -> list[tuple[str, Path]]:
+    """Each image with its class, in the order of the names; `others` gets what is none."""
     classes = sorted(
         place for place in folder.iterdir() if place.is_dir() and not place.name.startswith(".")
     )
     files = []
     for place in classes:
-        images = [
+        inside = sorted(file for file in place.rglob("*") if not file.name.startswith("."))
+        images = [file for file in inside if file.suffix.lower() in ENDINGS]
+        others += [
             file
-            for file in sorted(place.rglob("*"))
-            if file.suffix.lower() in ENDINGS and not file.name.startswith(".")
+            for file in inside
+            if file.is_file() and file.suffix.lower() not in (*ENDINGS, *OF_SYSTEMS)
         ]
         if not images:
             raise broken(
