@@ -1,17 +1,24 @@
-"""What a loss is told of the classes, an optimizer that forgets, and language models that see what they are to say: planted ones are found, and
-their sound twins are left alone."""
+"""What a loss is told of the classes, an optimizer that forgets, language models that see what they are to say, and losses and answers that
+hold for a part alone: planted ones are found, and their sound twins are left alone."""
+
+import json
 
 import desk_loops
 import numpy as np
 import pytest
 import torch
 from test_preflight import CALM
+from torch import nn
 from torch.nn import functional as F  # noqa: N812  # the field's name for it
 
-from search.diagnostics.preflight import learning, loop, stepping
+from search.diagnostics.preflight import learning, loop, losses, output, stepping
 from search.diagnostics.preflight.class_words import misled
+from search.storage.json_numbers import plain
+from trainers.api import Data, Part
+from trainers.probes import watched
 from trainers.probes.class_words import class_words
 from trainers.probes.functions import with_weight
+from trainers.probes.subject import Subject
 from trainers.probes.watch import Watch
 
 COUNTS, ROWS = (400, 150, 50), 600
@@ -129,10 +136,10 @@ def test_what_a_model_of_tokens_is_to_say_is_told_by_the_tokens_and_how_far_it_r
 def test_looking_how_far_a_model_reads_changes_neither_its_gradients_nor_chance():
     text = torch.randint(0, desk_loops.WORDS, (24, desk_loops.STEPS + 1), generator=torch.Generator().manual_seed(0))  # fmt: skip
     told = []
-    for watched in (False, True):
+    for looking in (False, True):
         torch.manual_seed(1)
         net = desk_loops.Speaker("attending")
-        with Watch() if watched else torch.enable_grad():
+        with Watch() if looking else torch.enable_grad():
             F.cross_entropy(net(text[:, :-1]).flatten(0, 1), text[:, 1:].flatten()).backward()
         told.append([*(p.grad for p in net.parameters()), torch.rand(3)])
     assert all(torch.equal(one, two) for one, two in zip(*told, strict=True))
@@ -151,3 +158,86 @@ def test_a_flood_above_the_first_loss_is_told(flood, outcome):
     check = loop.trains(seen, flood=flood)
     assert (check.outcome, "lies above the first loss, 2.3" in check.told) == (outcome, outcome == "fail")  # fmt: skip
     assert loop.trains({**seen, "first_loss": None}, flood=5.0).outcome == "pass"
+
+
+class Pooled(nn.Sequential):
+    """Takes the mean over rows, not over features."""
+
+    def forward(self, x):
+        return super().forward(x).mean(0, keepdim=True).expand(len(x), -1)
+
+
+def parts(config, data, device, checkpoint):
+    """A regression of three targets, with a habit or a fault; its rows are its own."""
+    torch.manual_seed(config["seed"])
+    habit = config["trainer"]["habit"]
+    x = torch.randn(640, 8)
+    y = x[:, :3] - 0.5 * x[:, 3:6] + (5.0 if habit == "far" else 0.0)
+    x[512:] = x[512:].flip(1) if habit == "other order" else x[512:]
+    y[512:] = 30 * y[512:] + 40 if habit == "other units" else y[512:]
+    y = torch.randn(640, 3) if habit == "noise" else y
+    kind = Pooled if habit == "one answer" else nn.Sequential
+    net = kind(nn.Linear(8, 32), nn.ReLU(), nn.Dropout(0.2), nn.Linear(32, 3))
+    optimizer = torch.optim.Adam(net.parameters(), 0.01)
+
+    def lost(rows, train=False):
+        out = net(x[rows])
+        if habit == "first alone":
+            return F.mse_loss(out[:, 0], y[rows, 0])
+        if habit == "a column per step" and train:
+            return F.mse_loss(*(one[:, lost.turn % 3] for one in (out, y[rows])))
+        return F.mse_loss(out, y[rows])
+
+    lost.turn = 0
+    for _ in range(config["trainer"]["epochs"]):
+        net.train()
+        told = []
+        for rows in torch.randperm(512).split(32):
+            loss = lost(rows, train=True)
+            lost.turn += 1
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            told.append(loss.item())
+        net.eval()
+        held = torch.arange(512, 640)
+        if habit == "behind no_grad":
+            with torch.no_grad():
+                out = net(x[held].flip(1))
+            each = [F.mse_loss(out, y[held]).item()]
+        else:
+            with torch.no_grad():
+                each = [lost(some).item() for some in held.split(32)]
+        val = each[-1] if habit == "last batch" else np.mean(each)
+        yield {"train_loss": float(np.mean(told)), "val_loss": float(val)}
+
+
+@pytest.mark.parametrize(
+    ("habit", "told"),
+    [("", {}), ("far", {}), ("noise", {}), ("a column per step", {}),
+     ("other order", {"reported_losses": "each before it was taught"}), ("other units", {"reported_losses": "each before it was taught"}),
+     ("behind no_grad", {"reported_losses": "each before it was taught"}), ("last batch", {"reported_losses": "the last batch in every epoch"}),
+     ("first alone", {"output_layer": "2 of 3 outputs are never taught"}), ("one answer", {"output_layer": "one and the same answer"})],
+)  # fmt: skip
+@pytest.mark.parametrize("seed", [0, 1])
+def test_what_holds_for_a_part_of_rows_or_outputs_alone_is_told(habit, told, seed, tmp_path):
+    trainer = {"_target_": f"{__name__}.parts", "batch_size": 32, "epochs": 3, "habit": habit}
+    own = [Part(x=None, y=None, index=np.arange(rows)) for rows in (512, 128)]
+    subject = Subject(
+        config={"trainer": trainer, "seed": seed, "optimizer": {"lr": 0.01}}, data=Data(train=own[0], val=own[1]),
+        device="cpu", folder=tmp_path, task="regression",
+    )  # fmt: skip
+    seen = json.loads(json.dumps(plain(watched.watched(subject)), allow_nan=False))
+    checks = [losses.reported_losses(seen, heart={}), output.output_layer(seen, classification=False, classes=0)]  # fmt: skip
+    alarms = {check.name: check.told for check in checks if check.outcome in ("warn", "fail")}
+    assert alarms.keys() == told.keys()
+    assert all(words in alarms[name] for name, words in told.items())
+
+
+@pytest.mark.parametrize(("value", "outcome"), [(0.2, "note"), (1.1, "pass"), (30.0, "fail")])
+def test_a_model_that_begins_near_its_targets_is_noted(value, outcome):
+    call = {"name": "mse_loss", "outputs": [32], "targets": [32], "value": value, "constant": 1.0, "reduction": "mean", "zero": 1.0}  # fmt: skip
+    seen = {**CALM, "loss": call, "losses": [value]}
+    assert output.first_loss(seen, entropy=None, classes=0).outcome == outcome
+    told = output.first_loss({**seen, "first_loss": 0.1}, entropy=None, classes=0)
+    assert told.outcome == "warn"  # what is told of the first loss is not what the loss was

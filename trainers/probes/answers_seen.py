@@ -2,6 +2,7 @@
 nothing; never judges.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,8 @@ from torch import Tensor
 
 PASSES, VALUES = 24, 512  # batches that are noted; most values of a row
 FEWEST = 64  # fewest rows that can tell
+EACH = 20  # rows per output that can tell whether it is taught
+ROUNDING = 1e-6  # share of outputs by which rows of one answer differ
 NORMAL = 1e-3  # how near to 1 the sum of probabilities lies
 DIGITS = 1e-9  # share of a column's variance that rounding may leave
 MOST_CLASSES = 100
@@ -26,10 +29,14 @@ class AnswersSeen:
         self._pairs: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
         self._taught: list[tuple[Keys, Tensor]] = []
         self._left = PASSES
+        self._alike: list[bool] = []  # whether all rows of a batch had one answer
         self._normal = False  # outputs are probabilities, or their logarithms
 
     def passed(self, given: Any, output: Any, keys: Keys) -> None:
         """The model was given these rows, with gradients."""
+        rows = output.detach() if isinstance(output, Tensor) and 0 < output.ndim < 3 else None
+        if rows is not None and len(rows) > 3:
+            self._alike.append(_are_alike(rows))
         few = isinstance(given, Tensor) and given.ndim > 1 and 1 < given[0].numel() <= VALUES
         self._given = given.detach() if few else None
         known = isinstance(output, Tensor) and output.ndim == 2 and len(output) == len(keys)
@@ -65,6 +72,24 @@ class AnswersSeen:
                 rows += 1
         return rows if rows >= FEWEST else 0
 
+    def one_answer(self) -> bool:
+        """Whether all rows of a batch had the same outputs, to rounding, from the first batch on:
+        what has died by its training had others before.
+        """
+        return len(self._alike) > 1 and all(self._alike)
+
+    def never_taught(self) -> list[int]:
+        """Of how many outputs that no loss has taught in any of these batches, and of how many in
+        all; empty where all were taught, or where that cannot be told.
+        """
+        widths = {gradient.shape[1] for _, gradient in self._taught}
+        rows = sum(len(gradient) for _, gradient in self._taught)
+        if self._normal or len(widths) != 1 or rows < max(FEWEST, EACH * max(widths)):
+            return []
+        taught = torch.stack([(one != 0).any(dim=0) for _, one in self._taught]).any(dim=0)
+        idle = int((~taught).sum())
+        return [idle, len(taught)] if 0 < idle < len(taught) else []
+
     def target_among_inputs(self) -> int | None:
         """The input that is a row's target, times a number and shifted, or has a value per class;
         None where there is none.
@@ -87,3 +112,9 @@ class AnswersSeen:
             several = np.array([len(np.unique(column)) for column in first.T]) == len(kinds)
             told |= several & (x == first[codes]).all(axis=0)
         return int(np.flatnonzero(told)[0]) if told.any() else None
+
+
+def _are_alike(rows: Tensor) -> bool:
+    """Whether all rows are one, to rounding."""
+    apart = float((rows - rows[:1]).abs().max()) if rows.numel() else math.inf
+    return apart <= ROUNDING * float(rows.abs().max())

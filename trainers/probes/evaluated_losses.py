@@ -1,4 +1,4 @@
-"""Losses that were asked for without gradients, per epoch: those of rows of train, and others.
+"""Losses that were asked for of evaluations, per epoch: those of rows of train, and others.
 
 Never judges.
 """
@@ -6,29 +6,35 @@ Never judges.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 MOST = 400  # most losses of an epoch that are noted
 
 
 class EvaluatedLosses:
-    """What evaluations came to. `epochs`: per epoch the losses of train rows, and of others;
-    `means`: per epoch and name of a loss, its mean over all targets.
+    """What evaluations came to. `epochs`: per epoch the losses of train rows, and of others with
+    the `sizes` of their batches; `means`: per epoch and name of a loss, its mean over all targets.
 
     Args:
         train_rows: keys of the train rows.
     """
 
     def __init__(self, train_rows: frozenset[int]) -> None:
-        self.epochs: list[dict[str, list[float]]] = []
+        self.epochs: list[dict[str, list[Any]]] = []
         self._train_rows, self._rows = train_rows, "others"
         self._noted = self._fresh()
+        self._evaluates = False  # the model's last pass was one without gradients
         self.means: list[dict[str, float]] = []
         self._sums: dict[str, tuple[float, int]] = {}
 
     @staticmethod
-    def _fresh() -> dict[str, list[float]]:
-        return {"train": [], "others": []}
+    def _fresh() -> dict[str, list[Any]]:
+        return {"train": [], "others": [], "sizes": []}
+
+    def begun(self, *, evaluates: bool) -> None:
+        """A pass of the model begins, with or without gradients."""
+        self._evaluates = evaluates
 
     def passed(self, keys: tuple[int, ...]) -> None:
         """A model was given these rows, without gradients."""
@@ -36,7 +42,11 @@ class EvaluatedLosses:
         self._rows = "train" if of_train else "others"
 
     def lost(self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any], loss: Tensor) -> None:
-        """A loss of this name came out of this call."""
+        """A loss of this name came out of this call. It is of an evaluation without gradients, and
+        also where the last pass was one: many compute it behind `no_grad`.
+        """
+        if torch.is_grad_enabled() and (not self._evaluates or loss.requires_grad):
+            return
         targets = kwargs.get("target", args[1] if len(args) > 1 else None)
         count = targets.numel() if isinstance(targets, Tensor) else 0
         total, rows = self._sums.get(name, (0.0, 0))
@@ -46,6 +56,8 @@ class EvaluatedLosses:
         losses = self._noted[self._rows]
         if len(losses) < MOST:
             losses.append(mean)
+            if self._rows == "others" and isinstance(targets, Tensor) and targets.ndim:
+                self._noted["sizes"].append(len(targets))
 
     def epoch(self) -> None:
         """An epoch has ended."""

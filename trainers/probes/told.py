@@ -78,15 +78,17 @@ class Watched(TypedDict):
     tokens: Answer | None  # as given, and as an embedding is asked for them
     next_tokens: Answer | None  # targets ahead of tokens
     target_among_inputs: int | None
+    one_answer: bool  # all rows of every batch had the same outputs
 
     # Losses.
     loss: Answer | None  # a `seen.LossCall`
     losses: Sequence[float | None]  # whose gradient was asked for
     losses_until: Sequence[int]
-    evaluated_losses: Sequence[Mapping[str, Numbers]]  # of train rows and of others, per epoch
+    evaluated_losses: Sequence[Mapping[str, Numbers]]  # of train rows, others, their sizes
     evaluated_means: Sequence[Mapping[str, float]]  # by a loss's name, per epoch
     targets: Answer | None  # of the losses, against the labels of their rows
     target_counts: Sequence[int]  # per class
+    never_taught: Sequence[int]  # outputs that no loss taught, and all; empty: none, or not known
     of_own_class: int  # rows of which the output of their own class alone was taught
     broadcast: Sequence[Sequence[int]]  # shapes that are subtracted, each against all others
     over_rows: int  # softmaxes of the outputs over their rows

@@ -156,7 +156,7 @@ class Watch(StepWatch):
             self._next_tokens.embedded(args[0], result)
         if fresh and self.seen.loss is not None:
             self.seen.loss.value = float(result.detach().double().mean())
-        if func in functions.LOSSES and not torch.is_grad_enabled() and not self._paused:
+        if func in functions.LOSSES and not self._paused:
             self.evaluated_losses.lost(func.__name__, args, kwargs, result)
         self.calls_seen.called(func, args, kwargs, result)
         self._units.put_out(func, result)
@@ -220,6 +220,7 @@ class Watch(StepWatch):
             if module is not self._first and self.seen.backwards < LOOKED_AT:
                 self._called |= {id(parameter) for parameter in module.parameters()}
             if module is self._first and not self._paused:
+                self.evaluated_losses.begun(evaluates=not torch.is_grad_enabled())
                 self._units.begin()
                 self._pass = Pass()
                 self._asking_input = any(isinstance(x, Tensor) and x.requires_grad for x in args)

@@ -146,6 +146,8 @@ def _calls(watch: Watch, data: Data) -> Answer:
     calls = watch.calls_seen
     return {
         "target_among_inputs": watch.labels_seen.answers.target_among_inputs(),
+        "never_taught": watch.labels_seen.answers.never_taught(),
+        "one_answer": watch.labels_seen.answers.one_answer(),
         "centred_batches": _centred_batches(_trained(watch)),
         "dropped": calls.dropped,
         "answer_dropped": calls.answer_dropped,

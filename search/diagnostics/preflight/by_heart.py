@@ -1,11 +1,13 @@
-"""Can a few rows be learned by heart, and does the metric know of it (R9)?
+"""Can a few rows be learned by heart, and do metric, `val_loss` and predictions know it (R9)?
 
 Pure functions of what `trainers.probes` has measured; never trains.
 """
 
+import math
 from collections.abc import Sequence
 
 from search.diagnostics.preflight.check import Check, Judge
+from search.diagnostics.preflight.output import ENTROPIES
 from trainers.probes.told import Answer, Watched
 
 FALLS = 0.8  # share of the first loss below which a loss has fallen
@@ -15,6 +17,9 @@ ENDLESS, SURELY = 10.0, 300.0
 ENDS = "the loss falls below 0 and without end: is its sign lost, or an absolute value?"
 NEARLY = 0.9  # R² that no training reaches of which a part is missing
 WORSE = 0.2  # share of a metric by which it is surely worse
+NEARLY_ALL = 0.97  # share of right rows from which a loss must lie below that of a guess
+LEARNED = 0.3  # a loss is surely lower than another if it is below this share of it
+SURE = 4.0  # standard errors, or deviations of the losses of shuffled labels, beyond chance
 KNOWN = 0.3  # share of the first loss at which rows are known so well that a metric must say so
 
 
@@ -144,3 +149,57 @@ def _wrong_way(tries: Sequence[Answer], *, metric: str, higher: bool) -> str:
         f"rows were learned by heart, the loss fell from {best['start']:.3g} to {best['end']:.3g}"
     )
     return f"{text}, but {metric or 'the metric'} went from {first:.3g} to {last:.3g} on these rows"
+
+
+def unknown_by_heart(heart: Answer, call: Answer | None) -> str:
+    """How a `val_loss` knows nothing of rows that the model has learned by heart; empty if it
+    does, or if that cannot be told.
+    """
+    for attempt in heart.get("tries") or ():
+        loss, again = attempt.get("val_loss"), attempt.get("again")
+        if loss is None:
+            continue
+        if again is None:
+            guess = _guess(call)
+            score = attempt.get("score") or 0.0
+            if score > NEARLY_ALL and guess and loss > guess:
+                return (
+                    f"of rows that were learned by heart, {score:.0%} are said to be right, but "
+                    f"val_loss is {loss:.3g}, more than the {guess:.3g} of a guess"
+                )
+            continue
+        tells = again["shuffled"] - again["own"] > SURE * again["spread"]
+        if tells and loss > again["shuffled"] - SURE * again["spread"]:
+            return (
+                f"of rows that were learned by heart, val_loss is {loss:.3g}, but the predictions "
+                f"have {again['own']:.3g}, and {again['shuffled']:.3g} on shuffled labels"
+            )
+    return ""
+
+
+def foreign_predictions(heart: Answer) -> str:
+    """How predictions know nothing of rows whose `val_loss` says that they were learned by heart;
+    empty if they do, or if that cannot be told.
+    """
+    for attempt in heart.get("tries") or ():
+        loss, again = attempt.get("val_loss"), attempt.get("again")
+        if loss is None or again is None:
+            continue
+        start, end = attempt.get("start"), attempt.get("end")
+        learned = None not in (start, end) and end < LEARNED * start
+        if learned and again["own"] > again["shuffled"] / 2 and loss < LEARNED * again["own"]:
+            return (
+                f"rows were learned by heart, val_loss is {loss:.3g}, but the predictions have "
+                f"{again['own']:.3g}, and {again['shuffled']:.3g} on shuffled labels: are they of "
+                "other rows, in another order, or in other units?"
+            )
+    return ""
+
+
+def _guess(call: Answer | None) -> float | None:
+    """What a cross-entropy is of equally likely classes: who is right in each row loses less."""
+    if call is not None and call["name"].startswith("binary_cross_entropy"):
+        return math.log(2)
+    if call is None or call["name"] not in ENTROPIES or len(call["outputs"]) < 2:
+        return None
+    return math.log(call["outputs"][1]) if call["outputs"][1] > 1 else None

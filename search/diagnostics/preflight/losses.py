@@ -6,8 +6,9 @@ Pure functions of what `trainers.probes` has measured; never trains.
 import itertools
 import math
 from collections.abc import Sequence
-from statistics import fmean
+from statistics import fmean, median, stdev
 
+from search.diagnostics.preflight.by_heart import SURE, foreign_predictions, unknown_by_heart
 from search.diagnostics.preflight.check import Check, Judge
 from search.diagnostics.preflight.output import ENTROPIES
 from trainers.probes.told import Answer, Watched
@@ -19,17 +20,17 @@ TIMES, ALIKE = 1.5, 0.1
 SAME = 0.01  # by what multiples of the same loss differ, where the last batch is smaller
 DIGITS = 1e-5  # relative difference of the same loss told twice
 HARDLY_ANY = 0.01  # share of a loss below which it is told on another scale, as that of a scaler
-NEARLY_ALL = 0.97  # share of right rows from which a loss must lie below that of a guess
 ALL = 0.999  # if more of the evaluated rows were trained on before, none is held out
-LEARNED = 0.3  # a loss is surely lower than another if it is below this share of it
 CHANCE = 2.0  # deviations of the losses of shuffled labels within which a loss is chance
-SURE = 4.0  # the same, below which a loss is surely no chance
+STEPS, FELL = 12, 0.1  # fewest steps of an epoch, and fall of their loss, that tell
+GAINED = 0.25  # share of such a fall that evaluated rows show at least
 
 
-def reported_losses(seen: Watched, *, heart: Answer) -> Check:
+def reported_losses(seen: Watched, *, heart: Answer, alike: bool = True) -> Check:
     """`train_loss` against the losses of the steps, `val_loss` against that of the predictions.
 
-    `heart`: of rows learned by heart, whose labels the predictions certainly know.
+    `heart`: of rows learned by heart, whose labels the predictions certainly know; `alike`: whether
+    the sets were drawn alike: later times, or other groups, are harder.
     """
     judge = Judge(name="reported_losses", rule="R16")
     if not any(loss is not None for loss in (*seen["train_loss"], *seen["val_loss"])):
@@ -48,9 +49,9 @@ def reported_losses(seen: Watched, *, heart: Answer) -> Check:
         return judge.fail(text, "evaluate rows that take no part in the training")
     if text := _of_train_rows(seen):
         return judge.fail(text, "evaluate the rows of data.val")
-    if text := _unknown_by_heart(heart, seen["loss"]):
+    if text := unknown_by_heart(heart, seen["loss"]):
         return judge.fail(text, OWN_ROW)
-    if text := _foreign_predictions(heart):
+    if text := foreign_predictions(heart):
         remedy = "yield them in the order of data.val, one per row, in training units"
         return judge.fail(text, remedy)
     pairs = [
@@ -58,6 +59,8 @@ def reported_losses(seen: Watched, *, heart: Answer) -> Check:
         for loss, again in zip(seen["val_loss"], seen["losses_again"], strict=False)
         if loss is not None
     ]
+    if text := _of_last_batch(seen):
+        return judge.fail(text, "report the mean over all batches")
     if count := seen["part_of_rows"]:
         text = f"val_loss is the loss of the {'last' if count > 0 else 'first'} {abs(count)} rows"
         return judge.fail(f"{text} alone, in every epoch", "report the mean over all batches")
@@ -65,6 +68,9 @@ def reported_losses(seen: Watched, *, heart: Answer) -> Check:
     if classes and (strange := _unrelated_predictions(pairs)):
         remedy = "yield predictions of the rows of data.val, in their order, in training units"
         return judge.fail(strange, remedy)
+    if alike and (text := _learned_apart(seen)):
+        remedy = "see whether both are read, coded, scaled and ordered by the same lines"
+        return judge.warn(text, f"{remedy}, and given to the model alike")
     scaled = _too_small(seen) or _too_large(seen, pairs) or _times_evaluated(seen)
     if scaled:
         return judge.warn(scaled, "report the mean over rows: a sum divided by their number")
@@ -82,6 +88,29 @@ def reported_losses(seen: Watched, *, heart: Answer) -> Check:
     return judge.note(text, "is it another loss, or one with penalties?")
 
 
+def _learned_apart(seen: Watched) -> str:
+    """How rows of train that the model had not been taught yet gained by the first epoch, and
+    those evaluated did not, nor by the second one; empty if they did, or if that cannot be told.
+    """
+    call, ends, means = seen["loss"], seen["losses_until"], seen["evaluated_means"]
+    first = seen["losses"][: ends[0]] if ends else []
+    losses = [loss for loss in first if loss is not None]
+    if call is None or call["partners"] or len(losses) < max(STEPS, len(first)):
+        return ""
+    held = [loss for noted in means[:2] if (loss := noted.get(call["name"])) is not None]
+    if len(held) < 2 or not math.isclose(losses[0], call["value"] or 0.0, rel_tol=DIGITS):
+        return ""  # or the loss has other terms
+    late = losses[len(losses) // 2 :]
+    start, now = median(losses[: len(late) // 4]), fmean(late)
+    fell, error = start - now, stdev(late) / math.sqrt(len(late))
+    if fell < max(FELL * start, SURE * error) or min(held) < start - GAINED * fell + SURE * error:
+        return ""
+    return (
+        "in the first epoch the loss of train rows, each before it was taught, fell from "
+        f"{start:.3g} to {now:.3g}; that of rows evaluated was {held[0]:.3g}, then {held[1]:.3g}"
+    )
+
+
 def _of_train_rows(seen: Watched) -> str:
     """How `val_loss` is in every epoch the loss that rows of train have in evaluation, to the
     digit, although other rows were evaluated too; empty if it is not.
@@ -96,6 +125,23 @@ def _of_train_rows(seen: Watched) -> str:
         if others and math.isclose(loss, fmean(others), rel_tol=NEAR):
             return ""
     return f"val_loss, {epochs[-1][0]:.3g} at last, is the loss of rows of train in every epoch"
+
+
+def _of_last_batch(seen: Watched) -> str:
+    """How `val_loss` is in every epoch, to the digit, the loss of the last batch evaluated, a part
+    of the validation rows; empty if it is not.
+    """
+    epochs = list(zip(seen["val_loss"], seen["evaluated_losses"], strict=False))
+    for loss, noted in epochs:
+        own, sizes = noted["others"], noted["sizes"]
+        several = len(own) > 2 and len(own) == len(sizes) and 2 * sizes[-1] < seen["val_rows"]
+        if loss is None or not several or not math.isclose(loss, own[-1], rel_tol=DIGITS):
+            return ""
+        if math.isclose(loss, fmean(own), rel_tol=DIGITS):
+            return ""
+    if len(epochs) < 2:
+        return ""
+    return f"val_loss, {epochs[-1][0]:.3g} at last, is the loss of the last batch in every epoch"
 
 
 def _too_small(seen: Watched) -> str:
@@ -151,51 +197,6 @@ def _times_evaluated(seen: Watched) -> str:
     return f"val_loss is {times[0]:.3g} times the mean loss of all rows evaluated, in every epoch"
 
 
-def _unknown_by_heart(heart: Answer, call: Answer | None) -> str:
-    """How a `val_loss` knows nothing of rows that the model has learned by heart; empty if it
-    does, or if that cannot be told.
-    """
-    for attempt in heart.get("tries") or ():
-        loss, again = attempt.get("val_loss"), attempt.get("again")
-        if loss is None:
-            continue
-        if again is None:
-            guess = _guess(call)
-            score = attempt.get("score") or 0.0
-            if score > NEARLY_ALL and guess and loss > guess:
-                return (
-                    f"of rows that were learned by heart, {score:.0%} are said to be right, but "
-                    f"val_loss is {loss:.3g}, more than the {guess:.3g} of a guess"
-                )
-            continue
-        tells = again["shuffled"] - again["own"] > SURE * again["spread"]
-        if tells and loss > again["shuffled"] - SURE * again["spread"]:
-            return (
-                f"of rows that were learned by heart, val_loss is {loss:.3g}, but the predictions "
-                f"have {again['own']:.3g}, and {again['shuffled']:.3g} on shuffled labels"
-            )
-    return ""
-
-
-def _foreign_predictions(heart: Answer) -> str:
-    """How predictions know nothing of rows whose `val_loss` says that they were learned by heart;
-    empty if they do, or if that cannot be told.
-    """
-    for attempt in heart.get("tries") or ():
-        loss, again = attempt.get("val_loss"), attempt.get("again")
-        if loss is None or again is None:
-            continue
-        start, end = attempt.get("start"), attempt.get("end")
-        learned = None not in (start, end) and end < LEARNED * start
-        if learned and again["own"] > again["shuffled"] / 2 and loss < LEARNED * again["own"]:
-            return (
-                f"rows were learned by heart, val_loss is {loss:.3g}, but the predictions have "
-                f"{again['own']:.3g}, and {again['shuffled']:.3g} on shuffled labels: are they of "
-                "other rows, in another order, or in other units?"
-            )
-    return ""
-
-
 def _unrelated_predictions(pairs: Sequence[tuple[float, Answer]]) -> str:
     """How predictions know no more of the labels than of shuffled ones although `val_loss` does;
     empty if they know something, or if that cannot be told. Of classes only: numbers may be told in
@@ -214,15 +215,6 @@ def _unrelated_predictions(pairs: Sequence[tuple[float, Answer]]) -> str:
         f"val_loss is {loss:.3g}, but the predictions have {again['own']:.3g}, and "
         f"{again['shuffled']:.3g} on shuffled labels: they are of other rows"
     )
-
-
-def _guess(call: Answer | None) -> float | None:
-    """What a cross-entropy is of equally likely classes: who is right in each row loses less."""
-    if call is not None and call["name"].startswith("binary_cross_entropy"):
-        return math.log(2)
-    if call is None or call["name"] not in ENTROPIES or len(call["outputs"]) < 2:
-        return None
-    return math.log(call["outputs"][1]) if call["outputs"][1] > 1 else None
 
 
 def _kept_sum(seen: Watched) -> str:

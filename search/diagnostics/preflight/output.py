@@ -50,6 +50,8 @@ def output_layer(
         return judge.warn(
             merged, "give the loss the labels as they are, or the model fewer outputs"
         )
+    if told := _of_answers(seen):
+        return judge.warn(*told)
     if call is None or seen["optimizers"] > 1:
         return judge.unknown(_why_unknown(seen))
     name, outputs, targets = call["name"], tuple(call["outputs"]), tuple(call["targets"])
@@ -98,6 +100,19 @@ def _of_calls(seen: Watched) -> tuple[str, str] | None:
     if seen["over_rows"]:
         text = "a softmax of the outputs is taken over the rows of a batch, not over the classes"
         return text, "take it over the last axis: dim=-1"
+    return None
+
+
+def _of_answers(seen: Answer) -> tuple[str, str] | None:
+    """What the outputs of whole batches show, and the remedy; else None."""
+    if never := seen["never_taught"]:
+        text = (
+            f"{never[0]} of {never[1]} outputs are never taught: the loss has no gradient for them"
+        )
+        return text, "does the loss read only a part of the outputs?"
+    if seen["one_answer"] and not any(batch["alike"] for batch in seen["batches"]):
+        text = "all rows of a batch get one and the same answer, although they differ"
+        return text, "is something taken over all rows, or does no input reach the outputs?"
     return None
 
 
@@ -217,6 +232,9 @@ def first_loss(seen: Watched, *, entropy: float | None, classes: int) -> Check:
         return judge.fail(sentence, remedy, got=got, expected=expected)
     if got > warned * most:
         return judge.warn(sentence, remedy, got=got, expected=expected)
+    if got < BELOW * expected and not entropic and got == call["value"] > EXACT * expected:
+        text = f"{sentence}: its outputs lie near the targets, as where it adds to an input"
+        return judge.note(text, "else: does the input hold the target?", got=got, expected=expected)
     if got < BELOW * expected:
         remedy = (
             "an untrained model cannot know so much: does the input hold the label, is the loss "

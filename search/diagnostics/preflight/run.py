@@ -76,7 +76,8 @@ def of_training(
     unseen = seen["cut"] or "no step of a torch optimizer was seen in this process"
     cause = {"cause": "the training raised" if seen["error"] else unseen}
     heart = answers.get("heart", cause)
-    yield losses.reported_losses(seen, heart=heart)
+    alike = plan.config.split.kind not in ("ordered", "grouped")
+    yield losses.reported_losses(seen, heart=heart, alike=alike)
     yield loop.batches(seen, fraction=float(trainer.get("fraction") or 1.0))
     yield loop.shuffling(seen, ordered=outcomes.get("label_order") == "note")
     counts = [] if labels is None or labels.ndim > 1 else np.bincount(labels).tolist()
