@@ -11,7 +11,7 @@ from test_preflight import CALM
 from torch import nn
 from torch.nn import functional as F  # noqa: N812  # the field's name for it
 
-from search.diagnostics.preflight import learning, loop, losses, output, stepping
+from search.diagnostics.preflight import learning, loop, losses, model, output, stepping
 from search.diagnostics.preflight.class_words import misled
 from search.storage.json_numbers import plain
 from trainers.api import Data, Part
@@ -217,7 +217,7 @@ def parts(config, data, device, checkpoint):
     [("", {}), ("far", {}), ("noise", {}), ("a column per step", {}),
      ("other order", {"reported_losses": "each before it was taught"}), ("other units", {"reported_losses": "each before it was taught"}),
      ("behind no_grad", {"reported_losses": "each before it was taught"}), ("last batch", {"reported_losses": "the last batch in every epoch"}),
-     ("first alone", {"output_layer": "2 of 3 outputs are never taught"}), ("one answer", {"output_layer": "one and the same answer"})],
+     ("first alone", {"output_layer": "2 of 3 outputs are never taught"}), ("one answer", {"capacity": "one and the same answer"})],
 )  # fmt: skip
 @pytest.mark.parametrize("seed", [0, 1])
 def test_what_holds_for_a_part_of_rows_or_outputs_alone_is_told(habit, told, seed, tmp_path):
@@ -228,7 +228,7 @@ def test_what_holds_for_a_part_of_rows_or_outputs_alone_is_told(habit, told, see
         device="cpu", folder=tmp_path, task="regression",
     )  # fmt: skip
     seen = json.loads(json.dumps(plain(watched.watched(subject)), allow_nan=False))
-    checks = [losses.reported_losses(seen, heart={}), output.output_layer(seen, classification=False, classes=0)]  # fmt: skip
+    checks = [losses.reported_losses(seen, heart={}), output.output_layer(seen, classification=False, classes=0), model.capacity(seen, rows=512)]  # fmt: skip
     alarms = {check.name: check.told for check in checks if check.outcome in ("warn", "fail")}
     assert alarms.keys() == told.keys()
     assert all(words in alarms[name] for name, words in told.items())

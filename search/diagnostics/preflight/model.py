@@ -209,6 +209,10 @@ def capacity(seen: Watched, *, rows: int) -> Check:
     if seen["unused_inputs"] > UNREAD:
         text = f"{seen['unused_inputs']:.0%} of the inputs change no output, whatever they hold"
         return judge.warn(text, "see what the model takes of its inputs: a slice, or one step?")
+    if seen["one_answer"] and not any(batch["alike"] for batch in seen["batches"]):
+        text = "all rows of a batch get one and the same answer, although they differ"
+        remedy = "is something taken over all rows, or does no input reach the outputs?"
+        return judge.warn(text, remedy)
     if (tokens := seen["tokens"]) and _is_merged(tokens):
         text = f"{tokens['given']} kinds of tokens are given, and the model reads {tokens['read']}"
         remedy = "make the vocabulary of all train rows; see which words it lacks"

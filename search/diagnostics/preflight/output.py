@@ -50,8 +50,9 @@ def output_layer(
         return judge.warn(
             merged, "give the loss the labels as they are, or the model fewer outputs"
         )
-    if told := _of_answers(seen):
-        return judge.warn(*told)
+    if never := seen["never_taught"]:
+        text = f"{never[0]} of {never[1]} outputs are never taught: the loss has no gradient for"
+        return judge.warn(f"{text} them", "does the loss read only a part of the outputs?")
     if call is None or seen["optimizers"] > 1:
         return judge.unknown(_why_unknown(seen))
     name, outputs, targets = call["name"], tuple(call["outputs"]), tuple(call["targets"])
@@ -100,19 +101,6 @@ def _of_calls(seen: Watched) -> tuple[str, str] | None:
     if seen["over_rows"]:
         text = "a softmax of the outputs is taken over the rows of a batch, not over the classes"
         return text, "take it over the last axis: dim=-1"
-    return None
-
-
-def _of_answers(seen: Answer) -> tuple[str, str] | None:
-    """What the outputs of whole batches show, and the remedy; else None."""
-    if never := seen["never_taught"]:
-        text = (
-            f"{never[0]} of {never[1]} outputs are never taught: the loss has no gradient for them"
-        )
-        return text, "does the loss read only a part of the outputs?"
-    if seen["one_answer"] and not any(batch["alike"] for batch in seen["batches"]):
-        text = "all rows of a batch get one and the same answer, although they differ"
-        return text, "is something taken over all rows, or does no input reach the outputs?"
     return None
 
 
