@@ -36,6 +36,7 @@ def settle(plan: Plan, folder: Folder, *, console: Console) -> None:
         if record.spoiled() and not folder.alive():
             with folder.locked():
                 _begin_anew(plan, folder, record.spoiled())
+                record.spoil(())  # once: what they train from now on stays
         return
     findings = _findings(folder)
     rows = list(findings.rows) if findings is not None else []
