@@ -52,8 +52,8 @@ class Watch(StepWatch):
         self._calibrating: set[str] = set()  # what was active in the pass without gradients
         self._noisy: set[str] = set()  # and in such passes since the last backward pass
         self._helping: set[str] = set()  # and in those that a backward pass came after
-        self._helped = 0  # backward passes right after such ones, as of a teacher's targets
-        self._depth = 0
+        # Modules under way; backward passes right after such ones, as of a teacher's targets.
+        self._depth = self._helped = 0
         self._noted: list[Tensor] = []
         self._units = UnitsSeen(self.seen)
         self._passes: list[Pass] = []  # of this epoch
@@ -212,7 +212,7 @@ class Watch(StepWatch):
         if is_transformed() or any(map(is_lazy, module.parameters())):
             self._depth += 1
             return
-        if self._depth == 0:
+        if not self._depth:
             self._calibrating = set()
         if self._depth == 0 and any(True for _ in module.parameters()):
             if self._first is None and torch.is_grad_enabled():
@@ -257,7 +257,7 @@ class Watch(StepWatch):
             return
         given = batch_of(tensors[0].detach()) if tensors else None
         if not torch.is_grad_enabled():
-            self.seen.evaluated += [given] if given is not None else []
+            self.seen.evaluated += [given] if given else []
             if not self._evaluated and not self._calibrating:
                 self._evaluated = True
                 self._paused = True
@@ -268,8 +268,7 @@ class Watch(StepWatch):
                 finally:
                     self._paused = False
             return
-        done = self._pass
-        done.given = given
+        done, self._pass.given = self._pass, given
         done.outputs = tuple(output.shape) if isinstance(output, Tensor) else ()
         self.labels_seen.passed(given, tensors, output)
         self._passes.append(done)

@@ -35,25 +35,8 @@ def reported_losses(seen: Watched, *, heart: Answer, alike: bool = True) -> Chec
     judge = Judge(name="reported_losses", rule="R16")
     if not any(loss is not None for loss in (*seen["train_loss"], *seen["val_loss"])):
         return judge.unknown("no loss was reported")
-    kept = _kept_sum(seen)
-    if kept:
-        remedy = "set the running sum, and its count, to 0 at the start of every epoch"
-        return judge.fail(kept, remedy)
-    rows = seen["rows_seen"]
-    if rows["on_train"] is not None and rows["on_train"] > 0.9 and rows["on_val"] == 0:
-        text = "the rows that were evaluated are train rows; no validation row was"
-        return judge.fail(text, "evaluate the rows of data.val")
-    tells = seen["val_loss"] and seen["val_loss"][0] is not None
-    if tells and not rows["on_train"] and not rows["on_val"] and (rows["on_taught"] or 0) > ALL:
-        text = "all rows that were evaluated are rows that it trained on before"
-        return judge.fail(text, "evaluate rows that take no part in the training")
-    if text := _of_train_rows(seen):
-        return judge.fail(text, "evaluate the rows of data.val")
-    if text := unknown_by_heart(heart, seen["loss"]):
-        return judge.fail(text, OWN_ROW)
-    if text := foreign_predictions(heart):
-        remedy = "yield them in the order of data.val, one per row, in training units"
-        return judge.fail(text, remedy)
+    if (wrong := _of_wrong_rows(seen, heart=heart)) is not None:
+        return judge.fail(*wrong)
     pairs = [
         (loss, again)
         for loss, again in zip(seen["val_loss"], seen["losses_again"], strict=False)
@@ -86,6 +69,30 @@ def reported_losses(seen: Watched, *, heart: Answer, alike: bool = True) -> Chec
         text = f"{text}, and {again['shuffled']:.3g} on shuffled labels"
         return judge.fail(text, OWN_ROW)
     return judge.note(text, "is it another loss, or one with penalties?")
+
+
+def _of_wrong_rows(seen: Watched, *, heart: Answer) -> tuple[str, str] | None:
+    """How losses are of other steps or rows than they say, and the remedy; else None."""
+    kept = _kept_sum(seen)
+    if kept:
+        remedy = "set the running sum, and its count, to 0 at the start of every epoch"
+        return kept, remedy
+    rows = seen["rows_seen"]
+    if rows["on_train"] is not None and rows["on_train"] > 0.9 and rows["on_val"] == 0:
+        text = "the rows that were evaluated are train rows; no validation row was"
+        return (text, "evaluate the rows of data.val")
+    tells = seen["val_loss"] and seen["val_loss"][0] is not None
+    if tells and not rows["on_train"] and not rows["on_val"] and (rows["on_taught"] or 0) > ALL:
+        text = "all rows that were evaluated are rows that it trained on before"
+        return (text, "evaluate rows that take no part in the training")
+    if text := _of_train_rows(seen):
+        return (text, "evaluate the rows of data.val")
+    if text := unknown_by_heart(heart, seen["loss"]):
+        return (text, OWN_ROW)
+    if text := foreign_predictions(heart):
+        remedy = "yield them in the order of data.val, one per row, in training units"
+        return (text, remedy)
+    return None
 
 
 def _learned_apart(seen: Watched) -> str:

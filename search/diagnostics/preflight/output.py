@@ -199,7 +199,7 @@ def first_loss(seen: Watched, *, entropy: float | None, classes: int) -> Check:
     if not expected:
         return judge.unknown("the loss of a constant prediction is not known")
     kind = "the entropy of the classes" if entropic else "that of a constant prediction"
-    shown = "not finite" if got is None else f"{got:.3g}"
+    shown = f"{got:.3g}" if got is not None else "not finite"
     sentence = f"{shown} before training, {expected:.3g} would be {kind}"
     warned, failed = ABOVE[entropic]
     most = max(expected, math.log(classes)) if entropic and classes else expected
@@ -216,13 +216,12 @@ def first_loss(seen: Watched, *, entropy: float | None, classes: int) -> Check:
         text = f"{sentence}, and {call['zero']:.3g} that of zeros: the targets lie away from 0"
         remedy = "normalise them, or begin with their mean as the last layer's bias"
         return judge.note(text, remedy, got=got, expected=expected)
-    if got > failed * most:
-        return judge.fail(sentence, remedy, got=got, expected=expected)
     if got > warned * most:
-        return judge.warn(sentence, remedy, got=got, expected=expected)
+        say = judge.fail if got > failed * most else judge.warn
+        return say(sentence, remedy, got=got, expected=expected)
     if got < BELOW * expected and not entropic and got == call["value"] > EXACT * expected:
         text = f"{sentence}: its outputs lie near the targets, as where it adds to an input"
-        return judge.note(text, "else: does the input hold the target?", got=got, expected=expected)
+        return judge.note(text, got=got, expected=expected)
     if got < BELOW * expected:
         remedy = (
             "an untrained model cannot know so much: does the input hold the label, is the loss "

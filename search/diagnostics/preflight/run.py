@@ -29,6 +29,8 @@ from search.diagnostics.probe import Answers, probed
 from search.execution.slots import Slot
 from trainers.probes.told import Watched
 
+APART = ("ordered", "grouped")  # splits whose sets are not drawn alike
+
 
 def preflight(
     plan: Plan, prepared: Prepared, *, place: Path, slots: tuple[Slot, ...], trainings: int
@@ -75,8 +77,7 @@ def of_training(
     yield loop.trains(seen, flood=float(trainer.get("flood") or 0.0) if plan.stock else 0.0)
     unseen = seen["cut"] or "no step of a torch optimizer was seen in this process"
     cause = {"cause": "the training raised" if seen["error"] else unseen}
-    heart = answers.get("heart", cause)
-    alike = plan.config.split.kind not in ("ordered", "grouped")
+    heart, alike = answers.get("heart", cause), plan.config.split.kind not in APART
     yield losses.reported_losses(seen, heart=heart, alike=alike)
     yield loop.batches(seen, fraction=float(trainer.get("fraction") or 1.0))
     yield loop.shuffling(seen, ordered=outcomes.get("label_order") == "note")
