@@ -15,6 +15,7 @@ from search.results.diagnosis import diagnosed
 from search.results.findings import Findings, open_results
 from search.results.report.answer import answer_of
 from search.results.result_figures import ResultFigures
+from search.results.status import leader_of
 from search.results.summary import conclusion, view_of
 from search.results.tables import curves_so_far, trials_frame
 from search.storage.folder import Folder
@@ -35,11 +36,13 @@ UNITS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Winner:
-    """The trial that is exported: the winner's first seed. `value`: in the metric."""
+    """The trial that is exported, the winner's first seed, and what its seeds reach together."""
 
     trial: int
-    value: float
-    seed: int
+    value: float  # in the metric, of this trial alone; to compare, take the mean
+    mean: float  # in the metric, of all seeds of these knobs
+    seeds: int
+    seed: int  # of this trial
     knobs: dict[str, Value]
 
 
@@ -77,11 +80,16 @@ class SearchResult:
     @cached_property
     def winner(self) -> Winner | None:
         """None while nothing has won."""
-        row = self._findings.winner
-        if row is None or row.value is None:
+        row, best = self._findings.winner, leader_of(self._findings)
+        if row is None or row.value is None or best is None:
             return None
         return Winner(
-            trial=row.spec.trial, value=row.value, seed=row.spec.seed, knobs=dict(row.spec.knobs)
+            trial=row.spec.trial,
+            value=row.value,
+            mean=best.value,
+            seeds=best.seeds,
+            seed=row.spec.seed,
+            knobs=dict(row.spec.knobs),
         )
 
     @cached_property

@@ -79,7 +79,7 @@ def status_of(folder: Folder, findings: Findings) -> Status:
         foreseen=findings.foreseen,
         counts=dict(Counter(row.state for row in rows).most_common()),
         metric=plan.metric.name,
-        best=_leader_of(findings),
+        best=leader_of(findings),
         age=max(now - started, 0.0) if started else 0.0,  # the clock may have been set back
         left=left,
         stage=findings.stage,
@@ -90,7 +90,7 @@ def status_of(folder: Folder, findings: Findings) -> Status:
     )
 
 
-def _leader_of(findings: Findings) -> BestTrial | None:
+def leader_of(findings: Findings) -> BestTrial | None:
     """What leads; None while nothing is complete."""
     winner, decision = findings.winner, findings.decision
     if winner is not None and decision is not None and decision.winner is not None:

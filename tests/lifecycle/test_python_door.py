@@ -42,6 +42,7 @@ def test_a_result_has_its_winner_config_units_and_figures(smoke):
     result = search.load("smoke")
     assert (result.winner.trial, result.winner.knobs) == (0, {"optimizer.lr": 0.1})
     assert result.winner.value == result.trials.value.max()
+    assert (result.winner.mean, result.winner.seeds) == (result.summary["mean"].max(), 1)
     assert result.config["optimizer"]["lr"] == 0.1
     assert result.trials.attrs["units"]["seconds"] == "s"
     assert result.curves.attrs["units"]["accuracy"] == "accuracy"

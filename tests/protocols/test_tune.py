@@ -56,6 +56,7 @@ from search.protocols.stage_plan import stage_plan
 from search.protocols.step import Request, Step
 from search.results.ensemble import candidates_of
 from search.results.findings import open_results
+from search.results.search_result import SearchResult
 from search.results.status import status_of
 from search.results.summary.advise import joint_paths
 from search.results.summary.edges import at_edges
@@ -1332,6 +1333,11 @@ def test_a_protocol_killed_at_any_moment_goes_on_to_the_same_rows_and_decisions(
     standing = status_of(folder, ended)
     assert (standing.state, standing.stage) == ("done", "")
     assert standing.command == f"python -m search {shlex.join([*TINY, 'name=killed'])}"
+    values = trials(folder.path).set_index("trial").value[ended.confirmed["the answer"]]
+    winner = SearchResult(folder, ended).winner
+    assert len(values) == winner.seeds > 1
+    assert winner.mean == pytest.approx(values.mean())
+    assert winner.value == values.iloc[0] != winner.mean
     runs = json.loads((folder.path / "runs.json").read_text())["runs"]
     assert len(runs) == KILLS + 1
     assert runs[-1]["seconds"] >= max(row.clock for row in ended.rows) > 0
