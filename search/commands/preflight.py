@@ -53,6 +53,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
         from search.storage.folder import PREFLIGHT
     source, overrides = take(options.overrides, "from")
     with looked(overrides, config_dir, source=source, verb="preflight") as look:
+        console.say("looking at the data, at two epochs of a training, and at what it can learn …")
         place, count = look.folder.path, trainings(look.plan)
         checks = preflight(look.plan, look.prepared, place=place, slots=look.slots, trainings=count)
         seconds = time.monotonic() - since

@@ -580,6 +580,8 @@ def test_the_command_writes_a_table_and_a_file_and_of_a_program_what_can_be_chec
     ]
     assert {check["outcome"] for check in told["checks"]} == {"pass", "note", "not checkable"}
     assert all(check["name"] in done.stdout for check in told["checks"])
+    # What it does meanwhile, also where no bar is shown.
+    assert done.stdout.splitlines()[1].startswith("looking at the data, at two epochs")
     assert (
         "preflight: a preflight: nothing failed"
         in search("status", "preflight", cwd=elsewhere).stdout
