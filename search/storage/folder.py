@@ -38,8 +38,8 @@ WRITTEN = (
     "lanes.json", "curves.jsonl", "curves.parquet", "trials.csv", "summary.csv", "summary.md",
     "decisions.jsonl", "best.yaml", "report.html", "preflight.json", "*.svg", "arrays", "best",
     "checkpoints", "layers", "logs", "orders", "refit", "runs.json", "workers.json", "teacher.json",
-    "lr_range.json", "lr_range.csv", "groups.csv", "groups-test.csv", "ensemble", "again",
-    "*.kept",
+    "lr_range.json", "lr_range.csv", "probes.log", "groups.csv", "groups-test.csv", "ensemble",
+    "again", "*.kept",
 )  # fmt: skip
 MARK = re.compile(r"^# begun [0-9a-f]{8}\n", re.MULTILINE)
 LR_RANGE, PREFLIGHT = "lr_range.json", "preflight.json"  # results of the checks before a search

@@ -102,7 +102,7 @@ def _learned_apart(seen: Watched) -> str:
     call, ends, means = seen["loss"], seen["losses_until"], seen["evaluated_means"]
     first = seen["losses"][: ends[0]] if ends else []
     losses = [loss for loss in first if loss is not None]
-    if call is None or call["partners"] or len(losses) < max(STEPS, len(first)):
+    if call is None or len(losses) < max(STEPS, len(first)) or call["partners"]:
         return ""
     held = [loss for noted in means[:2] if (loss := noted.get(call["name"])) is not None]
     if len(held) < 2 or not math.isclose(losses[0], call["value"] or 0.0, rel_tol=DIGITS):
