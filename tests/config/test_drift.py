@@ -108,6 +108,7 @@ def test_the_words_with_which_a_search_goes_on_make_its_config(config, words, ba
         assert drift(config, again) == []
 
 
+@pytest.mark.slow
 def test_a_search_of_many_stages_keeps_those_that_it_began_with_unless_a_word_named_others():
     now = compose_protocol([], config_dir=None)
     begun, other = (OmegaConf.create(OmegaConf.to_container(now, resolve=False)) for _ in range(2))

@@ -40,6 +40,7 @@ def test_a_users_app_that_has_initialised_hydra_finds_it_again_after_a_search_is
     assert not GlobalHydra.instance().is_initialized()
 
 
+@pytest.mark.slow
 @given(
     st.one_of(
         st.text(),

@@ -168,6 +168,7 @@ def test_a_shipped_space_is_read_quickly_to_what_omegaconf_reads(file):
     assert read_shipped_space(file) == OmegaConf.to_container(OmegaConf.load(file))
 
 
+@pytest.mark.slow
 def test_the_words_that_sweep_a_knob_in_a_given_set_up_sweep_it_and_bring_no_set_up():
     usual = compose_experiment("lr_sweep", overrides=[], config_dir=None)
     knobs = spaces_by_path(usual)

@@ -39,6 +39,7 @@ def test_every_shipped_recipe_names_the_schema_and_follows_it(path):
     assert list(VALIDATOR.iter_errors(_read(path))) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("experiment", ["lr_sweep", "joint", "optimizer_sweep", "own_command"])
 def test_composed_configs_follow_the_schema_with_links_and_without(experiment):
     words = ["schedule=cosine"]

@@ -26,6 +26,7 @@ def _composed(experiment, *words):
     return compose_experiment(experiment, overrides=[*needed, *words], config_dir=None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("experiment", sorted(experiments(None)))
 def test_every_shipped_experiment_has_only_keys_that_are_read(experiment):
     assert unusual_keys(_composed(experiment)) == unusual_keys(_composed(experiment, "seeds=2"))

@@ -81,6 +81,7 @@ def test_sets_of_a_wide_table_are_compared_by_the_same_columns():
     assert near_copies({"train": x, "val": near}, np.random.default_rng(2).permuted(x, axis=0))["val"] > 0.1  # fmt: skip
 
 
+@pytest.mark.slow
 def test_few_rows_that_chance_makes_harder_pass_and_as_many_wrong_labels_in_many_rows_do_not():
     def drawn(rows, seed):
         dice = np.random.default_rng(seed)

@@ -61,6 +61,7 @@ def _of_own_rows(fault, tmp_path):
     return targets_matter(subject, subject.data, rates=[RATE], enough=60.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "outcome"),
     [("", "pass"), ("numbers", "pass"), ("lists sorted apart", "not checkable"), ("one class", "not checkable")],

@@ -128,6 +128,7 @@ def test_a_batch_with_a_heavy_tail_loses_no_ramp_and_a_loss_that_stays_far_up_do
     assert [is_lost(grown[:end]) for end in (162, 168)] == [False, True]
 
 
+@pytest.mark.slow
 def test_pure_noise_gives_a_range_in_at_most_one_of_a_hundred_cases():
     told = 0
     for seed in range(100):

@@ -16,6 +16,7 @@ def rows(seed, kind, *, count=400):
     return dice, x, y, line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["around 0", "far", "skewed"])
 def test_a_mark_in_place_of_targets_is_told_by_inputs_that_say_nothing_of_it(kind):
     mark = -1.0 if kind == "skewed" else 0.0
@@ -28,6 +29,7 @@ def test_a_mark_in_place_of_targets_is_told_by_inputs_that_say_nothing_of_it(kin
     assert found >= 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["tells when", "follows the amount", "capped", "rounded", "nothing to read"])  # fmt: skip
 def test_numbers_that_recur_for_a_reason_are_no_mark(kind):
     alarms = 0

@@ -113,6 +113,7 @@ def test_the_unit_of_a_loss_does_not_matter(label, power):
             assert told(other) == told(curves), name
 
 
+@pytest.mark.slow
 @given(st.integers(0, 2**32 - 1))
 @settings(max_examples=10, deadline=None)
 def test_rounding_does_not_matter(seed):

@@ -130,6 +130,7 @@ def _corner(knobs, seed):
     return None if wide else 0.9 - 0.02 * np.log10(float(knobs.get(RATE, 0.1)) / 0.02) ** 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("truth", [_high_rates, _corner])
 def test_no_simulated_protocol_is_stopped_for_rates_or_corners_that_diverge(truth):
     results = [_asked(truth, offset=offset) for offset in range(6)]

@@ -252,6 +252,7 @@ def test_the_one_knob_that_is_left_is_swept_with_the_budget_of_the_joint_stage()
     assert len(rows) <= 90
 
 
+@pytest.mark.slow
 def test_the_one_knob_that_is_left_does_nothing_in_most_protocols_and_is_not_adopted():
     kept = 0
     for first in range(40):

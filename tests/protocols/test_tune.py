@@ -235,6 +235,7 @@ def test_what_was_kept_for_a_confirmation_that_has_nothing_to_confirm_searches_o
     assert not history.held
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("data", "name"),
     [
@@ -690,6 +691,7 @@ def _under_load(load):
     return {step.request.stage: step for step in history.steps}, history
 
 
+@pytest.mark.slow
 @given(begins=st.floats(100, 4000), lasts=st.floats(0, 4000), times=st.floats(1, 100))
 @settings(max_examples=6, deadline=None)
 def test_the_confirmation_is_made_by_the_clock_whatever_the_load(begins, lasts, times):
@@ -866,6 +868,7 @@ def test_a_bound_of_a_knob_is_a_number_however_it_is_written(low):
     assert plan.settings.spaces["lr"][0].low == 0.002
 
 
+@pytest.mark.slow
 def test_a_linear_model_has_no_knob_of_hidden_layers():
     plan = tune_plan("model=linear")
     of_model = {knob.path for knob in plan.knobs if knob.path.startswith("model.")}
@@ -922,6 +925,7 @@ def test_residual_connections_are_tried_once_a_deeper_model_is_the_incumbent(bes
     assert swept == ["lr", "depth", *["residual"] * (best > 1)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("has_lengths", [True, False])
 def test_padded_sequences_are_neither_shifted_nor_cut(tmp_path, has_lengths):
     dice = np.random.default_rng(0)
@@ -1023,6 +1027,7 @@ def test_few_validation_rows_are_no_proof_that_nothing_was_learned(
     assert beats_constant(metric, [score] * 3, **known) == learned
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("verdict", "floor", "first"),
     [
@@ -1501,6 +1506,7 @@ def _balanced(gain, salt):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verdict", ["overfitting", "overconfident", "converged"])
 def test_rare_classes_are_drawn_more_often_where_the_metric_counts_each_class_alike(verdict):
     history, _ = carried_out(tune_plan(*RARE), _balanced(0.04, 0), lambda knobs: verdict)

@@ -226,6 +226,7 @@ def test_before_anything_has_ended_there_is_nothing_to_draw(tmp_path):
     assert figure_files(findings_of(lambda rate, seed: None), empty, Folder(tmp_path)) == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "labels"),
     [

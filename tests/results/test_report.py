@@ -459,6 +459,7 @@ def test_searches_of_one_contract_share_a_page_and_others_are_refused(tmp_path):
         comparison_page([found[0], replace(found[1], folder=folder)])
 
 
+@pytest.mark.slow
 def test_a_resume_that_changes_nothing_draws_nothing(tmp_path):
     findings = findings_of(planted(0.01))
     folder = folder_of(tmp_path, findings)

@@ -21,6 +21,7 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("experiment", "words", "knobs"), CASES)
 def test_keys_and_values_of_a_trial_are_those_of_its_whole_config(experiment, words, knobs):
     config = plan_of(experiment, *words).config

@@ -86,6 +86,7 @@ def test_what_lies_behind_the_baseline_after_three_seeds_gets_no_more(ahead, see
     assert outcome.decision.winner == 0
 
 
+@pytest.mark.slow
 def test_where_nothing_differs_the_baseline_stays_and_a_planted_gain_is_found_as_with_all_seeds():
     plan = _planned()
     flat = [_carried_out(plan, _drawn(repeat, [0.8] * 5)) for repeat in range(150)]
@@ -127,6 +128,7 @@ def test_the_incumbent_stays_within_one_standard_error_of_the_best_that_turns_mo
     assert len(outcome.groups[3].scores) == outcome.plan.settings.halved
 
 
+@pytest.mark.slow
 def test_beside_a_baseline_without_results_the_incumbent_stays_and_a_planted_leader_is_found():
     plan = _planned()
     leaders = ({RATE: 0.01, "model.dropout": share} for share in (0.1, 0.2, 0.5))

@@ -100,6 +100,7 @@ def test_a_resumed_search_with_a_sampler_that_learns_loses_and_repeats_nothing(c
     assert len(_configs(rows)) == len(set(_configs(rows))) == 16
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["gp", "tpe"])
 def test_a_resumed_sampler_knows_what_was_learned_before(sampler):
     words = [*TWO, f"sampler={sampler}", "n_trials=36", "protocol.confirm=0"]
@@ -135,6 +136,7 @@ def test_seeds_that_an_interruption_left_out_are_made_up_and_half_configurations
         joint_plan("seeds=2", "n_trials=5")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
 def test_a_range_so_narrow_that_its_values_are_few_is_used_up(sampler):
     words = [
@@ -156,6 +158,7 @@ def test_a_range_so_narrow_that_its_values_are_few_is_used_up(sampler):
     ]
 
 
+@pytest.mark.slow
 def test_options_with_whole_numbers_under_them_are_used_up_and_make_a_small_grid():
     names = (
         "sgd_plain",
@@ -436,6 +439,7 @@ def _cliff(knobs, seed):
     return None if knobs["optimizer.lr"] > 0.1 else _bowl(knobs, seed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["gp", "tpe"])
 def test_a_sampler_told_of_what_diverges_stays_away_from_it(sampler):
     words = [*TWO, "n_trials=50", "protocol.confirm=0", "optimizer.lr=0.001"]
@@ -457,6 +461,7 @@ def test_failed_trials_teach_nothing_and_the_search_goes_on():
     assert find(plan, rows, val_rows=500).decision.winner is not None
 
 
+@pytest.mark.slow
 def test_history_spares_the_start_and_moves_the_first_proposals_to_where_it_was_good():
     past = [Past(point={"optimizer.lr": rate, "model.dropout": drop}, value=_bowl({"optimizer.lr": rate, "model.dropout": drop}, 0))
             for rate in np.geomspace(1e-4, 1, 9) for drop in (0.0, 0.3, 0.6)]  # fmt: skip
@@ -475,6 +480,7 @@ def test_history_spares_the_start_and_moves_the_first_proposals_to_where_it_was_
 OPTIMIZERS = ["space=[optimizer,dropout]", "pruner=none"]
 
 
+@pytest.mark.slow
 def test_idle_knobs_have_no_say_in_a_configuration_but_are_kept_for_the_sampler():
     plan, rows = joint_of(
         lambda knobs, seed: 0.9 if knobs["optimizer"] == "adam" else 0.8,
@@ -496,6 +502,7 @@ def test_idle_knobs_have_no_say_in_a_configuration_but_are_kept_for_the_sampler(
     assert other["optimizer.adam.lr"].isna().all()
 
 
+@pytest.mark.slow
 def test_auto_is_a_gaussian_process_unless_the_space_chooses_between_groups_or_trials_are_many():
     assert joint_plan(*TWO).settings.sampler == "gp"
     assert joint_plan("space=activation").settings.sampler == "gp"
@@ -558,6 +565,7 @@ def test_a_sampler_that_fails_ends_the_search_with_its_reason(monkeypatch):
         joint_of(_bowl, *TWO, "sampler=tpe", "n_trials=15")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -686,6 +694,7 @@ def test_pruners_are_asked_at_rungs_only(pruner, rungs):
     assert joint_plan(f"pruner={pruner}").settings.rungs == rungs
 
 
+@pytest.mark.slow
 def test_importance_is_silent_where_nothing_matters_and_names_the_knob_that_does():
     knobs = [
         Knob(path=f"model.k{index}", group="capacity", low=0.0, high=1.0, why="")

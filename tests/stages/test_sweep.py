@@ -69,6 +69,7 @@ def test_a_sweep_of_identical_values_with_all_rounds_keeps_the_baseline_in_92_pe
     assert np.mean(kept) >= 0.92
 
 
+@pytest.mark.slow
 def test_with_all_its_rounds_a_baseline_five_deviations_worse_loses():
     dice, plan = np.random.default_rng(1), _plan()
     lost = [
@@ -271,6 +272,7 @@ def test_initial_weights_that_follow_the_activation_are_said_to():
     assert not any("initial weights" in line for line in conclusion(fixed))
 
 
+@pytest.mark.slow
 def test_every_optimizer_gets_its_own_default_rate_and_the_same_budget():
     plan = _plan_of("optimizer_sweep")
     budgets = {choice: sweep.cells(plan, choice) for choice in plan.knob.choices}
@@ -423,6 +425,7 @@ def test_a_cliff_is_found_beside_its_edge_and_very_noisy_values_are_a_tie():
     assert all(findings.decision.tie for findings in noisy if not findings.decision.adopted)
 
 
+@pytest.mark.slow
 def test_rivals_of_the_baseline_get_its_seeds_and_a_resumed_race_wants_what_an_undisturbed_one_did():
     plan, dice = _plan("protocol.refine=0"), np.random.default_rng(6)
     drawn = {}

@@ -58,6 +58,7 @@ def _carry_out(study: Study, number: int, state: str = "complete") -> None:
     study.sync()
 
 
+@pytest.mark.slow
 def test_a_resumed_study_in_a_database_keeps_its_rows_and_what_was_underway(tmp_path):
     first = _study(_database(tmp_path / "one"))
     _carry_out(first, 0)

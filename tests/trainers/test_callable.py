@@ -280,6 +280,7 @@ def test_every_way_to_set_precision_ends_with_the_trial(change, tmp_path):
     assert torch.get_float32_matmul_precision() == "highest"
 
 
+@pytest.mark.slow
 def test_the_tenth_trial_in_a_process_is_compiled_as_the_first(tmp_path):
     compiled = []
 

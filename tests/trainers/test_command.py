@@ -130,11 +130,13 @@ subprocess.Popen([sys.executable, "-c", child])
 """
 
 
+@pytest.mark.slow
 def test_a_program_that_leaves_its_training_in_the_background_loses_no_epoch(tmp_path):
     records = list(_run(LEAVES.replace("REST", "0"), tmp_path))
     assert [record["epoch"] for record in records] == [1, 2, 3]
 
 
+@pytest.mark.slow
 def test_a_training_in_the_background_whose_end_is_not_known_is_refused(tmp_path):
     config = _config(LEAVES.replace("REST", "300"))
     config["trainer"]["grace"] = 1
@@ -166,6 +168,7 @@ sys.stdout.buffer.write(text.encode({encoding!r}))
     assert [r["accuracy"] for r in _run(code, tmp_path)] == [0.5, 0.6]
 
 
+@pytest.mark.slow
 def test_closing_stops_the_whole_group_first_kindly_then_surely(tmp_path):
     code = f"""
 import signal, subprocess, sys, time

@@ -120,6 +120,7 @@ def _recurrent(**settings):
     return Recurrent(**{**given, **settings})
 
 
+@pytest.mark.slow
 def test_attention_tells_what_stood_early_in_a_sequence_where_the_last_state_has_forgotten():
     rows = _marked(512, 80)
     adam = {"kind": torch.optim.Adam, "rate": 0.01, "epochs": 20}

@@ -84,6 +84,7 @@ def test_every_lane_is_what_plain_torch_gives(words, dtype, tolerance):
             ), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
     [
@@ -438,6 +439,7 @@ def test_rows_of_the_two_halves_of_a_split_are_those_of_a_seat(stock, tmp_path):
         assert np.allclose(one.values["predictions"], other.values["predictions"], atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
     [

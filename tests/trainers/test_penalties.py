@@ -32,6 +32,7 @@ def test_a_flooded_loss_turns_back_at_its_level():
     assert torch.autograd.grad(told.sum(), loss)[0].tolist() == [-1, 1, 1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lanes", [False, True])
 def test_flooding_keeps_the_train_loss_around_its_level(rows, lanes):
     dry, wet = (

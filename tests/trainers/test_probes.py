@@ -381,6 +381,7 @@ def test_enough_is_enough_for_a_loop_that_catches_everything(elsewhere):
     assert run.error == ""
 
 
+@pytest.mark.slow
 def test_a_ramp_ends_where_the_loss_is_lost_and_never_behind_its_last_step(elsewhere):
     dice = np.random.default_rng(0)
     y = np.arange(90) % 3

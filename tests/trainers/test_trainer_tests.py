@@ -117,6 +117,7 @@ def _failures(trainer, folder):
     return texts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trainer", [sound, saves_after_its_yield, blocks])
 def test_a_sound_trainer_passes_all(tmp_path, trainer):
     assert len(NAMES) == 6

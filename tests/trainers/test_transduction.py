@@ -135,6 +135,7 @@ def _stretched(dice):
     return steps, labels
 
 
+@pytest.mark.slow
 def test_ctc_reads_an_unaligned_toy():
     model = {"_target_": "trainers.models.recurrent.Recurrent", "task": "transduction", "width": 32}
     sets = _sets(600, _stretched)
