@@ -34,15 +34,11 @@ FORMS = [  # of frameworks; mostly a count without a word before it; and how the
     (re.compile(r"@\[[^\]]*\]"), ""),  # at which overlaps COCO measures
     (re.compile(r"\bvalidation_(\d)-"), r"set\1_"),  # which of its sets is train's, XGBoost hides
 ]
-AVERAGED = re.compile(
-    rf"({NUMBER}) *\( *(?=\d+\.)({NUMBER}) *\)", re.I
-)  # a batch's number, and the average
-NEAR = (
-    3.0  # how far averages lie from their batches at most: a deviation, in brackets, lies farther
-)
-BAR = re.compile(
-    r"\s*(\d+)/\d+ |\s*step +(\d+)/\d+ \[|.*?(\d+)%\|"
-)  # a progress bar, and how far it has come
+# A batch's number, and the average so far in brackets.
+AVERAGED = re.compile(rf"({NUMBER}) *\( *(?=\d+\.)({NUMBER}) *\)", re.I)
+NEAR = 3.0  # how far averages lie from their batches at most; a deviation in brackets lies farther
+# A progress bar, and how far it has come.
+BAR = re.compile(r"\s*(\d+)/\d+ |\s*step +(\d+)/\d+ \[|.*?(\d+)%\|")
 BEST_ROUND = re.compile(r"\bbest iteration\b", re.I)  # is told once more in the line below
 SETTING = re.compile(r"\s*\w+=\S+,$")  # a line of a config that is printed in front of its training
 OF_BATCHES = "Averaged stats:"  # told already, by the last batch
