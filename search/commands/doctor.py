@@ -35,7 +35,8 @@ def parser() -> VerbParser:
         "--csv",
         metavar="FILE",
         help="a log with losses of train and validation: CSV, JSON, JSON lines, TensorBoard or "
-        "text, also as .gz; 'runs/*/metrics.csv' in quotes for several",
+        "text, also as .gz; 'runs/*/metrics.csv' in quotes for several; of one file, --csv may be "
+        "left out",
     )
     parser.add_argument(
         "--columns",
@@ -62,6 +63,8 @@ def parser() -> VerbParser:
 def run(words: list[str], config_dir: Path | None) -> int:
     """A verdict, or a table of them."""
     options = parser().parse(words)
+    if options.csv is None and options.trial is None and Path(options.name or "").is_file():
+        options.csv, options.name = options.name, None  # no search is a file
     scaled = options.classes or options.constant or options.columns
     if (options.csv is None) == (options.name is None) or (scaled and not options.csv):
         got = " ".join(words) or "none"

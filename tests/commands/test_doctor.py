@@ -292,9 +292,10 @@ def test_a_log_of_train_alone_is_read_and_says_what_it_cannot_tell(tmp_path, cap
     assert verdict.name not in NEED_VALIDATION
     assert "validation" not in verdict.why
     assert main(["doctor", "--csv", str(path)]) == 0
-    assert "without losses of validation: data_suspect, " in " ".join(
-        capsys.readouterr().out.split()
-    )
+    told = capsys.readouterr().out
+    assert "without losses of validation: data_suspect, " in " ".join(told.split())
+    assert main(["doctor", str(path)]) == 0  # a file is no search
+    assert capsys.readouterr().out == told
 
 
 def test_single_batches_of_train_alone_are_not_called_a_rate_too_high_because_they_shake(tmp_path):
