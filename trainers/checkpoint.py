@@ -20,9 +20,8 @@ from trainers.snapshots import snapshot_file, wave_ends
 
 LAST, PREVIOUS = "last.safetensors", "previous.safetensors"
 BEST, WEIGHTS = "best-epoch.safetensors", "best.safetensors"
-SHARE = (
-    10  # after a write of one of n trials that took t seconds, its next comes SHARE × n × t later
-)
+# After a write of one of n trials that took t seconds, its next comes SHARE × n × t later or more.
+SHARE = 10
 
 
 class TrialCheckpoint:

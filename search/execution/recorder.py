@@ -135,9 +135,10 @@ class Recorder:
         """
         self._standing.check_data(self._rows.unfinished)
         self._look_at_files()
-        self.flush()
         if time.monotonic() >= self._next_sync:
             self._sync()
+        else:
+            self.flush()
 
     def _sync(self) -> None:
         self.flush()

@@ -52,8 +52,8 @@ class Watch(StepWatch):
         self._calibrating: set[str] = set()  # what was active in the pass without gradients
         self._noisy: set[str] = set()  # and in such passes since the last backward pass
         self._helping: set[str] = set()  # and in those that a backward pass came after
-        # Modules under way; backward passes right after such ones, as of a teacher's targets.
-        self._depth = self._helped = 0
+        self._helped = 0  # backward passes right after such ones, as of a teacher's targets
+        self._depth = 0  # modules under way
         self._noted: list[Tensor] = []
         self._units = UnitsSeen(self.seen)
         self._passes: list[Pass] = []  # of this epoch
@@ -212,7 +212,7 @@ class Watch(StepWatch):
         if is_transformed() or any(map(is_lazy, module.parameters())):
             self._depth += 1
             return
-        if not self._depth:
+        if self._depth == 0:
             self._calibrating = set()
         if self._depth == 0 and any(True for _ in module.parameters()):
             if self._first is None and torch.is_grad_enabled():
@@ -257,10 +257,9 @@ class Watch(StepWatch):
             return
         given = batch_of(tensors[0].detach()) if tensors else None
         if not torch.is_grad_enabled():
-            self.seen.evaluated += [given] if given else []
+            self.seen.evaluated += [given] if given is not None else []
             if not self._evaluated and not self._calibrating:
-                self._evaluated = True
-                self._paused = True
+                self._evaluated = self._paused = True
                 try:
                     evaluate_again(
                         self.seen, module, args, kwargs=kwargs, output=output, before=self._buffers
@@ -268,7 +267,8 @@ class Watch(StepWatch):
                 finally:
                     self._paused = False
             return
-        done, self._pass.given = self._pass, given
+        done = self._pass
+        done.given = given
         done.outputs = tuple(output.shape) if isinstance(output, Tensor) else ()
         self.labels_seen.passed(given, tensors, output)
         self._passes.append(done)
