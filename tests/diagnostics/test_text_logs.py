@@ -1,5 +1,7 @@
 """Text logs, as people's own loops and the usual frameworks print them, are read as curves."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from refusals import raises
@@ -419,6 +421,13 @@ FRAMEWORKS = {
     "XGBoost": "[{e}]\teval-rmse:{v:.5f}\ttrain-rmse:{t:.5f}\n",
     "LightGBM": "[{e}]\ttraining's l2: {t:.6f}\tvalid_1's l2: {v:.6f}\n",
     "CatBoost": "{e}:\tlearn: {t:.7f}\ttest: {v:.7f}\tbest: {v:.7f} ({e})\ttotal: 50.1ms\n",
+    "Catalyst": "train ({e}/8) accuracy01: 0.9 | loss: {t:.4f} | loss/std: 0.1 | lr: 0.02\n"
+    "valid ({e}/8) accuracy01: {m:.4f} | loss: {v:.4f} | loss/std: 0.1\n* Epoch ({e}/8)\n",
+    "Estimator": "INFO:tensorflow:loss = {t:.4f}, step = {e} (1.234 sec)\n"
+    "INFO:tensorflow:Saving dict for global step {e}: accuracy = {m:.4f}, global_step = {e}, "
+    "loss = {v:.4f}\n",
+    "WeNet": "INFO Epoch {e} TRAIN info lr 0.001\nDEBUG TRAIN Batch {e}/100 loss {t:.4f} "
+    "loss_att 0.9 rank 0\nINFO Epoch {e} CV info cv_loss {v:.4f}\n",
     "fairseq": "2020-04-22 07:42:21 | INFO | train | epoch 00{e} | loss {t:.4f} | wps 7204.7\n"
     "2020-04-22 07:42:23 | INFO | valid | epoch 00{e} | valid on 'valid' subset | "
     "loss {v:.4f} | best_loss 0.1\n",
@@ -431,6 +440,24 @@ def test_what_frameworks_print_is_read_as_its_numbers_say(form, tmp_path):
     assert curves.epochs.tolist() == list(range(1, 9))
     assert curves.train == pytest.approx(TRAIN, abs=1e-4)
     assert curves.val == pytest.approx(VAL, abs=1e-4)
+
+
+def test_an_epoch_that_is_named_below_its_lines_ends_there_and_one_without_a_name_is_not_over(
+    tmp_path,
+):
+    form = "train loss {t:.4f}\nvalid loss {v:.4f}\nepoch {e} done\n"
+    text = Path(written(tmp_path, form)).read_text() + "train loss 0.0100\n"
+    (curves,) = read_of(tmp_path, text).trainings.values()
+    assert curves.epochs.tolist() == list(range(1, 9))
+    assert curves.train == pytest.approx(TRAIN, abs=1e-4)
+
+
+def test_a_number_in_front_of_its_name_is_not_taken_for_the_next_one(tmp_path):
+    darknet = " {e}00: 9.1, {t:.6f} avg loss, 0.001000 rate, 2.3 seconds\nLoaded: 0.1 seconds\n"
+    (curves,) = read_logs(written(tmp_path, darknet)).trainings.values()
+    assert curves.train == pytest.approx(TRAIN, abs=1e-4)
+    with raises("log-lacks-losses"):
+        read_logs(written(tmp_path, "{t:.4f} loss, {m:.4f} acc\n"))
 
 
 def test_records_of_steps_that_name_their_mode_are_read_beside_evaluations_without_a_loss(tmp_path):

@@ -31,6 +31,8 @@ FORMS = [  # of frameworks; mostly a count without a word before it; and how the
         rf"{ROUND} \1 ",
     ),  # boosting
     (re.compile(r"^(\d+):\s+learn: (\S+)\s+test: "), rf"{ROUND} \1 train loss: \2 test loss: "),
+    (re.compile(r"^ *(\d+): \S+, (\S+) avg loss,"), r"step \1 loss: \2,"),  # Darknet
+    (re.compile(r"\bsaving dict for global step (\d+):", re.I), r"val step \1 "),  # TF's Estimator
     (re.compile(r"@\[[^\]]*\]"), ""),  # at which overlaps COCO measures
     (re.compile(r"\bvalidation_(\d)-"), r"set\1_"),  # which of its sets is train's, XGBoost hides
 ]
@@ -43,7 +45,7 @@ BEST_ROUND = re.compile(r"\bbest iteration\b", re.I)  # is told once more in the
 SETTING = re.compile(r"\s*\w+=\S+,$")  # a line of a config that is printed in front of its training
 OF_BATCHES = "Averaged stats:"  # told already, by the last batch
 PHASES = dict.fromkeys(TRAIN, "train") | dict.fromkeys(VAL, "val")
-PHASES |= dict.fromkeys(("validating", "evaluation", "evaluating"), "val")
+PHASES |= dict.fromkeys(("validating", "evaluation", "evaluating", "cv"), "val")
 PHASES |= dict.fromkeys(("test", "testing"), "test")
 COUNTERS = {"iter": "step", "iteration": "step"}
 COUNTS = ("epoch", ROUND, "step", "batch")
@@ -82,7 +84,7 @@ def text_lines(text: str) -> tuple[list[str], list[Line], dict[str, str]]:
     lines: list[Line] = []
     at: dict[str, str] = {}
     own: set[str] = set()  # told by lines that name their epoch themselves
-    for number, numbers in _lines_with_numbers(text):
+    for number, numbers in _headed(_lines_with_numbers(text)):
         at = _moved(at, numbers)
         own |= set(numbers) if "epoch" in numbers else set()
         names = set(numbers) if "epoch" in numbers else set(numbers) - own
@@ -124,6 +126,25 @@ def _lines_with_numbers(text: str) -> list[Line]:
             lines.append((number, numbers))
         drawn = far if line.strip() else drawn
     return lines
+
+
+def _headed(lines: Sequence[Line]) -> list[Line]:
+    """The same, each epoch's name in front of its lines, also where it stands below them; without
+    what is told behind the last one then, of an epoch that is not over.
+    """
+    blocks: list[list[Line]] = [[]]
+    for number, numbers in lines:
+        if "epoch" in numbers and not set(numbers) <= set(COUNTS):
+            return list(lines)  # lines name their epochs themselves
+        blocks[-1].append((number, numbers))
+        if "epoch" in numbers:
+            blocks.append([])
+    names = [{name for _, numbers in block for name in numbers} - set(COUNTS) for block in blocks]
+    losses = {name for name in names[0] if _is_loss(name)}
+    closed = all(losses <= own for own in names[:-1]) and not losses <= names[-1]
+    if not losses or not closed:
+        return list(lines)
+    return [line for block in blocks[:-1] for line in (*block[-1:], *block[:-1])]
 
 
 def _heading(line: str, before: str) -> str:
@@ -180,7 +201,8 @@ def _numbers(line: str, phase: str = "") -> dict[str, str]:
         line = form.sub(told, line)
     for match in TOLD.finditer(line):
         words, mark, number, whole = match.groups()
-        if "," in mark and "loss" not in words.lower():
+        behind = line[: match.start()].rstrip()[-1:].isdigit()  # a number: `0.5 loss, 0.8 acc`
+        if "," in mark and ("loss" not in words.lower() or behind):
             continue  # a comma joins a loss to its number, and mostly parts others
         phase = _phase(_words(line[end : match.end(1)]), phase)
         name = _name(_words(words), phase)
