@@ -118,7 +118,8 @@ def _show_trials(status: Status, findings: Findings) -> None:
         trial, reached = row.spec.trial, ""
         if trial in status.reached:
             value = f"{status.metric} {status.values[trial]:.4g}"
-            reached = f"epoch {status.reached[trial]} of {findings.plan.epochs}, {value}"
+            most = findings.plan.epochs_of(row.spec.knobs)
+            reached = f"epoch {status.reached[trial]} of {most}, {value}"
         about = shown_trial(row.spec, findings.plan)
         line = f"  trial {trial} {row.state}: {about}  {reached}  {row.reason}"
         print(line.rstrip())
@@ -148,7 +149,7 @@ def _record(entry: _Entry) -> dict[str, Any]:
                 "knobs": dict(row.spec.knobs),
                 "seed": row.spec.seed,
                 "epoch": status.reached.get(row.spec.trial),
-                "epochs": findings.plan.epochs,
+                "epochs": findings.plan.epochs_of(row.spec.knobs),
                 "value": status.values.get(row.spec.trial),
             }
             for row in findings.rows

@@ -15,7 +15,7 @@ from search.config.follower import Follower
 from search.config.incumbent import canonical, merged
 from search.config.joint_settings import JointSettings, read_joint
 from search.config.knob_roles import check_knob, check_values, default_of
-from search.config.knobs import Knob, Value
+from search.config.knobs import Knob, Value, is_number
 from search.config.passwords import without_password
 from search.config.results_root import root_of
 from search.config.schema import check_settings
@@ -114,6 +114,13 @@ class Plan:
         """The epochs that a trial with these knobs may train."""
         epochs = knobs.get("trainer.epochs")
         return epochs if isinstance(epochs, int) else self.epochs
+
+    @property
+    def most_epochs(self) -> int:
+        """The most epochs that any trial may train: the baseline's, or the knob's largest."""
+        mine = [knob for knob in self.knobs if knob.path == "trainer.epochs"]
+        ends = [end for knob in mine for end in knob.choices or (knob.high,) if is_number(end)]
+        return max(self.epochs, *map(int, ends), 0)
 
     @property
     def knob(self) -> Knob:

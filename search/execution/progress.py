@@ -159,7 +159,7 @@ class ShownProgress(Callback):
         """The time left, by the epochs trained since this run's first trial began."""
         running = [line for lines in self._slots.values() for line in lines.running.values()]
         waiting = self._total - int(self._bar.tasks[0].completed) - len(running)
-        reached, most = [line.epoch for line in running], self._plan.epochs
+        reached, most = [line.epoch for line in running], self._plan.most_epochs
         trained = self._epochs_ended + sum(reached)
         epochs = epochs_left(
             usual=usual_epochs(trained=trained, ended=self._ended, most=most),
@@ -218,7 +218,8 @@ def _cells(lines: _SlotLines, plan: Plan, *, names: Mapping[str, str]) -> tuple[
         knobs = f"{len(running)} lanes{pace}; mean losses, best of all"
     else:
         knobs = shown_trial(first.spec, plan, names=names)
-    return [lines.label, trials, f"{epoch}/{plan.epochs}", *map(_number, (train, val, best))], knobs
+    most = max(plan.epochs_of(line.spec.knobs) for line in running)
+    return [lines.label, trials, f"{epoch}/{most}", *map(_number, (train, val, best))], knobs
 
 
 def growth_reason(spec: TrialSpec, tried: Sequence[TrialSpec], *, adaptive: bool) -> str:

@@ -7,10 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
 from search.config.config_file import check_whole, override_keys
 from search.config.overrides import value_word
+from search.config.ranges import SCALES, TYPES
 from search.config.results_root import root_of
 from search.config.words import take
 from search.errors import UsageError, refused
@@ -56,7 +58,7 @@ def run_search(
         Interrupted: by a signal; the same call goes on.
     """
     _check_place()
-    _check_words(overrides)
+    _check_words(experiment, overrides)
     domains = (space or {}).items()
     words = [*overrides, *(f"knob.{path}={_domain(path, domain)}" for path, domain in domains)]
     with _import_path(train) as target:
@@ -88,8 +90,16 @@ def _check_place() -> None:
         )
 
 
-def _check_words(overrides: Sequence[str] | Mapping[str, Any]) -> None:
+def _check_words(experiment: Experiment, overrides: Sequence[str] | Mapping[str, Any]) -> None:
     """A string is a sequence too, of its characters, and a mapping one of its keys."""
+    if not isinstance(experiment, str | Mapping):
+        raise refused(
+            "search.run",
+            code="experiment-not-a-name",
+            rule="an experiment is a name or a mapping",
+            got=repr(experiment),
+            remedy='say "lr_sweep", or search.run(train=…, space=…) for a function of yours',
+        )
     if isinstance(overrides, str):
         remedy = f"say [{overrides!r}]"
     elif isinstance(overrides, Mapping):
@@ -125,7 +135,8 @@ def _words_of(node: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
         if isinstance(value, Mapping):
             yield from _words_of(value, f"{prefix}{key}.")
         else:
-            yield f"{prefix}{key}={value_word(value)}"
+            plain = os.fspath(value) if isinstance(value, Path) else value
+            yield f"{prefix}{key}={value_word(plain)}"
 
 
 def _whole(experiment: Mapping[str, Any], words: Sequence[str]) -> DictConfig:
@@ -159,12 +170,14 @@ def _domain(path: str, domain: Any) -> str:
         ranged = f"log({ends})" if domain.get("scale") == "log" else f"interval({ends})"
         whole = domain.get("type") == "int"
         unknown = set(domain) - {"low", "high", "scale", "type"}
-        if not unknown:
+        named = domain.get("scale", SCALES[0]) in SCALES and domain.get("type", TYPES[0]) in TYPES
+        if named and not unknown:
             return f"int({ranged})" if whole else ranged
-    elif isinstance(domain, Sequence):
+    elif isinstance(domain, Sequence | np.ndarray):
         return f"choice({', '.join(map(value_word, domain))})"
     raise UsageError(
-        f"space: {path} is a list of choices, low and high with scale and type, or a domain in "
-        f'words, but got {domain!r}; say [16, 32] or "log(1e-4, 1)"',
+        f"space: {path} is a list of choices, low and high with scale (log or linear) and type "
+        f"(float or int), or a domain in words, but got {domain!r}; "
+        'say [16, 32] or "log(1e-4, 1)"',
         code="domain-not-given",
     )

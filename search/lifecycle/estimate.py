@@ -4,7 +4,9 @@ Never writes results.
 """
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
+from heapq import heapreplace
 from pathlib import Path
 
 from rich.console import Console
@@ -32,9 +34,14 @@ class Measured:
     startup: float
     epoch: float
 
-    def search(self, *, epochs: int, trials: int, slots: int) -> float:
-        """Seconds of so many trials if none stops early (R15a)."""
-        return self.startup + self.epoch * epochs * -(-trials // slots)
+    def search(self, *, epochs: Sequence[int], slots: int) -> float:
+        """Seconds of trials of so many epochs, each on the first free slot, if none stops early
+        (R15a).
+        """
+        loads = [0] * slots
+        for most in epochs:
+            heapreplace(loads, loads[0] + most)
+        return self.startup + self.epoch * max(loads)
 
 
 def measure_epoch(plan: Plan) -> Measured:

@@ -122,7 +122,7 @@ def _left(
     running = [reached.get(row.spec.trial, 0) for row in rows if row.state == "running"]
     finished = [row for row in rows if row.finished]
     waiting = findings.foreseen - len(finished) - len(running)
-    most = findings.plan.epochs
+    most = findings.plan.most_epochs
     trained = sum(row.epochs for row in finished) + sum(running)
     epochs = epochs_left(
         usual=usual_epochs(trained=trained, ended=len(finished), most=most),

@@ -471,7 +471,13 @@ def test_a_trainer_without_predict_cannot_be_tested_and_says_so(elsewhere):
     assert weights.exists()
     done = search("test", "own_trainer", cwd=elsewhere)
     assert done.returncode == 2
-    check_told(done.stderr, "test-needs-predict", "trainer.predict")
+    check_told(
+        done.stderr, "test-needs-predict", "trainer.predict", "results/own_trainer/best.yaml"
+    )
+    path = elsewhere / "results" / "own_trainer" / "best.yaml"
+    path.write_text(path.read_text().replace("predict: null", "predict: toys.idle"))
+    named = search("test", "own_trainer", cwd=elsewhere)
+    check_told(named.stderr, "predict-returns-no-outputs")  # the one it was told is asked
 
 
 def test_plan_tells_trials_knobs_and_time_and_leaves_nothing(elsewhere):
@@ -487,6 +493,18 @@ def test_plan_tells_trials_knobs_and_time_and_leaves_nothing(elsewhere):
         done.stdout,
     )
     assert list(elsewhere.iterdir()) == []
+
+
+def test_plan_of_epochs_as_a_knob_counts_each_trials_own_epochs(elsewhere):
+    words = ("epochs_sweep", "seeds=1", "placement.slots=1")
+    done = search("plan", *words, "--json", cwd=elsewhere)
+    told = json.loads(done.stdout)
+    assert told["epochs"] == 200
+    assert told["trials_missing"] == 5
+    start = told["seconds_at_most"] - (10 + 20 + 50 + 100 + 200) * told["epoch_seconds"]
+    assert start > -1e-6, "what comes before the first epoch is the only rest"
+    joint = search("plan", "joint", "knob.trainer.epochs=range(5,40)", "--json", cwd=elsewhere)
+    assert json.loads(joint.stdout)["epochs"] == 50, "the baseline's, which is more"
 
 
 def test_plan_of_a_training_that_cannot_run_shows_the_logs_end(elsewhere):

@@ -286,12 +286,29 @@ def test_a_function_of_a_module_is_found_where_it_lies():
         ({"experiment": {"seed": 0}}, ("config-lacks-groups",)),
         ({"experiment": {"experiment": "lr_sweep", "seedz": 1}}, ("unknown-key", "'seedz'")),
         ({"experiment": "lr_sweep", "space": {"optimizer.lr": {"low": 1}}}, ("domain-not-given", "optimizer.lr")),
+        ({"space": {"lr": {"low": 1e-4, "high": 1, "scale": "loguniform"}}}, ("domain-not-given", "loguniform")),
+        ({"space": {"width": {"low": 8, "high": 64, "type": "integer"}}}, ("domain-not-given", "integer")),
+        ({"experiment": None}, ("experiment-not-a-name", "None")),
     ],
 )  # fmt: skip
 def test_a_wrong_call_is_refused_and_writes_nothing(arguments, message, elsewhere):
     with raises(*message):
         run_search(**arguments, quiet=True)
     assert list(elsewhere.iterdir()) == []
+
+
+def test_a_path_and_an_array_of_numpy_are_what_they_stand_for(elsewhere):
+    import toys
+
+    place = {"experiment": "own_trainer", "results_root": Path("two words"), "seeds": 1}
+    result = run_search(
+        place | {"trainer": {"epochs": 1}, "data": {"rows": 30}},
+        train=toys.steady,
+        space={"model.width": np.array([8, 16])},
+        quiet=True,
+    )
+    assert set(result.trials["model.width"]) == {8, 16}
+    assert (elsewhere / "two words" / "own_trainer" / "trials.csv").exists()
 
 
 def test_search_run_is_a_plain_function_and_nothing_else_is_made_up():

@@ -67,7 +67,8 @@ def _exported(folder: Folder, findings: Findings) -> DictConfig:
     if config is not None and not OmegaConf.select(config, "trainer.predict"):
         raise UsageError(
             "test: needs trainer.predict, a function that predicts the test rows, but got null; "
-            "see trainers/README.md",
+            f"write such a function (trainers/README.md) and its path into {folder.best_config}, "
+            "as predict: my_script.predict below trainer:",
             code="test-needs-predict",
         )
     files = [folder.best_config, folder.best / EXPORTED, folder.best / PROVENANCE]

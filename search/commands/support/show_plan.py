@@ -41,17 +41,19 @@ def show_plan(options: Namespace, config_dir: Path | None, console: Terminal) ->
         else ()
     )
     slots = slots_of(plan)
-    missing = _show(plan, rows, console)
+    epochs = _show(plan, rows, console)
+    missing = len(epochs)
     done = sum(row.finished for row in rows)
     labels = [slot.label for slot in slots]
     console.say(
-        f"{missing} trials to run, {done} done already, up to {plan.epochs} epochs each, "
+        f"{missing} trials to run, {done} done already, "
+        f"up to {max(epochs, default=plan.most_epochs)} epochs each, "
         f"on {len(slots)} slots: {', '.join(labels)}"
     )
     measured = measure_epoch(plan) if missing else None
     total = 0.0
     if measured is not None:
-        total = measured.search(epochs=plan.epochs, trials=missing, slots=len(slots))
+        total = measured.search(epochs=epochs, slots=len(slots))
         lanes = " or train in lanes" if plan.lanes != 0 and plan.stock else ""
         at_most = duration(max(total, 1.0))
         console.say(
@@ -78,7 +80,7 @@ def _facts(plan: Plan) -> dict[str, Any]:
         "metric": plan.metric.name,
         "direction": plan.metric.direction,
         "knobs": [_record(plan, knob) for knob in plan.knobs],
-        "epochs": plan.epochs,
+        "epochs": plan.most_epochs,
     }
 
 
@@ -96,12 +98,12 @@ def composed(options: Namespace, config_dir: Path | None) -> DictConfig:
     return config
 
 
-def _show(plan: Plan, rows: Sequence[TrialRecord], console: Terminal) -> int:
-    """Stages and knobs; returns how many trials are missing, as far as can be foreseen."""
+def _show(plan: Plan, rows: Sequence[TrialRecord], console: Terminal) -> list[int]:
+    """Stages and knobs; returns the epochs of each missing trial, as far as can be foreseen."""
     if isinstance(plan.settings, TuneSettings):
-        return show_protocol(plan, rows, console)
+        return [plan.epochs] * show_protocol(plan, rows, console)
     if isinstance(plan.settings, JointSettings):
-        return _show_joint(plan, rows, console)
+        return [plan.most_epochs] * _show_joint(plan, rows, console)
     return _show_sweep(plan, rows, console)
 
 
@@ -120,8 +122,8 @@ def _record(plan: Plan, knob: Knob) -> dict[str, Any]:
     }
 
 
-def _show_sweep(plan: Plan, rows: Sequence[TrialRecord], console: Terminal) -> int:
-    """Knobs and values of a sweep; how many trials of its first rounds are missing."""
+def _show_sweep(plan: Plan, rows: Sequence[TrialRecord], console: Terminal) -> list[int]:
+    """Knobs and values of a sweep; the epochs of each missing trial of its first rounds."""
     table = _table("knob", "range", "baseline", "values", "seeds", "trials")
     for knob in plan.knobs:
         row = [knob.path, knob.describe(), written(plan.default(knob))]
@@ -140,7 +142,9 @@ def _show_sweep(plan: Plan, rows: Sequence[TrialRecord], console: Terminal) -> i
         console.print(f"values of {plan.knob.path}: {first}", markup=False, highlight=False)
         for line in _later_rounds(plan, plan.settings):
             console.say(line)
-    return sum(not row.finished for row in rows) + len(sweep.wanted(plan, rows, resolution=0.0))
+    begun = [row.spec for row in rows if not row.finished]
+    missing = [*begun, *sweep.wanted(plan, rows, resolution=0.0)]
+    return [plan.epochs_of(spec.knobs) for spec in missing]
 
 
 def _later_rounds(plan: Plan, settings: SweepSettings) -> list[str]:

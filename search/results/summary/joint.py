@@ -214,7 +214,8 @@ def account(findings: Findings) -> list[str]:
     over = joint.ended(plan, findings.rows)
     pruned = [row for row in mine if row.state == "pruned"]
     lines = [f"ended: {over}"] if over else []
-    run, saved = sum(row.epochs for row in mine), sum(plan.epochs - row.epochs for row in pruned)
+    run = sum(row.epochs for row in mine)
+    saved = sum(plan.epochs_of(row.spec.knobs) - row.epochs for row in pruned)
     text = f"{run} epochs run in {count(len(mine), 'trial')}"
     if spent := gpu_seconds(mine, gpus=plan.placement.gpus_per_slot):
         text += f", {spent:.0f} GPU-seconds"
