@@ -18,6 +18,7 @@ DELETION = re.compile(r"Could not delete from config\. '([^']+)' does not exist"
 TWICE = re.compile(r"(?:Multiple values for |.*already at ')([\w.@/]+\w)")
 # Endings of files of rows, and the option of `data` that reads each.
 FILES = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".parquet": "parquet", ".npz": "npz"}
+SEVERAL = re.compile(r"Ambiguous value for argument '([^=']+)=([^\n]*)'\n")
 INTERNAL = ("choices", "chosen")  # keys that this program adds
 
 
@@ -47,6 +48,16 @@ def refusal(
         rule, got = "a key that the config has needs no +", f"+{twice[1]}"
         place, remedy = f"{where}: {twice[1]}", f"say {twice[1]}=…"
         return refused(place, code="key-is-there-already", rule=rule, got=got, remedy=remedy)
+    several = SEVERAL.match(str(error))
+    if several is not None:
+        key, values = several.groups()
+        return refused(
+            key,
+            code="several-values-of-a-key",
+            rule="a key has one value",
+            got=values,
+            remedy=f"search them by 'knob.{key}=choice({values})', or give the list [{values}]",
+        )
     override, deletion = OVERRIDE.match(str(error)), DELETION.match(str(error))
     match = override or deletion
     if match is None:

@@ -190,7 +190,7 @@ def value_word(value: Any) -> str:
         return "null" if value is None else str(value).lower()
     if not isinstance(value, str):
         return repr(value)
-    if PLAIN.fullmatch(value) and value.lower() not in CONSTANTS:
+    if PLAIN.fullmatch(value) and value.lower() not in CONSTANTS and value != "None":
         return value
     escaped = re.sub(r'(\\*)("|$)', lambda end: end[1] * 2 + "\\" * bool(end[2]) + end[2], value)
     return f'"{escaped}"'

@@ -11,6 +11,7 @@ from hydra.errors import HydraException
 from search.errors import refused
 
 FORMS = "interval(a, b), log(a, b), range(a, b), choice(…), int(interval(…)) or tag(log, …)"
+NULLS = re.compile(r"^\s*choice\((.*(?<![\w.'\"])null(?![\w.'\"]).*)\)\s*$")
 CAST = re.compile(r"\bint\s*\(")
 MOST = 1000  # values that a range with a step, or a list of choices, may have
 
@@ -24,6 +25,7 @@ def read_domain(path: str, text: str) -> dict[str, Any]:
     try:
         # `log(a, b)` is short for the sweeper's `tag(log, interval(a, b))`.
         full = re.sub(r"\blog\(([^()]*)\)", r"tag(log, interval(\1))", text)
+        full = NULLS.sub(r"\1", full)  # Hydra takes null in a list of choices, not in choice()
         sweep = OverridesParser.create().parse_override(f"x={full}").value()
         is_whole = isinstance(sweep, IntervalSweep) and CAST.search(full) is not None
         if is_whole:  # int() would cut off what the ends have behind the point
@@ -40,6 +42,14 @@ def read_domain(path: str, text: str) -> dict[str, Any]:
         ) from error
     if isinstance(sweep, ChoiceSweep):
         _check_tags(path, sweep.tags, text, known=())
+        if "None" in sweep.list:  # the text, not in quotes: Hydra keeps their mark
+            raise refused(
+                path,
+                code="choice-of-bare-none",
+                rule="null is no value, while None without quotes is a text",
+                got=repr(text),
+                remedy="say null, or 'None' in quotes for the text",
+            )
         return {"choices": [_plain(item) for item in sweep.list]}
     if isinstance(sweep, RangeSweep):
         _check_tags(path, sweep.tags, text, known=())

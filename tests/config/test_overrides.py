@@ -173,6 +173,15 @@ def test_a_word_that_is_no_override_is_refused_in_one_line_that_says_how_to_quot
     assert "LexerNoViable" not in message
 
 
+def test_null_is_a_choice_and_none_of_python_is_asked_about():
+    assert read_domain("space.clip", "choice(null, 1, 'None')")["choices"] == [None, 1, "None"]
+    assert read_domain("space.clip", "choice('null', x.null)")["choices"] == ["null", "x.null"]
+    with raises("choice-of-bare-none", "space.clip", "null"):
+        read_domain("space.clip", "choice(None,1)")
+    words = f"choice({','.join(map(value_word, [None, 'None', 1]))})"
+    assert read_domain("space.clip", words)["choices"] == [None, "None", 1]
+
+
 @settings(max_examples=300, deadline=1000)
 @given(
     st.lists(

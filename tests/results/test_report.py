@@ -98,6 +98,12 @@ def test_one_seed_is_called_not_tested_and_an_open_search_names_what_is_missing(
     assert answer_of(findings_of(lambda rate, seed: None)).label == "no winner"
 
 
+def test_an_open_search_whose_trials_failed_says_so_and_why_and_claims_nothing_of_seeds():
+    answer = answer_of(findings_of(lambda rate, seed: None, leave=4))
+    assert answer.sentence.startswith("No decision yet: 11 of 15 trials are done. 11 trials gave")
+    assert answer.surety == ""
+
+
 def test_the_joint_search_that_a_sweep_is_followed_by_turns_knobs_that_its_winner_has():
     command = "python -m search joint from=/r/results/lr_sweep name=lr_sweep-joint"
     assert follow_up(plan_of("lr_sweep")) == command

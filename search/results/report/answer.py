@@ -3,8 +3,10 @@
 import math
 
 from search.config.knobs import assigned
+from search.config.text import one_line
 from search.results.findings import Findings
 from search.results.report.blocks import Answer
+from search.results.report.costs import LOST
 from search.results.report.go_on import all_commands
 from search.results.report.numbers import number, rough, setting, with_interval
 from search.results.report.staged_answer import NAMED, staged_answer
@@ -143,13 +145,19 @@ def _open(findings: Findings) -> Answer:
         where = setting(best.spec.knobs) or f"trial {best.spec.trial}"
         sentence += f" The best single trial so far has {metric} {number(best.value)} at {where}."
         cards.append((f"best {metric}", number(best.value), f"trial {best.spec.trial}, one seed"))
+    lost = [row for row in findings.rows if row.state in LOST]
+    if lost:
+        reason = one_line(lost[-1].reason) or lost[-1].state
+        sentence += f" {count(len(lost), 'trial')} gave no result, the last: {reason}."
     command = Folder(findings.plan.folder).runs.command
     resume = [(command, "goes on where it stopped")] if command else []
     return Answer(
         mark="open",
         label="not finished",
         sentence=sentence,
-        surety="One trial is one seed: it proves nothing until its candidate has all its seeds.",
+        surety="One trial is one seed: it proves nothing until its candidate has all its seeds."
+        if best is not None
+        else "",
         cards=cards,
         commands=resume if view_of(findings.plan).compares else [],
     )
