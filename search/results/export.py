@@ -52,14 +52,16 @@ def written_config(plan: Plan, row: TrialRecord) -> dict[str, Any]:
 
 
 def best_config(plan: Plan, row: TrialRecord, *, contract: dict[str, Any]) -> str:
-    """The text of best.yaml: the winning config, resolved, with its seed, value and contract."""
+    """The text of best.yaml: a trial's config, resolved, with its seed, value and contract. A trial
+    that did not come to its end promises no value.
+    """
     config = written_config(plan, row)
     config["protocol"] = {"kind": "train"}
     config["space"] = {}
     config.pop("choices", None)
     # Two lanes give the bits of any number of lanes; a trial trained alone gives others.
     config["lanes"] = 2 if row.strategy == "vmap" else "off"
-    config["expected"] = row.value
+    config["expected"] = row.value if row.state == "complete" else None
     # The fingerprint covers the classes.
     data = {key: value for key, value in contract["data"].items() if key != "classes"}
     config["contract"] = {"data": data, "split": {"hash": contract["split"]["hash"]}}

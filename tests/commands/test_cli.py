@@ -380,6 +380,30 @@ def test_a_promise_that_is_no_number_is_refused_before_anything_is_trained(smoke
     assert [each.name for each in (smoke / "results").iterdir()] == ["smoke"]
 
 
+def test_any_trial_is_exported_and_trains_again_to_its_own_value(smoke, capsys):
+    rows = pd.read_csv(smoke / "results" / "smoke" / "trials.csv", index_col="trial")
+    best = yaml.safe_load((smoke / "results" / "smoke" / "best.yaml").read_text())
+    others = rows[rows["optimizer.lr"] != best["optimizer"]["lr"]]
+    trial, diverged = (others.index[others.state == of][0] for of in ("complete", "infeasible"))
+    assert main(["export", "smoke", "--trial", str(diverged), "--to", "none.yaml"]) == 0
+    assert yaml.safe_load((smoke / "none.yaml").read_text())["expected"] is None
+    assert main(["export", "smoke", "--trial", str(trial), "--to", "one.yaml"]) == 0
+    config = yaml.safe_load((smoke / "one.yaml").read_text())
+    row = rows.loc[trial]
+    told = (config["optimizer"]["lr"], config["seed"], config["expected"])
+    assert told == (row["optimizer.lr"], row.seed, row.value)
+    assert search("train", "one.yaml", "name=again", cwd=smoke).returncode == 0
+    again = pd.read_csv(smoke / "results" / "again" / "trials.csv")
+    assert list(again.value) == [row.value]
+    for words, code in (
+        (["--trial", "99", "--to", "two.yaml"], "unknown-trial-to-export"),
+        (["--trial", "1"], "trial-needs-file"),
+    ):
+        assert main(["export", "smoke", *words]) == 2
+        check_told(capsys.readouterr().err, code)
+    assert not (smoke / "two.yaml").exists()
+
+
 def test_another_result_than_expected_is_told_and_exits_1(smoke):
     path = smoke / "results" / "smoke" / "best.yaml"
     path.write_text(re.sub(r"expected: .*", "expected: 0.123", path.read_text()))
