@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kit import INLINE, MARK, marked, running, search, told_of, wait_for, words_of
+from omegaconf import OmegaConf
 from refusals import check_told, raises
 from rich.console import Console
 from sklearn.datasets import load_digits
@@ -68,6 +69,19 @@ def _prepared(setup, place):
     return plan, prepare(plan.config, metric=plan.metric)
 
 
+OF_DATA_MADE: dict[str, list[Check]] = {}
+
+
+def _of_data(plan, prepared):
+    """The checks of the data, made once for set-ups that share all that these look at."""
+    config = plan.config
+    seen = [OmegaConf.to_container(config[group]) for group in ("data", "split", "normalise")]
+    key = json.dumps([seen, plan.metric.name, config.model.get("channels")])
+    if key not in OF_DATA_MADE:
+        OF_DATA_MADE[key] = [*of_data(plan, prepared)]
+    return OF_DATA_MADE[key]
+
+
 def alarms_of(setup, place):
     """Outcome of every check that warns or fails; only the questions are asked that the set-up's fault is about."""
     plan, prepared = _prepared(setup, place)
@@ -84,7 +98,7 @@ def alarms_of(setup, place):
             told["labels"] = questions.labels_matter(subject, rate=0.05)
     told = json.loads(json.dumps(plain(told), allow_nan=False))
     checks = (
-        [*of_data(plan, prepared)]
+        [*_of_data(plan, prepared)]
         if {*OF_DATA} & {word.partition("=")[0] for word in setup.words}
         else []
     )
