@@ -62,6 +62,8 @@ OF_DATA = (
 
 def _prepared(setup, place):
     words = [word.replace("+data.seed=0", "+data.seed=1") for word in setup.words]
+    if "data._target_=planted.digits" in words:  # half of them show the same in half of the time
+        words.append("+data.rows=900")
     plan = read_plan(
         completed(compose_experiment("lr_sweep", overrides=words, config_dir=None)), root=place
     )
@@ -156,7 +158,7 @@ def _cloud(rows, seed, shift=0.0):
 @pytest.mark.slow
 def test_sets_of_one_distribution_raise_no_alarm():
     alarms = 0
-    for seed in range(20):
+    for seed in range(12):
         dice = np.random.default_rng(seed)
         sizes = dice.integers(30, 150, 3)
         parts = {
@@ -261,9 +263,9 @@ def test_random_labels_are_read_by_no_plain_model():
         labels.label_signal(
             _read(dice.normal(0, 1, (80, 4)), dice.integers(0, 2, 80)), moved={}
         ).outcome
-        for _ in range(20)
+        for _ in range(12)
     ]
-    assert read == ["note"] * 20
+    assert read == ["note"] * 12
 
 
 def test_labels_one_row_late_are_named_and_not_looked_for_where_no_reading_could_prove_it():

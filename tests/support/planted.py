@@ -17,14 +17,14 @@ from trainers.data import DataSet
 # Data
 
 
-def digits(fault="", seed=0):
-    """The digits, with a fault."""
+def digits(fault="", seed=0, rows=None):
+    """The digits, or the first rows of them, with a fault."""
     x, y = load_digits(return_X_y=True)
-    x, y = x.astype(np.float32), y.astype(np.int64)
+    x, y = x[:rows].astype(np.float32), y[:rows].astype(np.int64)
     dice = np.random.default_rng(seed)
     given = {}
     if fault == "shifted":
-        test = np.sort(dice.permutation(len(x))[:540])
+        test = np.sort(dice.permutation(len(x))[: len(x) * 540 // 1797])
         x[test] = np.clip(x[test] + 2 + dice.normal(0, 1, x[test].shape), 0, 18)
         given = {"test": test}
     elif fault == "leaked":
