@@ -255,12 +255,12 @@ def test_the_one_knob_that_is_left_is_swept_with_the_budget_of_the_joint_stage()
 @pytest.mark.slow
 def test_the_one_knob_that_is_left_does_nothing_in_most_protocols_and_is_not_adopted():
     kept = 0
-    for first in range(40):
+    for first in range(30):
         words = (*TRAINER, RATE, WIDTH, "budget_trials=90", f"seed={100 * first}")
         plan = tune_plan(*words)
         history, _ = carried_out(plan, _inert_rate(0.0), lambda knobs: "still_learning")
         kept += not history.held
-    assert kept >= 37
+    assert kept >= 28
 
 
 def test_what_a_verdict_advises_and_the_command_does_not_name_is_said():

@@ -180,11 +180,11 @@ def test_epochs_that_bring_nothing_are_no_answer_and_those_that_do_are_found():
                 ),
                 _cut_off,
             )[0]
-            for salt in range(30)
+            for salt in range(20)
         ]
         ends.append(sum(EPOCHS in history.held for history in histories))
-    assert ends[0] <= 4  # 30 protocols that err in one of twenty: 5 or more in 0.0156
-    assert ends[1] >= 28
+    assert ends[0] <= 3  # 20 protocols that err in one of twenty: 4 or more in 0.0159
+    assert ends[1] >= 18
 
 
 def test_a_joint_stage_turns_what_mattered_and_what_the_verdict_names_choices_too():
@@ -415,7 +415,7 @@ def test_a_verdict_that_needs_a_hand_ends_the_sweeps_and_says_what_to_do():
 
 
 @pytest.mark.slow
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(st.integers(38, 180), st.sampled_from([2.5, 8.0, 100.0]))
 @example(45, 100.0)
 @example(138, 100.0)
@@ -447,7 +447,7 @@ def test_no_protocol_trains_more_than_its_budget_and_every_stage_gets_its_share(
 
 @pytest.mark.slow
 def test_where_nothing_is_to_be_found_the_baseline_stays_in_at_least_92_percent_of_protocols():
-    plan, kept, total = tune_plan("space=[lr,dropout,width,momentum]"), 0, 50
+    plan, kept, total = tune_plan("space=[lr,dropout,width,momentum]"), 0, 38
     for repeat in range(total):
 
         def value(knobs, seed, repeat=repeat):
@@ -460,7 +460,7 @@ def test_where_nothing_is_to_be_found_the_baseline_stays_in_at_least_92_percent_
 
 @pytest.mark.slow
 def test_what_is_better_is_found_and_confirmed():
-    plan, found, total = tune_plan("space=[lr,dropout]"), 0, 25
+    plan, found, total = tune_plan("space=[lr,dropout]"), 0, 15
     for repeat in range(total):
 
         def value(knobs, seed, repeat=repeat):
