@@ -56,22 +56,22 @@ JOINT = [word for word in TINY if not word.startswith("protocol")] + [
 
 
 @pytest.mark.parametrize(
-    ("words", "kills", "seed"),
+    ("words", "kills", "seed", "anew"),
     [
-        (ROUNDS, 12, 1),
-        (FOLDS, 6, 2),
-        (STOCK, 4, 3),
-        (SCRIPT, 4, 4),
-        ([*JOINT, "sampler=qmc"], 6, 5),
+        (ROUNDS, 9, 1, True),
+        (FOLDS, 6, 2, False),
+        (STOCK, 4, 3, True),
+        (SCRIPT, 4, 4, False),
+        ([*JOINT, "sampler=qmc"], 6, 5, False),
     ],
     ids=["generator", "folds", "stock", "command", "quasi-random"],
 )
 @pytest.mark.timeout(300)
 def test_a_search_killed_again_and_again_gives_the_rows_of_an_undisturbed_one(
-    words, kills, seed, tmp_path
+    words, kills, seed, anew, tmp_path
 ):
-    """The undisturbed one has another hash seed too."""
-    calm = search(*words, "name=calm", cwd=tmp_path, anew=True, TOY_PAUSE="0")
+    """An undisturbed one that starts anew has another hash seed too."""
+    calm = search(*words, "name=calm", cwd=tmp_path, anew=anew, TOY_PAUSE="0")
     assert calm.returncode == 0, calm.stdout + calm.stderr
     _storm(words, kills, seed, tmp_path, records=_records(tmp_path / "results" / "calm"))
     _same_rows(tmp_path / "results" / "calm", tmp_path / "results" / "storm")
