@@ -124,8 +124,11 @@ class Recorder:
     def flush(self) -> None:
         """What was recorded survives a kill from now on; only then is a worker answered.
 
-        First the curves, then the study. A kill in between repeats epochs and loses nothing.
+        First the curves, then the study. A kill in between repeats epochs and loses nothing. No
+        decision reads the layers: if the disk refuses them, the user hears of it once.
         """
+        if refused := self._layers.flush():
+            self._callback.note(f"layers/ is written no more: {refused}")
         self._curves.flush()
         self._study.flush()
 
@@ -270,12 +273,8 @@ class Recorder:
     def _keep_layers(
         self, trial: int, epoch: int, series: Mapping[str, Mapping[str, float]], *, fold: int
     ) -> None:
-        """No decision reads them: if the disk refuses them, the user hears of it once."""
         if series:
-            record = {"fold": fold, "epoch": epoch, "series": series}
-            refused = self._layers.append(trial, record)
-            if refused:
-                self._callback.note(f"layers/ is written no more: {refused}")
+            self._layers.add(trial, {"fold": fold, "epoch": epoch, "series": series})
 
     def _values(
         self, trial: RunningTrial, numbers: EpochTrained | FoldNumbers, *, seconds: float

@@ -15,33 +15,38 @@ from search.storage.sealed import read_line, seal_line
 
 
 class LayerLog:
-    """The files of a search, `layers/TRIAL.jsonl`."""
+    """The files of a search, `layers/TRIAL.jsonl`: lines are gathered, and written together."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._gathered: dict[int, bytes] = {}  # by trial
         self._repaired: set[int] = set()  # trials whose file ends with a whole line
         self._given_up = False
 
-    def append(self, trial: int, record: Mapping[str, Any]) -> str:
-        """Appends a line in one write.
+    def add(self, trial: int, record: Mapping[str, Any]) -> None:
+        """Gathers a line."""
+        self._gathered[trial] = self._gathered.get(trial, b"") + seal_line(plain(record))
+
+    def flush(self) -> str:
+        """Writes what was gathered, in one piece for each trial.
 
         Returns:
             The reason if the disk refused it, empty otherwise. After one failure nothing more is
             written and no further reason is given.
         """
-        if self._given_up:
-            return ""
-        path = self._folder / f"{trial}.jsonl"
-        try:
-            if trial not in self._repaired:
-                self._folder.mkdir(exist_ok=True)
-                _cut_torn_line(path)
-                self._repaired.add(trial)
-            with os.fdopen(open_to_add(path), "ab", buffering=0) as file:
-                file.write(seal_line(plain(record)))
-        except OSError as error:
-            self._given_up = True
-            return f"{path}: {error.strerror or error}"
+        gathered, self._gathered = self._gathered, {}
+        for trial, lines in gathered.items() if not self._given_up else ():
+            path = self._folder / f"{trial}.jsonl"
+            try:
+                if trial not in self._repaired:
+                    self._folder.mkdir(exist_ok=True)
+                    _cut_torn_line(path)
+                    self._repaired.add(trial)
+                with os.fdopen(open_to_add(path), "ab", buffering=0) as file:
+                    file.write(lines)
+            except OSError as error:
+                self._given_up = True
+                return f"{path}: {error.strerror or error}"
         return ""
 
 

@@ -159,26 +159,31 @@ def test_series_by_layer_lie_in_a_file_of_their_own(swept):
 
 
 def test_a_torn_line_of_layers_is_cut_off_and_a_file_that_cannot_be_written_is_said_once(tmp_path):
-    first = LayerLog(tmp_path / "layers")
-    assert first.append(3, {"epoch": 1, "series": {"a": {"x": math.nan}}}) == ""
+    first, second = LayerLog(tmp_path / "layers"), LayerLog(tmp_path / "layers")
+    first.add(3, {"epoch": 1, "series": {"a": {"x": math.nan}}})
+    assert first.flush() == ""
     path = tmp_path / "layers" / "3.jsonl"
     with path.open("a") as file:
         file.write('{"epoch": 2, "ser')
-    assert LayerLog(tmp_path / "layers").append(3, {"epoch": 2}) == ""
+    second.add(3, {"epoch": 2})
+    assert second.flush() == second.flush() == ""
     assert [read_line(line) for line in path.read_bytes().splitlines()] == [
         {"epoch": 1, "series": {"a": {"x": None}}},
         {"epoch": 2},
     ]
     log = LayerLog(tmp_path / "sound")
     for epoch in (1, 2):
-        log.append(0, {"epoch": epoch, "fold": 0, "series": {"a": {"x": 0.125}}})
+        log.add(0, {"epoch": epoch, "fold": 0, "series": {"a": {"x": 0.125}}})
+    log.flush()
     written = tmp_path / "sound" / "0.jsonl"
     written.write_bytes(written.read_bytes().replace(b"0.125", b"0.725", 1))
     assert read_series(tmp_path / "sound", 0, "a") == {2: {"x": 0.125}}
     (tmp_path / "file").write_text("")
     blocked = LayerLog(tmp_path / "file")
-    assert "exists" in blocked.append(0, {})
-    assert blocked.append(0, {}) == ""
+    blocked.add(0, {})
+    assert "exists" in blocked.flush()
+    blocked.add(0, {})
+    assert blocked.flush() == ""
 
 
 # Anyone's curves

@@ -558,7 +558,8 @@ def test_how_sure_the_chosen_trial_is_of_its_classes_is_drawn_at_three_epochs(tm
     for epoch, sure in ((0, 0.0), (1, 0.5), (2, 0.9)):
         for fold in (0, 1):
             shares = {"0.5": 1 - sure, "0.9": sure + 0.1 * fold}
-            log.append(4, {"fold": fold, "epoch": epoch, "series": {"confidence": shares}})
+            log.add(4, {"fold": fold, "epoch": epoch, "series": {"confidence": shares}})
+    log.flush()
     with (tmp_path / "4.jsonl").open("a") as file:
         file.write("torn {")
     shares = read_series(tmp_path, 4, "confidence")
