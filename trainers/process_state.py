@@ -77,8 +77,9 @@ class LibraryState:
 def _values() -> dict[str, Any]:
     values = {}
     for name, (module, read, _) in SETTINGS.items():
-        with suppress(Exception):  # torch refuses to say where old and new ways to set it are mixed
-            values[name] = read(sys.modules[module])
+        if module in sys.modules:
+            with suppress(Exception):  # torch refuses where old and new ways to set it are mixed
+                values[name] = read(sys.modules[module])
     return values
 
 

@@ -37,6 +37,7 @@ from search.storage.trials import (
 FIRST_FAILURES = 3  # the search ends if its first so many trials all fail for one reason
 OTHER_SEEDS = 2  # fewest other seeds that must fail alike before the search ends for them
 SYNC_EVERY = 0.05  # least time between two syncs [s]: where short trials end one after another
+SYNC_SHARE = 0.1  # of the conductor's time, at most, that syncs of a busy disk may take
 
 
 class Recorder:
@@ -146,9 +147,10 @@ class Recorder:
     def _sync(self) -> None:
         self.flush()
         if self._ended:
-            self._ended = False
+            self._ended, began = False, time.monotonic()
             self._study.sync()
-            self._next_sync = time.monotonic() + SYNC_EVERY
+            now = time.monotonic()
+            self._next_sync = now + max(SYNC_EVERY, (now - began) / SYNC_SHARE)
 
     def check_folder(self) -> None:
         """As `Standing.check`."""

@@ -216,5 +216,5 @@ def _read_log(log: Path) -> tuple[list[EpochRecord], int]:
 
 
 def _fault(record: EpochRecord) -> str:
-    is_epoch = all(isinstance(record.get(name), int) for name in KEY)
+    is_epoch = {type(record.get(name)) for name in KEY} == {int}
     return "" if is_epoch else "it is no record of an epoch"

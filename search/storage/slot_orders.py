@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from search.storage.files import write_text
+from search.storage.files import fresh_file, write_text
 
 TABLE, ORDERS = "workers.json", "orders"
 ASKED, ANSWERED = ".json", ".answer"  # ends of an order's two files
@@ -47,8 +47,13 @@ class SlotOrder:
 
 
 def write_slots(folder: Path, rows: Sequence[SlotRow]) -> None:
-    """Writes the table. `folder`: of the search."""
-    write_text(folder / TABLE, json.dumps([asdict(row) for row in rows]))
+    """Writes the table, whole or not at all; after a power cut nobody trains, so it is not synced.
+
+    `folder`: of the search.
+    """
+    fresh = fresh_file(folder / TABLE)
+    fresh.write_text(json.dumps([asdict(row) for row in rows]), encoding="utf-8")
+    fresh.replace(folder / TABLE)
 
 
 def read_slots(folder: Path) -> list[SlotRow]:

@@ -1,7 +1,7 @@
 """The learning curves of a search, a panel per value of the knob or per leader (R16)."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,9 +44,8 @@ def curves_figure(findings: Findings, curves: pd.DataFrame) -> Figure:
     series = [("train_loss", TRAIN), ("val_loss", VALIDATION)]
     series = series if has_losses else [(metric, VALIDATION)]
     figure, grid = _grid(len(panels))
-    of_trial = {int(curve.trial.iloc[0]): curve for _, curve in curves.groupby("trial")}
     for axes, panel in zip(grid.flat, panels, strict=False):
-        _draw_panel(panel, axes, series, of_trial)
+        _draw_panel(panel, axes, series, curves)
     for axes in grid.flat[len(panels) :]:
         axes.set_visible(False)
     if has_losses:
@@ -108,10 +107,7 @@ def _grid(panels: int) -> tuple[Figure, np.ndarray]:
 
 
 def _draw_panel(
-    panel: Panel,
-    axes: Axes,
-    series: Sequence[tuple[str, str]],
-    of_trial: Mapping[int, pd.DataFrame],
+    panel: Panel, axes: Axes, series: Sequence[tuple[str, str]], curves: pd.DataFrame
 ) -> None:
     axes.set_title(
         panel.name,
@@ -120,28 +116,17 @@ def _draw_panel(
         color=WINNER if panel.chosen else "black",
         fontweight="bold" if panel.chosen else "normal",
     )
-    shown = [row for row in panel.rows if row.spec.trial in of_trial]
-    if not shown:
-        return
-    curves = [of_trial[row.spec.trial] for row in shown]
-    epochs = _joined([curve["epoch"] for curve in curves])
-    best = np.concatenate(
-        [
-            [row.best_epoch or np.nan] * (len(curve) + 1)
-            for row, curve in zip(shown, curves, strict=True)
-        ]
-    )
+    best_epochs = {row.spec.trial: row.best_epoch or math.nan for row in panel.rows}
+    shown = curves[curves.trial.isin(best_epochs)]
+    # All curves as one line with gaps between them: a line of its own for each is slow.
+    gaps = np.flatnonzero(np.diff(shown.trial)) + 1
+    epochs = np.insert(shown.epoch.to_numpy(float), gaps, math.nan)
+    best = np.insert(shown.trial.map(best_epochs).to_numpy(float), gaps, math.nan)
     for column, color in series:
-        numbers = _joined([curve[column] for curve in curves])
+        numbers = np.insert(shown[column].to_numpy(float), gaps, math.nan)
         axes.plot(epochs, numbers, color=color, linewidth=0.8)
     is_best = epochs == best  # on the last series, that of validation
     axes.plot(epochs[is_best], numbers[is_best], "o", color=series[-1][1], markersize=3)
-
-
-def _joined(columns: Sequence["pd.Series[float]"]) -> np.ndarray:
-    """Several curves as one line with gaps between them: a line of its own for each is slow."""
-    gap = np.array([np.nan])
-    return np.concatenate([part for column in columns for part in (column.to_numpy(float), gap)])
 
 
 def _limit_losses(axes: Axes, curves: pd.DataFrame) -> None:
