@@ -6,6 +6,7 @@ Plain data; the logic of stages lies in `search.stages`.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 from search.config.knobs import Value
@@ -52,7 +53,7 @@ class UnnumberedTrial:
         """All values, idle ones included."""
         return {**self.knobs, **self.idle}
 
-    @property
+    @cached_property
     def key(self) -> tuple[str, str, int]:
         """Equal for two specifications of the same training."""
         return self.stage, repr(sorted(self.knobs.items())), self.seed

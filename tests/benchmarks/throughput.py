@@ -1,13 +1,15 @@
 """Trials per second of a search beside two bare processes that do the same training, start-up left out.
 
-    python tests/benchmarks/throughput.py [--rounds 3]
+    python tests/benchmarks/throughput.py [--rounds 3] [--processor]
 
-16 trials of 20 epochs on two cores. The bare processes run a plain PyTorch loop, written out here: no search, no checkpoint.
+16 trials of 20 epochs on two cores. With `--processor` instead: processor time per trial, of all processes of the search together
+(48 trials less 16, so that start and end are left out), and of the bare ones; a busy machine changes it less than the time by the clock. The bare processes run a plain PyTorch loop, written out here: no search, no checkpoint.
 """
 
 import argparse
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -15,7 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 
-TRIALS, EPOCHS = 16, 20
+VALUES, SEEDS, EPOCHS = 4, 4, 20
+SEARCH = f"of_{SEEDS}"
 
 BARE = """
 import json, sys, time
@@ -47,22 +50,21 @@ def train(lr, seed, epochs):
 train(0.01, 0, 2)
 print("ready", flush=True)
 sys.stdin.readline()
+begun = time.process_time()
 for lr, seed in trials:
     train(lr, seed, epochs)
-print("done", flush=True)
+print(time.process_time() - begun, flush=True)
 """
 
 
-def search(folder: Path) -> tuple[float, list[tuple[float, int]]]:
-    """Seconds from the first trial's start to the last one's end, and the trials."""
+def sweep(folder: Path, *, seeds: int) -> float:
+    """Runs the sweep of four values; seconds of a processor of all its processes."""
     words = [
         "lr_sweep",
         f"trainer.epochs={EPOCHS}",
         "trainer.patience=null",
-        "seeds=4",
+        f"seeds={seeds}",
         "space.optimizer.lr.points=4",
-    ]
-    grid = [
         "space.optimizer.lr.low=0.001",
         "space.optimizer.lr.high=0.1",
         "placement.slots=2",
@@ -70,21 +72,29 @@ def search(folder: Path) -> tuple[float, list[tuple[float, int]]]:
         "protocol.extend=0",
         "protocol.refine=0",
     ]
-    # The first trial of each worker warms torch up and does not count, so two more seeds are run before.
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(
-        [sys.executable, "-m", "search", *words, *grid],
+        [sys.executable, "-m", "search", *words, f"name=of_{seeds}"],
         cwd=folder,
         check=True,
         stdout=subprocess.DEVNULL,
     )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def search(folder: Path) -> tuple[float, list[tuple[float, int]]]:
+    """Seconds from the first trial's start to the last one's end, and the trials."""
+    # The first trial of each worker warms torch up and does not count, so two more seeds are run before.
+    sweep(folder, seeds=SEEDS)
     import optuna
     import pandas as pd
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
-    path = folder / "results" / "lr_sweep" / "journal.log"
+    path = folder / "results" / SEARCH / "journal.log"
     study = optuna.load_study(
-        study_name="lr_sweep", storage=JournalStorage(JournalFileBackend(str(path)))
+        study_name=SEARCH, storage=JournalStorage(JournalFileBackend(str(path)))
     )
     trials = sorted(study.trials, key=lambda trial: trial.datetime_start)
     table = pd.read_csv(path.parent / "trials.csv")
@@ -98,9 +108,9 @@ def search(folder: Path) -> tuple[float, list[tuple[float, int]]]:
     ]
 
 
-def bare(folder: Path, trials: list[tuple[float, int]]) -> float:
-    """Seconds per trial of two processes with half of the trials each, from the moment both are warm."""
-    command = [sys.executable, "-c", BARE, str(folder / "results" / "lr_sweep")]
+def bare(folder: Path, trials: list[tuple[float, int]]) -> tuple[float, float]:
+    """Seconds per trial of two processes with half of the trials each, from the moment both are warm: by the clock, of a processor."""
+    command = [sys.executable, "-c", BARE, str(folder / "results" / SEARCH)]
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
     processes = [
         subprocess.Popen(
@@ -120,13 +130,14 @@ def bare(folder: Path, trials: list[tuple[float, int]]) -> float:
         assert process.stdin is not None
         process.stdin.write("go\n")
         process.stdin.flush()
+    spent = 0.0
     for process in processes:
         assert process.stdout is not None
-        process.stdout.readline()
+        spent += float(process.stdout.readline())
     seconds = time.perf_counter() - begun
     for process in processes:
         process.communicate()
-    return seconds / len(trials)
+    return seconds / len(trials), spent / len(trials)
 
 
 def main() -> None:
@@ -135,18 +146,26 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--processor", action="store_true")
+    options = parser.parse_args()
     ratios = []
-    for _ in range(parser.parse_args().rounds):
+    for _ in range(options.rounds):
         with tempfile.TemporaryDirectory() as name:
-            ours, trials = search(Path(name))
-            plain = bare(Path(name), trials)
+            folder = Path(name)
+            if options.processor:
+                few, many = (sweep(folder, seeds=seeds) for seeds in (SEEDS, 3 * SEEDS))
+                ours = (many - few) / (2 * SEEDS * VALUES)
+                trials = [(0.01, seed) for seed in range(SEEDS * VALUES)]
+                plain = bare(folder, trials)[1]
+            else:
+                ours, trials = search(folder)
+                plain = bare(folder, trials)[0]
             ratios.append(plain / ours)
             print(
                 f"search {1000 * ours:.0f} ms a trial, bare {1000 * plain:.0f} ms a trial: {100 * ratios[-1]:.0f} %"
             )
-    print(
-        f"median: {100 * statistics.median(ratios):.0f} % of the bare processes' trials per second"
-    )
+    what = "processor time" if options.processor else "trials per second"
+    print(f"median: {100 * statistics.median(ratios):.0f} % of the bare processes' {what}")
 
 
 if __name__ == "__main__":
