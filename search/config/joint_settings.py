@@ -12,15 +12,13 @@ from itertools import islice
 
 from omegaconf import DictConfig
 
-from search.config.fields import hours_in_seconds, one_of, positive_or_none, whole
 from search.config.knob_roles import check_paths, default_of
 from search.config.knobs import Knob, Value
 from search.config.known_points import read_known
+from search.config.settings import in_seconds
 from search.errors import refused
 
-SAMPLERS = ("auto", "gp", "tpe", "qmc", "random", "cmaes", "grid")
 ADAPTIVE = ("gp", "tpe", "cmaes")
-PRUNERS = ("none", "median", "asha", "hyperband", "patient")
 GP_MOST = 400  # trials up to which a Gaussian process proposes within a second; cubic growth
 MOST = 10**6  # points of a grid that are counted
 # A value for every knob of the space, also for those that the chosen options make idle.
@@ -63,8 +61,8 @@ def read_joint(config: DictConfig, knobs: Sequence[Knob]) -> JointSettings:
     """The settings of a joint search.
 
     Raises:
-        UsageError: an empty space, two knobs on a path, an unknown sampler or pruner, or a sampler
-            that cannot take the space.
+        UsageError: an empty space, two knobs on a path, or a sampler that cannot take the
+            space.
     """
     if not knobs:
         raise refused(
@@ -75,8 +73,7 @@ def read_joint(config: DictConfig, knobs: Sequence[Knob]) -> JointSettings:
             remedy="say 'space=[lr,dropout]'",
         )
     check_paths(knobs)
-    seeds = whole(config, "seeds", least=1)
-    sampler, n_trials = one_of(config, "sampler.kind", SAMPLERS), whole(config, "n_trials", least=1)
+    seeds, sampler, n_trials = config.seeds, config.sampler.kind, config.n_trials
     _check_trials(n_trials, seeds)
     if sampler == "auto":
         grouped = any(knob.choice for knob in knobs) or {knob.path for knob in knobs} & set(
@@ -84,21 +81,20 @@ def read_joint(config: DictConfig, knobs: Sequence[Knob]) -> JointSettings:
         )
         sampler = "tpe" if grouped or n_trials > GP_MOST else "gp"
     _check_sampler(config, knobs, sampler, n_trials // seeds)
-    epochs = whole(config, "trainer.epochs", least=1)
-    pruner = one_of(config, "pruner.kind", PRUNERS)
+    epochs, pruner = config.trainer.epochs, config.pruner.kind
     warmup, reduction, patience = (
-        whole(config, f"pruner.{key}", least=least, missing=least)
+        config.pruner.get(key, least)
         for key, least in (("warmup", 1), ("reduction", 2), ("patience", 1))
     )
     return JointSettings(
         sampler=sampler,
         startup=min(_startup(config, knobs, sampler, n_trials), n_trials // seeds),
         n_trials=n_trials,
-        budget=hours_in_seconds(config),
-        gpu_budget=positive_or_none(config, "budget_gpu_seconds"),
-        confirm=whole(config, "protocol.confirm", least=0),
-        most_seeds=whole(config, "protocol.most_seeds", least=1, missing=1),  # 1: no race
-        leaders=whole(config, "protocol.leaders", least=1),
+        budget=in_seconds(config.get("budget_hours")),
+        gpu_budget=config.get("budget_gpu_seconds"),
+        confirm=config.protocol.confirm,
+        most_seeds=config.protocol.get("most_seeds", 1),  # 1: no race
+        leaders=config.protocol.leaders,
         pruner=pruner,
         rungs=_rungs(config, pruner, epochs=epochs, warmup=warmup, reduction=reduction),
         warmup=warmup,
@@ -116,7 +112,7 @@ def _startup(config: DictConfig, knobs: Sequence[Knob], sampler: str, n_trials: 
     """
     if sampler not in ADAPTIVE:
         return n_trials
-    given = whole(config, "sampler.startup", least=1)
+    given: int = config.sampler.get("startup", 1)
     most = max((len(knob.choices or ()) for knob in knobs), default=0)
     return max(given, 2 * most) if sampler == "tpe" else given
 
@@ -244,7 +240,7 @@ def _rungs(
     if pruner == "none":
         return ()
     if pruner in ("median", "patient"):
-        return tuple(range(warmup, epochs, whole(config, "pruner.every", least=1)))
+        return tuple(range(warmup, epochs, config.pruner.get("every", 1)))
     rungs = [warmup]
     while rungs[-1] * reduction < epochs:
         rungs.append(rungs[-1] * reduction)

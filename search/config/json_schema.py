@@ -12,7 +12,7 @@ from typing import Any
 from search.config.catalogue import CONF
 from search.config.knobs import GROUPS
 from search.config.ranges import POINTS_MOST, SCALES, TYPES
-from search.config.rules import Rule, number, one_of, text, whole, word
+from search.config.rules import Rule, either, number, one_of, text, whole, word
 from search.config.schema import CLASSES, MAPPINGS, OPTIONAL_MAPPINGS, TABLE
 from search.config.space import ROLES
 
@@ -20,9 +20,7 @@ DRAFT = "https://json-schema.org/draft/2020-12/schema"
 # `${optimizer.lr}` leads to another key, `???` is to be given on the command line.
 LINK = {"type": "string", "pattern": r"^(\$\{.+\}|\?\?\?)$"}
 OPEN: dict[str, Rule] = {
-    "name": {"anyOf": [word(), {"type": "null"}]},
-    "lanes": {"anyOf": [one_of("auto", "off", False), whole(2, 4096)]},
-    "placement.slots": {"anyOf": [one_of("auto"), whole(1, 4096)]},
+    "name": either(word(), {"type": "null"}),
     "placement.gpus": {"type": ["array", "string", "integer", "null"]},
 }
 KNOB: dict[str, Rule] = {

@@ -10,7 +10,6 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from search.config.confirm_settings import ConfirmSettings
-from search.config.fields import one_of, whole
 from search.config.follower import Follower
 from search.config.incumbent import canonical, merged
 from search.config.joint_settings import JointSettings, read_joint
@@ -44,9 +43,7 @@ SETTINGS: dict[str, Callable[[DictConfig, tuple[Knob, ...]], Settings | None]] =
     "tune": read_tune,
     "train": lambda config, knobs: None,
 }
-KEEP = ("best", "all")
 LONGEST_NAME = 100  # characters of a search's name, which is a folder's
-SWITCH = ("on", "True", "off", "False")  # YAML reads on and off as true and false
 CLASSES, NUMBERS = ("classification", "tagging"), ("regression", "step_regression")
 SEQUENCES = ("transduction",)
 HEADS = "trainers.heads.Heads"  # the loss of several targets
@@ -198,7 +195,7 @@ def read_plan(config: DictConfig, *, root: Path) -> Plan:
     check_settings(resolved)
     name = str(config.name)
     _check_name(name)
-    kind = one_of(config, "protocol.kind", tuple(SETTINGS))
+    kind = config.protocol.kind
     knobs = _knobs(config, kind, resolved.get("space") or {})
     for knob in knobs:
         check_knob(config, knob)
@@ -213,16 +210,16 @@ def read_plan(config: DictConfig, *, root: Path) -> Plan:
         kind=kind,
         config=config,
         knobs=knobs,
-        seed=whole(config, "seed", least=0),
-        seeds=whole(config, "seeds", least=1),
+        seed=config.seed,
+        seeds=config.seeds,
         metric=metric,
-        epochs=whole(config, "trainer.epochs", least=1),
+        epochs=config.trainer.epochs,
         limits=read_limits(config),
         placement=read_placement(config, folder=folder),
-        keep=one_of(config, "keep", KEEP),
+        keep=config.keep,
         lanes=read_lanes(config, metric),
-        rehearse=one_of(config, "rehearse", ("True", "False")) == "True",
-        report="report" not in config or one_of(config, "report", SWITCH) in SWITCH[:2],
+        rehearse=config.rehearse,
+        report=config.get("report", True) in ("on", True),
         settings=SETTINGS[kind](config, knobs),
         preflight=read_preflight(config),
     )

@@ -63,36 +63,45 @@ def one_of(*names: str | bool | None) -> Rule:
     return {"enum": list(names)}
 
 
+def either(*rules: Rule) -> Rule:
+    """What one of some rules allows."""
+    return {"anyOf": list(rules)}
+
+
 def check(path: str, value: object, rule: Rule) -> None:
-    """A value follows a rule. Rules with `anyOf` are checked where they are read.
+    """A value follows a rule.
 
     Raises:
         UsageError: it does not.
     """
+    if any(_follows(value, option) for option in rule.get("anyOf", [rule])):
+        return
     if "enum" in rule:
-        if not any(type(value) is type(name) and value == name for name in rule["enum"]):
-            names = [str(name) for name in rule["enum"] if isinstance(name, str)]
-            raise UsageError(unknown(path, name=str(value), known=names), code="unknown-choice")
-    elif "type" in rule and not _follows(value, rule):
-        raise refused(
-            path,
-            code="wrong-type-or-range",
-            rule=f"must be {describe(rule, value)}",
-            got=repr(value),
-            remedy=_remedy(path, value, rule),
-        )
+        names = [str(name) for name in rule["enum"] if isinstance(name, str)]
+        raise UsageError(unknown(path, name=str(value), known=names), code="unknown-choice")
+    raise refused(
+        path,
+        code="wrong-type-or-range",
+        rule=f"must be {describe(rule, value)}",
+        got=repr(value),
+        remedy=_remedy(path, value, rule.get("type", ())),
+    )
 
 
-def _remedy(path: str, value: object, rule: Rule) -> str:
-    if value == "None" and "null" in rule["type"]:  # as tables show it, and Python writes it
+def _remedy(path: str, value: object, types: Sequence[str]) -> str:
+    if value == "None" and "null" in types:  # as tables show it, and Python writes it
         return f"say {path}=null"
-    if "string" in rule["type"] and isinstance(value, bool | int | float):
+    if "string" in types and isinstance(value, bool | int | float):
         return f"""write it as a text: '{path}="{value!s}"'"""
     return "mend it"
 
 
 def describe(rule: Rule, value: object = None) -> str:
     """A rule in words: with its upper bound only where a number breaks that one."""
+    if "anyOf" in rule:
+        return " or ".join(describe(option, value) for option in rule["anyOf"])
+    if "enum" in rule:
+        return ", ".join(str(name) for name in rule["enum"] if isinstance(name, str))
     kinds: Sequence[str] = rule["type"] if isinstance(rule["type"], list) else [rule["type"]]
     kind = kinds[0]
     if kind == "boolean":
@@ -113,6 +122,8 @@ def describe(rule: Rule, value: object = None) -> str:
 
 
 def _follows(value: object, rule: Rule) -> bool:
+    if "enum" in rule:
+        return any(type(value) is type(name) and value == name for name in rule["enum"])
     kinds = rule["type"] if isinstance(rule["type"], list) else [rule["type"]]
     if value is None:
         return "null" in kinds

@@ -9,6 +9,7 @@ from typing import Any
 from search.config.rules import (
     Rule,
     check,
+    either,
     mapping,
     mappings,
     names,
@@ -32,6 +33,7 @@ TABLE: dict[str, Rule] = {
     "budget_hours": number(above=0, null=True),
     "budget_trials": whole(1, null=True),
     "budget_gpu_seconds": number(above=0, null=True),
+    "lanes": either(one_of("auto", "off", False), whole(2, 4096)),
     "accept_code": truth(),
     "confirm.refit": truth(),
     "keep": one_of("best", "all"),
@@ -47,9 +49,7 @@ TABLE: dict[str, Rule] = {
     "lr_range.steps": whole(40, 10**5),
     "lr_range.seeds": whole(1, 100),
     "data.task": text(),
-    "data.inputs": whole(1, null=True),
-    "data.outputs": whole(1, null=True),
-    "data.vocabulary": whole(1, null=True),
+    **{f"data.{key}": whole(1, null=True) for key in ("inputs", "outputs", "vocabulary")},
     **{f"data.{key}": whole(1) for key in ("features", "steps", "target_steps")},
     **{f"data.{key}": mapping(null=True) for key in ("auxiliary", "heads")},
     **{f"data.{key}": text(null=True) for key in ("sequence", "length", "target_length", "labels")},
@@ -57,23 +57,26 @@ TABLE: dict[str, Rule] = {
     "data.impute": one_of("mean", "median", "most_frequent", None),
     "data.dimensions": whole(1, 2, null=True),
     "metric.name": text(),
-    "metric.direction": text(),
+    "metric.direction": one_of("maximize", "minimize"),
+    "metric.average": one_of("macro", "micro"),
     "split.kind": text(),
     "split.seed": whole(0, 2**32 - 1),
-    "normalise._target_": text(null=True),
     "normalise.target": truth(),
-    "protocol.kind": text(),
-    "protocol.extend": whole(0, 10),
-    "protocol.refine": whole(0, 10),
+    "protocol.kind": one_of("sweep", "joint", "tune", "train"),
+    **{f"protocol.{key}": whole(0, 10) for key in ("extend", "refine")},
     "protocol.follower": text(null=True),
     "protocol.link": one_of("none", "linear", "sqrt"),
     "protocol.most_seeds": whole(1, 1000),
-    "protocol.worth": number(least=0, null=True),
+    "protocol.worth": number(above=0, null=True),
     "protocol.confirm": whole(0, 1000),
+    "protocol.confirm_most": whole(1, 1000),
     "protocol.leaders": whole(1, 1000),
+    "protocol.idle": whole(1, 1000, null=True),
+    "protocol.passes": whole(1, 1000, null=True),
+    "protocol.share": number(above=0),
+    "protocol.trials": whole(2, 10**6),
     "protocol.known": mappings(),
-    "protocol.halving": truth(),
-    "protocol.own_level": truth(),
+    **{f"protocol.{key}": truth() for key in ("halving", "own_level")},
     "protocol.rate": text(null=True),
     "sampler.kind": one_of("auto", "gp", "tpe", "qmc", "random", "cmaes", "grid"),
     "sampler.startup": whole(1, 10**6),
@@ -85,6 +88,7 @@ TABLE: dict[str, Rule] = {
     "preflight.mode": one_of("on", "warn", "off", True, False),
     "preflight.allow": names(),
     "preflight.gradcheck": truth(),
+    "placement.slots": either(one_of("auto"), whole(1, 4096)),
     "placement.slots_per_gpu": whole(1, 64),
     "placement.address": word(),
     "placement.scheduler": word(),
@@ -95,12 +99,10 @@ TABLE: dict[str, Rule] = {
     "placement.memory_gb": number(above=0, null=True),
     "placement.grace": number(above=0, most=10**6),
     "placement.max_retries": whole(0, 1000),
-    "model._target_": text(null=True),
-    "optimizer._target_": text(null=True),
-    "schedule._target_": text(null=True),
-    "loss._target_": text(null=True),
-    "data._target_": text(null=True),
-    "augment._target_": text(null=True),
+    **{
+        f"{group}._target_": text(null=True)
+        for group in ("model", "optimizer", "schedule", "loss", "data", "augment", "normalise")
+    },
     "augment.dimensions": whole(1, 2),
     "distillation.teacher": text(null=True),
     "distillation.temperature": number(above=0, most=10**6),
@@ -168,12 +170,11 @@ CLASSES: dict[str, dict[str, dict[str, Rule]]] = {
     "optimizer": {
         prefix: {
             "lr": number(least=0, most=1e9),
-            "momentum": number(least=0, most=1),
-            "alpha": number(least=0, most=1),
-            "rho": number(least=0, most=1),
-            "gamma": number(least=0, most=1),
+            **{
+                key: number(least=0, most=1)
+                for key in ("momentum", "alpha", "rho", "gamma", "tolerance")
+            },
             "final_lr": number(least=0, most=1e9),
-            "tolerance": number(least=0, most=1),
             "weight_decay": number(least=0, most=1e9),
             "nesterov": truth(),
             "amsgrad": truth(),
@@ -211,6 +212,15 @@ REQUIRED = (
     "trainer._target_", "trainer.predict", "trainer.epochs", "trainer.patience", "trainer.timeout",
     "trainer.epoch_timeout", "trainer.checkpoint_every", "trainer.max_log_mb",
 )  # fmt: skip
+# What a kind of protocol cannot do without.
+NEEDED_BY_KIND = {
+    "sweep": ("protocol.extend", "protocol.refine"),
+    "joint": ("n_trials", "sampler.kind", "pruner.kind", "protocol.confirm", "protocol.leaders"),
+    "tune": (
+        "protocol.share", "protocol.trials", "protocol.confirm", "protocol.confirm_most",
+        "protocol.most_seeds", "protocol.leaders", "protocol.extend", "protocol.refine",
+    ),
+}  # fmt: skip
 # What the stock trainer cannot do without.
 NEEDED_BY_STOCK = ("model._target_", "optimizer._target_", "loss._target_", "trainer.batch_size")
 MAPPINGS = (
@@ -218,18 +228,9 @@ MAPPINGS = (
     "placement", "protocol",
 )  # fmt: skip
 OPTIONAL_MAPPINGS = (
-    "features",
-    "distillation",
-    "space",
-    "sampler",
-    "pruner",
-    "preflight",
-    "lr_range",
-    "figures",
-    "storage",
-    "callbacks",
-    "choices",
-)
+    "features", "distillation", "space", "sampler", "pruner", "preflight", "lr_range", "figures",
+    "storage", "callbacks", "choices",
+)  # fmt: skip
 
 
 def check_settings(config: Mapping[str, Any]) -> None:
@@ -239,8 +240,9 @@ def check_settings(config: Mapping[str, Any]) -> None:
         UsageError: the first key that is missing or is not.
     """
     check_groups(config)
-    is_stock = _select(config, "trainer._target_") == STOCK
-    for path in (*REQUIRED, *(NEEDED_BY_STOCK if is_stock else ())):
+    of_stock = NEEDED_BY_STOCK if _select(config, "trainer._target_") == STOCK else ()
+    of_kind = NEEDED_BY_KIND.get(str(_select(config, "protocol.kind")), ())
+    for path in (*REQUIRED, *of_stock, *of_kind):
         value = _select(config, path)
         if value is MISSING or (value is None and path in NEEDED_BY_STOCK):
             needed, remedy = "every config has this key", f"say {path}=…"
@@ -284,6 +286,8 @@ def rules_of(config: Mapping[str, Any]) -> dict[str, Rule]:
         for prefix, keys in classes.items():
             if target.startswith(prefix):
                 rules |= {f"{group}.{key}": rule for key, rule in keys.items()}
+    if _select(config, "protocol.kind") == "tune":
+        rules["protocol.confirm"] = whole(2, 1000)  # seeds: one alone confirms nothing
     return rules
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from search.config.check_names import CAUSES
-from search.config.fields import positive, positive_or_none, whole, whole_or_none
 from search.contract.metrics import Metric
 from search.errors import UsageError, refused, unknown
 
@@ -17,7 +16,6 @@ PLACEMENTS = {  # the classes that folders of earlier versions name by `placemen
     "local": "search.execution.placement.local.LocalPlacement",
     "inline": "search.execution.placement.inline.InlinePlacement",
 }
-PREFLIGHT = ("on", "warn", "off")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,11 +83,6 @@ def read_lanes(config: DictConfig, metric: Metric) -> int | None:
     timed = "seconds" in metric.names
     if value in ("auto", "off", False):
         return None if value == "auto" and not timed else 0
-    if isinstance(value, bool) or not isinstance(value, int) or value < 2:
-        rule = "must be auto, off or a number of trials of at least 2"
-        raise refused(
-            "lanes", code="lanes-not-allowed", rule=rule, got=repr(value), remedy="say lanes=auto"
-        )
     if timed:
         rule = "a metric with seconds in it needs trials that train one by one"
         raise refused(
@@ -120,15 +113,20 @@ def check_watched(config: DictConfig, metric: Metric) -> None:
     )
 
 
+def in_seconds(hours: float | None) -> float | None:
+    """A budget of hours; None without one."""
+    return None if hours is None else 3600 * hours
+
+
 def read_limits(config: DictConfig) -> Limits:
     """What ends a trial."""
     return Limits(
-        patience=whole_or_none(config, "trainer.patience", least=1),
+        patience=config.trainer.patience,
         last_epoch=None,
-        timeout=positive_or_none(config, "trainer.timeout"),
-        epoch_timeout=positive(config, "trainer.epoch_timeout"),
-        max_retries=whole(config, "placement.max_retries", least=0),
-        log_bytes=int(positive(config, "trainer.max_log_mb") * 2**20),
+        timeout=config.trainer.timeout,
+        epoch_timeout=config.trainer.epoch_timeout,
+        max_retries=config.placement.max_retries,
+        log_bytes=int(config.trainer.max_log_mb * 2**20),
         stop_on_loss=config.trainer.get("stop_on", "metric") == "val_loss",
         score_last=config.trainer.get("score", "best") == "last",
     )
@@ -140,10 +138,6 @@ def read_preflight(config: DictConfig) -> PreflightSettings:
     mode, allow = node.get("mode", "off"), tuple(node.get("allow", ()))
     if isinstance(mode, bool):  # YAML takes on and off for truth
         mode = "on" if mode else "off"
-    if mode not in PREFLIGHT:
-        raise UsageError(
-            unknown("preflight", name=str(mode), known=PREFLIGHT), code="unknown-preflight-mode"
-        )
     for name in allow:
         if name not in CAUSES:
             raise UsageError(
@@ -163,15 +157,15 @@ def read_placement(config: DictConfig, *, folder: Path) -> PlacementSettings:
     )
     return PlacementSettings(
         target=str(node.get("_target_", PLACEMENTS.get(str(node.get("kind")), ""))),
-        slots="auto" if node.get("slots") == "auto" else whole(config, "placement.slots", least=1),
-        slots_per_gpu=whole(config, "placement.slots_per_gpu", least=1),
+        slots=node.get("slots", "auto"),
+        slots_per_gpu=node.slots_per_gpu,
         gpus=None if gpus is None else tuple(map(str, gpus)),
-        threads=whole(config, "placement.threads", least=1),
-        grace=positive(config, "placement.grace"),
+        threads=node.threads,
+        grace=node.grace,
         folder=folder,
         address=str(node.get("address", node.get("scheduler", ""))),
         gpus_per_trial=node.get("gpus_per_trial"),
-        memory_gb=positive_or_none(config, "placement.memory_gb"),
+        memory_gb=node.get("memory_gb"),
         patience=float(node.get("patience", 60.0)),
         shared=bool(node.get("shared", True)),
     )

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from omegaconf import DictConfig
 
-from search.config.fields import positive_or_none, whole
 from search.config.follower import Follower, read_follower
 from search.config.knob_roles import check_roles
 from search.config.knobs import Knob
@@ -41,10 +40,10 @@ def read_sweep(config: DictConfig, knobs: Sequence[Knob]) -> SweepSettings:
     """
     check_roles(knobs)
     return SweepSettings(
-        refine=whole(config, "protocol.refine", least=0),
-        extend=whole(config, "protocol.extend", least=0),
+        refine=config.protocol.refine,
+        extend=config.protocol.extend,
         follower=read_follower(config, knobs),
-        most_seeds=whole(config, "protocol.most_seeds", least=1, missing=1),  # 1: no race
-        worth=positive_or_none(config, "protocol.worth"),
+        most_seeds=config.protocol.get("most_seeds", 1),  # 1: no race
+        worth=config.protocol.get("worth"),
         halving=bool(config.protocol.get("halving")),
     )

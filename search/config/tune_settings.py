@@ -10,9 +10,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from search.config.fields import hours_in_seconds, positive, positive_or_none, whole, whole_or_none
 from search.config.knob_roles import check_knob, check_roles, default_of, fits, lacks
 from search.config.knobs import RATES, Knob
+from search.config.settings import in_seconds
 from search.config.space import read_space
 from search.config.trial_config import STOCK
 from search.errors import UsageError, refused, unknown
@@ -127,8 +127,8 @@ def read_tune(config: DictConfig, knobs: tuple[Knob, ...]) -> TuneSettings:
     rate = _called_rate(config, spaces)
     stages = tuple(_entry(node, spaces, chosen=chosen, rate=rate) for node in listed)
     _check_end(config, stages)
-    share = positive(config, "protocol.share")
-    if share >= 1:
+    protocol = config.protocol
+    if (share := protocol.share) >= 1:
         rule = "the sweeps' share of the budget lies below 1"
         raise refused(
             "protocol.share",
@@ -141,24 +141,24 @@ def read_tune(config: DictConfig, knobs: tuple[Knob, ...]) -> TuneSettings:
         stages=stages,
         spaces=spaces,
         left_out=left_out,
-        idle=whole_or_none(config, "protocol.idle", least=1),
-        passes=int(config.protocol.get("passes") or 1),
-        until=tuple(config.protocol.get("until") or ()),
+        idle=protocol.get("idle"),
+        passes=int(protocol.get("passes") or 1),
+        until=tuple(protocol.get("until") or ()),
         share=share,
-        trials=whole(config, "protocol.trials", least=2),
-        confirm=whole(config, "protocol.confirm", least=2),
-        confirm_most=whole(config, "protocol.confirm_most", least=1),
-        most_seeds=whole(config, "protocol.most_seeds", least=1),
-        leaders=whole(config, "protocol.leaders", least=0),
+        trials=protocol.trials,
+        confirm=protocol.confirm,
+        confirm_most=protocol.confirm_most,
+        most_seeds=protocol.most_seeds,
+        leaders=protocol.leaders,
         # Searches from before have no such key, and gave every value all its seeds.
-        halving=bool(config.protocol.get("halving")),
-        own_level=bool(config.protocol.get("own_level")),  # searches from before had none
-        extend=whole(config, "protocol.extend", least=0),
-        refine=whole(config, "protocol.refine", least=0),
+        halving=bool(protocol.get("halving")),
+        own_level=bool(protocol.get("own_level")),  # searches from before had none
+        extend=protocol.extend,
+        refine=protocol.refine,
         called_rate=rate,
-        budget_trials=whole_or_none(config, "budget_trials", least=1),
-        budget_seconds=hours_in_seconds(config),
-        gpu_budget=positive_or_none(config, "budget_gpu_seconds"),
+        budget_trials=config.get("budget_trials"),
+        budget_seconds=in_seconds(config.get("budget_hours")),
+        gpu_budget=config.get("budget_gpu_seconds"),
     )
 
 
@@ -269,11 +269,8 @@ def _check_end(config: DictConfig, stages: tuple[StageEntry, ...]) -> None:
             got=names or "none",
             remedy=remedy,
         )
-    passes = config.protocol.get("passes")
-    if any(entry.argument == "passes" for entry in stages) and (
-        not isinstance(passes, int) or passes < 1
-    ):
+    if any(entry.argument == "passes" for entry in stages) and not config.protocol.get("passes"):
         rule, remedy = "passes over all knobs need an end", "say protocol.passes=3"
         raise refused(
-            "protocol.passes", code="passes-need-an-end", rule=rule, got=passes, remedy=remedy
+            "protocol.passes", code="passes-need-an-end", rule=rule, got=None, remedy=remedy
         )

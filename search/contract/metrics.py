@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal
 
 import numpy as np
 from hydra.utils import get_object
@@ -111,32 +111,15 @@ def read_metric(node: Mapping[str, Any], *, reported: bool) -> Metric:
     """The metric of a config. `reported`: the trainer's own number is allowed, so any name is.
 
     Raises:
-        UsageError: unknown metric, direction or average, or a formula that is none.
+        UsageError: unknown metric, or a formula that is none.
     """
-    name, direction = str(node.get("name")), node.get("direction")
-    average = str(node.get("average", "macro"))
+    name = str(node.get("name"))
     formula, target = str(node.get("formula") or ""), str(node.get("_target_") or "")
-    if direction not in get_args(Direction):
-        raise refused(
-            "metric.direction",
-            code="unknown-direction",
-            rule="must be maximize or minimize",
-            got=repr(direction),
-            remedy="say metric.direction=maximize or metric.direction=minimize",
-        )
     _check_name(name, own=bool(formula or target), reported=reported)
-    if average not in get_args(Average):
-        raise refused(
-            "metric.average",
-            code="unknown-average",
-            rule="must be macro or micro",
-            got=repr(average),
-            remedy="say metric.average=macro or metric.average=micro",
-        )
     metric = Metric(
         name=name,
-        direction=cast(Direction, direction),
-        average=cast(Average, average),
+        direction=node["direction"],
+        average=node.get("average", "macro"),
         formula=formula,
         target=target,
     )

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig
 
 from search.contract.arrays import trained_type
-from search.errors import UsageError, refused, unknown
+from search.errors import refused
 
-IMPUTE = ("mean", "median", "most_frequent")
 # attributes of scalers and imputers that hold what they have learned
 CONSTANTS = ("mean_", "scale_", "min_", "center_", "statistics_")
 SHOWN = 2000  # rows by which the type of scaled features is judged
@@ -79,15 +78,11 @@ def fit_scaling(
         tokens: x holds token ids, which stay as they are.
 
     Raises:
-        UsageError: an imputer that does not exist, or a scaler that cannot be made or fitted.
+        UsageError: a scaler that cannot be made or fitted.
     """
     steps: list[Any] = []
     flat = x.reshape(len(x), -1)
     if impute and not tokens:
-        if impute not in IMPUTE:
-            raise UsageError(
-                unknown("data.impute", name=str(impute), known=IMPUTE), code="unknown-imputation"
-            )
         from sklearn.impute import SimpleImputer  # takes a second
 
         steps.append(SimpleImputer(strategy=impute, keep_empty_features=True).fit(flat))

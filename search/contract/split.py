@@ -157,7 +157,9 @@ def _at_random(rows: Rows, key: str, node: Mapping[str, Any], marks: Marks) -> t
             rule = "each set needs rows of every class"
             raise split_refused(key, rule, got, FEW_OF_CLASS, code="set-lacks-a-class")
     _check_size(key, share, count=len(rows), least=classes, noun="row")
-    kept, drawn = train_test_split(rows, test_size=share, stratify=labels, random_state=_seed(node))
+    kept, drawn = train_test_split(
+        rows, test_size=share, stratify=labels, random_state=node.get("seed", 0)
+    )
     return np.sort(kept), np.sort(drawn)
 
 
@@ -169,7 +171,7 @@ def _by_group(rows: Rows, key: str, node: Mapping[str, Any], marks: Marks) -> tu
 
     share, groups = _share(node, key), marks.groups[rows]
     _check_size(key, share, count=len(np.unique(groups)), least=1, noun="group")
-    splitter = GroupShuffleSplit(n_splits=1, test_size=share, random_state=_seed(node))
+    splitter = GroupShuffleSplit(n_splits=1, test_size=share, random_state=node.get("seed", 0))
     kept, drawn = next(splitter.split(rows, groups=groups))
     return np.sort(rows[kept]), np.sort(rows[drawn])
 
@@ -212,11 +214,12 @@ def _folds(rows: Rows, node: Mapping[str, Any], marks: Marks) -> tuple[Fold, ...
         )
     from sklearn import model_selection  # takes a second
 
-    splitter: Any = model_selection.KFold(count, shuffle=True, random_state=_seed(node))
+    drawn = {"shuffle": True, "random_state": node.get("seed", 0)}
+    splitter: Any = model_selection.KFold(count, **drawn)
     labels = None
     if marks.labels is not None:
         labels = marks.labels[rows]
-        splitter = model_selection.StratifiedKFold(count, shuffle=True, random_state=_seed(node))
+        splitter = model_selection.StratifiedKFold(count, **drawn)
         name, fewest = marks.smallest(rows)
         if fewest < count:
             got = f"{count} folds, and {fewest} of class {name} among the rows that are not in test"
@@ -234,9 +237,7 @@ def _folds(rows: Rows, node: Mapping[str, Any], marks: Marks) -> tuple[Fold, ...
                 f"say split.folds={there} or less",
                 code="more-folds-than-groups",
             )
-        stratified = model_selection.StratifiedGroupKFold(
-            count, shuffle=True, random_state=_seed(node)
-        )
+        stratified = model_selection.StratifiedGroupKFold(count, **drawn)
         splitter = model_selection.GroupKFold(count) if labels is None else stratified
     parts = splitter.split(rows, labels, groups)
     return tuple(Fold(train=np.sort(rows[train]), val=np.sort(rows[val])) for train, val in parts)
@@ -253,19 +254,6 @@ def _share(node: Mapping[str, Any], key: str) -> float:
             code="share-not-between-0-and-1",
         )
     return float(share)
-
-
-def _seed(node: Mapping[str, Any]) -> int:
-    seed = node.get("seed", 0)
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
-        raise split_refused(
-            "seed",
-            "must be a whole number of at least 0",
-            repr(seed),
-            "say split.seed=0",
-            code="split-seed-not-whole",
-        )
-    return seed
 
 
 def _checked(split: Split, rows: int) -> Split:

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 
-from search.config.fields import one_of, positive, whole
 from search.config.incumbent import incumbent_config
 from search.config.plan import Plan
 from search.diagnostics.lr_range import Range, read_range
@@ -36,7 +35,7 @@ def range_test(plan: Plan, path: Path, *, slot: Slot) -> tuple[Range, float]:
         RunError: the training could not be looked at.
     """
     started = time.monotonic()
-    rates, seeds = ramp_rates(plan.config), whole(plan.config, "lr_range.seeds", least=1)
+    rates, seeds = ramp_rates(plan.config), plan.config.lr_range.seeds
     wanted = {"kind": "lr_range", "rates": rates, "seeds": seeds}
     walked = replace(plan, config=walked_config(plan.config))
     with probed(walked, path, slot=slot, wanted=wanted) as wait_for_answers:
@@ -55,9 +54,8 @@ def range_test(plan: Plan, path: Path, *, slot: Slot) -> tuple[Range, float]:
 
 def ramp_rates(config: DictConfig) -> list[float]:
     """The learning rate of every step."""
-    low, high = positive(config, "lr_range.low"), positive(config, "lr_range.high")
-    steps = _slower(whole(config, "lr_range.steps", least=40), config)
-    scale = one_of(config, "lr_range.scale", ("log", "linear"))
+    ramp = config.lr_range
+    low, high, steps = ramp.low, ramp.high, _slower(ramp.steps, config)
     if low >= high:
         got = f"{high:g} after {low:g}"
         raise refused(
@@ -67,7 +65,7 @@ def ramp_rates(config: DictConfig) -> list[float]:
             got=got,
             remedy="raise it",
         )
-    spaced = np.geomspace if scale == "log" else np.linspace
+    spaced = np.geomspace if ramp.scale == "log" else np.linspace
     return [float(rate) for rate in spaced(low, high, steps)]
 
 

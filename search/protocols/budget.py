@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from search.config import confirm_settings
+from search.config.settings import in_seconds
 from search.config.tune_settings import StageEntry, TuneSettings
 from search.errors import refused
 from search.protocols.history import History
@@ -28,11 +29,10 @@ def budget_of(config: DictConfig) -> dict[str, Any]:
 
 def with_budget(settings: TuneSettings, budget: Mapping[str, Any]) -> TuneSettings:
     """The settings with the budget of another start, as `budget_of` gives it."""
-    hours = budget.get("budget_hours")
     return replace(
         settings,
         budget_trials=budget.get("budget_trials"),
-        budget_seconds=None if hours is None else 3600 * float(hours),
+        budget_seconds=in_seconds(budget.get("budget_hours")),
         gpu_budget=budget.get("budget_gpu_seconds"),
     )
 

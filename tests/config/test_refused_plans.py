@@ -4,12 +4,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from omegaconf import OmegaConf
 from refusals import check_told, raises
 
 from search.__main__ import main
-from search.config.follower import read_follower
-from search.config.settings import read_preflight
 from search.config.space import read_space
 
 TIMED = [
@@ -28,8 +25,8 @@ FOLLOWS = ["lr_sweep", "protocol.link=linear"]
         (["space=[lrr]"], ("unknown-knob", "'lrr'", "'lr'")),
         (["space=[]"], ("space-names-no-knob", "space=[lr,dropout]")),
         (["space.model.widht.low=3"], ("unknown-key-of-knob", "space.model.widht.low=3")),
-        (["protocol.share=1"], ("share-not-below-one", "protocol.share", "1.0")),
-        (["protocol.share=0"], ("needs-positive-number", "protocol.share", "0")),
+        (["protocol.share=1"], ("share-not-below-one", "protocol.share", "1")),
+        (["protocol.share=0"], ("wrong-type-or-range", "protocol.share", "0")),
         (["protocol.stages=[baseline,dance]"], ("unknown-stage", "'dance'", "confirm")),
         (["protocol.stages=[baseline,{sweep: lrr}]"], ("stage-of-unknown-knob", "'lrr'", "'lr'")),
         (["protocol.stages=[baseline,{sweeps: often}]"], ("unknown-order-of-sweeps", "'often'", "given")),
@@ -75,13 +72,6 @@ def test_a_knob_or_what_goes_with_it_that_cannot_be_is_refused(words, message, e
 def test_a_space_that_breaks_a_rule_is_refused(space, message):
     with raises(*message):
         read_space(space)
-
-
-def test_a_link_and_a_preflight_that_do_not_exist_are_refused_where_they_are_read():
-    with raises("unknown-link", "protocol.link", "'cubic'", "linear, none, sqrt"):
-        read_follower(OmegaConf.create({"protocol": {"link": "cubic"}}), [])
-    with raises("unknown-preflight-mode", "'often'", "off, on, warn"):
-        read_preflight(OmegaConf.create({"preflight": {"mode": "often"}}))
 
 
 def test_a_file_of_ones_own_that_cannot_be_taken_is_named(elsewhere, capsys):

@@ -193,8 +193,6 @@ def test_one_kind_of_output_is_taken_and_two_are_refused():
     ("node", "message"),
     [
         ({"name": "acuracy", "direction": "maximize"}, ("unknown-metric", "'acuracy'", "'accuracy'")),
-        ({"name": "accuracy", "direction": "up"}, ("unknown-direction", "metric.direction", "'up'")),
-        ({"name": "f1", "direction": "maximize", "average": "none"}, ("unknown-average", "metric.average", "'none'")),
         ({"name": "seconds", "direction": "minimize"}, ("metric-name-is-taken", "metric.name", "'seconds'")),
         ({"name": "f1", "direction": "maximize", "formula": "f1 + 1"}, ("metric-name-is-taken", "'f1'")),
         ({"name": "x", "direction": "maximize", "formula": "accuracy +"}, ("not-a-formula", "metric.formula")),

@@ -262,11 +262,11 @@ def test_why_trials_train_one_by_one_is_told_once(tmp_path):
     [
         (
             ["lanes=1"],
-            ("lanes-not-allowed", "lanes: ", "1"),
+            ("wrong-type-or-range", "lanes: ", "1"),
         ),
         (
             ["lanes=many"],
-            ("lanes-not-allowed", "lanes: ", "'many'"),
+            ("wrong-type-or-range", "lanes: ", "'many'"),
         ),
         (
             ["lanes=4", "metric=composite", "metric.formula='accuracy - 0.01 * log10(seconds)'"],
