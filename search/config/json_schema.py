@@ -10,11 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from search.config.catalogue import CONF
-from search.config.knobs import GROUPS
-from search.config.ranges import POINTS_MOST, SCALES, TYPES
-from search.config.rules import Rule, either, number, one_of, text, whole, word
+from search.config.rules import Rule, either, word
 from search.config.schema import CLASSES, MAPPINGS, OPTIONAL_MAPPINGS, TABLE
-from search.config.space import ROLES
+from search.config.space import KNOB
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 # `${optimizer.lr}` leads to another key, `???` is to be given on the command line.
@@ -22,20 +20,6 @@ LINK = {"type": "string", "pattern": r"^(\$\{.+\}|\?\?\?)$"}
 OPEN: dict[str, Rule] = {
     "name": either(word(), {"type": "null"}),
     "placement.gpus": {"type": ["array", "string", "integer", "null"]},
-}
-KNOB: dict[str, Rule] = {
-    "low": number(),
-    "high": number(),
-    "scale": one_of(*SCALES),
-    "points": whole(2, POINTS_MOST),
-    "type": one_of(*TYPES),
-    "choices": {"type": "array", "minItems": 2},
-    "group": one_of(*GROUPS),
-    "why": text(),
-    "min": number(null=True),
-    "max": number(null=True),
-    "role": one_of(*ROLES),
-    "needs": {"type": "array", "items": text()},
 }
 LEAF = re.compile(r"^(?P<indent> *)(?P<key>[\w]+):(?P<value>.*?)(?:\s#\s(?P<comment>.*))?$")
 

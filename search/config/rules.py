@@ -109,7 +109,8 @@ def describe(rule: Rule, value: object = None) -> str:
     if kind == "object":
         return "a group of keys"
     if kind == "array":
-        return "a list of mappings" if rule["items"]["type"] == "object" else "a list of names"
+        item = rule.get("items", {}).get("type")
+        return {"object": "a list of mappings", "string": "a list of names"}.get(item, "a list")
     if kind == "string":
         return "a text"
     noun = "a whole number" if kind == "integer" else "a number"
@@ -132,7 +133,7 @@ def _follows(value: object, rule: Rule) -> bool:
     if isinstance(value, dict):
         return "object" in kinds
     if isinstance(value, list):
-        of = dict if "array" in kinds and rule["items"]["type"] == "object" else str
+        of = {"object": dict, "string": str}.get(rule.get("items", {}).get("type"), object)
         return "array" in kinds and all(isinstance(item, of) for item in value)
     if isinstance(value, str):
         return "string" in kinds and bool(value.strip())

@@ -7,15 +7,26 @@ from dataclasses import replace
 from typing import Any
 
 from search.config.knobs import GROUPS, Knob, Need
-from search.config.ranges import Node, check_name, number_knob, safe_loader
+from search.config.ranges import LARGEST, POINTS_MOST, SCALES, TYPES, Node, number_knob, safe_loader
+from search.config.rules import Rule, check, number, one_of, text, whole
 from search.config.sweep_grammar import read_domain
 from search.errors import refused
 
 ROLES = ("scientific", "nuisance")
-KEYS = (
-    "low", "high", "scale", "points", "type", "choices", "group", "why", "min", "max", "role",
-    "needs",
-)  # fmt: skip
+KNOB: dict[str, Rule] = {
+    "low": number(least=-LARGEST, most=LARGEST),
+    "high": number(least=-LARGEST, most=LARGEST),
+    "scale": one_of(*SCALES),
+    "points": whole(2, POINTS_MOST),
+    "type": one_of(*TYPES),
+    "choices": {"type": "array", "minItems": 2},
+    "group": one_of(*GROUPS),
+    "why": text(),
+    "min": number(least=-LARGEST, most=LARGEST, null=True),
+    "max": number(least=-LARGEST, most=LARGEST, null=True),
+    "role": one_of(*ROLES),
+    "needs": {"type": "array", "items": text()},
+}
 NEED = re.compile(r"([^=!>]+)(=|!=|>)(.*)")  # what a knob needs: a key, a relation, a value
 
 
@@ -87,9 +98,9 @@ def _knob(path: str, node: Node) -> Knob:
     Raises:
         UsageError: it breaks a rule.
     """
-    strange = sorted(str(key) for key in set(node) - set(KEYS))
+    strange = sorted(str(key) for key in set(node) - set(KNOB))
     if strange:
-        rule = f"a knob has the keys {', '.join(KEYS)}"
+        rule = f"a knob has the keys {', '.join(KNOB)}"
         raise refused(
             path,
             code="knob-has-strange-keys",
@@ -97,20 +108,12 @@ def _knob(path: str, node: Node) -> Knob:
             got=", ".join(strange),
             remedy="mend the key",
         )
-    check_name(path, node, "group", ("", *GROUPS))
-    check_name(path, node, "role", ("scientific", *ROLES))
-    if not isinstance(node.get("why", ""), str):
-        raise refused(
-            path,
-            code="why-not-a-text",
-            rule="`why` is a text",
-            got=repr(node["why"]),
-            remedy="put it into quotes",
-        )
+    for key, value in node.items():
+        check(f"{path}.{key}", value, KNOB[key])
     shared: dict[str, Any] = {
         "path": path.partition(".")[2],
         "group": node.get("group", ""),
-        "why": str(node.get("why", "")),
+        "why": node.get("why", ""),
         "nuisance": node.get("role") == "nuisance",
         "needs": _needs(path, node),
     }
@@ -122,7 +125,7 @@ def _knob(path: str, node: Node) -> Knob:
 def _needs(path: str, node: Node) -> tuple[Need, ...]:
     """What the config must say for the knob to make sense: `[data.dimensions=1, model.depth>1]`."""
     words = node.get("needs", [])
-    matches = [NEED.fullmatch(str(word)) for word in words] if isinstance(words, list) else [None]
+    matches = [NEED.fullmatch(word) for word in words]
     needs = [
         Need(path=match[1], relation=match[2], value=safe_loader()(match[3]).get_single_data())
         for match in matches
@@ -154,15 +157,6 @@ def _choices(path: str, node: Node) -> tuple[Any, ...]:
             remedy="drop one of them",
         )
     choices = node["choices"]
-    if not isinstance(choices, list):
-        rule = "`choices` is a list of values"
-        raise refused(
-            path,
-            code="choices-not-a-list",
-            rule=rule,
-            got=repr(choices),
-            remedy="give choices: [a, b]",
-        )
     for choice in choices:
         is_infinite = isinstance(choice, float) and not math.isfinite(choice)
         if isinstance(choice, Mapping | list) or is_infinite:

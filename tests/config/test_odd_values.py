@@ -112,7 +112,10 @@ def test_every_key_with_every_odd_value_is_refused_before_anything_is_built_in_v
             ("unknown-choice", "data.impute", "'True'"),
         ),
         ("preflight.allow=5", ("wrong-type-or-range", "preflight.allow")),
-        ("space.optimizer.lr.points=1e21", ("points-not-a-size",)),
+        (
+            "space.optimizer.lr.points=1e21",
+            ("wrong-type-or-range", "space.optimizer.lr.points", "1000"),
+        ),
         ("~metric", ("wrong-type-or-range",)),
         ("~split", ("wrong-type-or-range",)),
         ("~trainer.patience", ("required-key-missing", "trainer.patience")),

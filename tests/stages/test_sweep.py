@@ -359,7 +359,7 @@ def test_equal_optimizers_leave_the_baseline_in_92_percent_of_draws_and_a_plante
         ("optimizer_sweep", ["space.optimizer.choices=[sgd,adan]"], ("unknown-option-of-group", "'adan'", "'adam'")),
         ("schedule_sweep", ["space.schedule.choices=[constant,cosin]"], ("unknown-option-of-group", "'cosin'", "'cosine'")),
         ("init_sweep", ["+space.model.dropout={low: 0.0, high: 0.5, scale: linear, role: nuisance}"], ("one-nuisance-per-value", "model.gain", "model.dropout")),
-        ("init_sweep", ["space.model.gain.role=fixed"], ("unknown-word-of-knob", "'fixed'")),
+        ("init_sweep", ["space.model.gain.role=fixed"], ("unknown-choice", "'fixed'")),
         ("batch_size_sweep", ["protocol.link=cubic"], ("unknown-choice", "protocol.link", "'cubic'")),
         ("batch_size_sweep", ["protocol.follower=optimizer.rate"], ("follower-not-a-key", "protocol.follower", "optimizer.rate")),
     ],
