@@ -19,7 +19,6 @@ from torch.optim.optimizer import (
 
 from trainers.api import Config, Part
 from trainers.rows import share_of_rows
-from trainers.settings import fits
 
 # inputs and targets of some rows, and the lengths of those that are sequences
 RowSet = tuple[Tensor, ...]
@@ -188,13 +187,9 @@ def chances(config: Config, targets: Tensor) -> Tensor | None:
     drawn as often.
 
     Raises:
-        ValueError: a balance that is no number from 0 to 1, or targets that are no classes.
+        ValueError: targets that are no classes.
     """
     balance = config["trainer"].get("balance", 0.0)
-    if not fits(balance, positive=False) or balance > 1:
-        raise ValueError(
-            f"trainer.balance: must lie between 0 and 1, but got {balance!r}; 0 draws each row once"
-        )
     if balance == 0:
         return None
     if targets.is_floating_point() or targets.ndim != 1:

@@ -10,8 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trainers.settings import fits, least
-
 NAMES = ("l1", "flood", "clip", "max_norm")  # keys of `trainer`
 SMALL = 1e-7  # added to a norm before dividing by it, as in torch.renorm
 
@@ -27,24 +25,8 @@ class Penalties:
 
 
 def read_penalties(trainer: Mapping[str, Any]) -> Penalties:
-    """The penalties of a config's `trainer`.
-
-    Raises:
-        ValueError: one of them is below 0, or 0 where that would leave nothing to train.
-    """
-    settings = {key: trainer.get(key) for key in NAMES}
-    for key, value in settings.items():
-        positive = key in ("clip", "max_norm")
-        if value is not None and not fits(value, positive=positive):
-            rule = f"{least(positive=positive)}, or null"
-            raise ValueError(f"trainer.{key}: must be {rule}, but got {value!r}; change it")
-    numbers = {key: None if value is None else float(value) for key, value in settings.items()}
-    return Penalties(
-        l1=numbers["l1"] or 0.0,
-        flood=numbers["flood"],
-        clip=numbers["clip"],
-        max_norm=numbers["max_norm"],
-    )
+    """The penalties of a config's `trainer`."""
+    return Penalties(**{key: float(trainer[key]) for key in NAMES if trainer.get(key) is not None})
 
 
 def flooded(loss: Tensor, level: float | Tensor) -> Tensor:

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainers.api import END, Config, Data, Part
-from trainers.settings import fits
 
 SMALL = 2**16  # size up to which whole numbers are copied, which then takes less than a map [bytes]
 
@@ -50,15 +49,8 @@ def share_of_rows(config: Config, count: int) -> NDArray[np.int64] | None:
     """Which of `count` train rows `trainer.fraction` leaves, drawn by the trial's seed (R55).
 
     For one seed, a smaller share is part of each greater one. None: all rows.
-
-    Raises:
-        ValueError: a share that is not above 0 and at most 1.
     """
     fraction = config["trainer"].get("fraction", 1.0)
-    if not fits(fraction, positive=True) or fraction > 1:
-        raise ValueError(
-            f"trainer.fraction: must be above 0 and at most 1, but got {fraction!r}; change it"
-        )
     if fraction == 1:
         return None
     order = np.random.default_rng([int(config["seed"]), count]).permutation(count)

@@ -58,7 +58,7 @@ def mapping(*, null: bool = False) -> Rule:
     return {"type": _types("object", null)}
 
 
-def one_of(*names: str | bool | None) -> Rule:
+def one_of(*names: str | int | None) -> Rule:
     """One of some names."""
     return {"enum": list(names)}
 

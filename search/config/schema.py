@@ -33,7 +33,7 @@ TABLE: dict[str, Rule] = {
     "budget_hours": number(above=0, null=True),
     "budget_trials": whole(1, null=True),
     "budget_gpu_seconds": number(above=0, null=True),
-    "lanes": either(one_of("auto", "off", False), whole(2, 4096)),
+    "lanes": either(one_of("auto", "off", False, 0), whole(2, 4096)),
     "accept_code": truth(),
     "confirm.refit": truth(),
     "keep": one_of("best", "all"),

@@ -107,6 +107,10 @@ def test_every_key_with_every_odd_value_is_refused_before_anything_is_built_in_v
     [
         ("trainer.clip=None", ("wrong-type-or-range", "trainer.clip=null")),
         ("trainer.max_log_mb=1e400", ("wrong-type-or-range", "trainer.max_log_mb")),
+        ("trainer.balance=1.5", ("wrong-type-or-range", "trainer.balance", "1.5")),
+        ("trainer.fraction=0", ("wrong-type-or-range", "trainer.fraction", "0")),
+        ("trainer.l1=-0.1", ("wrong-type-or-range", "trainer.l1", "-0.1")),
+        ("trainer.max_norm=true", ("wrong-type-or-range", "trainer.max_norm", "True")),
         (
             "data.impute=true",
             ("unknown-choice", "data.impute", "'True'"),
