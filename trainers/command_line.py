@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from trainers.api import Config
+from trainers.settings import flat
 
 PLACE = re.compile(r"\{([A-Za-z_][\w.]*)\}")  # other braces, such as those of JSON, are left alone
 FLAG = re.compile(r"\{(--?[A-Za-z][\w-]*):([A-Za-z_][\w.]*)\}")  # a whole word: {--amp:trainer.amp}
@@ -58,7 +59,7 @@ def command_line(config: Config, *, config_file: Path, folder: Path) -> list[str
             f"write 'trainer.command={json.dumps(parts or EXAMPLE)}'"
         )
     paths = {"config": str(config_file), "folder": str(folder), "python": sys.executable}
-    keys = {**_flat(config), **paths}
+    keys = {**flat(config), **paths}
 
     def value(place: str, key: str) -> Any:
         if key not in keys:
@@ -102,14 +103,3 @@ def _misread(place: str, key: str, value: bool | None) -> str:
         f"trainer.command: {place} must be a number or text, but got {value}, which programs "
         f"misread; write {flag}{words}"
     )
-
-
-def _flat(node: Config, prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in node.items():
-        flat.update(
-            _flat(value, f"{prefix}{key}.")
-            if isinstance(value, dict)
-            else {f"{prefix}{key}": value}
-        )
-    return flat

@@ -7,6 +7,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from search.config.shipped_defaults import is_former_default, is_shipped_default
+from trainers.settings import flat
 
 # Keys that may change from start to start: those that begin so, and these.
 FREE = ("placement.", "preflight.", "lr_range.", "callbacks", "confirm.", "figures.")
@@ -22,17 +23,9 @@ RENAMED = " (a folder that was renamed goes on once it is named {name} again)"
 
 def flat_config(config: DictConfig) -> dict[str, Any]:
     """Every leaf of a config by its dotted path, links as written."""
-
-    def leaves(node: Any, prefix: str) -> dict[str, Any]:
-        if isinstance(node, Mapping) and node:
-            return {
-                path: leaf
-                for key, value in node.items()
-                for path, leaf in leaves(value, f"{prefix}.{key}").items()
-            }
-        return {prefix.lstrip("."): node}
-
-    return leaves(OmegaConf.to_container(config, resolve=False), "")
+    plain = OmegaConf.to_container(config, resolve=False)
+    assert isinstance(plain, dict)
+    return flat(plain)
 
 
 def drift(old: DictConfig, new: DictConfig, *, grown: bool = False) -> list[str]:

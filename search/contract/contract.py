@@ -29,6 +29,7 @@ from search.contract.tasks import check_task_name
 from search.errors import UsageError, refused
 from trainers.api import Data, Part
 from trainers.data import DataSet
+from trainers.settings import flat
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +54,7 @@ class Contract:
         Raises:
             UsageError: with the differences, line by line.
         """
-        here, there = _flat(asdict(self)), _flat(other)
+        here, there = flat(asdict(self)), flat(other)
         lines = [
             f"{key}{difference(there[key], here.get(key, 'missing'))}"
             for key in sorted(there)
@@ -289,11 +290,3 @@ def _plain(node: DictConfig) -> dict[str, Any]:
     plain = OmegaConf.to_container(node, resolve=True)
     assert isinstance(plain, dict)
     return {str(key): value for key, value in plain.items()}
-
-
-def _flat(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in node.items():
-        path = f"{prefix}{key}"
-        flat |= _flat(value, f"{path}.") if isinstance(value, Mapping) else {path: value}
-    return flat
