@@ -1,6 +1,6 @@
 """Optimizers that torch does not have: AdaBound and SWATS (R40), which turn from Adam to SGD.
 
-As in their papers, in torch's form. Their steps for lanes stand in `trainers.lanes.optimizers`.
+As in their papers, in torch's form; trials with them train one by one.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -51,8 +51,6 @@ PROGRAMS = [
     ("schedule=cyclical", "optimizer=nesterov"),
     ("schedule=plateau", "schedule.patience=0"),
     ("loss.label_smoothing=0.1",),
-    ("optimizer=adabound", "optimizer.gamma=0.05"),
-    ("optimizer=swats", "optimizer.tolerance=0.01"),
     ("trainer.flood=1.0", "optimizer.lr=0.05", "loss.label_smoothing=0.1"),
     ("trainer.max_norm=0.6", "model=cnn2d", "model.width=4"),
 ]

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, optim
 
 from trainers.lanes.rows import Rows
-from trainers.optimizers import RUNNING, SWATS, AdaBound
 
 Columns = Mapping[str, Tensor]
 Rule = Callable[[Tensor, Tensor, Rows, Columns], None]
@@ -25,11 +24,7 @@ def numbers(optimizer: optim.Optimizer) -> dict[str, float]:
 
     Betas are given as beta1 and beta2.
     """
-    group = {
-        key: value
-        for key, value in optimizer.param_groups[0].items()
-        if key not in ("params", *RUNNING)
-    }
+    group = {key: value for key, value in optimizer.param_groups[0].items() if key != "params"}
     betas = group.pop("betas", None)
     if betas is not None:
         group |= {"beta1": betas[0], "beta2": betas[1]}
@@ -42,7 +37,7 @@ def numbers(optimizer: optim.Optimizer) -> dict[str, float]:
 
 def switches(optimizer: optim.Optimizer) -> dict[str, Any]:
     """The rest of its settings, which lanes must share."""
-    shared = {*numbers(optimizer), "params", "betas", *SPEED, *RUNNING, "initial_lr"}
+    shared = {*numbers(optimizer), "params", "betas", *SPEED, "initial_lr"}
     return {key: value for key, value in optimizer.param_groups[0].items() if key not in shared}
 
 
@@ -77,18 +72,13 @@ def fresh_state(optimizer: optim.Optimizer, weights: Tensor) -> Rows:
             "momentum_buffer",
             *(["grad_avg"] if settings.get("centered") else []),
         ],
-        AdaBound: ["exp_avg", "exp_avg_sq"],
-        SWATS: ["exp_avg", "exp_avg_sq", "momentum_buffer"],
     }
     names[optim.AdamW] = names[optim.Adam]
     state = {name: torch.zeros_like(weights) for name in names[type(optimizer)]}
     if "sum" in state:
         state["sum"] += constants["initial_accumulator_value"]
-    counted = ["steps", *(["rate", "settled"] if isinstance(optimizer, SWATS) else [])]
-    return state | {
-        name: torch.zeros(len(weights), 1, dtype=torch.float64, device=weights.device)
-        for name in counted
-    }
+    steps = torch.zeros(len(weights), 1, dtype=torch.float64, device=weights.device)
+    return {**state, "steps": steps}
 
 
 def _decayed(gradients: Tensor, weights: Tensor, c: Columns) -> Tensor:
@@ -173,58 +163,6 @@ def _rmsprop(
     weights.addcmul_(kept, -c["lr"])
 
 
-def _adam_size(c: Columns, steps: Tensor) -> Tensor:
-    """The rate with both of Adam's corrections, in float64."""
-    return (
-        c["lr"].double()
-        * (1 - c["beta2"].double() ** steps).sqrt()
-        / (1 - c["beta1"].double() ** steps)
-    )
-
-
-def _adabound(
-    weights: Tensor, gradients: Tensor, state: Rows, c: Columns, settings: Mapping[str, Any]
-) -> None:
-    gradients = _decayed(gradients, weights, c)
-    mean, square, steps = *_averaged(gradients, state, c), state["steps"]
-    final = c["final_lr"].double() * c["lr"].double() / c["base_lr"].double()
-    closing = c["gamma"].double() * steps
-    low, high = final * (1 - 1 / (closing + 1)), final * (1 + 1 / closing)
-    rates = _adam_size(c, steps).to(weights.dtype) / square.sqrt().add_(c["eps"])
-    weights.sub_(rates.clamp_(low.to(weights.dtype), high.to(weights.dtype)).mul_(mean))
-
-
-def _swats(
-    weights: Tensor, gradients: Tensor, state: Rows, c: Columns, settings: Mapping[str, Any]
-) -> None:
-    gradients = _decayed(gradients, weights, c)
-    mean, square, kept, steps = (
-        state[name] for name in ("exp_avg", "exp_avg_sq", "momentum_buffer", "steps")
-    )
-    rate, settled, beta2 = state["rate"], state["settled"], c["beta2"].double()
-    late = settled > 0
-    kept.copy_(torch.where(late, (kept * c["beta1"]).add_(gradients), kept))
-    mean.lerp_(gradients, torch.where(late, torch.zeros_like(c["beta1"]), 1 - c["beta1"]))
-    square.copy_(
-        torch.where(
-            late, square, (square * c["beta2"]).addcmul_(gradients * gradients, 1 - c["beta2"])
-        )
-    )
-    scale = c["lr"].double() / c["base_lr"].double()
-    as_sgd = kept * -((1 - c["beta1"].double()) * settled * scale).to(weights.dtype)
-    as_adam = mean / square.sqrt().add_(c["eps"]) * -_adam_size(c, steps).to(weights.dtype)
-    change = torch.where(late, as_sgd, as_adam)
-    weights.add_(change)
-    along = (change.double() * gradients.double()).sum(dim=1, keepdim=True)
-    measured = ~late & (along != 0)
-    sgd_rate = change.double().square().sum(dim=1, keepdim=True) / -along / scale
-    rate.copy_(torch.where(measured, beta2 * rate + (1 - beta2) * sgd_rate, rate))
-    mean_rate = rate / (1 - beta2**steps)
-    settles = (mean_rate - sgd_rate).abs() < c["tolerance"].double()
-    turns = measured & (steps > 1) & (mean_rate > 0) & settles
-    settled.copy_(torch.where(turns, mean_rate, settled))
-
-
 RULES: dict[type[optim.Optimizer], Callable[..., None]] = {
     optim.SGD: _sgd,
     optim.Adam: _adam,
@@ -232,6 +170,4 @@ RULES: dict[type[optim.Optimizer], Callable[..., None]] = {
     optim.Adagrad: _adagrad,
     optim.Adadelta: _adadelta,
     optim.RMSprop: _rmsprop,
-    AdaBound: _adabound,
-    SWATS: _swats,
 }
