@@ -4,8 +4,7 @@ from pathlib import Path
 
 from search.commands.support.arguments import VerbParser
 from search.commands.tune import compose_and_run
-from search.config.results_root import RESULTS
-from search.config.sweep_words import knob_names, sweep_words
+from search.config.sweep_words import sweep_words
 from search.config.words import take
 from search.execution.terminal import Terminal
 
@@ -40,9 +39,5 @@ def run(words: list[str], config_dir: Path | None) -> int:
     knobs, overrides = take(parser().parse(words).overrides, "knobs")
     protocol = sweep_words(knobs, overrides, config_dir)
     name = next(word for word in reversed(protocol) if word.startswith("name=")).partition("=")[2]
-    folders = [f"{name}-{knob}" for knob in knob_names(knobs)]
-    root = Path(take(overrides, "results_root")[0] or RESULTS)
-    if not (root / name).exists() and (former := [f for f in folders if (root / f).exists()]):
-        console.say(f"{', '.join(former)}: sweeps of an earlier version, which stay as they are")
     console.say(f"{name}: reading the config …")
     return compose_and_run(protocol, config_dir, console=console, command=["sweep", *words])

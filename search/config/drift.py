@@ -6,7 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from search.config.shipped_defaults import is_former_default, is_shipped_default
+from search.config.shipped_defaults import is_shipped_default
 from trainers.settings import flat
 
 # Keys that may change from start to start: those that begin so, and these.
@@ -72,9 +72,7 @@ def _drifting(
             continue
         if key not in before and is_shipped_default(key, now[key]):
             continue  # the search was begun before there was such a key
-        if is_former_default(key, before.get(key), now.get(key)) or (
-            key in before and _became_a_link(key, before[key], now.get(key), new)
-        ):
+        if key in before and _became_a_link(key, before[key], now.get(key), new):
             continue
         if (
             key.removeprefix("chosen.").startswith(("sampler", "pruner"))

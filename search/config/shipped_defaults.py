@@ -5,64 +5,20 @@ A folder that an older version began lacks the keys that were added since. Their
 what the older version did, so such a search resumes.
 """
 
-import copy
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from search.config.catalogue import CONF
 
 GLOBAL = "# @package _global_"  # first line of a file whose keys stand below their groups
-# What older versions did, where a key that was added since ships with something else.
-OWN_LEVEL = "protocol.own_level"
-BEFORE = {"protocol.halving": False, OWN_LEVEL: False}
-# The stages of `protocol=guide` before there was one for longer trainings.
-GUIDE = [
-    "preflight", "baseline", "regularisers_off", "lr_range", {"sweep": "lr"},
-    {"sweeps": "verdict"}, "joint", "confirm", "ensemble",
-]  # fmt: skip
-# What shipped files gave to keys that follow the data since, or name more stages.
-FORMER: Mapping[str, tuple[object, ...]] = {"model.features": (1, 4), "protocol.stages": (GUIDE,)}
-
-
-def is_former_default(key: str, before: object, now: object) -> bool:
-    """Whether a key's shipped value became another one, which does the same to an older search."""
-    return before in FORMER.get(key, ()) and is_shipped_default(key, now)
-
-
-def with_former_rules(config: DictConfig, begun: DictConfig) -> DictConfig:
-    """The config with the stages that its search began with, where the shipped protocol has got
-    further ones since, and with the confirmation's rule of that time; else the config itself.
-    """
-    before, now = (
-        OmegaConf.to_container(
-            OmegaConf.select(each, "protocol.stages", default=OmegaConf.create())
-        )
-        for each in (begun, config)
-    )
-    has_stages = before != now and is_former_default("protocol.stages", before, now)
-    shared = OmegaConf.select(config, OWN_LEVEL) and OmegaConf.select(begun, OWN_LEVEL) is None
-    if not has_stages and not shared:
-        return config
-    former = copy.deepcopy(config)
-    OmegaConf.set_readonly(former, False)
-    if has_stages:
-        former.protocol.stages = before
-    if shared:
-        former.protocol.own_level = False
-    OmegaConf.set_readonly(former, True)
-    return former
 
 
 def is_shipped_default(key: str, value: object) -> bool:
-    """Whether a shipped file gives a dotted key this value, or older versions did as it says;
-    `chosen.GROUP`: the default choice.
-    """
-    if key in BEFORE:
-        return value == BEFORE[key]
+    """Whether a shipped file gives a dotted key this value; `chosen.GROUP`: the default choice."""
     group, _, inner = key.partition(".")
     whole = _whole()
     if group == "chosen":

@@ -15,7 +15,6 @@ from rich.console import Console
 
 from search.config.plan import Plan, read_plan
 from search.config.quick_imports import quick_imports
-from search.config.shipped_defaults import with_former_rules
 from search.config.tune_settings import TuneSettings
 from search.contract.dataset import completed
 from search.errors import COPY, ELSEWHERE, Interrupted, disk_error
@@ -81,15 +80,9 @@ def _way(plan: Plan, *, words: Sequence[str]) -> "Callable[..., Findings]":
 
 
 def plan_in_folder(config: DictConfig) -> tuple[Plan, Folder]:
-    """The plan of a composed config, and its folder. A search that has begun keeps the stages
-    that its protocol had then, and the rule of its confirmation.
-    """
+    """The plan of a composed config, and its folder."""
     plan = read_plan(completed(config), root=Path.cwd())
-    folder = Folder(plan.folder)
-    if folder.started:
-        begun = with_former_rules(plan.config, folder.load_config())
-        plan = plan if begun is plan.config else read_plan(begun, root=Path.cwd())
-    return plan, folder
+    return plan, Folder(plan.folder)
 
 
 def _check_folder(plan: Plan, folder: Folder, *, console: Console) -> None:

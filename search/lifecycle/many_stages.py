@@ -102,7 +102,7 @@ def run_protocol(
             check_set_up(plan, folder, prepared, pool, console, trainings=many, tuned=tuned)
 
     with begun(plan, folder, pool, contract=contract, console=console, checked=checked) as fixed:
-        budgets = budgets_chosen_by(earlier, former) if earlier is not None else []
+        budgets = budgets_chosen_by(earlier) if earlier is not None else []
         search = _ManyStages(
             plan, folder, pool, contract=fixed, console=console, words=words, budgets=budgets
         )
@@ -224,9 +224,7 @@ class _ManyStages:
         asked = None if step.number <= len(self._before) else history.incumbent
         own = self._conduct(plan, study, past, borrowed=ours, incumbent=asked)
         val_rows = int(self._contract.split["rows"]["val"])
-        # By key: a former version's joint stage has trained its baseline.
-        rows = {row.spec.key: row for row in (*ours, *own)}.values()
-        findings = find(plan, list(rows), val_rows=val_rows)
+        findings = find(plan, [*ours, *own], val_rows=val_rows)
         curves = self._curves(findings)
         findings = diagnosed(findings, curves, folder=folder)
         return conclude(

@@ -37,14 +37,12 @@ def with_budget(settings: TuneSettings, budget: Mapping[str, Any]) -> TuneSettin
     )
 
 
-def budgets_chosen_by(stood: Findings, former: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def budgets_chosen_by(stood: Findings) -> list[Mapping[str, Any]]:
     """The budget by which each stage that has begun was chosen, from the second on.
 
-    Args:
-        stood: the search as it stands on disk.
-        former: of the last start, for steps of earlier versions, which do not say it.
+    `stood`: the search as it stands on disk.
     """
-    budgets = [step.get("budget", former) for step in stood.steps]
+    budgets = [step["budget"] for step in stood.steps]
     under_way = f"{len(budgets) + 1:02d}-"
     has_begun = any(row.spec.stage.startswith(under_way) for row in stood.rows)
     return budgets if has_begun else budgets[:-1]

@@ -73,13 +73,7 @@ class Findings(Outcome):
             return ""
         if not self.steps:
             return f"01-{settings.stages[0].stage}"
-        last = self.steps[-1]
-        if "next" in last:
-            return str(last["next"] or "")
-        # Steps of earlier versions do not say what follows.
-        return (
-            "" if last["kind"] == settings.stages[-1].stage else f"the stage after {last['stage']}"
-        )
+        return str(self.steps[-1]["next"] or "")
 
     @property
     def confirmed(self) -> dict[str, list[int]]:
@@ -161,9 +155,8 @@ def _check_steps(findings: Findings, path: Path, *, whole: bool = False) -> None
     got = next((f"none on {name}" for name in stages if name not in decided), "")
     for step in findings.steps:
         known = findings.scores_of(step)
-        written = step.get("scores", known)  # earlier versions have not written them
-        if known != written:
-            got = f"{written} for trials {step['trials']} on {step['stage']}, not {known}"
+        if known != step["scores"]:
+            got = f"{step['scores']} for trials {step['trials']} on {step['stage']}, not {known}"
     if got:
         raise refused(
             str(path),

@@ -1,7 +1,6 @@
 """A step of a search of many stages, as a line of decisions.jsonl holds it: its keys, their types.
 
-`search.protocols.record` makes it of a step. What `NotRequired` names, earlier versions have not
-written.
+`search.protocols.record` makes it of a step.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,8 +9,6 @@ from typing import Any, NotRequired, TypedDict, cast
 
 from search.config.knobs import Value
 from search.storage.sealed import read_json_lines
-
-OF_STEP = ("stage", "kind", "held", "trials", "decision")  # keys of every line
 
 
 class Candidate(TypedDict):
@@ -60,16 +57,16 @@ class StepRecord(TypedDict):
     verdicts: dict[str, int]
     beside: list[str]
     evidence: Evidence | None
-    scores: NotRequired[list[float | None]]
-    learned: NotRequired[bool]
-    perfect: NotRequired[bool]
-    out_of_patience: NotRequired[bool]
-    searched: NotRequired[list[dict[str, Any]]]
-    leaders: NotRequired[list[Mapping[str, Value]]]
-    rates: NotRequired[list[float]]
-    command: NotRequired[str]
-    next: NotRequired[str | None]
-    budget: NotRequired[Mapping[str, Any]]
+    scores: list[float | None]
+    learned: bool
+    perfect: bool
+    out_of_patience: bool
+    searched: list[dict[str, Any]]
+    leaders: list[Mapping[str, Value]]
+    rates: list[float]
+    command: str
+    next: str | None
+    budget: Mapping[str, Any]
 
 
 def read_steps(path: Path) -> list[StepRecord]:
@@ -78,10 +75,10 @@ def read_steps(path: Path) -> list[StepRecord]:
     Raises:
         UsageError: a line is damaged, or lacks a key.
     """
-    return cast(list[StepRecord], read_json_lines(path, keys=OF_STEP))
+    return cast(list[StepRecord], read_json_lines(path, keys=StepRecord.__required_keys__))
 
 
 def candidates_of(step: StepRecord) -> Sequence[Candidate]:
     """What a stage compared, first what it began with; empty where it compared nothing."""
-    evidence = step.get("evidence")
+    evidence = step["evidence"]
     return evidence["values"] if evidence else ()

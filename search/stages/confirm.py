@@ -106,8 +106,6 @@ def _go_on(
     floor = step_of(first, share=resolution) / 2
     on = (trained >= after) & still_open(first, _opening_of(plan), resolution=floor)
     on[0] = on[1:].any()  # what was dropped may lead by its kind seeds, and gets no more
-    if (trained > after)[~on].any():  # begun by an earlier version, which made no such look
-        on = trained >= after
     return list(on)
 
 

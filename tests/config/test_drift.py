@@ -4,9 +4,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from search.config.compose import compose_experiment
-from search.config.compose_protocol import compose_protocol
 from search.config.drift import drift, words_back
-from search.config.shipped_defaults import GUIDE, is_shipped_default, with_former_rules
+from search.config.shipped_defaults import is_shipped_default
 
 
 @pytest.fixture(scope="module")
@@ -106,29 +105,3 @@ def test_the_words_with_which_a_search_goes_on_make_its_config(config, words, ba
     if back:
         again = compose_experiment("lr_sweep", overrides=[*words, *back.split()], config_dir=None)
         assert drift(config, again) == []
-
-
-@pytest.mark.slow
-def test_a_search_of_many_stages_keeps_those_that_it_began_with_unless_a_word_named_others():
-    now = compose_protocol([], config_dir=None)
-    begun, other = (OmegaConf.create(OmegaConf.to_container(now, resolve=False)) for _ in range(2))
-    begun.protocol.stages = GUIDE
-    other.protocol.stages = ["baseline", "confirm"]
-    kept = with_former_rules(now, begun)
-    assert "longer" in now.protocol.stages
-    assert kept.protocol.stages == GUIDE
-    assert drift(begun, kept) == []
-    for config, former in ((now, now), (now, other), (other, begun)):
-        assert with_former_rules(config, former) is config
-    (line,) = drift(other, now)
-    assert line.startswith("protocol.stages: ['baseline', 'confirm'] there")
-
-
-def test_a_search_begun_before_the_incumbent_had_a_level_of_its_own_goes_on_without_one():
-    now = compose_protocol([], config_dir=None)
-    begun = OmegaConf.create(OmegaConf.to_container(now, resolve=False))
-    del begun.protocol["own_level"]
-    kept = with_former_rules(now, begun)
-    assert (now.protocol.own_level, kept.protocol.own_level) == (True, False)
-    assert drift(begun, kept) == []
-    assert with_former_rules(kept, begun) is kept

@@ -43,7 +43,7 @@ def _planned(*, most=5, own_level=False):
 
 
 def _former(plan):
-    """The same of an earlier version, which looked once, at all seeds."""
+    """The same with one look, at all seeds."""
     return replace(plan, settings=replace(plan.settings, early=0))
 
 
@@ -102,19 +102,6 @@ def test_where_nothing_differs_the_baseline_stays_and_a_planted_gain_is_found_as
         assert found[1] >= found[0] - 1
         assert trials[0] == 19
         assert trials[1] < fewest
-
-
-def test_a_confirmation_that_an_earlier_version_ended_or_began_is_decided_by_all_its_seeds():
-    plan = _planned()
-    former, rows = _carried_out(_former(plan), _drawn(0))
-    assert [len(group.scores) for group in former.groups] == [5, 5, 5, 2, 2]
-    assert confirm.wanted(plan, rows) == []
-    decision = str(former.decision)
-    assert str(confirm.outcome(plan, rows, resolution=0.0).decision) == decision
-    for begun_with in (14, 17):  # one or some of the seeds that the look would have saved
-        outcome, again = _carried_out(plan, _drawn(0), rows[:begun_with])
-        assert [row.spec for row in again] == [row.spec for row in rows]
-        assert str(outcome.decision) == decision
 
 
 @pytest.mark.parametrize(("lead", "stays"), [(0.0005, True), (0.01, False)])

@@ -46,7 +46,7 @@ def staged_answer(findings: Findings) -> Answer:
         outcome = ""
         surety = "Chosen values lead partly by luck until fresh seeds confirm them (P13)."
     mark, label = OUTCOMES[outcome]
-    if not last.get("learned", True):
+    if not last["learned"]:
         mark, label = "unsure", "nothing learned"
         surety = "No training beats a constant prediction beyond chance (R11)."
         if is_unmoved(findings.steps):

@@ -111,7 +111,7 @@ def _decision(findings: Findings, step: StepRecord) -> Section:
         f"the best configuration after it: {setting(step['held']) or 'the defaults'}",
         *([f"the curves of its trials: {verdicts}"] if verdicts else []),
         *([f"to be seen beside: {beside}"] if beside else []),
-        *([f"this stage by itself: {step['command']}"] if step.get("command") else []),
+        *([f"this stage by itself: {step['command']}"] if step["command"] else []),
     ]
     mark = str(MARKS.get(step["decision"], step["decision"]))
     entry = Entry(title=step["says"], mark=mark, lines=lines, rules=step["rules"])

@@ -76,9 +76,9 @@ def next_lines(findings: Findings) -> list[str]:
     """
     answering = _answering(findings)
     agreed = _agreed(findings, answering)
-    if findings.steps and not findings.steps[-1].get("learned", True):
+    if findings.steps and not findings.steps[-1]["learned"]:
         return _unstick(findings, findings.verdicts[agreed[0].spec.trial].name if agreed else "")
-    if not agreed or (findings.steps and findings.steps[-1].get("perfect")):
+    if not agreed or (findings.steps and findings.steps[-1]["perfect"]):
         return []
     plan, row = findings.plan, agreed[0]
     config, verdict = config_of(findings, row), findings.verdicts[row.spec.trial]

@@ -43,7 +43,7 @@ def text(findings: Findings, summary: pd.DataFrame) -> str:
         "\n## Stage by stage\n",
         markdown(summary.assign(value=summary["value"].map(written))),
     ]
-    commands = [f"    {step['command']}" for step in findings.steps if step.get("command")]
+    commands = [f"    {step['command']}" for step in findings.steps if step["command"]]
     if commands:
         parts += ["\n## Each stage by itself\n", *commands]
     return "\n".join(parts) + "\n"
@@ -72,13 +72,13 @@ def conclusion(findings: Findings) -> list[str]:
     score = _score(findings, final["trials"])
     so_far = f"not finished, in stage {findings.stage}; the incumbent so far"
     lines.append(f"{so_far if findings.stage else 'the answer'}: {knobs}{score}")
-    if not final.get("learned", True):
+    if not final["learned"]:
         why = "it is no better than a constant prediction beyond chance (R11)"
         lines.append(f"nothing was learned: {UNMOVED if is_unmoved(steps) else why}")
     for step in steps:
         if step["kind"] in ("confirm", "ensemble") and step["decision"] != "skipped":
             lines.append(f"{step['kind']}: {step['says']}")
-    near = _good_region(findings, final["trials"]) if final.get("learned", True) else ""
+    near = _good_region(findings, final["trials"]) if final["learned"] else ""
     lines.append(f"{_trained(findings)} in {len(steps)} stages{near}")
     return [*lines, *_broke_off(findings), *curve_lines(findings)]
 
