@@ -3,7 +3,7 @@
 Keys of a class or function of the user's own are the user's affair and are not in the table.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from search.config.rules import (
@@ -19,12 +19,13 @@ from search.config.rules import (
     truth,
     whole,
     word,
-)
+)  # fmt: skip
 from search.config.trial_config import STOCK
 from search.errors import refused
 
 MISSING = object()
 SWITCH = ("on", "off", True, False)
+SIZES, SHARE = ("inputs", "outputs", "vocabulary"), number(least=0, most=1)
 TABLE: dict[str, Rule] = {
     "name": word(),
     "seed": whole(0, 2**32 - 1),
@@ -49,7 +50,7 @@ TABLE: dict[str, Rule] = {
     "lr_range.steps": whole(40, 10**5),
     "lr_range.seeds": whole(1, 100),
     "data.task": text(),
-    **{f"data.{key}": whole(1, null=True) for key in ("inputs", "outputs", "vocabulary")},
+    **{f"data.{key}": whole(1, null=True) for key in SIZES},
     **{f"data.{key}": whole(1) for key in ("features", "steps", "target_steps")},
     **{f"data.{key}": mapping(null=True) for key in ("auxiliary", "heads")},
     **{f"data.{key}": text(null=True) for key in ("sequence", "length", "target_length", "labels")},
@@ -122,6 +123,7 @@ TABLE: dict[str, Rule] = {
     "trainer.checkpoint_every": number(above=0),
     "trainer.max_log_mb": number(above=0, most=10**6),
 }
+EVERY_SCHEDULE = {"interval": one_of("epoch", "step"), "warmup": number(least=0, most=10**6)}
 # Keys of shipped classes: by the import path that begins so, keys below the group.
 CLASSES: dict[str, dict[str, dict[str, Rule]]] = {
     "data": {
@@ -143,11 +145,8 @@ CLASSES: dict[str, dict[str, dict[str, Rule]]] = {
     },
     "model": {
         "trainers.models.": {
-            "inputs": whole(1, null=True),
-            "outputs": whole(1, null=True),
+            **dict.fromkeys((*SIZES, "features", "first_width", "parameters"), whole(1, null=True)),
             "channels": whole(1),
-            "features": whole(1, null=True),
-            "vocabulary": whole(1, null=True),
             "embedding": whole(1, 10**6),
             "embedding_init": text(),
             "embedding_gain": number(above=0, most=10**6),
@@ -158,8 +157,6 @@ CLASSES: dict[str, dict[str, dict[str, Rule]]] = {
             "dropout": number(least=0, most=1),
             "norm": text(),
             "residual": truth(),
-            "first_width": whole(1, null=True),
-            "parameters": whole(1, null=True),
             "slope": number(null=True),
             "pieces": whole(1, 1000),
             "activation": text(),
@@ -170,10 +167,7 @@ CLASSES: dict[str, dict[str, dict[str, Rule]]] = {
     "optimizer": {
         prefix: {
             "lr": number(least=0, most=1e9),
-            **{
-                key: number(least=0, most=1)
-                for key in ("momentum", "alpha", "rho", "gamma", "tolerance")
-            },
+            **dict.fromkeys(("momentum", "alpha", "rho", "gamma", "tolerance"), SHARE),
             "final_lr": number(least=0, most=1e9),
             "weight_decay": number(least=0, most=1e9),
             "nesterov": truth(),
@@ -186,19 +180,15 @@ CLASSES: dict[str, dict[str, dict[str, Rule]]] = {
         "trainers.losses.BinaryCrossEntropy": {"positive_weight": number(above=0)},
     },
     "schedule": {
-        "None": {"interval": one_of("epoch", "step"), "warmup": number(least=0, most=10**6)},
+        "None": EVERY_SCHEDULE,
         "torch.optim.lr_scheduler.": {
-            "interval": one_of("epoch", "step"),
+            **EVERY_SCHEDULE,
             "watch": one_of("val_loss", "metric"),
-            "warmup": number(least=0, most=10**6),
             "gamma": number(above=0, most=1000),
             "factor": number(above=0, most=1),
             "patience": whole(0),
-            "step_size": whole(1),
-            "step_size_up": whole(1),
-            "T_max": whole(1),
-            "base_lr": number(least=0),
-            "max_lr": number(least=0),
+            **{key: whole(1) for key in ("step_size", "step_size_up", "T_max")},
+            **{key: number(least=0) for key in ("base_lr", "max_lr")},
             "total_steps": whole(1, null=True),
             "cycle_momentum": truth(),
         },
@@ -206,9 +196,10 @@ CLASSES: dict[str, dict[str, dict[str, Rule]]] = {
 }
 # What no config is without. Others came later, and a folder of an earlier version lacks them.
 REQUIRED = (
-    "name", "seed", "seeds", "keep", "results_root", "data.task", "metric.name", "metric.direction",
-    "split.kind", "normalise._target_", "protocol.kind", "placement.slots_per_gpu",
-    "placement.gpus", "placement.threads", "placement.grace", "placement.max_retries",
+    "name", "seed", "seeds", "keep", "rehearse", "results_root", "data.task", "metric.name",
+    "metric.direction", "split.kind", "normalise._target_", "protocol.kind",
+    "placement.slots_per_gpu", "placement.gpus", "placement.threads", "placement.grace",
+    "placement.max_retries",
     "trainer._target_", "trainer.predict", "trainer.epochs", "trainer.patience", "trainer.timeout",
     "trainer.epoch_timeout", "trainer.checkpoint_every", "trainer.max_log_mb",
 )  # fmt: skip
@@ -242,15 +233,24 @@ def check_settings(config: Mapping[str, Any]) -> None:
     check_groups(config)
     of_stock = NEEDED_BY_STOCK if _select(config, "trainer._target_") == STOCK else ()
     of_kind = NEEDED_BY_KIND.get(str(_select(config, "protocol.kind")), ())
-    for path in (*REQUIRED, *of_stock, *of_kind):
-        value = _select(config, path)
-        if value is MISSING or (value is None and path in NEEDED_BY_STOCK):
-            needed, remedy = "every config has this key", f"say {path}=…"
-            raise refused(path, code="required-key-missing", rule=needed, got="none", remedy=remedy)
+    check_there(config, (*REQUIRED, *of_stock, *of_kind))
     for path, rule in rules_of(config).items():
         value = _select(config, path)
         if value is not MISSING:
             check(path, value, rule)
+
+
+def check_there(config: Mapping[str, Any], paths: Iterable[str]) -> None:
+    """All these keys are there.
+
+    Raises:
+        UsageError: the first that is not.
+    """
+    for path in paths:
+        value = _select(config, path)
+        if value is MISSING or (value is None and path in NEEDED_BY_STOCK):
+            needed, remedy = "every config has this key", f"say {path}=…"
+            raise refused(path, code="required-key-missing", rule=needed, got="none", remedy=remedy)
 
 
 def check_groups(config: object) -> None:

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from search.config.incumbent import incumbent_config
 from search.config.plan import Plan
+from search.config.schema import check_there
 from search.diagnostics.lr_range import Range, read_range
 from search.diagnostics.probe import Answers, probed
 from search.diagnostics.verdicts.advice import MOMENTUM
@@ -24,6 +25,7 @@ from search.storage.sealed import read_json, write_csv, write_json
 MEMORY = 0.9  # momentum that a ramp of `lr_range.steps` leaves time to forget
 SLOWEST = 5.0  # times as many steps, at most, for more of it
 LONGEST = 0.99  # most momentum that a ramp is walked with: that of more reacts after its end
+RAMP = ("low", "high", "scale", "steps", "seeds")  # keys of `lr_range`
 DRAWN = ("rates", "losses")  # parts of a range that lie in lr_range.csv
 
 
@@ -54,6 +56,7 @@ def range_test(plan: Plan, path: Path, *, slot: Slot) -> tuple[Range, float]:
 
 def ramp_rates(config: DictConfig) -> list[float]:
     """The learning rate of every step."""
+    check_there(config, (f"lr_range.{key}" for key in RAMP))
     ramp = config.lr_range
     low, high, steps = ramp.low, ramp.high, _slower(ramp.steps, config)
     if low >= high:
