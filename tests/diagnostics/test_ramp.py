@@ -241,7 +241,7 @@ def test_a_linear_ramp_rises_by_equal_steps(elsewhere):
     [(0.9, 160), (0.5, 160), (0.97, 533), (0.999, 800), (None, 160), (1.5, 160)],
 )
 def test_a_ramp_is_slower_for_momentum_that_remembers_longer(momentum, steps):
-    ramp = {"low": 1e-7, "high": 10.0, "steps": 160, "scale": "log"}
+    ramp = {"low": 1e-7, "high": 10.0, "steps": 160, "scale": "log", "seeds": 5}
     config = OmegaConf.create({"lr_range": ramp, "optimizer": {"momentum": momentum}})
     rates = ramp_rates(config)
     assert (len(rates), rates[0], rates[-1]) == (steps, pytest.approx(1e-7), pytest.approx(10))
