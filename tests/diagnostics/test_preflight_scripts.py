@@ -14,7 +14,7 @@ from torch.nn import functional as F  # noqa: N812  # the field's name for it
 
 from search.contract.arrays import FoldData
 from search.contract.metrics import Metric
-from search.diagnostics.preflight import learning, loop, losses, model, stepping
+from search.diagnostics.preflight import by_heart, learning, loop, losses, model, stepping
 from search.diagnostics.preflight.schedule import ends_early
 from search.execution.worker.epoch_record import epoch_record
 from search.storage.json_numbers import plain
@@ -290,3 +290,53 @@ def test_what_a_loop_keeps_from_step_to_step_is_told_from_what_it_should_not_kee
         loop.trains(seen), model.gradients(seen), stepping.optimizer_steps(seen), loop.evaluation_mode(seen, steps=500),
     )  # fmt: skip
     assert [check.name for check in checks if check.outcome in ("warn", "fail")] == [named][: bool(named)]  # fmt: skip
+
+
+def over_nodes(config, data, device, checkpoint):
+    """A graph is given to the model whole, in training and in evaluation; the losses tell its nodes
+    apart. `masked`: by a product; `on train`: all rows are taught and evaluated, none is held out.
+    """
+    how = config["trainer"]["fault"]
+    count = len(data.train.index) + len(data.val.index)
+    rows = _rows(count, 0)
+    x, y, near = torch.tensor(rows.x), torch.tensor(rows.y), torch.eye(count)
+    taught = torch.arange(count) < len(data.train.index)
+    model = torch.nn.Linear(6, 4)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.05)
+
+    def loss(outputs, chosen):
+        if how == "masked":
+            return (F.cross_entropy(outputs, y, reduction="none") * chosen).sum() / chosen.sum()
+        return F.cross_entropy(outputs[chosen], y[chosen])
+
+    for _ in range(config["trainer"]["epochs"]):
+        optimizer.zero_grad()
+        outputs = near @ model(x)
+        train = F.cross_entropy(outputs, y) if how == "on train" else loss(outputs, taught)
+        train.backward()
+        optimizer.step()
+        with torch.no_grad():
+            outputs = near @ model(x)
+            val = F.cross_entropy(outputs, y) if how == "on train" else loss(outputs, ~taught)
+        yield {"train_loss": train.item(), "val_loss": val.item(), "accuracy": 0.5}
+
+
+@pytest.mark.parametrize(("how", "outcome"), [("", "pass"), ("masked", "pass"), ("on train", "fail")])  # fmt: skip
+def test_a_graph_given_whole_is_no_evaluation_of_train_rows(how, outcome, tmp_path):
+    rows = [replace(part, x=None, y=None) for part in (DATA.train, DATA.val)]
+    data = Data(train=rows[0], val=rows[1])
+    seen = _seen("test_preflight_scripts.over_nodes", how, tmp_path, data=data)
+    made = losses.reported_losses(seen, heart={"tries": []})
+    assert (made.outcome, "all rows that were evaluated" in made.told) == (outcome, bool(how == "on train"))  # fmt: skip
+
+
+def test_rows_that_a_trainer_leaves_out_need_not_be_learned_by_heart():
+    batch = {"shape": [30, 6]}
+    whole = {**CALM, "rows": 120, "batches": [batch] * 4, "epochs": [4]}
+    part = {**whole, "batches": [batch] * 2, "epochs": [2]}  # it draws fewer of the frequent class
+    attempt = {"score": 0.75, "start": 1.4, "end": 0.001, "rate": 0.1, "steps": 500, "fitted": False, "metric": []}  # fmt: skip
+    made = [by_heart.overfit({"rows": 64, "tries": [attempt]}, optimizers=1, seen=seen) for seen in (part, whole)]  # fmt: skip
+    assert [check.outcome for check in made] == ["note", "fail"]
+    assert "50% of the rows" in made[0].told
+    unknown = {"rows": 64, "tries": [{**attempt, "end": 0.7}]}
+    assert by_heart.overfit(unknown, optimizers=1, seen=part).outcome == "fail"

@@ -19,6 +19,8 @@ NEARLY = 0.9  # R² that no training reaches of which a part is missing
 WORSE = 0.2  # share of a metric by which it is surely worse
 NEARLY_ALL = 0.97  # share of right rows from which a loss must lie below that of a guess
 LEARNED = 0.3  # a loss is surely lower than another if it is below this share of it
+TAKEN = 0.9  # share of the rows that an epoch takes, below which some of a few may never be taught
+LEAST = 0.05  # share of the first loss at which the rows that were taught are known
 SURE = 4.0  # standard errors, or deviations of the losses of shuffled labels, beyond chance
 KNOWN = 0.3  # share of the first loss at which rows are known so well that a metric must say so
 
@@ -70,6 +72,9 @@ def overfit(
         return judge.unknown(f"{sentence}; {cause}", **numbers)
     if heart.get("numbers") and (best["score"] or 0.0) >= NEARLY:
         return judge.note(f"{sentence}: nearly all", "label_signal tells of noise", **numbers)
+    if seen and (taken := _taken(seen)) < TAKEN and any(map(_is_known, losses)):
+        text = f"but an epoch takes {taken:.0%} of the rows that it is given, and knows those"
+        return judge.note(f"{sentence}; {text}", "are the others left out on purpose?", **numbers)
     suspects, may_be_floor = _suspects(losses)
     if scored or not may_be_floor:
         return judge.fail(sentence, suspects, **numbers)
@@ -77,6 +82,17 @@ def overfit(
         return judge.note(f"{sentence}; {cause}", **numbers)
     text = f"the trainer tells no predictions, and its loss may have a floor; else {suspects}"
     return judge.warn(sentence, text, **numbers)
+
+
+def _taken(seen: Watched) -> float:
+    """The share of the rows given that the first epoch took; 1 where that cannot be told."""
+    first = seen["batches"][: seen["epochs"][0]] if seen["epochs"] else ()
+    return sum(batch["shape"][0] for batch in first) / seen["rows"] if first else 1.0
+
+
+def _is_known(attempt: Answer) -> bool:
+    """Whether next to nothing is left of the loss of the steps."""
+    return attempt["end"] is not None and bool(0 <= attempt["end"] < LEAST * attempt["start"])
 
 
 def _suspects(tries: Sequence[Answer]) -> tuple[str, bool]:

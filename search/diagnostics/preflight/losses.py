@@ -82,7 +82,8 @@ def _of_wrong_rows(seen: Watched, *, heart: Answer) -> tuple[str, str] | None:
         text = "the rows that were evaluated are train rows; no validation row was"
         return (text, "evaluate the rows of data.val")
     tells = seen["val_loss"] and seen["val_loss"][0] is not None
-    if tells and not rows["on_train"] and not rows["on_val"] and (rows["on_taught"] or 0) > ALL:
+    held_out = rows["on_train"] or rows["on_val"] or (rows["on_taught"] or 0) <= ALL
+    if tells and not held_out and _is_whole(seen):
         text = "all rows that were evaluated are rows that it trained on before"
         return (text, "evaluate rows that take no part in the training")
     if text := _of_train_rows(seen):
@@ -93,6 +94,16 @@ def _of_wrong_rows(seen: Watched, *, heart: Answer) -> tuple[str, str] | None:
         remedy = "yield them in the order of data.val, one per row, in training units"
         return (text, remedy)
     return None
+
+
+def _is_whole(seen: Watched) -> bool:
+    """Whether the loss of a batch hears all of its rows; of a graph, which is given to the model
+    with all of its nodes, it hears those of train, and another loss those of validation.
+    """
+    call, given = seen["loss"], seen["batches"]
+    if call is None or not given or not call["outputs"]:
+        return True
+    return call["reduction"] != "none" and call["outputs"][0] >= given[0]["shape"][0]
 
 
 def _learned_apart(seen: Watched) -> str:
