@@ -14,7 +14,7 @@ from torch.nn import functional as F  # noqa: N812  # the field's name for it
 
 from search.contract.arrays import FoldData
 from search.contract.metrics import Metric
-from search.diagnostics.preflight import by_heart, learning, loop, losses, model, stepping
+from search.diagnostics.preflight import by_heart, learning, loop, losses, model, output, stepping
 from search.diagnostics.preflight.schedule import ends_early
 from search.execution.worker.epoch_record import epoch_record
 from search.storage.json_numbers import plain
@@ -340,3 +340,69 @@ def test_rows_that_a_trainer_leaves_out_need_not_be_learned_by_heart():
     assert "50% of the rows" in made[0].told
     unknown = {"rows": 64, "tries": [{**attempt, "end": 0.7}]}
     assert by_heart.overfit(unknown, optimizers=1, seen=part).outcome == "fail"
+
+
+def of_pairs(config, data, device, checkpoint):
+    """Factors of users and things learn which of two things a user prefers, so users' own offsets
+    cancel. `zeros`: of factors; `old`: the optimizer has the weights of another model.
+    """
+    how = config["trainer"]["fault"]
+
+    def models():
+        made = torch.nn.ModuleList([torch.nn.Embedding(12, 4), torch.nn.Embedding(12, 4), torch.nn.Embedding(12, 1)])  # fmt: skip
+        torch.nn.init.zeros_(made[2].weight)
+        for factors in made[:2] if how == "zeros" else ():
+            torch.nn.init.zeros_(factors.weight)
+        return made
+
+    class Preference(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.users, self.things, self.offsets = models()
+
+        def forward(self, user, thing):
+            return (self.users(user) * self.things(thing)).sum(-1) + self.offsets(user).squeeze(-1)
+
+    model = Preference()
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.05)
+    model = Preference() if how == "old" else model
+    dice = torch.Generator().manual_seed(0)
+    user, one, other = torch.randint(0, 12, (3, 240), generator=dice)
+    for _ in range(config["trainer"]["epochs"]):
+        for part in torch.arange(240).split(40):
+            optimizer.zero_grad()
+            ahead = model(user[part], one[part]) - model(user[part], other[part])
+            loss = -F.logsigmoid(torch.where(one[part] > other[part], 1.0, -1.0) * ahead).mean()
+            loss.backward()
+            optimizer.step()
+        yield {"train_loss": loss.item(), "val_loss": loss.item(), "accuracy": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("how", "weights", "gradients"),
+    [("", ("pass", "differ"), ("fail", "offsets.weight got no gradient")),
+     ("zeros", ("fail", "users.weight, things.weight have"), ("fail", "got no gradient")),
+     ("old", ("pass", "differ"), ("fail", "are in no optimizer that steps"))],
+)  # fmt: skip
+def test_offsets_that_cancel_are_told_from_zero_factors_and_from_those_of_another_model(
+    how, weights, gradients, tmp_path
+):
+    seen = _seen("test_preflight_scripts.of_pairs", how, tmp_path)
+    made = {"weights": model.initial_weights(seen), "gradients": model.gradients(seen)}
+    assert (made["weights"].outcome, weights[1] in made["weights"].told) == (weights[0], True), made
+    assert (made["gradients"].outcome, gradients[1] in made["gradients"].told) == (gradients[0], True), made  # fmt: skip
+
+
+def test_pixels_between_0_and_1_have_a_floor_and_their_summed_likelihood_is_no_fault():
+    call = {"name": "binary_cross_entropy", "reduction": "sum", "value": 2860.0, "targets": [64, 64], "outputs": [64, 64], "classes": False, "partners": False, "constant": None}  # fmt: skip
+    seen = {**CALM, "loss": call, "losses": [2860.0]}
+    assert output.first_loss(seen, entropy=None, classes=0).outcome == "not checkable"
+    column = {**seen, "loss": {**call, "targets": [64, 1], "outputs": [64, 1]}}
+    assert output.first_loss(column, entropy=None, classes=0).outcome == "fail"
+    attempt = {"score": None, "start": 2860.0, "end": 1490.0, "rate": 0.01, "steps": 250, "fitted": False, "metric": []}  # fmt: skip
+    heart = {"rows": 64, "tries": [attempt]}
+    whole = {**seen, "loss": {**call, "classes": True}}
+    outcomes = [by_heart.overfit(heart, optimizers=1, seen=one).outcome for one in (seen, whole)]
+    assert outcomes == ["note", "warn"]
+    rests = {"rows": 64, "tries": [{**attempt, "end": 2800.0}]}
+    assert by_heart.overfit(rests, optimizers=1, seen=seen).outcome == "fail"

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 
 from search.diagnostics.preflight.check import Check, Judge
-from search.diagnostics.preflight.output import ENTROPIES
+from search.diagnostics.preflight.output import ENTROPIES, PIXELS
 from trainers.probes.told import Answer, Watched
 
 FALLS = 0.8  # share of the first loss below which a loss has fallen
@@ -78,7 +78,8 @@ def overfit(
     suspects, may_be_floor = _suspects(losses)
     if scored or not may_be_floor:
         return judge.fail(sentence, suspects, **numbers)
-    if (cause := _floor(seen)) and any(one["end"] < KNOWN * one["start"] for one in losses):
+    cause, far = _floor(seen)
+    if cause and any(one["end"] < far * one["start"] for one in losses):
         return judge.note(f"{sentence}; {cause}", **numbers)
     text = f"the trainer tells no predictions, and its loss may have a floor; else {suspects}"
     return judge.warn(sentence, text, **numbers)
@@ -87,7 +88,7 @@ def overfit(
 def _taken(seen: Watched) -> float:
     """The share of the rows given that the first epoch took; 1 where that cannot be told."""
     first = seen["batches"][: seen["epochs"][0]] if seen["epochs"] else ()
-    return sum(batch["shape"][0] for batch in first) / seen["rows"] if first else 1.0
+    return float(sum(batch["shape"][0] for batch in first) / seen["rows"]) if first else 1.0
 
 
 def _is_known(attempt: Answer) -> bool:
@@ -123,15 +124,19 @@ def _unsure(heart: Answer, *, optimizers: int) -> str:
     return ""
 
 
-def _floor(seen: Watched | None) -> str:
-    """Why even a loss of rows that are known by heart has a floor; empty if no reason is seen."""
+def _floor(seen: Watched | None) -> tuple[str, float]:
+    """Why even a loss of rows that are known by heart has a floor, empty if no reason is seen; and
+    below which share of the first loss that floor may lie.
+    """
     if seen is None:
-        return ""
+        return "", 0.0
     if (tokens := seen.get("next_tokens")) and tokens["ahead"] and not tokens["reads_on"]:
-        return "texts that begin alike go on in several ways, so their loss has a floor"
+        return "texts that begin alike go on in several ways, so their loss has a floor", KNOWN
     loss = seen.get("loss")
+    if loss is not None and loss["name"] in PIXELS and not loss["classes"]:
+        return "targets between 0 and 1 leave their own entropy as a floor", FALLS
     is_matched = loss is not None and loss["partners"]
-    return "rows that find their partners among others have a floor" if is_matched else ""
+    return ("rows that find their partners among others have a floor" if is_matched else ""), KNOWN
 
 
 def _falls_for_ever(attempt: Answer, times: float = ENDLESS) -> bool:

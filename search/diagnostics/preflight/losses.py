@@ -103,7 +103,7 @@ def _is_whole(seen: Watched) -> bool:
     call, given = seen["loss"], seen["batches"]
     if call is None or not given or not call["outputs"]:
         return True
-    return call["reduction"] != "none" and call["outputs"][0] >= given[0]["shape"][0]
+    return call["reduction"] != "none" and bool(call["outputs"][0] >= given[0]["shape"][0])
 
 
 def _learned_apart(seen: Watched) -> str:

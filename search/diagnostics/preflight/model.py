@@ -27,7 +27,10 @@ def initial_weights(seen: Watched) -> Check:
     if not seen["weights"]:
         return judge.unknown("no parameters were seen")
     alike = [
-        weights["name"] for weights in seen["weights"] if weights["alike"] and weights["trainable"]
+        weights["name"]
+        for weights in seen["weights"]
+        if weights["alike"] and weights["trainable"]
+        if (weights["optimized"] or not seen["steps"]) and not _is_offset(weights)
     ]
     if alike:
         text = f"all units of {_some(alike)} have the same weights, also after training"
@@ -110,6 +113,14 @@ def _silent(weights: Sequence[Answer]) -> tuple[list[str], list[str]]:
     ]
     biases = [name for name in silent if _is_idle_bias(name, weights, silent)]
     return [name for name in silent if name not in biases], biases
+
+
+def _is_offset(weights: Answer) -> bool:
+    """Whether it is zeros of one weight per unit that no gradient moved, as the biases of users
+    before a difference.
+    """
+    single = math.prod(weights["shape"][1:]) == 1
+    return single and not weights["constant"] and not weights["largest"]
 
 
 def _is_idle_bias(name: str, weights: Sequence[Answer], silent: Sequence[str]) -> bool:

@@ -19,6 +19,7 @@ BELOW, NEAR = 0.3, 0.3  # least share of the expected first loss; tolerance of a
 EXACT = 1e-3  # relative difference up to which two losses are equal
 LIKELIHOODS = ("binary", "poisson", "gaussian")  # how names of likelihoods begin
 ENTROPIES = ("cross_entropy", "nll_loss")
+PIXELS = ("binary_cross_entropy", "binary_cross_entropy_with_logits")  # of a row's numbers
 # Of zeros' loss over a constant prediction's: targets that a model may learn to reach; of a first
 # loss over that of zeros, which an untrained model gives nearly.
 OFFSET, AWAY = 1e3, 1.5
@@ -189,6 +190,8 @@ def first_loss(seen: Watched, *, entropy: float | None, classes: int) -> Check:
     backward = next((loss for loss in seen["losses"] if loss is not None), None)
     if _has_other_terms(call, backward):
         return judge.unknown("the loss is a sum of which other terms are part")
+    if call["reduction"] == "sum" and call["name"] in PIXELS and math.prod(call["targets"][1:]) > 1:
+        return judge.unknown("the loss is a sum, as the likelihood of all numbers of a row is")
     if (wrong := _not_the_mean(seen, call, backward)) is not None:
         return judge.fail(*wrong)
     if got is None:
