@@ -11,17 +11,21 @@ import pytest
 import torch
 from test_preflight import CALM
 from torch.nn import functional as F  # noqa: N812  # the field's name for it
+from torch.utils._pytree import tree_leaves
 
 from search.contract.arrays import FoldData
 from search.contract.metrics import Metric
 from search.diagnostics.preflight import by_heart, learning, loop, losses, model, output, stepping
+from search.diagnostics.preflight.leaking_columns import by_bands
 from search.diagnostics.preflight.schedule import ends_early
+from search.diagnostics.preflight.sets import class_balance
 from search.execution.worker.epoch_record import epoch_record
 from search.storage.json_numbers import plain
 from trainers.api import Data, Part
 from trainers.probes import watched
 from trainers.probes.limits import OutOfTime, own_time, time_limit
 from trainers.probes.subject import Subject
+from trainers.probes.watch import Watch
 
 
 def _rows(count, seed):
@@ -391,6 +395,55 @@ def test_offsets_that_cancel_are_told_from_zero_factors_and_from_those_of_anothe
     made = {"weights": model.initial_weights(seen), "gradients": model.gradients(seen)}
     assert (made["weights"].outcome, weights[1] in made["weights"].told) == (weights[0], True), made
     assert (made["gradients"].outcome, gradients[1] in made["gradients"].told) == (gradients[0], True), made  # fmt: skip
+
+
+class Drawn(torch.nn.Module):
+    """Draws its code from a mean and a spread, in evaluation too, and tells both or neither."""
+
+    def __init__(self, *, tells):
+        super().__init__()
+        self.mean, self.spread, self.out = (torch.nn.Linear(6, 6) for _ in range(3))
+        self.tells = tells
+
+    def forward(self, x):
+        mean, spread = self.mean(x), self.spread(x)
+        again = self.out(mean + torch.randn_like(mean) * spread.exp())
+        return (again, mean, spread) if self.tells else again
+
+
+@pytest.mark.parametrize(("tells", "outcome"), [(True, "note"), (False, "fail")])
+def test_a_model_that_tells_the_mean_and_spread_of_what_it_draws_may_draw_in_evaluation(
+    tells, outcome
+):
+    net, x = Drawn(tells=tells), torch.randn(8, 6)
+    with Watch() as watch:
+        loss = F.mse_loss(tree_leaves(net(x))[0], x)
+        loss.backward()
+        net.eval()
+        with torch.no_grad():
+            net(x)
+    seen = {**CALM, "batches": [{}], "unsteady_evaluation": watch.seen.unsteady_evaluation, "sampled": watch.seen.sampled}  # fmt: skip
+    assert loop.evaluation_mode(seen).outcome == outcome
+
+
+def test_columns_that_part_the_targets_are_told_from_designs_that_lie_apart():
+    dice = np.random.default_rng(0)
+    prices = dice.lognormal(0, 0.4, 400)
+    grade = np.searchsorted(np.quantile(prices, np.linspace(0, 1, 9)[1:-1]), prices)
+    doses = dice.integers(0, 8, 400)
+    noise = dice.normal(size=400)
+    for column, targets, found in (
+        (grade, prices, 1),
+        (doses, doses + dice.normal(0, 0.05, 400), None),  # far apart
+        (doses, doses + dice.normal(0, 0.4, 400), None),  # overlapping
+        (grade, np.roll(prices, 1), None),
+    ):
+        assert by_bands(np.column_stack([noise, column]), targets) == found
+    names = ["no", "Yes", "yes", "No "]
+    y = {"train": np.arange(80) % 4}
+    alike = class_balance(y, classes=4, names=names)
+    assert (alike.outcome, "'Yes' and 'yes'" in alike.told) == ("warn", True)
+    assert class_balance(y, classes=4, names=["a", "A", "b", "B"]).outcome == "pass"
 
 
 def test_pixels_between_0_and_1_have_a_floor_and_their_summed_likelihood_is_no_fault():

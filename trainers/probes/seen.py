@@ -127,6 +127,7 @@ class Seen:
     quiet_trainings: list[str] = field(default_factory=list)
     evaluated: list[Batch] = field(default_factory=list)
     unsteady_evaluation: bool = False
+    sampled: bool = False
     rows_mix: bool = False
     changed_buffers: list[str] = field(default_factory=list)
     dead: list[float] = field(default_factory=list)

@@ -113,6 +113,7 @@ class Watched(TypedDict):
     noisy_evaluations: Sequence[str]  # dropout and batch norm as in training
     quiet_trainings: Sequence[str]  # and the reverse
     unsteady_evaluation: bool  # two evaluations of the same rows differ
+    sampled: bool  # but for two outputs of one shape, as the mean and spread of what is drawn
     rows_mix: bool  # a row's output changes with the rows beside it
     changed_buffers: Sequence[str]
     followed: float | None  # share of the trained weights' way that evaluated ones have gone

@@ -210,6 +210,13 @@ def class_balance(
     train = counts["train"]
     measured = {name: count.tolist() for name, count in counts.items()}
     sentence = f"{classes} classes of {int(train.min())} to {int(train.max())} rows in train"
+    spelt: dict[str, str] = {}
+    for written in map(str, names):
+        plain = " ".join(written.split()).casefold()
+        if len(plain) > 1 and plain in spelt:  # of letters, `a` and `A` may be two classes
+            text = f"classes {spelt[plain]!r} and {written!r} differ by capitals or spaces alone"
+            return judge.warn(text, "write the labels of one class alike", **measured)
+        spelt[plain] = written
     for name, count in counts.items():
         missing = np.flatnonzero((count == 0) & (sum(counts.values()) > 0))
         if len(missing):

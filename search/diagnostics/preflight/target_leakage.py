@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from search.diagnostics.preflight.check import Check, Judge
 from search.diagnostics.preflight.column_names import shown
 from search.diagnostics.preflight.leaking_columns import (
+    by_bands,
     by_column_per_class,
     by_greatest,
     by_indicators,
@@ -75,6 +76,9 @@ def telltale_feature(
     )
     if check is not None:
         return check
+    if not classification and (band := by_bands(x, y)) is not None:
+        text = f"the values of {shown(band, names)} part the targets into bands without overlap"
+        return judge.warn(text, DROP, feature=band)
     together, few = by_sum_of_few(x, y, classification)
     if together > 1:
         listed = ", ".join(shown(one, names) for one in few)
