@@ -138,8 +138,7 @@ CLASSES: dict[str, dict[str, dict[str, Rule]]] = {
             "balance": number(least=0, most=1),
             "l1": number(least=0, null=True),
             "flood": number(least=0, null=True),
-            "clip": number(above=0, null=True),
-            "max_norm": number(above=0, null=True),
+            **dict.fromkeys(("clip", "max_norm"), number(above=0, null=True)),
             "train_metric": truth(),
         }
     },
@@ -166,12 +165,9 @@ CLASSES: dict[str, dict[str, dict[str, Rule]]] = {
     },
     "optimizer": {
         prefix: {
-            "lr": number(least=0, most=1e9),
+            **dict.fromkeys(("lr", "final_lr", "weight_decay"), number(least=0, most=1e9)),
             **dict.fromkeys(("momentum", "alpha", "rho", "gamma", "tolerance"), SHARE),
-            "final_lr": number(least=0, most=1e9),
-            "weight_decay": number(least=0, most=1e9),
-            "nesterov": truth(),
-            "amsgrad": truth(),
+            **dict.fromkeys(("nesterov", "amsgrad"), truth()),
         }
         for prefix in ("torch.optim.", "trainers.optimizers.")
     },
