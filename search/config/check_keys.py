@@ -15,19 +15,14 @@ from omegaconf import DictConfig, OmegaConf
 
 from search.config.catalogue import CONF
 from search.config.drift import flat_config
+from search.config.schema import TABLE
 from search.config.trial_config import STOCK, hidden_keys
 from search.errors import UsageError, refused
 
 # Groups that this program reads key by key; a class or function takes the keys of the others.
 READ = ("split", "placement", "protocol", "sampler", "pruner", "preflight", "metric")
 KINDS = ("split", "sampler", "pruner")  # groups of which every kind reads its own keys
-# Groups that have no files of their own.
-BLOCKS = {
-    "lr_range": ("low", "high", "scale", "steps", "seeds"),
-    "storage": ("url", "patience"),
-    "confirm": ("refit",),
-    "figures": ("layers",),
-}
+BLOCKS = ("lr_range", "storage", "confirm", "figures")  # groups that have no files of their own
 TRAINER = ("replay",)  # keys of the stock trainer that no file has
 ROOT = ("choices", "chosen", "from", "expected", "contract", "space")
 GIVEN = (
@@ -62,9 +57,10 @@ def check_keys(config: DictConfig) -> None:
     for group in KINDS:
         if isinstance(config.get(group), DictConfig):
             _check_kind(config, group)
-    for group, names in BLOCKS.items():
+    for group in BLOCKS:
         if isinstance(config.get(group), DictConfig):
-            _check(config, group, known=frozenset(names))
+            paths = (path for path in TABLE if path.startswith(f"{group}."))
+            _check(config, group, known=frozenset(path.partition(".")[2] for path in paths))
     if not stock:
         return
     _check(config, "trainer", known=_keys("trainer/stock.yaml") | frozenset(TRAINER))

@@ -21,6 +21,7 @@ from search.config.rules import (
     word,
 )  # fmt: skip
 from search.config.trial_config import STOCK
+from search.contract.tasks import TASKS
 from search.errors import refused
 
 MISSING = object()
@@ -49,7 +50,7 @@ TABLE: dict[str, Rule] = {
     "lr_range.scale": one_of("log", "linear"),
     "lr_range.steps": whole(40, 10**5),
     "lr_range.seeds": whole(1, 100),
-    "data.task": text(),
+    "data.task": one_of(*TASKS),
     **{f"data.{key}": whole(1, null=True) for key in SIZES},
     **{f"data.{key}": whole(1) for key in ("features", "steps", "target_steps")},
     **{f"data.{key}": mapping(null=True) for key in ("auxiliary", "heads")},

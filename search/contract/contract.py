@@ -25,7 +25,6 @@ from search.contract.normalisation import Scaling, fit_scaling
 from search.contract.sequences import described_lengths, padded, real_rows
 from search.contract.split import Marks, Split, make_split
 from search.contract.targets import LoadedRows
-from search.contract.tasks import check_task_name
 from search.errors import UsageError, refused
 from trainers.api import Data, Part
 from trainers.data import DataSet
@@ -197,7 +196,6 @@ def _prepare_own(config: DictConfig, *, metric: Metric) -> Prepared:
     The files in `data.files` are fingerprinted; `data.labels` is read where there is one.
     """
     node = dict(config.data)
-    check_task_name(node.get("task"))
     rows = node.get("rows")
     if isinstance(rows, bool) or not isinstance(rows, int) or rows < 3:
         raise refused(

@@ -21,7 +21,6 @@ from search.contract.targets import (
     number_classes,
     rows_of_task,
 )
-from search.contract.tasks import check_task_name
 from search.errors import UsageError, refused
 from trainers.data import DataError, DataSet
 
@@ -37,7 +36,6 @@ def load_rows(node: DictConfig) -> LoadedRows:
         UsageError: they cannot be loaded, hold NaN or inf, or do not fit the task.
     """
     settings = dict(node)  # plain, as in `contract.prepare`
-    check_task_name(settings.get("task"))
     data = _load(node)
     _check_columns(data)
     if data.x.dtype.kind not in "fiub":

@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 from search.contract.metric_functions import CLASSIFICATION, REGRESSION, Outputs
 from search.contract.sequence_metrics import SEQUENCES
-from search.errors import UsageError, unknown
 
 TASKS: dict[str, dict[str, Callable[[Outputs], float]]] = {
     "classification": CLASSIFICATION,
@@ -15,9 +14,3 @@ TASKS: dict[str, dict[str, Callable[[Outputs], float]]] = {
     "transduction": SEQUENCES,  # a sequence of labels, of another length than the input
 }
 METRICS = {name: metric for metrics in TASKS.values() for name, metric in metrics.items()}
-
-
-def check_task_name(task: object) -> None:
-    """Raises UsageError for a task that does not exist."""
-    if task not in TASKS:
-        raise UsageError(unknown("task", name=str(task), known=TASKS), code="unknown-task")

@@ -90,7 +90,7 @@ def files(elsewhere, monkeypatch):
         (["lr_sweep", "split=predefined", "split.test=far.npy"], ("row-number-outside-data", "split.test", "1796", "9999")),
         pytest.param(["lr_sweep", "data=mnist1d", "split=kfold"], ("given-set-ignored-by-split", "split.kind", "'kfold'", "split=predefined"), marks=pytest.mark.slow),
         (["lr_sweep", "data.inputs=63"], ("shape-differs-from-rows", "data.inputs", "64", "63")),
-        (["lr_sweep", "data.task=guessing"], ("unknown-task", "'guessing'")),
+        (["lr_sweep", "data.task=guessing"], ("unknown-choice", "data.task", "'guessing'")),
         (["lr_sweep", "data=csv"], ("key-without-value", "data.path=…", "data.target=…", "data.task=…", "classification", "regression")),
         (["lr_sweep", "data=csv", "data.task=classification", "data.target=label", "data.path=text.csv", "data.separator="], ("data-cannot-be-read", "'data.separator=;'")),
         (["lr_sweep", "data=csv", "data.task=classification", "data.target=label", "data.path=no.csv"], ("data-cannot-be-read", "data.path", "no.csv")),

@@ -243,7 +243,7 @@ def test_data_that_do_not_fit_the_config_are_refused():
         _prepared("data._target_=toys.rotten", "+data.colour=red")
     with raises("data-not-from-function", "'task'", "data.task"):
         _prepared("data._target_=toys.tasked")
-    with raises("unknown-task", "'guessing'"):
+    with raises("unknown-choice", "'guessing'"):
         _prepared("data.task=guessing")
 
 
