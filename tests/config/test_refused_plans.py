@@ -66,6 +66,7 @@ def test_a_knob_or_what_goes_with_it_that_cannot_be_is_refused(words, message, e
         ([1], ("space-not-a-mapping", "[1]")),
         ({"my": {"low": 1, "high": 2, "scale": "log", "why": 3}}, ("wrong-type-or-range", "space.my.why", "3")),
         ({"my": {"choices": [1, 2], "needs": "model.depth=1"}}, ("wrong-type-or-range", "space.my.needs", "'model.depth=1'")),
+        ({"my": {"choices": [1, 2], "needs": ["model.depth"]}}, ("needs-not-conditions", "['model.depth']")),
         ({"my": {"low": 1, "high": 2**60, "scale": "log", "type": "int"}}, ("whole-number-too-large", "space.my", "2**53")),
     ],
 )  # fmt: skip
