@@ -40,6 +40,9 @@ CAUSES: dict[str, tuple[str, ...]] = {
     "labels_matter": (
         *START, *MODEL, "overfit", "label_signal", "validation_labels", "reported_losses", "trains",
     ),
+    "held_out": (
+        *START, *MODEL, "overfit", "label_signal", "labels_matter", "reported_losses", "trains",
+    ),
     "padding": ("trains", "evaluation_mode", "repeatable"),
     "speed": (),
     "own_gradients": (),

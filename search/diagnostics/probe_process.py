@@ -25,6 +25,7 @@ with quick_imports():
     from search.storage.json_numbers import plain
     from trainers.api import Data, Epoch
     from trainers.probes import gradients, questions
+    from trainers.probes.held_out import held_out
     from trainers.probes.limits import OutOfTime, time_limit
     from trainers.probes.padding import padding_counts
     from trainers.probes.seen import LossCall
@@ -35,7 +36,7 @@ with quick_imports():
 
 # Seconds that a question may take. Those of several trainings begin no further one after
 # `questions.ENOUGH` of them.
-BUDGETS = {"heart": 90, "labels": 90, "speed": 40, "padding": 40, "gradients": 30}
+BUDGETS = {"heart": 90, "labels": 90, "speed": 40, "held_out": 20, "padding": 40, "gradients": 30}
 Answers = dict[str, Any]
 
 
@@ -77,6 +78,7 @@ def _preflight(
             subject, parameters=parameters, loss=loss, by_hand=by_hand
         ),
         "labels": lambda: questions.labels_matter(subject, rate=_taught(answers["heart"])),
+        "held_out": lambda: held_out(subject),
         "speed": lambda: speed(subject, sizes=asked["stock"]),
     }
     if subject.data.train.lengths is not None and subject.data.train.x is not None:

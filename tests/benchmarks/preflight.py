@@ -60,6 +60,7 @@ SLOTS = (Slot(number=0, gpu=None, threads=1),)
 def checked(plan, prepared, place, *, quick):
     """All checks but that of speed, as `preflight` makes them, in this process; `quick`: without learning by heart."""
     questions = ["padding"] if quick else ["padding", "heart", "labels"]
+    questions += ["held_out"] * (not plan.stock)
     questions += ["gradients"] * (plan.preflight.gradcheck and plan.stock)
     write_folds(place / "arrays", prepared.folds(), stamp=prepared.stamp)
     asked = {

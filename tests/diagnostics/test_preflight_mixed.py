@@ -8,10 +8,14 @@ from test_preflight import CALM
 from torch import nn
 from torch.nn import functional as F  # noqa: N812  # the field's name for it
 
+from search.diagnostics.preflight import held_out as judge
 from search.diagnostics.preflight import learning, losses, output
 from trainers.api import Data, Part
+from trainers.probes.held_out import held_out, shuffled
 from trainers.probes.mixed_targets import Targets, targets_matter
+from trainers.probes.steer import Enough
 from trainers.probes.subject import Subject
+from trainers.probes.tape import Tape
 from trainers.probes.watch import Watch
 
 SIZE, RATE = 32, 0.01
@@ -35,6 +39,8 @@ def loads_itself(config, data, device, checkpoint):
         y, held_y = (part[:, :1].sin() for part in (x, held))
     if fault == "one class":
         y = torch.zeros_like(y)
+    if fault == "columns anew":
+        held = held.flip(1)
     net = nn.Sequential(nn.Linear(6, 48), nn.ReLU(), nn.Linear(48, 1 if numbers else 3))
     loss_of = F.mse_loss if numbers else F.cross_entropy
     optimizer = torch.optim.Adam(net.parameters(), config["optimizer"]["lr"])
@@ -51,14 +57,13 @@ def loads_itself(config, data, device, checkpoint):
         yield {"train_loss": float(np.mean(told)), "val_loss": val_loss}
 
 
-def _of_own_rows(fault, tmp_path):
+def _own_rows(fault, tmp_path):
     trainer = {"_target_": f"{__name__}.loads_itself", "batch_size": SIZE, "epochs": 3, "fault": fault}  # fmt: skip
     part = [Part(x=None, y=None, index=np.arange(rows)) for rows in (320, 160)]
-    subject = Subject(
+    return Subject(
         config={"trainer": trainer, "seed": 0, "optimizer": {"lr": RATE}}, device="cpu",
         data=Data(train=part[0], val=part[1]), folder=tmp_path, task="classification",
     )  # fmt: skip
-    return targets_matter(subject, subject.data, rates=[RATE], enough=60.0)
 
 
 @pytest.mark.slow
@@ -69,7 +74,8 @@ def _of_own_rows(fault, tmp_path):
 def test_targets_of_rows_that_a_trainer_loads_itself_matter_and_those_of_other_rows_never_pass(
     fault, outcome, tmp_path
 ):
-    answer = _of_own_rows(fault, tmp_path)
+    subject = _own_rows(fault, tmp_path)
+    answer = targets_matter(subject, subject.data, rates=[RATE], enough=60.0)
     check = learning.labels_matter(answer, seen=CALM)
     assert check.outcome == outcome, check.told
     if fault == "one class":
@@ -77,6 +83,100 @@ def test_targets_of_rows_that_a_trainer_loads_itself_matter_and_those_of_other_r
     else:
         assert answer["rows"] == 160
         assert (answer["deviations"] > 3) == (outcome == "pass")
+
+
+# A copy of the model that learns half of the batches
+
+
+@pytest.mark.parametrize(
+    ("fault", "outcome", "told"),
+    [
+        ("", "pass", "another row's answer"), ("numbers", "pass", "another row's answer"),
+        ("lists sorted apart", "warn", "no more than chance"), ("columns anew", "warn", "that of the rows evaluated from"),
+        ("one class", "not checkable", "nor did it learn its own"),
+    ],
+)  # fmt: skip
+def test_what_a_copy_learns_of_some_rows_holds_for_others_unless_targets_or_columns_are_mixed_up(
+    fault, outcome, told, tmp_path
+):
+    answer = held_out(_own_rows(fault, tmp_path))
+    check = judge.held_out(answer)
+    assert check.outcome == outcome, check.told
+    assert told in check.told
+    assert judge.held_out(answer, alike=False).outcome == ("pass" if fault == "columns anew" else outcome)  # fmt: skip
+    if outcome == "pass":
+        assert answer["deviations"] > 6
+        assert answer["held"] < 0.7 * answer["start"]
+
+
+class LossInside(nn.Module):
+    """A model that is given its targets and answers with its loss."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Linear(6, 3)
+
+    def forward(self, x, y):
+        return F.cross_entropy(self.inner(x), y)
+
+
+def _steps(net, loss_of, *, buffer=None):
+    """Five plain steps, on rows that may all come in one tensor; the losses, and the tape."""
+    torch.manual_seed(0)
+    x, y = _table(5 * SIZE, 0)
+    optimizer, told = torch.optim.SGD(net.parameters(), RATE), []
+    with Tape() as tape:
+        for rows in torch.arange(len(x)).split(SIZE):
+            given = x[rows] if buffer is None else buffer.copy_(x[rows])
+            optimizer.zero_grad()
+            loss = loss_of(net, given, y[rows])
+            loss.backward()
+            optimizer.step()
+            told.append(loss.item())
+    return told, tape
+
+
+def _by_hand(net, x, y):
+    """A loss of functions and writes in place, and with a tensor outside of modules."""
+    out = net(x)
+    shares = torch.zeros_like(out)
+    shares[:, :] = out.log_softmax(1)
+    total = torch.zeros(())
+    total += -shares.gather(1, y[:, None]).mean()
+    return total + 0.1 * net.weight.square().sum()
+
+
+@pytest.mark.parametrize("buffer", [None, torch.zeros(SIZE, 6)])
+@pytest.mark.parametrize("loss_of", [_by_hand, lambda net, x, y: F.cross_entropy(net(x), y)])
+def test_a_tape_played_in_plain_steps_gives_the_losses_of_the_training(loss_of, buffer):
+    told, tape = _steps(nn.Linear(6, 3), loss_of, buffer=buffer)
+    optimizer = torch.optim.SGD(tape.learning(), RATE)
+    for loss, piece in zip(told, tape.pieces, strict=True):
+        optimizer.zero_grad()
+        again = tape.play(piece, training=True)
+        assert again.item() == pytest.approx(loss, rel=1e-6)
+        again.backward()
+        optimizer.step()
+
+
+def test_a_loss_from_inside_of_a_model_depends_on_which_input_stands_beside_which_target():
+    _, tape = _steps(LossInside(), lambda net, x, y: net(x, y))
+    mixed = shuffled(torch.Generator().manual_seed(0))
+    for piece in tape.pieces:
+        plain = tape.play(piece, training=False)
+        assert tape.play(piece, training=False, changed=mixed) != plain
+        assert tape.play(piece, training=False) == plain
+
+
+def test_a_training_that_no_tape_holds_says_why():
+    net, x = nn.Linear(6, 3), torch.zeros(4, 6)
+    optimizer = torch.optim.LBFGS(net.parameters())
+    with pytest.raises(Enough), Tape() as tape:
+        optimizer.step(lambda: net(x).sum())
+    assert tape.cause == "its optimizer asks for the gradients itself"
+    with pytest.raises(Enough), Tape() as tape:
+        (net.weight.sum() * torch.tensor(1.0)).backward()
+    assert "functions alone" in tape.cause
 
 
 @pytest.mark.parametrize("mixed", [True, False])

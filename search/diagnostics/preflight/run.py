@@ -16,6 +16,7 @@ from search.contract.contract import Prepared
 from search.contract.metric_functions import entropy
 from search.diagnostics.preflight import (
     by_heart,
+    held_out,
     learning,
     loop,
     losses,
@@ -29,6 +30,7 @@ from search.diagnostics.probe import Answers, probed
 from search.execution.slots import Slot
 from trainers.probes.told import Watched
 
+ASKED = ("heart", "labels", "speed", "padding")  # of every training
 APART = ("ordered", "grouped")  # splits whose sets are not drawn alike
 
 
@@ -45,7 +47,7 @@ def preflight(
     wanted = {
         "kind": "preflight",
         "stock": plan.stock,
-        "questions": ("heart", "labels", "speed", "padding", *(["gradients"] * gradcheck)),
+        "questions": (*ASKED, *(["gradients"] * gradcheck), *(["held_out"] * (not plan.stock))),
     }
     with probed(plan, place, slot=slots[0], wanted=wanted) as answers:
         checks = list(of_data(plan, prepared))
@@ -72,8 +74,7 @@ def of_training(
     count, batch = len(train.index), int(trainer["batch_size"])
     classification = plan.config.data.task in ("classification", "tagging")
     labels = train.y if classification else None
-    expected = None if labels is None else entropy(labels)
-    classes = 0 if labels is None else 1 + int(labels.max())
+    expected, classes = (None, 0) if labels is None else (entropy(labels), 1 + int(labels.max()))
     yield loop.trains(seen, flood=float(trainer.get("flood") or 0.0) if plan.stock else 0.0)
     unseen = seen["cut"] or "no step of a torch optimizer was seen in this process"
     cause = {"cause": "the training raised" if seen["error"] else unseen}
@@ -97,9 +98,10 @@ def of_training(
     yield model.capacity(seen, rows=count)
     optimizers, metric = seen["optimizers"], plan.metric.name
     yield by_heart.overfit(heart, optimizers=optimizers, metric=metric, higher=higher, seen=seen)
-    yield learning.labels_matter(
-        answers.get("labels", cause), seen=seen, legible=outcomes.get("label_signal") == "pass"
-    )
+    legible = outcomes.get("label_signal") == "pass"
+    yield learning.labels_matter(answers.get("labels", cause), seen=seen, legible=legible)
+    if not plan.stock:
+        yield held_out.held_out(answers.get("held_out", cause), alike=alike)
     if train.lengths is not None:
         yield learning.padding(answers.get("padding", cause))
     search = {"epochs": plan.epochs, "trainings": trainings, "slots": len(slots)}

@@ -1,0 +1,61 @@
+"""Does what a model learns of some rows hold for others, and for those that are evaluated (R10)? It
+needs no name of a fault, and gives none.
+
+Pure functions of what `trainers.probes` has measured; never trains.
+"""
+
+from search.diagnostics.preflight.check import Check, Judge
+from trainers.probes.told import Answer
+
+CERTAIN = 4.0  # standard errors, the greatest of several looks, below which all is chance
+FELL = 0.2  # share of a loss that must have been learned, for evaluations to be compared
+# Shares of such a fall, and of what it matters which answer is for which row, that evaluated rows
+# show at least.
+GAINED, TOLD = 0.25, 0.6
+FEWEST = 8  # batches that can tell
+
+
+def held_out(answer: Answer, *, alike: bool = True) -> Check:
+    """Of a copy that has learned half of the batches of an epoch, by their own losses.
+
+    `alike`: whether the sets were drawn alike: later times, or other groups, are harder.
+    """
+    judge = Judge(name="held_out", rule="R10")
+    if answer.get("deviations") is None:
+        return judge.unknown(answer.get("cause", "a loss was not finite"))
+    sure = float(answer["deviations"])
+    text = (
+        f"batches that a copy of the model has not learned have a loss of {answer['held']:.3g}, of "
+        f"{answer['mixed']:.3g} where each row gets another row's answer"
+    )
+    if sure < CERTAIN:
+        if answer["own"] < CERTAIN or answer["batches"] < FEWEST:
+            return judge.unknown(f"{text}; nor did it learn its own", deviations=sure)
+        remedy = (
+            "follow one row from its file to the loss: do input, answer and target stay together, "
+            "and does a right answer lower the loss?"
+        )
+        return judge.warn(f"{text}: no more than chance", remedy, deviations=sure)
+    if alike and (apart := _apart(answer)):
+        remedy = "see whether both are read, coded, scaled and ordered by the same lines"
+        return judge.warn(apart, remedy, deviations=sure)
+    return judge.passed(text, deviations=sure)
+
+
+def _apart(answer: Answer) -> str:
+    """How what a copy has learned holds for other rows of train, and not for those evaluated; empty
+    if it does, or if that cannot be told.
+    """
+    start, held, mixed = (float(answer[name]) for name in ("start", "held", "mixed"))
+    known = answer["evaluated"] and None not in answer["evaluated"]
+    if not known or min(start, mixed, *answer["evaluated"]) <= 0:
+        return ""
+    first, now, crossed = answer["evaluated"]
+    fell, told = 1 - held / start, 1 - held / mixed
+    gains = 1 - now / first < GAINED * fell and 1 - now / crossed < TOLD * told
+    if fell < FELL or not gains or first == now:  # the same to the digit: of another model
+        return ""
+    return (
+        "a copy that has learned half of the batches brings the loss of the others from "
+        f"{start:.3g} to {held:.3g}, and that of the rows evaluated from {first:.3g} to {now:.3g}"
+    )
