@@ -166,7 +166,9 @@ def joint_rivals(history: History) -> int:
     is_second = any(
         step.request.stage == "joint" and step.decision != "skipped" for step in history.steps
     )
-    return bool(history.held) + (1 if is_second else history.settings.leaders)
+    if not is_second:
+        return bool(history.held) + history.settings.leaders
+    return bool(history.held) + len(history.undecided) + 1
 
 
 def kept_for_confirm(history: History, *, left: float, rivals: int | None = None) -> int:

@@ -18,7 +18,6 @@ from search.results.summary.edges import at_edges
 from search.results.summary.verdicts import mostly_out_of_patience
 from search.stages.decision import Decision
 
-ONE_ERROR = 0.16  # how often chance alone puts a mean one standard error ahead
 VANISHED = 0.5  # share of a gain that must be left on fresh seeds
 
 
@@ -58,6 +57,8 @@ def _own_level(decision: Decision) -> str:
     if not decision.own_level or decision.winner != 1 or decision.untested:
         return ""
     compared = decision.comparisons[1]
+    if compared.p > compared.critical_p:  # such as beside a baseline without a result
+        return ""
     return (
         f"; the sweeps found it on other seeds, so its p of {compared.p:.2g} is held against a "
         f"level of its own, {compared.critical_p:.2g} (P5)"
@@ -68,14 +69,9 @@ def _nearest(findings: Findings, decision: Decision) -> str:
     """The best configuration that lies above a baseline that stays by more than one standard error
     of their difference: what its seeds say, and that more of them would decide; empty without one.
     """
-    ahead = [
-        index
-        for index in decision.undecided
-        if decision.comparisons[index].difference > 0 and decision.comparisons[index].p < ONE_ERROR
-    ]
-    if not ahead:
+    best = decision.ahead
+    if best is None:
         return ""
-    best = max(ahead, key=lambda index: decision.comparisons[index].difference)
     group, metric = findings.groups[best], findings.plan.metric
     knobs = ", ".join(assigned(findings.chosen[group.candidate]))
     return (
@@ -89,7 +85,9 @@ def at_the_edge(history: History, knobs: Mapping[str, Value], *, idle: Sequence[
     """That a configuration of the joint stage lies at the edge of what that stage searched (P2).
     `idle`: paths whose value did not matter to its trainings.
     """
-    joint = [step for step in history.steps if step.leaders and knobs in step.leaders]
+    joint = [
+        step for step in history.steps if step.request.stage == "joint" and knobs in step.leaders
+    ]
     searched = [knob for knob in joint[-1].request.knobs if knob.path not in idle] if joint else []
     ends = at_edges(searched, knobs)
     if not ends:

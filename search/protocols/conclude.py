@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from search.config.knobs import Value
 from search.config.plan import Plan
 from search.diagnostics.verdicts.advice import NOT_LEARNED
 from search.protocols.chosen import chosen_words
@@ -26,6 +27,7 @@ from search.protocols.stage_plan import with_all_knobs
 from search.protocols.step import Request, Step
 from search.results.findings import Findings
 from search.results.summary.certainty import evidence, held_back, inert, sounder
+from search.results.summary.certainty import gain as gain_words
 from search.results.summary.formatting import count
 from search.results.summary.sweep import edges, winner_words
 from search.results.summary.verdicts import mostly_out_of_patience
@@ -121,6 +123,7 @@ def _compared(step: Step, findings: Findings, history: History, *, val_rows: int
                 *held_back(findings, decision),
                 *unread,
                 *edges(findings, decision, decision.winner),
+                *_ahead_words(findings, decision, history),
                 *_cut_short(findings, val_rows=val_rows),
             ]
         )
@@ -130,6 +133,7 @@ def _compared(step: Step, findings: Findings, history: History, *, val_rows: int
         inert=bool(unread),
         effect="worse" in decision.standings or decision.adopted,
         good=tuple(group.value for group in good) if is_sweep else (),
+        leaders=_undecided(findings, decision) if is_sweep else (),
         evidence=_evidence(findings),
     )
     if step.request.path == BATCH and not unread:
@@ -140,6 +144,27 @@ def _compared(step: Step, findings: Findings, history: History, *, val_rows: int
     # A sweep may have compared by fewer seeds than the incumbent that stays has had.
     has_more = is_sweep and not decision.adopted and len(before) > len(rows)
     return replace(step, incumbent=before) if has_more else step
+
+
+def _undecided(findings: Findings, decision: Decision) -> tuple[Mapping[str, Value], ...]:
+    """The configuration that a sweep found ahead of the incumbent, and had too few seeds to adopt:
+    fresh ones decide, if the incumbent is still the same then (P13).
+    """
+    if decision.ahead is None:
+        return ()
+    candidate = findings.groups[decision.ahead].candidate
+    return (findings.plan.all_knobs(findings.chosen[candidate]),)
+
+
+def _ahead_words(findings: Findings, decision: Decision, history: History) -> list[str]:
+    """What a sweep could not decide, and that the confirmation will; none where neither is so."""
+    if decision.ahead is None or all(each.stage != "confirm" for each in history.settings.stages):
+        return []
+    group, metric = findings.groups[decision.ahead], findings.plan.metric
+    return [
+        f"not decided: {group.value} has {metric.sign * group.mean:.4g} on the same seeds"
+        f"{gain_words(findings, decision.ahead)}: the confirmation trains it too (P13)"
+    ]
 
 
 def _without_constants(findings: Findings, *, floor: float | None, val_rows: int) -> Findings:

@@ -174,6 +174,15 @@ class History:
         ]
 
     @property
+    def undecided(self) -> tuple[Mapping[str, Value], ...]:
+        """What the sweeps at this incumbent found ahead of it and had too few seeds to adopt, all
+        together in one configuration; none without any.
+        """
+        leads = [lead for step in self.sweeps if step.held == self.held for lead in step.leaders]
+        together = {path: value for lead in leads for path, value in lead.items()}
+        return (together,) if leads else ()
+
+    @property
     def idle(self) -> int:
         """Knobs in a row, up to now, that brought nothing; a sweep of the list does not count."""
         count = 0

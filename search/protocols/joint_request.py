@@ -13,6 +13,7 @@ from search.protocols.budget import joint_rivals, kept_for_confirm, trials_left
 from search.protocols.history import MOVES_THE_RATE, History
 from search.protocols.learned import PERFECT
 from search.protocols.next_knob import (
+    IN_RANGE,
     affordable,
     hand,
     holds,
@@ -139,9 +140,7 @@ def _named_without_effect(history: History, among: Container[str]) -> tuple[Knob
 
 
 def _cut(knobs: tuple[Knob, ...], history: History) -> Knob | None:
-    """A sweep's knob over its good region: with a step of its grid as a margin on both sides, and
-    further beyond an edge of what was tried at which the incumbent lies (P2).
-    """
+    """A sweep's knob over its good region and a margin on both sides (P2)."""
     knob, *beside = knobs
     if not history.acts(knob) or (knob.choices and beside):
         return None
@@ -157,8 +156,7 @@ def _cut(knobs: tuple[Knob, ...], history: History) -> Knob | None:
     ]
     if not numbers:
         return None
-    step = (knob.scaled(knob.high) - knob.scaled(knob.low)) / (knob.points - 1)
-    below, above = (step * times for times in _margins(knob, history))
+    below, above = _margins(knob, history, numbers)
     ends = (knob.unscaled(place) for place in (min(numbers) - below, max(numbers) + above))
     low, high = (float(f"{end:.3g}") for end in ends)
     low, high = max(low, knob.least), min(high, knob.most)
@@ -167,14 +165,22 @@ def _cut(knobs: tuple[Knob, ...], history: History) -> Knob | None:
     return replace(knob, low=low, high=high, nuisance=False) if low < high else None
 
 
-def _margins(knob: Knob, history: History) -> tuple[int, int]:
-    """Steps of the grid that a joint stage looks beyond the good region, below and above it: more
-    where the incumbent is the lowest or highest value that the sweep tried.
+def _margins(knob: Knob, history: History, good: list[float]) -> tuple[float, float]:
+    """How far a joint stage looks beyond the good region, below and above it, on the knob's scale:
+    to the next value that the sweep tried, and beyond the last one a step of a whole grid, more
+    where the incumbent is that last one. A grid of few values, which is all that a small budget
+    pays for, has steps so wide that most of what lies beyond them would break.
     """
-    value, tried = as_number(history.value(knob)), _tried(history.swept(knob.path), knob)
-    if len(tried) < 2:
-        return 1, 1
-    return BEYOND if value <= min(tried) else 1, BEYOND if value >= max(tried) else 1
+    width = knob.scaled(knob.high) - knob.scaled(knob.low)
+    step, whole = (width / (points - 1) for points in (knob.points, max(knob.points, IN_RANGE)))
+    tried = [knob.scaled(value) for value in _tried(history.swept(knob.path), knob)]
+    at = knob.scaled(as_number(history.value(knob)))
+    tried = [place for place in tried if math.isfinite(place)]
+    low, high = min(tried, default=-math.inf), max(tried, default=math.inf)
+    many = BEYOND if len(tried) > 1 else 1
+    below = step if min(good) > low else whole * (many if at <= low else 1)
+    above = step if max(good) < high else whole * (many if at >= high else 1)
+    return below, above
 
 
 def _tried(sweep: Step | None, knob: Knob) -> list[float]:

@@ -195,14 +195,15 @@ def _joint(history: History, index: int, argument: str) -> Request:
 
 
 def _confirm(history: History, index: int, argument: str) -> Request:
-    """The baseline, the incumbent of the sweeps, and the joint stage's leaders (P13)."""
-    leaders = [
-        dict(leader)
-        for step in history.steps
-        for leader in step.leaders[: history.settings.leaders]
-    ]
+    """The baseline, the incumbent of the sweeps, and what leads: the joint stage's best, and what
+    the sweeps found ahead of the incumbent without deciding it (P13).
+    """
+    undecided = history.undecided
+    most = max(history.settings.leaders - len(undecided), 0)
+    joint = [step for step in history.steps if step.request.stage == "joint"]
+    leaders = [leader for step in joint for leader in step.leaders[:most]]
     configurations: list[dict[str, Value]] = [{}]
-    for knobs in (dict(history.held), *leaders):
+    for knobs in map(dict, (history.held, *leaders, *undecided)):
         paid = confirm_trials(history, rivals=len(configurations)) <= confirm_left(history)
         if knobs not in configurations and paid:
             configurations.append(knobs)
@@ -221,9 +222,10 @@ def _confirm(history: History, index: int, argument: str) -> Request:
         tried = history.steps[-1].incumbent
         if tried and all(row.value is None for row in tried):
             return replace(request, skip="no training of the baseline gave a result")
-        if not history.held and not leaders:
+        if not history.held and not leaders and not undecided:
             return replace(request, skip="nothing was adopted, so the baseline is the answer")
-        what = "what was adopted is" if history.held else "what the joint stage found is"
+        found = "what the joint stage found is" if leaders else "what a sweep found ahead is"
+        what = "what was adopted is" if history.held else found
         skip = f"it needs {needed} trials, and the budget leaves {left:.0f}: {what} not confirmed"
         return replace(request, skip=skip)
     return request

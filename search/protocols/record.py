@@ -77,6 +77,8 @@ def as_decided(step: Step, former: Sequence[StepRecord], rows: Iterable[TrialRec
     if step.number > len(former):
         return step
     now, then = record_of(step, following="", command="", budget={}), former[step.number - 1]
+    if then["stage"] == step.name:  # an earlier version knew no leaders of sweeps
+        step = replace(step, leaders=tuple(then.get("leaders", step.leaders)))
     if then["stage"] != step.name or all(then.get(key, now[key]) == now[key] for key in DECIDED):
         return step
     known = {row.spec.trial: row for row in rows}

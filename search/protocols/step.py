@@ -57,7 +57,8 @@ class Step:
     beside them and across trials.
     `effect`: whether values differ beyond chance; `inert`: whether a sweep's values do not differ
     in any seed, so that the joint stage leaves the knob out; `good`: the values that do not lie
-    below the best. `leaders`: configurations that a joint stage found. `rates`: a range test's.
+    below the best. `leaders`: configurations that a joint stage found,
+    or the one that a sweep found ahead and could not decide. `rates`: a range test's.
     `learned`: whether the incumbent beats a constant prediction beyond chance; `perfect`: whether
     every seed of it has the best score there is. `out_of_patience`:
     whether patience ended most of its trials, so that more epochs would change nothing (R33).

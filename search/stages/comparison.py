@@ -36,6 +36,11 @@ class Comparison:
     p_steadier: float
 
     @property
+    def broken_share(self) -> float:
+        """Share of the trained seeds that collapsed or failed."""
+        return self.broken / max(self.trained, 1)
+
+    @property
     def outcome(self) -> Literal["better", "worse", "undecided"]:
         """What the interval says of the means."""
         return "better" if self.low > 0 else "worse" if self.high < 0 else "undecided"

@@ -35,6 +35,7 @@ from search.stages.scores import Bools, Counts, Floats, are_identical, step_of
 
 Standing = Literal["best", "tie", "worse", "dropped", "unstable", "unusable"]
 NO_RACE = Race(first=1, most=1)
+ONE_ERROR = 0.16  # how often chance alone puts a mean one standard error ahead
 ROUNDING = 1e-12  # by which means of the same scores may differ
 
 
@@ -92,6 +93,20 @@ class Decision:
             and self.standings[index] != "dropped"
             and (math.isnan(each.high) or each.high > self.worth)
         )
+
+    @property
+    def ahead(self) -> int | None:
+        """Of the undecided groups the best that lies above the baseline by more than one standard
+        error of their difference, and does not break more often; None without one.
+        """
+        share = self.comparisons[0].broken_share if self.undecided else 0.0
+        ahead = [
+            index
+            for index in self.undecided
+            if (each := self.comparisons[index]).difference > 0 and each.p < ONE_ERROR
+            if each.broken_share <= share + STABLE
+        ]
+        return max(ahead, key=lambda index: self.comparisons[index].difference, default=None)
 
 
 def decide(
