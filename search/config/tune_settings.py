@@ -56,8 +56,8 @@ class TuneSettings:
     knobs.
     `until`: verdicts at which the sweeps go on; empty where verdicts do not end them.
     `share`: of the budget, for the sweeps. `trials`: of the joint stage.
-    `confirm`: fresh seeds, for the baseline, the incumbent and at most `leaders` more (P13): the best
-    of a joint stage, and what sweeps found ahead and could not decide.
+    `confirm`: fresh seeds, for the baseline, the incumbent and at most `leaders` more (P13): the
+    best of a joint stage, and what sweeps found ahead and could not decide.
     `halving`: whether only the better half goes on, of a sweep's values after one seed, of the
     confirmation's leaders after half of the seeds.
     `own_level`: whether the confirmation compares what the sweeps have found better at a level of
