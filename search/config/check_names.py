@@ -41,7 +41,7 @@ CAUSES: dict[str, tuple[str, ...]] = {
         *START, *MODEL, "overfit", "label_signal", "validation_labels", "reported_losses", "trains",
     ),
     "held_out": (
-        *START, *MODEL, "overfit", "label_signal", "labels_matter", "reported_losses", "trains",
+        *START, *MODEL, "label_signal", "labels_matter", "reported_losses", "trains",
     ),
     "padding": ("trains", "evaluation_mode", "repeatable"),
     "speed": (),
