@@ -40,9 +40,7 @@ def overfit(
     """
     judge = Judge(name="overfit", rule="R9")
     tries = heart.get("tries") or ()
-    losses = [
-        attempt for attempt in tries if attempt["score"] is not None or attempt["end"] is not None
-    ]
+    losses = [one for one in tries if one["score"] is not None or one["end"] is not None]
     if not losses:
         error = next((attempt["error"] for attempt in tries), "")
         return judge.unknown(heart.get("cause") or error or "nothing was tried")
@@ -72,8 +70,7 @@ def overfit(
         return judge.unknown(f"{sentence}; {cause}", **numbers)
     if heart.get("numbers") and (best["score"] or 0.0) >= NEARLY:
         return judge.note(f"{sentence}: nearly all", "label_signal tells of noise", **numbers)
-    if seen and (taken := _taken(seen)) < TAKEN and any(map(_is_known, losses)):
-        text = f"but an epoch takes {taken:.0%} of the rows that it is given, and knows those"
+    if text := _left_out(seen, losses):
         return judge.note(f"{sentence}; {text}", "are the others left out on purpose?", **numbers)
     suspects, may_be_floor = _suspects(losses)
     if scored or not may_be_floor:
@@ -85,15 +82,16 @@ def overfit(
     return judge.warn(sentence, text, **numbers)
 
 
-def _taken(seen: Watched) -> float:
-    """The share of the rows given that the first epoch took; 1 where that cannot be told."""
-    first = seen["batches"][: seen["epochs"][0]] if seen["epochs"] else ()
-    return float(sum(batch["shape"][0] for batch in first) / seen["rows"]) if first else 1.0
-
-
-def _is_known(attempt: Answer) -> bool:
-    """Whether next to nothing is left of the loss of the steps."""
-    return attempt["end"] is not None and bool(0 <= attempt["end"] < LEAST * attempt["start"])
+def _left_out(seen: Watched | None, tries: Sequence[Answer]) -> str:
+    """How an epoch takes a part of the rows that it is given, and next to nothing is left of the
+    loss of those; empty if it does not, or if that cannot be told.
+    """
+    first = seen["batches"][: seen["epochs"][0]] if seen and seen["epochs"] else ()
+    taken = sum(batch["shape"][0] for batch in first) / seen["rows"] if seen and first else 1.0
+    known = [one for one in tries if one["end"] is not None and one["start"] is not None]
+    if taken >= TAKEN or not any(0 <= one["end"] < LEAST * one["start"] for one in known):
+        return ""
+    return f"but an epoch takes {taken:.0%} of the rows that it is given, and knows those"
 
 
 def _suspects(tries: Sequence[Answer]) -> tuple[str, bool]:

@@ -1,5 +1,5 @@
 """Whether what a loss is told of the classes turns against them: weights that grow with how often
-a class comes, a class that is left out (R13).
+a class comes, a class that is left out; whether two are spelt as one (R13).
 
 Pure functions of what `trainers.probes` has measured; knows no checks.
 """
@@ -15,6 +15,17 @@ UNEVEN = 1.5  # the most frequent class over the rarest, from which weights have
 NEAR = 1.1  # the greatest over the least of what is proportional, to rounding and rows left out
 CHANCE, MIXED = 0.05, 0.8  # difference of two shares by chance; of a class with one weight
 FOLLOWS = 0.9  # of a target's relation to its row's label, that a name for it leaves
+
+
+def spelt_alike(names: Sequence[str]) -> str:
+    """Which two classes are one by their words; empty if none are. Letters may be two classes."""
+    spelt: dict[str, str] = {}
+    for written in names:
+        plain = " ".join(written.split()).casefold()
+        if len(plain) > 1 and plain in spelt:
+            return f"classes {spelt[plain]!r} and {written!r} differ by capitals or spaces alone"
+        spelt[plain] = written
+    return ""
 
 
 def misled(

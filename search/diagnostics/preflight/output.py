@@ -188,10 +188,8 @@ def first_loss(seen: Watched, *, entropy: float | None, classes: int) -> Check:
     if call is None or seen["optimizers"] > 1:
         return judge.unknown(_why_unknown(seen))
     backward = next((loss for loss in seen["losses"] if loss is not None), None)
-    if _has_other_terms(call, backward):
-        return judge.unknown("the loss is a sum of which other terms are part")
-    if call["reduction"] == "sum" and call["name"] in PIXELS and math.prod(call["targets"][1:]) > 1:
-        return judge.unknown("the loss is a sum, as the likelihood of all numbers of a row is")
+    if text := _of_a_sum(call, backward):
+        return judge.unknown(text)
     if (wrong := _not_the_mean(seen, call, backward)) is not None:
         return judge.fail(*wrong)
     if got is None:
@@ -234,13 +232,18 @@ def first_loss(seen: Watched, *, entropy: float | None, classes: int) -> Check:
     return judge.passed(sentence, got=got, expected=expected)
 
 
-def _has_other_terms(call: Answer, backward: float | None) -> bool:
-    """Whether the gradient is asked for of more than a summed loss, as of one with a divergence."""
+def _of_a_sum(call: Answer, backward: float | None) -> str:
+    """Why a summed loss tells nothing: the gradient is asked for of more than it, as of a
+    divergence too, or it is the likelihood of all numbers of a row; empty if it does.
+    """
     value = call["value"]
     if call["reduction"] != "sum" or value is None or backward is None or value <= 0:
-        return False
+        return ""
     near = value / MOST_TERMS < backward < MOST_TERMS * value
-    return bool(near and abs(backward - value) > EXACT * value)
+    if near and abs(backward - value) > EXACT * value:
+        return "the loss is a sum of which other terms are part"
+    many = near and call["name"] in PIXELS and math.prod(call["targets"][1:]) > 1
+    return "the loss is a sum, as the likelihood of all numbers of a row is" if many else ""
 
 
 def _is_offset(call: Answer, *, got: float, expected: float) -> bool:

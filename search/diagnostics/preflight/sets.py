@@ -25,6 +25,7 @@ from search.diagnostics.preflight.by_chance import (
     row_units,
 )
 from search.diagnostics.preflight.check import Check, Judge
+from search.diagnostics.preflight.class_words import spelt_alike
 from search.diagnostics.preflight.later_values import judged_in_time
 from search.diagnostics.preflight.near_rows import LEAST, continuous_columns, repeated
 
@@ -210,23 +211,15 @@ def class_balance(
     train = counts["train"]
     measured = {name: count.tolist() for name, count in counts.items()}
     sentence = f"{classes} classes of {int(train.min())} to {int(train.max())} rows in train"
-    spelt: dict[str, str] = {}
-    for written in map(str, names):
-        plain = " ".join(written.split()).casefold()
-        if len(plain) > 1 and plain in spelt:  # of letters, `a` and `A` may be two classes
-            text = f"classes {spelt[plain]!r} and {written!r} differ by capitals or spaces alone"
-            return judge.warn(text, "write the labels of one class alike", **measured)
-        spelt[plain] = written
+    if text := spelt_alike(list(map(str, names))):
+        return judge.warn(text, "write the labels of one class alike", **measured)
     for name, count in counts.items():
         missing = np.flatnonzero((count == 0) & (sum(counts.values()) > 0))
         if len(missing):
             shown = [str(names[index]) if names else str(index) for index in missing[:5]]
             text = f"class {', '.join(shown)} has no row in {name}"
-            return judge.fail(
-                text,
-                "find more of that class or merge it with another; split=holdout is stratified",
-                **measured,
-            )
+            remedy = "find more of that class or merge it with another; split=holdout is stratified"
+            return judge.fail(text, remedy, **measured)
     table = np.array(list(counts.values()))
     p = float(chi2_contingency(table[:, table.sum(axis=0) > 0]).pvalue)
     if p < 1e-4:
