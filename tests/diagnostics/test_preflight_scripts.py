@@ -457,5 +457,7 @@ def test_pixels_between_0_and_1_have_a_floor_and_their_summed_likelihood_is_no_f
     whole = {**seen, "loss": {**call, "classes": True}}
     outcomes = [by_heart.overfit(heart, optimizers=1, seen=one).outcome for one in (seen, whole)]
     assert outcomes == ["note", "warn"]
+    below = {"rows": 64, "tries": [{**attempt, "end": -2e28}, {**attempt, "end": 2800.0}]}
+    assert by_heart.overfit(below, optimizers=1, seen=seen).outcome == "warn"  # no floor there
     rests = {"rows": 64, "tries": [{**attempt, "end": 2800.0}]}
     assert by_heart.overfit(rests, optimizers=1, seen=seen).outcome == "fail"

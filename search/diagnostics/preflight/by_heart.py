@@ -76,7 +76,7 @@ def overfit(
     if scored or not may_be_floor:
         return judge.fail(sentence, suspects, **numbers)
     cause, far = _floor(seen)
-    if cause and any(one["end"] < far * one["start"] for one in losses):
+    if cause and any(0 <= one["end"] < far * one["start"] for one in losses):
         return judge.note(f"{sentence}; {cause}", **numbers)
     text = f"the trainer tells no predictions, and its loss may have a floor; else {suspects}"
     return judge.warn(sentence, text, **numbers)
