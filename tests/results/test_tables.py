@@ -12,6 +12,7 @@ from rich.console import Console
 
 from search.config.knob_roles import COLUMNS
 from search.diagnostics.verdicts.rules import Verdict
+from search.results.findings import find
 from search.results.report.answer import answer_of
 from search.results.summary import conclusion, joint, show_summary, sweep
 from search.results.summary.advise import next_lines
@@ -276,6 +277,44 @@ def test_values_that_tie_with_fewer_seeds_than_the_best_one_are_named_with_their
     assert seeds[1.0] < seeds[0.01] == seeds[0.001]
     tie = next(line for line in conclusion(findings) if line.startswith("a tie: 0.001, 0.01, 1"))
     assert f"; 1 had only {seeds[1.0]} seeds, the best mean has {seeds[0.01]} (5 %" in tie
+
+
+def test_a_tie_of_two_seeds_whose_interval_lies_apart_from_the_best_ones_asks_for_more_seeds():
+    def told(far):
+        def truth(rate, seed):
+            near = 0.9 + 0.001 * ((seed + round(1 / rate)) % 3)
+            return far + 0.01 * seed if rate == 0.0001 else near
+
+        findings = findings_of(truth, seeds=2)
+        tie = next(line for line in conclusion(findings) if line.startswith("a tie:"))
+        return frame(findings).set_index("optimizer.lr"), tie
+
+    shown, tie = told(0.8)
+    assert shown.decision[0.0001] == "tie"
+    best = (shown["mean"] - shown.interval)[shown["mean"].idxmax()]
+    assert (shown["mean"] + shown.interval)[0.0001] < best
+    assert tie.endswith(
+        "; the intervals of 0.0001 lie apart from the best's: use seeds=3 or more to tell"
+    )
+    assert "apart" not in told(0.9)[1]
+
+
+def test_values_of_which_every_trial_failed_are_named_with_the_reason_and_the_way_on():
+    findings = findings_of(lambda rate, seed: 0.9 + 0.001 * seed if rate < 0.5 else None)
+    assert not any("no result with any seed" in line for line in conclusion(findings))  # diverged
+    rows = [
+        replace(row, state="failed", reason="ValueError: no rate of 1 (own.py:3)")
+        if row.value is None
+        else row
+        for row in findings.rows
+    ]
+    line = next(
+        line for line in conclusion(find(findings.plan, rows, val_rows=250)) if "any seed" in line
+    )
+    assert line == (
+        "no result with any seed: 1: ValueError: no rate of 1 (own.py:3); what failed is not trained "
+        "again under this name: mend it, and use name=…"
+    )
 
 
 def test_a_gain_that_was_not_tested_has_no_interval_on_the_page():

@@ -1,6 +1,7 @@
-"""How sure a decision is, in words: ties, what is undecided, seeds that break."""
+"""How sure a decision is, in words: what is undecided, what gave no result, seeds that break."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,13 +16,16 @@ from search.results.summary.formatting import (
     percent,
     two_digits,
 )
+from search.results.summary.ties import tie
 from search.results.summary.verdicts import out_of_patience
 from search.stages.comparison import Comparison
 from search.stages.decision import Decision
-from search.stages.group import change_nothing
+from search.stages.group import Candidate, change_nothing
 from search.stages.racing import LEVEL, MOST, Race
+from search.storage.trials import TrialState
 
 LISTED = 6  # names in a line
+REASONS = 3  # of values without a result
 
 
 def gain(findings: Findings, index: int) -> str:
@@ -50,8 +54,9 @@ def certainty(findings: Findings, *, more: str) -> list[str]:
         return []
     return [
         *untested(decision, more=more),
-        *_tie(findings, decision),
+        *tie(findings, decision, more=more),
         *_undecided(findings, decision, more=more),
+        *_without_result(findings, decision),
         *_broken(findings, decision),
         *sounder(decision),
         *held_back(findings, decision, more=more),
@@ -94,37 +99,6 @@ def untested(decision: Decision, *, more: str = "") -> list[str]:
     return []
 
 
-def _tie(findings: Findings, decision: Decision) -> list[str]:
-    if not decision.tie:
-        return []
-    groups = zip(findings.groups, decision.standings, strict=True)
-    ties = [group.candidate for group, standing in groups if standing == "tie"]
-    means = [group.mean for group in findings.groups]
-    is_best = decision.best is None or means[decision.best] == max(means)
-    among = "" if is_best else " of those that break least"
-    few = _fewer_seeds(findings, decision)
-    return [
-        f"a tie: {listed(ordered(ties))}: no significant difference from the best mean{among}"
-        f"{few} (5 % for all together, each with its own noise: Welch)"
-    ]
-
-
-def _fewer_seeds(findings: Findings, decision: Decision) -> str:
-    """That values which tie had fewer seeds than the best one, so even a large difference may not
-    show.
-    """
-    seeds = [compared.trained for compared in decision.comparisons]
-    most = seeds[decision.best] if decision.best is not None else 0
-    groups = zip(findings.groups, decision.standings, seeds, strict=True)
-    few = [(group.candidate, n) for group, standing, n in groups if standing == "tie" and n < most]
-    if not few:
-        return ""
-    least, highest = min(n for _, n in few), max(n for _, n in few)
-    had = count(least, "seed") if least == highest else f"{least} to {highest} seeds"
-    names = listed(ordered([candidate for candidate, _ in few]))
-    return f"; {names} had only {had}, the best mean has {most}"
-
-
 def _undecided(findings: Findings, decision: Decision, *, more: str) -> list[str]:
     """The rival with the best mean: how much better than the baseline it may still be."""
     open_still = decision.undecided
@@ -146,12 +120,27 @@ def _undecided(findings: Findings, decision: Decision, *, more: str) -> list[str
     ]
 
 
+def _without_result(findings: Findings, decision: Decision) -> list[str]:
+    """Values of which no seed gave a result, by what most of their trials ended with."""
+    by_reason: dict[str, list[Candidate]] = {}
+    for group, standing in zip(findings.groups, decision.standings, strict=True):
+        rows = findings.of(group.candidate)
+        if standing == "unusable" and any(row.state == TrialState.FAILED for row in rows):
+            reason, _ = Counter(row.reason or str(row.state) for row in rows).most_common(1)[0]
+            by_reason.setdefault(reason, []).append(group.candidate)
+    return [
+        f"no result with any seed: {listed(ordered(names)[:LISTED])}: {reason}; what failed is not "
+        "trained again under this name: mend it, and use name=…"
+        for reason, names in list(by_reason.items())[:REASONS]
+    ]
+
+
 def _broken(findings: Findings, decision: Decision) -> list[str]:
     """Seeds that collapsed or gave no result: a share, compared by Fisher's exact test (Holm)."""
     rivals = [
         index
         for index, standing in enumerate(decision.standings)
-        if index and standing != "unusable"  # said by the table
+        if index and standing != "unusable"  # said above, or by the table
     ]
     broke = [index for index in (0, *rivals) if decision.comparisons[index].broken]
     if not broke:

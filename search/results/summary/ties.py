@@ -1,0 +1,61 @@
+"""Which values tie with the best one, in words, and what so few seeds could not tell."""
+
+from search.results.findings import Findings
+from search.results.summary.formatting import count, listed, ordered
+from search.stages.decision import Decision
+
+
+def tie(findings: Findings, decision: Decision, *, more: str) -> list[str]:
+    """The values that do not differ from the best one beyond chance; none where only one leads.
+
+    `more`: the words that give more seeds.
+    """
+    if not decision.tie:
+        return []
+    groups = zip(findings.groups, decision.standings, strict=True)
+    ties = [group.candidate for group, standing in groups if standing == "tie"]
+    means = [group.mean for group in findings.groups]
+    is_best = decision.best is None or means[decision.best] == max(means)
+    among = "" if is_best else " of those that break least"
+    few = _fewer_seeds(findings, decision)
+    return [
+        f"a tie: {listed(ordered(ties))}: no significant difference from the best mean{among}"
+        f"{few} (5 % for all together, each with its own noise: Welch)"
+        f"{_apart(findings, decision, more=more)}"
+    ]
+
+
+def _fewer_seeds(findings: Findings, decision: Decision) -> str:
+    """That values which tie had fewer seeds than the best one, so even a large difference may not
+    show.
+    """
+    seeds = [compared.trained for compared in decision.comparisons]
+    most = seeds[decision.best] if decision.best is not None else 0
+    groups = zip(findings.groups, decision.standings, seeds, strict=True)
+    few = [(group.candidate, n) for group, standing, n in groups if standing == "tie" and n < most]
+    if not few:
+        return ""
+    least, highest = min(n for _, n in few), max(n for _, n in few)
+    had = count(least, "seed") if least == highest else f"{least} to {highest} seeds"
+    names = listed(ordered([candidate for candidate, _ in few]))
+    return f"; {names} had only {had}, the best mean has {most}"
+
+
+def _apart(findings: Findings, decision: Decision, *, more: str) -> str:
+    """That intervals of values which tie lie below that of the best mean: a test of all values
+    together asks for more than two intervals show, and with few seeds for much more.
+    """
+    if decision.best is None:
+        return ""
+    ends = zip(findings.groups, decision.standings, decision.half_widths, strict=True)
+    least = findings.groups[decision.best].mean - decision.half_widths[decision.best]
+    apart = [
+        group.candidate
+        for group, standing, width in ends
+        if standing == "tie" and group.mean + width < least
+    ]
+    if not apart:
+        return ""
+    return (
+        f"; the intervals of {listed(ordered(apart))} lie apart from the best's: use {more} to tell"
+    )
