@@ -129,8 +129,7 @@ def _without_result(findings: Findings, decision: Decision) -> list[str]:
             reason, _ = Counter(row.reason or str(row.state) for row in rows).most_common(1)[0]
             by_reason.setdefault(reason, []).append(group.candidate)
     return [
-        f"no result with any seed: {listed(ordered(names)[:LISTED])}: {reason}; what failed is not "
-        "trained again under this name: mend it, and use name=…"
+        f"no result with any seed: {listed(ordered(names)[:LISTED])}: {reason}"
         for reason, names in list(by_reason.items())[:REASONS]
     ]
 
