@@ -84,16 +84,22 @@ def check(path: str, value: object, rule: Rule) -> None:
         code="wrong-type-or-range",
         rule=f"must be {describe(rule, value)}",
         got=repr(value),
-        remedy=_remedy(path, value, rule.get("type", ())),
+        remedy=_remedy(path, value, rule),
     )
 
 
-def _remedy(path: str, value: object, types: Sequence[str]) -> str:
+def _remedy(path: str, value: object, rule: Rule) -> str:
+    types, most = rule.get("type", ()), rule.get("maximum", math.inf)
+    least = rule.get("minimum", -1)
     if value == "None" and "null" in types:  # as tables show it, and Python writes it
         return f"say {path}=null"
     if "string" in types and isinstance(value, bool | int | float):
         return f"""write it as a text: '{path}="{value!s}"'"""
-    return "mend it"
+    if "boolean" in types:
+        return f"say {path}=true or {path}=false"
+    if isinstance(value, int | float) and value > most:
+        return f"say {path}={most} or less"
+    return f"say {path}={least} or more" if least >= 0 else "mend it"
 
 
 def describe(rule: Rule, value: object = None) -> str:
@@ -114,12 +120,14 @@ def describe(rule: Rule, value: object = None) -> str:
     if kind == "string":
         return "a text"
     noun = "a whole number" if kind == "integer" else "a number"
-    is_number = isinstance(value, int | float) and math.isfinite(value)
-    if is_number and "maximum" in rule and value > rule["maximum"]:
+    if isinstance(value, int | float) and "maximum" in rule and value > rule["maximum"]:
         return f"{noun} of at most {rule['maximum']}"
     if "exclusiveMinimum" in rule:
         return f"{noun} above {rule['exclusiveMinimum']}"
-    return f"{noun} of at least {rule['minimum']}" if "minimum" in rule else noun
+    has_least = "minimum" in rule and (
+        rule["minimum"] >= -MOST_WHOLE or isinstance(value, int | float)
+    )
+    return f"{noun} of at least {rule['minimum']}" if has_least else noun
 
 
 def _follows(value: object, rule: Rule) -> bool:
