@@ -21,6 +21,7 @@ from trainers.probes.run import Run
 from trainers.probes.steer import Steer
 from trainers.probes.subject import Subject, patient
 from trainers.probes.tape import Piece, Tape
+from trainers.probes.told import FELL
 from trainers.probes.watched import WATCHED_ROWS
 
 FEWEST, MOST = 8, 48  # batches of an epoch that can tell; that are taken
@@ -30,7 +31,6 @@ ORDERS = 3  # orders in which the answers for a batch stand beside it
 CERTAIN = 6.0  # standard errors from which nothing more is asked
 ENOUGH = 5.0  # seconds (`own_time`) after which no further rate is tried
 ROUNDING = 1e-6  # share of a loss by which it differs where nothing else does
-FELL = 0.2  # share of a loss that a copy has learned, from which evaluations can be compared
 Losses = NDArray[np.float64]
 Answer = dict[str, Any]
 
@@ -85,7 +85,6 @@ def _best(looks: Iterator[_Look]) -> Answer:
         return {"cause": "a loss was not finite"}
     best = max(every, key=lambda look: look.deviations)
     return {
-        "batches": len(best.plain),
         "start": float(best.start.mean()),
         "held": float(best.plain.mean()),
         "mixed": float(best.mixed.mean()),

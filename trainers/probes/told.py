@@ -8,6 +8,7 @@ from typing import Any, TypedDict
 
 Numbers = Sequence[float]
 Answer = Mapping[str, Any]  # what another question told, or a part of it
+FELL = 0.2  # share of a loss that a copy must have learned, for evaluations to be compared
 
 
 class Watched(TypedDict):

@@ -5,14 +5,12 @@ Pure functions of what `trainers.probes` has measured; never trains.
 """
 
 from search.diagnostics.preflight.check import Check, Judge
-from trainers.probes.told import Answer
+from trainers.probes.told import FELL, Answer
 
 CERTAIN = 4.0  # standard errors, the greatest of several looks, below which all is chance
-FELL = 0.2  # share of a loss that must have been learned, for evaluations to be compared
 # Shares of such a fall, and of what it matters which answer is for which row, that evaluated rows
 # show at least.
 GAINED, TOLD = 0.25, 0.6
-FEWEST = 8  # batches that can tell
 
 
 def held_out(answer: Answer, *, alike: bool = True) -> Check:
@@ -29,7 +27,7 @@ def held_out(answer: Answer, *, alike: bool = True) -> Check:
         f"{answer['mixed']:.3g} where each row gets another row's answer"
     )
     if sure < CERTAIN:
-        if answer["own"] < CERTAIN or answer["batches"] < FEWEST:
+        if answer["own"] < CERTAIN:
             return judge.unknown(f"{text}; nor did it learn its own", deviations=sure)
         remedy = (
             "follow one row from its file to the loss: do input, answer and target stay together, "

@@ -1,7 +1,6 @@
 """How sure a decision is, in words: what is undecided, what gave no result, seeds that break."""
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,7 +16,7 @@ from search.results.summary.formatting import (
     two_digits,
 )
 from search.results.summary.ties import tie
-from search.results.summary.verdicts import out_of_patience
+from search.results.summary.verdicts import out_of_patience, usual_reason
 from search.stages.comparison import Comparison
 from search.stages.decision import Decision
 from search.stages.group import Candidate, change_nothing
@@ -126,7 +125,7 @@ def _without_result(findings: Findings, decision: Decision) -> list[str]:
     for group, standing in zip(findings.groups, decision.standings, strict=True):
         rows = findings.of(group.candidate)
         if standing == "unusable" and any(row.state == TrialState.FAILED for row in rows):
-            reason, _ = Counter(row.reason or str(row.state) for row in rows).most_common(1)[0]
+            reason, _ = usual_reason(rows)
             by_reason.setdefault(reason, []).append(group.candidate)
     return [
         f"no result with any seed: {listed(ordered(names)[:LISTED])}: {reason}"

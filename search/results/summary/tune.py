@@ -17,6 +17,7 @@ from search.results.step_record import StepRecord, candidates_of
 from search.results.summary.advise import UNMOVED, curve_lines, is_unmoved, joint_paths, swept_paths
 from search.results.summary.certainty import no_constant
 from search.results.summary.formatting import bullets, count, listed, markdown, seeds_words
+from search.results.summary.verdicts import usual_reason
 
 COLUMNS = ("stage", "knob", "candidates", "decision", "value", "says", "because", "rules", "trials")
 NEEDLESS = ("sweeps", "regularisers_off", "longer")  # stages whose absence leaves nothing open
@@ -94,7 +95,7 @@ def _broke_off(findings: Findings) -> list[str]:
     again = sum(frozenset(row.spec.knobs.items()) in trained for row in broken)
     if len(broken) < MANY or again < AGAIN:
         return []
-    reason, _ = Counter(row.reason or str(row.state) for row in broken).most_common(1)[0]
+    reason, _ = usual_reason(broken)
     return [
         f"no trial from {broken[0].spec.trial} on gave a result, {len(broken)} in a row, {again} "
         "of them with knobs that had given one with another seed: has what the training reads "
@@ -104,8 +105,7 @@ def _broke_off(findings: Findings) -> list[str]:
 
 def _no_result(findings: Findings) -> list[str]:
     """Why there is no answer, and what to do."""
-    reasons = Counter(row.reason or str(row.state) for row in findings.rows)
-    reason, times = reasons.most_common(1)[0]
+    reason, times = usual_reason(findings.rows)
     trained = count(len(findings.rows), "trial")
     lines = [f"no answer: none of {trained} gave a result; {times} ended with: {reason}"]
     names = Counter(verdict.name for verdict in findings.verdicts.values()).most_common(1)

@@ -118,6 +118,11 @@ def ended_by_themselves(rows: Sequence[TrialRecord]) -> bool:
     return 2 * len(own) > len(reasons)
 
 
+def usual_reason(rows: Iterable[TrialRecord]) -> tuple[str, int]:
+    """With what most of some trials ended, and how many did."""
+    return Counter(row.reason or str(row.state) for row in rows).most_common(1)[0]
+
+
 def mostly_out_of_patience(plan: Plan, rows: Collection[TrialRecord]) -> bool:
     """Whether patience ended more than half of the trials: more epochs would change nothing."""
     return 2 * sum(out_of_patience(plan, row) for row in rows) > len(rows)
