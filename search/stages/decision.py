@@ -77,9 +77,14 @@ class Decision:
         return "adopt" if self.adopted else "keep"
 
     @property
+    def tied(self) -> tuple[int, ...]:
+        """Groups that do not differ from the best one beyond chance."""
+        return tuple(index for index, each in enumerate(self.standings) if each == "tie")
+
+    @property
     def tie(self) -> bool:
         """Whether several values may be the best."""
-        return not self.untested and self.standings.count("tie") > 1
+        return not self.untested and len(self.tied) > 1
 
     @property
     def undecided(self) -> tuple[int, ...]:

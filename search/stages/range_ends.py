@@ -51,11 +51,7 @@ def clear_edge(knob: Knob, tried: Sequence[Value], decision: Decision) -> int:
     places = [knob.scaled(value) for value in tried]
     finite = [place for place in places if math.isfinite(place)]
     middle = (min(finite) + max(finite)) / 2
-    ties = [
-        place
-        for place, standing in zip(places, decision.standings, strict=True)
-        if standing == "tie"
-    ]
+    ties = [places[index] for index in decision.tied]
     is_flat = any(not math.isfinite(place) or direction * (place - middle) < 0 for place in ties)
     return 0 if is_flat else direction
 

@@ -111,12 +111,7 @@ def _surety(findings: Findings, decision: Decision) -> tuple[str, str, str]:
     if decision.untested:
         reason = "With one seed per candidate a difference may be noise: use more seeds."
         return "unsure", "not tested", reason
-    tied = [
-        group.candidate
-        for group, standing in zip(groups, decision.standings, strict=True)
-        if standing == "tie"
-    ]
-    ties = ordered(tied)
+    ties = ordered([groups[index].candidate for index in decision.tied])
     more = f" and {len(ties) - TIE_LIST} more" if len(ties) > TIE_LIST else ""
     named = f"{listed(ties[:TIE_LIST])}{more}"
     if decision.adopted and not groups[0].clean:

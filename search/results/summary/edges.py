@@ -20,11 +20,7 @@ def edges(findings: Findings) -> list[str]:
     if decision is None or decision.best is None:
         return []
     best = findings.chosen[findings.groups[decision.best].candidate]
-    ties = [
-        findings.chosen[group.candidate]
-        for group, standing in zip(findings.groups, decision.standings, strict=True)
-        if standing == "tie"
-    ]
+    ties = [findings.chosen[findings.groups[index].candidate] for index in decision.tied]
     return [
         line
         for knob in findings.plan.knobs

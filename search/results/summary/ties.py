@@ -12,8 +12,7 @@ def tie(findings: Findings, decision: Decision, *, more: str) -> list[str]:
     """
     if not decision.tie:
         return []
-    groups = zip(findings.groups, decision.standings, strict=True)
-    ties = [group.candidate for group, standing in groups if standing == "tie"]
+    ties = [findings.groups[index].candidate for index in decision.tied]
     means = [group.mean for group in findings.groups]
     is_best = decision.best is None or means[decision.best] == max(means)
     among = "" if is_best else " of those that break least"
@@ -31,8 +30,8 @@ def _fewer_seeds(findings: Findings, decision: Decision) -> str:
     """
     seeds = [compared.trained for compared in decision.comparisons]
     most = seeds[decision.best] if decision.best is not None else 0
-    groups = zip(findings.groups, decision.standings, seeds, strict=True)
-    few = [(group.candidate, n) for group, standing, n in groups if standing == "tie" and n < most]
+    ties = [(findings.groups[index].candidate, seeds[index]) for index in decision.tied]
+    few = [(candidate, n) for candidate, n in ties if n < most]
     if not few:
         return ""
     least, highest = min(n for _, n in few), max(n for _, n in few)
@@ -47,12 +46,12 @@ def _apart(findings: Findings, decision: Decision, *, more: str) -> str:
     """
     if decision.best is None:
         return ""
-    ends = zip(findings.groups, decision.standings, decision.half_widths, strict=True)
-    least = findings.groups[decision.best].mean - decision.half_widths[decision.best]
+    groups, widths = findings.groups, decision.half_widths
+    least = groups[decision.best].mean - widths[decision.best]
     apart = [
-        group.candidate
-        for group, standing, width in ends
-        if standing == "tie" and group.mean + width < least
+        groups[index].candidate
+        for index in decision.tied
+        if groups[index].mean + widths[index] < least
     ]
     if not apart:
         return ""
