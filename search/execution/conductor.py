@@ -141,9 +141,11 @@ class Conductor:
 
     def _refill(self) -> None:
         """Asks the stage for trials while the queue is empty and a seat is free."""
+        if self._stage.paused:
+            self._queue.clear()
+            return
         workers = self._connections.workers
-        idle = not any(worker.trials for worker in workers)
-        room = sum(worker.room for worker in workers) or int(idle)
+        room = sum(worker.room for worker in workers) or int(not any(w.trials for w in workers))
         if room and not self._queue.ready:
             wanted = self._stage.wanted(self._recorder.rows, room=room)
             for spec in wanted:
@@ -266,9 +268,7 @@ class Conductor:
         """Whether each of its trials goes on, and new trials where it has room."""
         worker.room, worker.wants_candidates = message.room, message.wants_candidates
         stopping = self._signals > 0 or message.leaving or worker.leave_by is not None
-        answers = {
-            number: trial.answer(stopping=stopping) for number, trial in worker.trials.items()
-        }
+        answers = {each: trial.answer(stopping=stopping) for each, trial in worker.trials.items()}
         if stopping:
             return messages.Settled(answers=answers)
         # A stage is asked for them only once the trials that leave have their rows.

@@ -33,6 +33,11 @@ class TrialQueue:
         """Appends a new trial."""
         self._new.append(trial)
 
+    def clear(self) -> None:
+        """Lets all go: they have their rows, by which a later run finds them."""
+        for waiting in (self._new, self._returned, self._alone):
+            waiting.clear()
+
     def put_back(self, trials: Sequence[RunningTrial]) -> None:
         """Puts trials in front, by number."""
         for trial in trials:

@@ -249,6 +249,7 @@ class _ManyStages:
     ) -> list[TrialRecord]:
         """A stage's own trials; where several in a row gave no result, the incumbent is asked."""
         before, silent, goes_on = self._rows, None if incumbent is None else SILENT, True
+        ended = 0
         while goes_on:
             goes_on = conduct(
                 plan,
@@ -265,7 +266,8 @@ class _ManyStages:
             )
             own = study.rows(alive=False)
             self._rows = [*before, *(with_all_knobs(plan, row) for row in own)]
-            if silent is not None and own:
+            former, ended = ended, sum(row.finished for row in own)
+            if silent is not None and ended > former:
                 known = self._contract, self._rows, incumbent or ()
                 check_still_trains(self._plan, self._folder, self._pool, *known, self._console)
                 silent *= 2  # where some knobs diverge, it is asked seldom

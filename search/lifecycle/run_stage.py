@@ -93,7 +93,7 @@ def conduct(
         past: earlier trials, for a sampler that learns from them.
         borrowed: trials of earlier stages that are this stage's too.
         keep_workers: whether the workers wait for another stage afterwards.
-        silent: trials in a row without a result, after which a joint stage pauses.
+        silent: trials in a row without a result, after which it pauses.
 
     Raises:
         RunError: the search failed. Interrupted: by a signal.

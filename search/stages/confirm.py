@@ -23,7 +23,7 @@ from search.stages.group import Configuration, Group, mark_collapsed, scores_of
 from search.stages.outcome import Outcome, by_cell, cell_of, group_of, with_queued
 from search.stages.racing import Race, goes_on, still_open
 from search.stages.scores import step_of
-from search.stages.stage import FixedStage, StageContext, further, missing
+from search.stages.stage import FixedStage, Silence, StageContext, further, missing
 from search.storage.trials import TrialRecord, TrialSpec
 
 
@@ -150,4 +150,5 @@ def make_stage(plan: Plan, rows: Sequence[TrialRecord], context: StageContext) -
     return FixedStage(
         lambda own: wanted(plan, [*context.borrowed, *own], resolution=context.resolution),
         values=values,
+        silence=Silence(context.silent, rows),
     )

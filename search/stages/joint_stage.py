@@ -16,7 +16,7 @@ from search.stages import joint, joint_confirmation
 from search.stages.lookahead import PEEK
 from search.stages.past_trial import ENOUGH
 from search.stages.sampler_thread import SamplerThread
-from search.stages.stage import FixedStage, StageContext, numbered
+from search.stages.stage import FixedStage, Silence, StageContext, numbered
 from search.storage.trial_rows import TrialRows
 from search.storage.trials import TrialRecord, TrialSpec, TrialState, UnnumberedTrial
 
@@ -53,7 +53,7 @@ class JointStage:
         )
         self._requested = 0
         self._spent = False
-        self._most_silent, self._silent = context.silent, 0
+        self._silence = Silence(context.silent)
         if self._sampler_thread is not None:
             for known in past:
                 self._sampler_thread.recall(known.point, known.value)
@@ -71,7 +71,7 @@ class JointStage:
     @property
     def paused(self) -> bool:
         """Whether several trials in a row gave no result."""
-        return self._most_silent is not None and self._silent >= self._most_silent
+        return self._silence.is_long
 
     def wanted(self, rows: TrialRows, *, room: int) -> list[TrialSpec]:
         """Trials for the workers that wait: of the start, the sampler, or the confirmation."""
@@ -133,7 +133,7 @@ class JointStage:
 
         A pruned trial counts with its best so far: unknown, it would be proposed again.
         """
-        self._silent = self._silent + 1 if row.value is None else 0
+        self._silence.hear(row)
         if self._sampler_thread is not None and row.spec.stage == joint.STAGE:
             infeasible = row.state == TrialState.INFEASIBLE
             self._sampler_thread.learn(row.spec.point, row.sampler_value, infeasible=infeasible)

@@ -57,7 +57,7 @@ class StageContext:
     `past`: earlier trials, for a sampler that learns from them. `borrowed`: trials of earlier
     stages that are this stage's too, so that it need not train them again. `slots`: workers.
     `resolution`: as `decision.decide` takes it. `wake`: called when a sampler has a proposal.
-    `silent`: trials in a row without a result, after which a joint stage pauses.
+    `silent`: trials in a row without a result, after which it pauses.
     """
 
     past: Sequence[Past] = ()
@@ -68,19 +68,49 @@ class StageContext:
     silent: int | None = None
 
 
-class FixedStage:
-    """A stage without a sampler: its trials follow from the rows alone."""
+class Silence:
+    """Trials in a row without a result. `most`: that make it long, None: none do. `rows`: of
+    earlier runs.
+    """
 
-    thinking = paused = False
+    def __init__(self, most: int | None, rows: Iterable[TrialRecord] = ()) -> None:
+        self._most, self._count = most, 0
+        for row in rows:
+            if row.finished:
+                self.hear(row)
+
+    @property
+    def is_long(self) -> bool:
+        """Whether it is time to ask if trainings still work."""
+        return self._most is not None and self._count >= self._most
+
+    def hear(self, row: TrialRecord) -> None:
+        """A trial has its row."""
+        self._count = self._count + 1 if row.value is None else 0
+
+
+class FixedStage:
+    """A stage without a sampler: its trials follow from the rows alone. `silence`: at which it
+    pauses.
+    """
+
+    thinking = False
 
     def __init__(
         self,
         wanted: Callable[[Sequence[TrialRecord]], list[TrialSpec]],
         *,
         values: Mapping[str, Sequence[Value]],
+        silence: Silence | None = None,
     ) -> None:
         self._wanted, self.values = wanted, values
         self._seen, self._next = (-1, -1), list[TrialSpec]()
+        self._silence = silence or Silence(None)
+
+    @property
+    def paused(self) -> bool:
+        """Whether several trials in a row gave no result."""
+        return self._silence.is_long
 
     def wanted(self, rows: TrialRows, *, room: int) -> list[TrialSpec]:
         """All of a round at once."""
@@ -108,6 +138,7 @@ class FixedStage:
 
     def ended(self, row: TrialRecord) -> None:
         """There is no sampler to tell."""
+        self._silence.hear(row)
 
     def close(self) -> None:
         """Nothing to close."""

@@ -19,7 +19,7 @@ from search.stages.outcome import Outcome, by_cell, cell_of, group_of, with_queu
 from search.stages.racing import Race, goes_on
 from search.stages.range_ends import extension, refinement
 from search.stages.spent import is_out_of_time
-from search.stages.stage import FixedStage, StageContext, further, missing
+from search.stages.stage import FixedStage, Silence, StageContext, further, missing
 from search.storage.trials import TrialRecord, TrialSpec
 
 HALVED = 1  # seeds after which only the better half of the values goes on
@@ -208,6 +208,7 @@ def make_stage(plan: Plan, rows: Sequence[TrialRecord], context: StageContext) -
     return FixedStage(
         lambda own: wanted(plan, [*context.borrowed, *own], resolution=context.resolution),
         values={plan.knob.path: (plan.default(plan.knob),)},
+        silence=Silence(context.silent, rows),
     )
 
 

@@ -1,6 +1,5 @@
 """A trainer that breaks in the middle of a search is told from knobs that diverge."""
 
-import json
 import zlib
 
 import numpy as np
@@ -56,32 +55,32 @@ def _tuned(folder, habit, *words):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("habit", ["raise", "nan"])
-def test_a_trainer_that_breaks_in_the_middle_ends_the_search_before_the_next_stage(habit, tmp_path):
-    done = _tuned(tmp_path, habit)
-    assert done.returncode == 1, done.stdout
-    rows = trials(tmp_path / "results" / "mine").set_index("trial").sort_index()
-    begun = len((tmp_path / "begun").read_text())
-    assert begun == len(rows) + 3  # a look before the first trial, and the incumbent twice
-    assert rows["value"].notna().tolist() == [True] * 11 + [False] * (len(rows) - 11)
-    assert len(rows) < 30
-    why = "KeyError: 'feature_17'" if habit == "raise" else "not finite"
-    check_told(done.stderr, "trainings-have-broken", "since trial 11:", why)
-    assert not (tmp_path / "results" / "mine" / "again").exists()
-    stages = (tmp_path / "results" / "mine" / "decisions.jsonl").read_text().splitlines()
-    assert not any(json.loads(line)["stage"].endswith("joint") for line in stages)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("words", [(), ("split=kfold", "split.folds=2")])
-def test_a_trainer_that_breaks_within_a_joint_stage_ends_it_there(words, tmp_path):
-    done = _tuned(tmp_path, "raise", *JOINT, *words)
+@pytest.mark.parametrize(
+    ("habit", "words", "stage"),
+    [
+        ("raise", (), "06-sweep.lr"),
+        ("nan", (), "06-sweep.lr"),
+        ("raise", JOINT, "02-joint"),
+        ("raise", (*JOINT, "split=kfold", "split.folds=2"), "02-joint"),
+    ],
+)
+def test_a_trainer_that_breaks_in_the_middle_of_a_stage_ends_it_there(
+    habit, words, stage, tmp_path
+):
+    done = _tuned(tmp_path, habit, *words)
     assert done.returncode == 1, done.stdout
     rows = trials(tmp_path / "results" / "mine").set_index("trial").sort_index()
     broken = int(rows["value"].isna().argmax())
-    assert rows["value"].isna().tolist() == [False] * broken + [True] * SILENT
-    assert set(rows["stage"][broken:]) == {"02-joint"}
-    check_told(done.stderr, "trainings-have-broken", f"since trial {broken}:")
+    assert rows["value"].isna().tolist() == [False] * broken + [True] * (len(rows) - broken)
+    # What diverges hands its seat on before it has its row, so one more may train.
+    assert SILENT <= len(rows) - broken <= SILENT + (habit == "nan")
+    assert set(rows["stage"][broken:]) == {stage}
+    if not words:  # without folds or a search for steps, each trial is one call
+        begun = len((tmp_path / "begun").read_text())
+        assert begun == len(rows) + 3  # a look before the first trial, and the incumbent twice
+    why = "KeyError: 'feature_17'" if habit == "raise" else "not finite"
+    check_told(done.stderr, "trainings-have-broken", f"since trial {broken}:", why)
+    assert not (tmp_path / "results" / "mine" / "again").exists()
 
 
 @pytest.mark.slow
