@@ -4,6 +4,7 @@ import re
 import shlex
 import signal
 from collections.abc import Sequence
+from textwrap import shorten
 
 from trainers.api import NothingReported
 from trainers.printed import Printed
@@ -66,7 +67,7 @@ def check_end(
     if status == 0:
         if at and _has_raised(late):
             raise CommandFailed(
-                f"{shlex.join(command)[:200]}: ended with exit status 0, but at {at} and after an "
+                f"{_shown(command)}: ended with exit status 0, but at {at} and after an "
                 f"error: {_last_words(late)}"
             )
         return (
@@ -80,7 +81,7 @@ def check_end(
     kind: type[CommandFailed] = CommandKilled if killed else CommandFailed
     if MEMORY.search(reason):
         kind = CommandOutOfMemory
-    raise kind(f"{shlex.join(command)[:200]}: ended with {how}" + (f": {reason}" if reason else ""))
+    raise kind(f"{_shown(command)}: ended with {how}" + (f": {reason}" if reason else ""))
 
 
 def silent(
@@ -98,9 +99,14 @@ def silent(
     elif printed.other:
         instead = f"the last other object was {printed.other}"
     return CommandSilent(
-        f"{shlex.join(command)[:200]}: must print a JSON object with {wanted} on one line per "
+        f"{_shown(command)}: must print a JSON object with {wanted} on one line per "
         f"epoch, to standard output, but printed none; {instead}"
     )
+
+
+def _shown(command: Sequence[str]) -> str:
+    """The words of a command, as many as a message has room for."""
+    return shorten(shlex.join(command), 200, placeholder=" …")
 
 
 def _has_raised(lines: Sequence[str]) -> bool:

@@ -25,6 +25,7 @@ MORE = (
     "process, and of several folds or trainings their mean; hand it {{trainer.epochs}} in "
     "trainer.command, or say how many it trains"
 )
+FROM_0 = "; where its epoch 0 is the untrained model, say trainer.untrained=true"
 LATE = (
     "the first epoch that the program prints is {}: if it goes on from what an earlier trial has "
     "saved, two trials are one training; save in the folder that {{folder}} in trainer.command "
@@ -200,7 +201,8 @@ class Printed:
             return {"remark": UNEVEN}
         if self.last == self._first + 1 and self._first > 1:  # not one that prints every 5 epochs
             return {"remark": LATE.format(self._first)}
-        return {"remark": MORE.format(self._most)} if self.last > self._most else {}
+        more = MORE.format(self._most) + FROM_0 * self.shift
+        return {"remark": more} if self.last > self._most else {}
 
 
 def needed_names(metric: dict[str, Any]) -> tuple[str, ...]:

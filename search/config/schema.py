@@ -281,7 +281,9 @@ def rules_of(config: Mapping[str, Any]) -> dict[str, Rule]:
         node = config.get(group)
         target = str(node.get("_target_")) if isinstance(node, Mapping) else ""
         for prefix, keys in classes.items():
-            if target.startswith(prefix):
+            # A class derived from the stock trainer stands beside all keys of it.
+            derived = prefix == STOCK and isinstance(node, Mapping) and keys.keys() <= node.keys()
+            if target.startswith(prefix) or derived:
                 rules |= {f"{group}.{key}": rule for key, rule in keys.items()}
     if _select(config, "protocol.kind") == "tune":
         rules["protocol.confirm"] = whole(2, 1000)  # seeds: one alone confirms nothing

@@ -9,7 +9,7 @@ from typing import Any
 from search.config.knobs import GROUPS, Knob, Need
 from search.config.ranges import LARGEST, POINTS_MOST, SCALES, TYPES, Node, number_knob, safe_loader
 from search.config.rules import Rule, check, number, one_of, text, whole
-from search.config.sweep_grammar import read_domain
+from search.config.sweep_grammar import check_none, read_domain
 from search.errors import refused
 
 ROLES = ("scientific", "nuisance")
@@ -74,6 +74,7 @@ def _with_conditional(path: str, node: Node) -> list[Knob]:
         if isinstance(below, Mapping) and "choices" in node
     }
     knob = _knob(path, {name: below for name, below in node.items() if name not in inner})
+    check_none(path, knob.choices)
     knobs = [knob]
     for choice, below in inner.items():
         if choice not in knob.choices:

@@ -1,6 +1,7 @@
 """The string grammar of Hydra's Optuna sweeper, read as a knob's node; both ends included."""
 
 import re
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -42,14 +43,7 @@ def read_domain(path: str, text: str) -> dict[str, Any]:
         ) from error
     if isinstance(sweep, ChoiceSweep):
         _check_tags(path, sweep.tags, text, known=())
-        if "None" in sweep.list:  # the text, not in quotes: Hydra keeps their mark
-            raise refused(
-                path,
-                code="choice-of-bare-none",
-                rule="null is no value, while None without quotes is a text",
-                got=repr(text),
-                remedy="say null, or 'None' in quotes for the text",
-            )
+        check_none(path, sweep.list)  # the text, not in quotes: Hydra keeps their mark
         return {"choices": [_plain(item) for item in sweep.list]}
     if isinstance(sweep, RangeSweep):
         _check_tags(path, sweep.tags, text, known=())
@@ -70,6 +64,18 @@ def read_domain(path: str, text: str) -> dict[str, Any]:
         "type": "int" if is_whole else "float",
         "scale": "log" if "log" in sweep.tags else "linear",
     }
+
+
+def check_none(path: str, choices: Sequence[Any]) -> None:
+    """Refuses None without quotes among choices, which YAML and Hydra read as a text."""
+    if "None" in choices:
+        raise refused(
+            path,
+            code="choice-of-bare-none",
+            rule="null is no value, while None is a text",
+            got=str(choices),
+            remedy="say null; for the text, choice('None', …)",
+        )
 
 
 def _range(path: str, sweep: RangeSweep, text: str) -> dict[str, Any]:

@@ -162,7 +162,7 @@ def _import_path(train: Callable[..., Any] | None) -> Iterator[str]:
 
 
 def _domain(path: str, domain: Any) -> str:
-    """A domain as a word of the command line."""
+    """A domain as a word of the command line; a tuple may be meant as two ends, and is none."""
     if isinstance(domain, str):
         return domain
     if isinstance(domain, Mapping) and {"low", "high"} <= set(domain):
@@ -173,7 +173,7 @@ def _domain(path: str, domain: Any) -> str:
         named = domain.get("scale", SCALES[0]) in SCALES and domain.get("type", TYPES[0]) in TYPES
         if named and not unknown:
             return f"int({ranged})" if whole else ranged
-    elif isinstance(domain, Sequence | np.ndarray):
+    elif isinstance(domain, Sequence | np.ndarray) and not isinstance(domain, tuple):
         return f"choice({', '.join(map(value_word, domain))})"
     raise UsageError(
         f"space: {path} is a list of choices, low and high with scale (log or linear) and type "

@@ -154,9 +154,12 @@ def test_an_odd_schedule_is_refused_too(capsys):
         (["knob.trainer.batch_size=choice(16,abc)"], ("wrong-type-or-range", "batch_size")),
         (["knob.model.depth=int(interval(-2,2))"], ("wrong-type-or-range", "model.depth")),
         (["knob.optimizer.nesterov=choice(1,2)", "optimizer=nesterov"], ("wrong-type-or-range",)),
+        (["trainer._target_=my.Derived", "trainer.fraction=2"], ("wrong-type-or-range", "trainer.fraction")),
     ],
 )  # fmt: skip
-def test_values_of_a_knob_that_its_key_cannot_have_are_refused(words, message):
+def test_values_that_a_key_cannot_have_are_refused_of_a_knob_and_a_class_derived_from_ours(
+    words, message
+):
     with raises(*message):
         read_plan(compose_experiment("lr_sweep", overrides=words, config_dir=None), root=Path.cwd())
 

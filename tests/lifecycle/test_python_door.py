@@ -287,6 +287,7 @@ def test_a_function_of_a_module_is_found_where_it_lies():
         ({"experiment": "lr_sweep", "space": {"optimizer.lr": {"low": 1}}}, ("domain-not-given", "optimizer.lr")),
         ({"space": {"lr": {"low": 1e-4, "high": 1, "scale": "loguniform"}}}, ("domain-not-given", "loguniform")),
         ({"space": {"width": {"low": 8, "high": 64, "type": "integer"}}}, ("domain-not-given", "integer")),
+        ({"space": {"lr": (1e-4, 1.0)}}, ("domain-not-given", "(0.0001, 1.0)")),
         ({"experiment": None}, ("experiment-not-a-name", "None")),
     ],
 )  # fmt: skip

@@ -306,6 +306,10 @@ def test_a_record_that_is_cut_in_two_and_epochs_too_many_are_said():
         (4, ""),
         (5, "the program prints more ep"),
     ]
+    assert "trainer.untrained" not in records[-1]["remark"]
+    counts_from_0 = Printed(needed=("accuracy",), untrained=False, most=1)
+    told = [counts_from_0.read(f'{{"epoch": {epoch}, "accuracy": 0.3}}')[0] for epoch in (0, 1)]
+    assert "trainer.untrained=true" in told[1][0]["remark"]
 
 
 def test_records_between_two_whole_epochs_are_left_out_and_said():
