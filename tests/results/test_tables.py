@@ -194,7 +194,8 @@ def test_before_the_last_trial_there_is_no_decision():
 def test_nothing_usable_is_said_plainly():
     findings = findings_of(lambda rate, seed: None)
     assert conclusion(findings) == [
-        "no value of optimizer.lr is usable: every trial failed or diverged"
+        "no value of optimizer.lr is usable: none of 15 trials gave a result; "
+        "15 ended with: infeasible"
     ]
     assert findings.winner is None
 

@@ -12,6 +12,7 @@ from search.results.report.numbers import number, rough, setting, with_interval
 from search.results.report.staged_answer import NAMED, staged_answer
 from search.results.summary import view_of
 from search.results.summary.formatting import count, half_width, listed, ordered, percent
+from search.results.summary.verdicts import why_none
 from search.stages.decision import Decision
 from search.storage.folder import Folder
 from search.storage.trials import ranked
@@ -38,7 +39,7 @@ def answer_of(findings: Findings) -> Answer:
     if decision.winner is None:
         usable = any(row.value is not None for row in findings.rows)
         reason = (
-            "no candidate gave a result on all its seeds" if usable else "no trial gave a result"
+            "no candidate gave a result on all its seeds" if usable else why_none(findings.rows)
         )
         return Answer(
             mark="none",

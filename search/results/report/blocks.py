@@ -108,7 +108,7 @@ class Section:
 class Answer:
     """The outcome in one sentence. `mark`: gain, stays, unsure, open or none, which colors it.
 
-    `cards`: label, value, note. `commands`: what to type next, and what it does.
+    `cards`: label, value, note. `commands`: what to type next, if anything, and what it does.
     """
 
     mark: str

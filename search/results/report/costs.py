@@ -84,13 +84,17 @@ def _lead(total: "pd.Series[float]") -> str:
     ways = {"early stopping": total["stopped_saved"], "pruning": total["pruned_saved"]}
     saved = " and ".join(f"{epochs:.0f} by {way}" for way, epochs in ways.items() if epochs)
     trials = count(int(total["trials"]), "trial")
-    parts = [f"{trials} ran {run:.0f} epochs in {total['seconds']:.0f} s of training."]
+    parts = [f"{trials} ran {run:.0f} epochs in {_seconds(total['seconds'])} of training."]
     if saved:
-        parts.append(f"Epochs saved: {saved} (about {total['seconds_saved']:.0f} s).")
+        parts.append(f"Epochs saved: {saved} (about {_seconds(total['seconds_saved'])}).")
     if total["lost"]:
-        lost, seconds = total["lost"], total["seconds_lost"]
-        parts.append(f"Epochs that led to no result: {lost:.0f} ({seconds:.2g} s).")
+        lost, seconds = total["lost"], _seconds(total["seconds_lost"])
+        parts.append(f"Epochs that led to no result: {lost:.0f} ({seconds}).")
     return " ".join(parts)
+
+
+def _seconds(time: float) -> str:
+    return f"{time:.0f} s" if time >= 10 else f"{time:.2g} s"
 
 
 def _of_gpus(findings: Findings) -> str:

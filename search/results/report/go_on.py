@@ -48,8 +48,11 @@ def next_commands(plan: Plan) -> list[tuple[str, str]]:
 
 
 def all_commands(findings: Findings) -> list[tuple[str, str]]:
-    """Those, and what to turn next: as the curves say, and many knobs at once."""
+    """Those, and what to turn next: as the curves say, in words alone where no command does it,
+    and many knobs at once.
+    """
     why, *command = next_lines(findings) or [""]
-    turn = [(line.strip(), why.removeprefix("next: ")) for line in command]
+    words = why.removeprefix("next: ").removeprefix("next, ")
+    turn = [(line.strip(), words) for line in command or [""] if words]
     joint = [(follow_up(findings.plan), "turns many knobs at once, from this winner")]
     return [*next_commands(findings.plan), *turn, *(each for each in joint if each[0])]

@@ -35,7 +35,8 @@ def with_interval(mean: float | None, half: float) -> str:
         return number(mean)
     decimals = 1 - math.floor(math.log10(half))
     if decimals > MOST_DECIMALS or abs(mean) >= LARGE:
-        return f"{number(mean)} ± {rough(half)}"
+        power = math.floor(math.log10(max(abs(mean), half)))
+        return f"({with_interval(mean / 10.0**power, half / 10.0**power)})e{power:+03}"
     shown = max(decimals, 0)
     return f"{mean:z.{shown}f} ± {round(half, decimals):.{shown}f}"
 

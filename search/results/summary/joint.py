@@ -30,7 +30,7 @@ from search.results.summary.formatting import (
     score,
     style_of,
 )
-from search.results.summary.verdicts import verdict_of
+from search.results.summary.verdicts import verdict_of, why_none
 from search.stages import joint
 from search.stages.decision import Decision
 from search.stages.joint_confirmation import LIFT, leaders
@@ -164,7 +164,7 @@ def conclusion(findings: Findings) -> list[str]:
         ]
     if decision.winner is None:
         ever = any(row.value is not None for row in findings.rows)
-        text = "none gave a result on its fresh seeds" if ever else "every trial failed or diverged"
+        text = "none gave a result on its fresh seeds" if ever else why_none(findings.rows)
         return [f"no configuration is usable: {text}", *account(findings)]
     return [
         *_winner(findings, decision, decision.winner),

@@ -28,7 +28,7 @@ from search.results.summary.formatting import (
     score,
     style_of,
 )
-from search.results.summary.verdicts import outcomes, verdict_of
+from search.results.summary.verdicts import outcomes, verdict_of, why_none
 from search.stages.decision import Decision
 from search.stages.range_ends import clear_edge, edge, hard_limit
 from search.stages.sweep import cells
@@ -152,7 +152,7 @@ def conclusion(findings: Findings) -> list[str]:
         missing = sum(not row.finished for row in findings.rows)
         return [f"no decision yet: {missing} trials are still to come"]
     if decision.winner is None:
-        return [f"no value of {plan.knob.path} is usable: every trial failed or diverged"]
+        return [f"no value of {plan.knob.path} is usable: {why_none(findings.rows)}"]
     return [
         *winner_words(findings, decision, decision.winner),
         *certainty(findings, more=_more_seeds(findings)),

@@ -17,7 +17,7 @@ from search.results.step_record import StepRecord, candidates_of
 from search.results.summary.advise import UNMOVED, curve_lines, is_unmoved, joint_paths, swept_paths
 from search.results.summary.certainty import no_constant
 from search.results.summary.formatting import bullets, count, listed, markdown, seeds_words
-from search.results.summary.verdicts import usual_reason
+from search.results.summary.verdicts import usual_reason, why_none
 
 COLUMNS = ("stage", "knob", "candidates", "decision", "value", "says", "because", "rules", "trials")
 NEEDLESS = ("sweeps", "regularisers_off", "longer")  # stages whose absence leaves nothing open
@@ -105,9 +105,7 @@ def _broke_off(findings: Findings) -> list[str]:
 
 def _no_result(findings: Findings) -> list[str]:
     """Why there is no answer, and what to do."""
-    reason, times = usual_reason(findings.rows)
-    trained = count(len(findings.rows), "trial")
-    lines = [f"no answer: none of {trained} gave a result; {times} ended with: {reason}"]
+    lines = [f"no answer: {why_none(findings.rows)}"]
     names = Counter(verdict.name for verdict in findings.verdicts.values()).most_common(1)
     return lines + [
         f"next, by hand: {remedy.says} ({remedy.rule})"

@@ -17,6 +17,7 @@ from search.diagnostics.verdicts.advice import (
     is_longer,
 )
 from search.results.findings import Findings
+from search.results.summary.formatting import count
 from search.storage.trials import BY_ITSELF, FROM_ZERO, TrialRecord
 from trainers.mentions import never_gets
 
@@ -121,6 +122,15 @@ def ended_by_themselves(rows: Sequence[TrialRecord]) -> bool:
 def usual_reason(rows: Iterable[TrialRecord]) -> tuple[str, int]:
     """With what most of some trials ended, and how many did."""
     return Counter(row.reason or str(row.state) for row in rows).most_common(1)[0]
+
+
+def why_none(rows: Collection[TrialRecord]) -> str:
+    """How many trials gave no result, and with what most of these ended."""
+    broken = [row for row in rows if row.value is None]
+    reason, times = usual_reason(broken)
+    trials, is_all = count(len(rows), "trial"), len(broken) == len(rows)
+    share = f"none of {trials} gave a" if is_all else f"{len(broken)} of {trials} gave no"
+    return f"{share} result; {times} ended with: {reason}"
 
 
 def mostly_out_of_patience(plan: Plan, rows: Collection[TrialRecord]) -> bool:
