@@ -25,20 +25,30 @@ def unmentioned(config: Mapping[str, Any], keys: Sequence[str]) -> list[str]:
     or of the script that a command names. Nothing where there is no code to read.
     """
     target, filled = str(config["trainer"]["_target_"]), set[str]()
+    names = set().union(*map(_names, _sources(config)))
     if target == COMMAND:
         words = [str(word) for word in config["trainer"]["command"]]
         filled = {match[1] for word in words for match in PLACE.finditer(word)}
         filled |= {match[2] for word in words for match in FLAG.finditer(word)}
-        files = _scripts(words)
-    else:
-        files = _user_files(target.rpartition(".")[0])
-    names = set().union(*map(_names, files))
     if not names:
         return []
     if target == COMMAND and not names & {"KNOBWISE_CONFIG"} and "config" not in filled:
         names = set()  # it sees the words of its command alone
     filled |= {".".join(parts[:n]) for parts in map(_parts, filled) for n in range(1, len(parts))}
     return [key for key in keys if key not in filled and not set(_parts(key)) <= names]
+
+
+def named_files(config: Mapping[str, Any], endings: tuple[str, ...]) -> list[str]:
+    """The files with these endings that texts in the code name, from the working folder or from
+    that of the source. Call it as `unmentioned`.
+    """
+    found = dict[str, None]()
+    for source in _sources(config):
+        for text in _texts(source):
+            if text.lower().endswith(endings) and "\n" not in text:
+                here = (path for path in (Path(text), source.parent / text) if path.is_file())
+                found.update((os.path.relpath(path), None) for path in here)
+    return list(found)
 
 
 def never_gets(config: Mapping[str, Any], key: str) -> bool:
@@ -60,6 +70,14 @@ def reads_other_rows(target: str) -> bool:
 
 def _parts(key: str) -> list[str]:
     return key.split(".")
+
+
+def _sources(config: Mapping[str, Any]) -> list[Path]:
+    """The sources of the code that trains: the scripts of a command, or the user's modules."""
+    target = str(config["trainer"]["_target_"])
+    if target == COMMAND:
+        return _scripts([str(word) for word in config["trainer"]["command"]])
+    return _user_files(target.rpartition(".")[0])
 
 
 def _user_files(module: str) -> list[Path]:
@@ -88,18 +106,22 @@ def _scripts(words: Sequence[str]) -> list[Path]:
 
 def _names(path: Path) -> set[str]:
     """All identifiers, and all words in texts, of a source."""
-    try:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-    except (OSError, SyntaxError, ValueError):
-        return set()
-    names: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            names.update(WORD.findall(node.value))
-        else:
-            names.update(
-                value
-                for field in ("id", "attr", "arg", "name")
-                if isinstance(value := getattr(node, field, None), str)
-            )
+    names = {word for text in _texts(path) for word in WORD.findall(text)}
+    for node in _nodes(path):
+        fields = (getattr(node, field, None) for field in ("id", "attr", "arg", "name"))
+        names.update(value for value in fields if isinstance(value, str))
     return names
+
+
+def _texts(path: Path) -> list[str]:
+    """All texts of a source."""
+    values = (node.value for node in _nodes(path) if isinstance(node, ast.Constant))
+    return [value for value in values if isinstance(value, str)]
+
+
+def _nodes(path: Path) -> list[ast.AST]:
+    """The syntax tree of a source, flat; empty where it cannot be read."""
+    try:
+        return list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    except (OSError, SyntaxError, ValueError):
+        return []

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import os
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -52,14 +53,17 @@ def difference(there: object, here: object) -> str:
 
 
 def file_hash(path: Path) -> str:
-    """SHA-256 of a file's content. A second call reads it again only where it was written since.
+    """SHA-256 of a file's content, or of the names and contents of all files in a folder. A second
+    call reads them again only where one was written since.
 
     Raises:
         UsageError: it cannot be read.
     """
     try:
-        now = path.stat()
-        return _hashed(path.absolute(), (now.st_ino, now.st_size, now.st_mtime_ns))
+        path = path.absolute()
+        if path.is_dir():
+            return _hashed_folder(tuple((each, _stamp(each)) for each in _files_in(path)), path)
+        return _hashed(path, _stamp(path))
     except OSError as error:
         raise refused(
             "data.files",
@@ -83,8 +87,26 @@ def changed_files(files: Mapping[str, str]) -> list[str]:
     return changed
 
 
+def _stamp(path: Path) -> tuple[int, int, int]:
+    """What differs where somebody wrote a file anew."""
+    now = path.stat()
+    return now.st_ino, now.st_size, now.st_mtime_ns
+
+
+def _files_in(folder: Path) -> list[Path]:
+    """All files below a folder, in an order that no file system decides."""
+    return sorted(Path(where, name) for where, _, names in os.walk(folder) for name in names)
+
+
+@lru_cache(maxsize=8)
+def _hashed_folder(files: tuple[tuple[Path, tuple[int, int, int]], ...], folder: Path) -> str:
+    """The hash of a folder's files, each with its stamp."""
+    lines = (f"{path.relative_to(folder)}\0{_hashed(path, stamp)}\n" for path, stamp in files)
+    return hashlib.sha256("".join(lines).encode(errors="surrogateescape")).hexdigest()
+
+
 @lru_cache(maxsize=1024)
 def _hashed(path: Path, stamp: tuple[int, int, int]) -> str:
-    """The hash of a file; `stamp`: what differs where somebody wrote it anew."""
+    """The hash of a file with this stamp."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

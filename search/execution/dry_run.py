@@ -10,11 +10,13 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import IO, Any, cast
 
 from search.config.check_keys import changed_settings, unusual_keys
+from search.config.foreign_code import resolved
 from search.config.hidden_modules import is_hidden, named_in
 from search.config.knobs import Value
 from search.config.plan import Plan
@@ -29,6 +31,11 @@ from search.execution.worker.dry_run import ALONE, Answer, Questions
 
 # What Python says where a file of that name stands in place of the module that it needs.
 IMPORTING = re.compile(r"ImportError|ModuleNotFoundError|cannot be imported|has no attribute")
+
+DATA_ENDINGS = (
+    *(".csv", ".tsv", ".jsonl", ".parquet", ".feather", ".arrow"),
+    *(".npy", ".npz", ".h5", ".hdf5", ".pt", ".pkl"),
+)
 
 
 @contextmanager
@@ -69,8 +76,41 @@ def dry_run(
         return
     if answer["unread"]:
         say(unread_words(plan, answer["unread"]))
-    for line in answer["inert"]:
+    for line in [*answer["inert"], *unwatched_files(plan, answer["files"])]:
         say(line)
+
+
+def unwatched_files(plan: Plan, in_code: Sequence[str] = ()) -> list[str]:
+    """A note that a change of files with data, which the user's own code or its config names, is
+    noticed only where `data.files` has them.
+    """
+    data = plan.config.data
+    if data.get("_target_") is not None:
+        return []
+    known = [*map(str, data.get("files") or ()), *filter(None, [data.get("labels")])]
+    places = [Path(path).resolve() for path in known]
+    words = [str(word).rpartition("=")[2] for word in _leaves(resolved(plan.config))]
+    named = [Path(word) for word in words if word.lower().endswith(DATA_ENDINGS)]
+    paths = [path for path in (*named, *map(Path, in_code)) if path.is_file()]
+    names = dict.fromkeys(
+        str(path) for path in paths if not any(map(path.resolve().is_relative_to, places))
+    )
+    if not names:
+        return []
+    return [
+        f"the config or your code names {', '.join(names)}: whether that changes, is seen only "
+        f"with 'data.files=[{','.join([*map(str, data.get('files') or ()), *names])}]'"
+    ]
+
+
+def _leaves(node: object) -> Iterator[object]:
+    if isinstance(node, Mapping):
+        node = list(node.values())
+    if isinstance(node, list):
+        for each in node:
+            yield from _leaves(each)
+    else:
+        yield node
 
 
 def unread_words(plan: Plan, keys: Sequence[str]) -> str:
@@ -97,7 +137,13 @@ def _from_early(plan: Plan, early: WorkerConnections) -> Answer | None:
         raise _hangs(limit) from error
     if reply is None or reply.wrong is None:
         return None
-    return Answer(wrong=reply.wrong, alike=reply.alike, unread=reply.unread, inert=reply.inert)
+    return Answer(
+        wrong=reply.wrong,
+        alike=reply.alike,
+        unread=reply.unread,
+        inert=reply.inert,
+        files=reply.files,
+    )
 
 
 def _from_a_process(plan: Plan) -> Answer:
@@ -135,7 +181,7 @@ def _answer_of(process: GuardedProcess, printed: IO[str], *, limit: float) -> An
         if isinstance(answer := json.loads(last), dict):
             return cast(Answer, answer)
     wrong = one_line(last) or "the trainer cannot be built: it ended at once"
-    return Answer(wrong=wrong, alike="", unread=[], inert=[])
+    return Answer(wrong=wrong, alike="", unread=[], inert=[], files=[])
 
 
 def _await(process: GuardedProcess, *, limit: float) -> None:
@@ -188,6 +234,7 @@ def questions(plan: Plan) -> Questions:
         "shipped": changed_settings(plan.config),
         "shape": shape,
         "keys": unusual_keys(plan.config),
+        "endings": [] if data.get("_target_") else list(DATA_ENDINGS),
     }
 
 

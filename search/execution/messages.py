@@ -130,6 +130,7 @@ class DryRunAnswer(Message, frozen=True, kw_only=True):
     alike: str = ""
     unread: list[str] = []
     inert: list[str] = []
+    files: list[str] = []
 
 
 class MachineFault(Message, frozen=True, kw_only=True):

@@ -22,7 +22,7 @@ from search.storage.curves import MEAN, CurveLog
 from search.storage.folder import Folder
 from search.storage.layers import LayerLog
 from search.storage.logs import as_seen_from_here
-from search.storage.standing import Standing
+from search.storage.standing import Standing, watched_files
 from search.storage.study import Study
 from search.storage.trial_rows import TrialRows
 from search.storage.trials import (
@@ -61,7 +61,8 @@ class Recorder:
         self._worst = self._worst_of(contract.floor, *(row.value for row in self._rows))
         unfinished = [spec.trial for spec in self.unfinished()]
         self._curves = CurveLog(folder.curve_log, unfinished=unfinished)
-        self._standing = Standing(folder, self._curves, data=contract.data.get("files"))
+        watched = watched_files(contract.data, labels=plan.config.data.get("labels"))
+        self._standing = Standing(folder, self._curves, data=watched)
         self._causes: list[str | None] = []  # of each end; None where nothing failed
         self._other_seeds = Counter[int]()  # how many trials of each seed but the first have ended
         self._other_causes = set[str | None]()  # of those ends
@@ -117,8 +118,7 @@ class Recorder:
                 self._study.report(
                     number, epoch=message.epoch, value=values[self._plan.metric.name]
                 )
-        at_rung = trial.decision is StopDecision.GO and trial.at_rung()
-        if at_rung and self._study.hopeless(number):
+        if trial.decision is StopDecision.GO and trial.at_rung() and self._study.hopeless(number):
             trial.prune()
         self._callback.heard(slot, trial.early_stopping, record)
 
@@ -137,7 +137,7 @@ class Recorder:
         """As `flush`; soon the ends of trials survive a power cut, too: one call for many of them,
         since it takes a tenth of a millisecond, and ten on a disk that others write to.
         """
-        self._standing.check_data(self._rows.unfinished)
+        self._standing.check_data(self._rows.unfinished, now=False)
         self._look_at_files()
         if time.monotonic() >= self._next_sync:
             self._sync()

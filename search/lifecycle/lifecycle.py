@@ -25,7 +25,7 @@ from search.execution.terminal import say
 from search.execution.trackers.configured import configured_callbacks
 from search.execution.worker_pool import WorkerPool
 from search.lifecycle.refit import refit
-from search.lifecycle.rows_fit import check_rows_fit, notes_on_rows
+from search.lifecycle.rows_fit import check_rows_fit, example_rows
 from search.lifecycle.run_stage import conduct, earlier_searches, open_study, say_lost, trainings
 from search.lifecycle.teacher import check_teacher, record_teacher
 from search.lifecycle.tracking import post_outcome, tracked
@@ -141,7 +141,7 @@ def begun(
             check_alignable([prepared.final.train, prepared.final.val])
         if plan.rehearse and not folder.started:
             check_rows_fit(plan, prepared)
-    beside = (*notes_on_rows(plan), *whole_by_default(plan.config, plan.knobs))
+    beside = (*example_rows(plan), *whole_by_default(plan.config, plan.knobs))
     for note in () if folder.started else (*prepared.notes, *beside):
         say(console, note, style="yellow")
     if unseen := untrained_classes(

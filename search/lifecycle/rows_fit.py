@@ -5,14 +5,11 @@ On the real rows, before the first trial: every trial would fail at the same pla
 
 import json
 import warnings
-from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
 
 from search.config.catalogue import CONF
-from search.config.foreign_code import resolved
 from search.config.plan import Plan
 from search.contract.contract import Prepared
 from search.errors import UsageError
@@ -20,16 +17,7 @@ from search.execution.dry_run import configs_of
 from trainers.features import with_features
 from trainers.rows import side_of
 
-DATA_ENDINGS = (
-    *(".csv", ".tsv", ".jsonl", ".parquet", ".feather", ".arrow"),
-    *(".npy", ".npz", ".h5", ".hdf5", ".pt", ".pkl"),
-)
 ROTATE = "trainers.augment.Rotate"  # of images only, so it has no `dimensions`
-
-
-def notes_on_rows(plan: Plan) -> list[str]:
-    """What to know of rows that the user's own code reads."""
-    return [*example_rows(plan), *unwatched_files(plan)]
 
 
 def example_rows(plan: Plan) -> list[str]:
@@ -46,35 +34,6 @@ def example_rows(plan: Plan) -> list[str]:
         f"data.rows={rows} is the example's number: your trainer gets row numbers below {rows}; "
         "if your data set has another number of rows, say data.rows=N"
     ]
-
-
-def unwatched_files(plan: Plan) -> list[str]:
-    """A note that a change of files with data, which the config of the user's own code names, is
-    noticed only where `data.files` has them.
-    """
-    data = plan.config.data
-    if data.get("_target_") is not None:
-        return []
-    known = {Path(str(path)).resolve() for path in [*(data.get("files") or ()), data.get("labels")]}
-    words = [str(word).rpartition("=")[2] for word in _leaves(resolved(plan.config))]
-    paths = [Path(word) for word in dict.fromkeys(words) if word.lower().endswith(DATA_ENDINGS)]
-    names = [str(path) for path in paths if path.is_file() and path.resolve() not in known]
-    if not names:
-        return []
-    return [
-        f"the config names {', '.join(names)}: whether that changes, is seen only with "
-        f"'data.files=[{','.join([*map(str, data.get('files') or ()), *names])}]'"
-    ]
-
-
-def _leaves(node: object) -> Iterator[object]:
-    if isinstance(node, Mapping):
-        node = list(node.values())
-    if isinstance(node, list):
-        for each in node:
-            yield from _leaves(each)
-    else:
-        yield node
 
 
 def check_rows_fit(plan: Plan, prepared: Prepared) -> None:

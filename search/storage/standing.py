@@ -9,8 +9,9 @@ import time
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from stat import S_ISDIR
+from typing import Any
 
-from search.contract.fingerprint import changed_files
+from search.contract.fingerprint import changed_files, file_hash
 from search.errors import RunError, SearchError, broken_rule
 from search.storage.code_record import CodeRecord
 from search.storage.curves import CurveLog
@@ -18,6 +19,7 @@ from search.storage.folder import Folder
 from search.storage.trials import TrialRecord
 
 EVERY = 1.0  # time between two looks [s]
+SHARE = 0.05  # of the time, at most, that looks at the data take
 
 
 class FolderGone(SearchError):
@@ -30,12 +32,12 @@ class Standing:
     def __init__(
         self, folder: Folder, curves: CurveLog, *, data: Mapping[str, str] | None = None
     ) -> None:
-        """`data`: hashes of the files that the user's trainer reads, `data.files`."""
+        """`data`: hashes of files and folders that the user's trainer reads."""
         self._folder, self._curves, self._data = folder, curves, data or {}
         kept = (folder.config, folder.contract, folder.split)
         self._kept = [path for path in kept if path.exists()]
         self._inodes: dict[Path, int] = {}
-        self._next = time.monotonic() + EVERY
+        self._next, self._next_data = time.monotonic() + EVERY, 0.0
 
     def look(self, *, now: bool = False) -> list[str]:
         """Puts back what only this process still has; what it did, in words.
@@ -59,18 +61,26 @@ class Standing:
         done += [self._missed(path, lost) for path, lost in places.items()]
         return [text for text in done if text]
 
-    def check_data(self, unfinished: Collection[TrialRecord]) -> None:
-        """Are `data.files` those of the contract? The unfinished trials begin anew if not, as
+    def check_data(self, unfinished: Collection[TrialRecord], *, now: bool = True) -> None:
+        """Are the data what they were at the start? The unfinished trials begin anew if not, as
         nobody knows what they have read.
+
+        `now`: also where looking, at folders of many files, has just taken its share of the time.
 
         Raises:
             RunError: somebody has written them while the search runs.
         """
-        if not (changed := changed_files(self._data)):
+        began = time.monotonic()
+        if not self._data or (began < self._next_data and not now):
+            return
+        changed = changed_files(self._data)
+        ended = time.monotonic()
+        self._next_data = ended + (ended - began) / SHARE
+        if not changed:
             return
         CodeRecord(self._folder.path).spoil([row.spec.trial for row in unfinished])
         text = broken_rule(
-            "data.files",
+            "the data",
             rule="stay as they are while a search runs, or its trials are of different data",
             got=f"another content of {', '.join(changed)}",
             remedy="put back what was there and give the same command again, or say name=… for a "
@@ -124,6 +134,14 @@ class Standing:
                 "its process",
             )
             raise RunError(text, code="search-lock-was-removed")
+
+
+def watched_files(data: Mapping[str, Any], *, labels: str | None) -> dict[str, str]:
+    """Hashes of what a search's trainer reads: `data.files` of a contract, and `data.labels`, which
+    it may read by itself, too.
+    """
+    own = {labels: file_hash(Path(labels))} if labels and "labels" in data else {}
+    return {**data.get("files", {}), **own}
 
 
 def _removed(path: Path, lost: str) -> str:

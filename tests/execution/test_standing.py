@@ -2,6 +2,7 @@
 
 import errno
 import shutil
+from pathlib import Path
 
 import pytest
 from kit import TINY, running, search, steady, trials, wait_for
@@ -12,7 +13,7 @@ from search.execution.machine_fault import machine_fault
 from search.storage.code_record import CodeRecord
 from search.storage.curves import CurveLog
 from search.storage.folder import Folder
-from search.storage.standing import Standing
+from search.storage.standing import Standing, watched_files
 from search.storage.trials import TrialRecord, TrialSpec, TrialState
 
 PAUSE = {"TOY_PAUSE": "0.08"}
@@ -120,17 +121,24 @@ def test_data_that_change_meanwhile_end_the_search_and_no_trial_of_them_counts(c
     assert steady(trials(_folder(tmp_path))).equals(calm)
 
 
+@pytest.mark.parametrize("watched", ["rows.csv", "pictures", "labels.npy"])
 def test_data_that_are_written_again_alike_end_nothing_and_others_name_the_unfinished_trials(
-    tmp_path,
+    tmp_path, monkeypatch, watched
 ):
-    folder, file = Folder(tmp_path / "search"), tmp_path / "rows.csv"
+    monkeypatch.chdir(tmp_path)
+    folder = Folder(tmp_path / "search")
+    file = Path("pictures/cats/1.png" if watched == "pictures" else watched)
+    file.parent.mkdir(parents=True, exist_ok=True)
     folder.path.mkdir()
     file.write_text("1,2\n")
     record = CodeRecord(folder.path)
     record.begin({})
+    if watched == "labels.npy":
+        data = watched_files({"labels": "..."}, labels=watched)
+    else:
+        data = watched_files({"files": {watched: file_hash(Path(watched))}}, labels=None)
     with folder.lock.held():
         curves = CurveLog(folder.curve_log, unfinished=())
-        data = {str(file): file_hash(file)}
         check = Standing(folder, curves, data=data).check_data
         spec = TrialSpec(trial=3, stage="sweep", knobs={}, seed=0)
         row = TrialRecord(spec=spec, state=TrialState.RUNNING)
@@ -140,7 +148,7 @@ def test_data_that_are_written_again_alike_end_nothing_and_others_name_the_unfin
         assert record.spoiled() == []
         for change in (lambda: file.write_text("1,3\n"), file.unlink):
             change()
-            with raises("data-changed-meanwhile", str(file), "1 unfinished"):
+            with raises("data-changed-meanwhile", watched, "1 unfinished"):
                 check([row])
             assert record.spoiled() == [3]
         curves.close()

@@ -13,9 +13,9 @@ from refusals import raises
 from search.config.compose import compose_experiment
 from search.config.plan import HEADS, LOSS_TASKS, check_task, read_plan
 from search.contract.contract import prepare
-from search.execution.dry_run import questions
+from search.execution.dry_run import questions, unwatched_files
 from search.execution.worker.dry_run import answer
-from search.lifecycle.rows_fit import check_rows_fit, example_rows, unwatched_files
+from search.lifecycle.rows_fit import check_rows_fit, example_rows
 from trainers.dry_run import rehearse
 
 SHAPE = (64, 10, "classification")
@@ -229,14 +229,22 @@ def test_the_examples_number_of_rows_is_named_where_a_trainer_of_ones_own_gets_i
     assert example_rows(_plan()) == []
 
 
-def test_a_data_file_that_a_command_names_is_told_where_nothing_watches_it(tmp_path, monkeypatch):
+def test_data_files_that_a_command_or_its_code_names_are_told_where_nothing_watches_them(
+    tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     table = ["data=csv", "data.path=rows.csv", "data.target=y", "data.task=regression"]
-    for name in ("rows.csv", "more.npy", "train.py"):
+    Path("code").mkdir()
+    for name in ("rows.csv", "more.npy", "code/y.npz"):
         Path(name).touch()
-    words = 'trainer.command=["{python}",train.py,rows.csv,"--x=more.npy",--out,new.csv]'
+    Path("code/train.py").write_text("""'rows.csv, gone.csv', f"{a}.csv", ('y.npz', 'no.npz')""")
+    words = 'trainer.command=["{python}",code/train.py,rows.csv,"--x=more.npy",--out,new.csv]'
     (told,) = unwatched_files(_plan(words, experiment="own_command"))
     assert "'data.files=[rows.csv,more.npy]'" in told
-    files = "data.files=[rows.csv,./more.npy]"
+    in_code = answer(questions(_plan(words, experiment="own_command")))["files"]
+    (told,) = unwatched_files(_plan(words, experiment="own_command"), in_code)
+    assert "'data.files=[rows.csv,more.npy,code/y.npz]'" in told
+    files = "data.files=[rows.csv,./more.npy,code]"
+    assert unwatched_files(_plan(words, files, experiment="own_command"), in_code) == []
     assert unwatched_files(_plan(words, files, experiment="own_command")) == []
     assert unwatched_files(_plan(*table)) == []

@@ -20,7 +20,7 @@ if __name__ == "__main__":
 from search.errors import shortened
 from trainers.api import Config
 from trainers.callable import rehearse
-from trainers.mentions import unmentioned
+from trainers.mentions import named_files, unmentioned
 
 ALONE = {
     "CUDA_VISIBLE_DEVICES": "",
@@ -35,6 +35,7 @@ class Questions(TypedDict):
 
     `beside`: knobs that are tuned beside another one. `shipped`: by path, the shipped value of each
     setting that was changed. `shape`: of the data. `keys`: that the code should mention.
+    `endings`: of data files, where the code reads them itself.
     """
 
     baseline: Config
@@ -43,18 +44,20 @@ class Questions(TypedDict):
     shipped: dict[str, Any]
     shape: list[Any]
     keys: list[str]
+    endings: list[str]
 
 
 class Answer(TypedDict):
     """`wrong`: what cannot be imported or built, empty if nothing; `alike`: a knob that changes
     nothing, empty if none; `unread`: keys that no code mentions; `inert`: a line per setting that
-    changes nothing.
+    changes nothing; `files`: with data, that the code names.
     """
 
     wrong: str
     alike: str
     unread: list[str]
     inert: list[str]
+    files: list[str]
 
 
 def answer(asked: Questions) -> Answer:
@@ -68,15 +71,19 @@ def answer(asked: Questions) -> Answer:
         cause = "" if names_its_key else f"the trainer cannot be built: {type(error).__name__}: "
         wrong = f"{cause}{message}"
     if wrong or alike:
-        return {"wrong": wrong, "alike": alike, "unread": [], "inert": []}
-    return {"wrong": "", "alike": "", "unread": _unread(asked), "inert": _inert(asked)}
+        return {"wrong": wrong, "alike": alike, "unread": [], "inert": [], "files": []}
+    unread, files = _read_off_the_code(asked)
+    return {"wrong": "", "alike": "", "unread": unread, "inert": _inert(asked), "files": files}
 
 
-def _unread(asked: Questions) -> list[str]:
+def _read_off_the_code(asked: Questions) -> tuple[list[str], list[str]]:
+    """The keys that it does not mention, and the files with data that it names."""
+    baseline, endings = asked["baseline"], tuple(asked["endings"])
     try:
-        return unmentioned(asked["baseline"], asked["keys"])
+        unread = unmentioned(baseline, asked["keys"])
+        return unread, named_files(baseline, endings) if endings else []
     except Exception:  # noqa: BLE001  # nothing depends on it
-        return []
+        return [], []
 
 
 def _alike(asked: Questions) -> str:
