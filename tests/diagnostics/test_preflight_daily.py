@@ -278,3 +278,10 @@ def test_a_summed_loss_with_a_divergence_beside_is_not_judged_and_a_summed_loss_
     call |= {"outputs": [32, 1], "targets": [32, 1]}
     alone = output.first_loss({**found, "losses": [1420.0]}, entropy=None, classes=0)
     assert alone.outcome == "fail"
+
+
+@pytest.mark.parametrize(
+    ("dead", "outcome"), [(0.56, "pass"), (0.8, "warn"), (0.995, "fail")]
+)  # half of the units sleep by chance where rows hardly differ yet
+def test_units_asleep_are_told_from_those_that_chance_leaves_asleep(dead, outcome):
+    assert model.dead_units({**CALM, "dead": [dead], "relu_rows": 640}).outcome == outcome

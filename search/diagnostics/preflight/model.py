@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from search.diagnostics.preflight.check import Check, Judge
 from trainers.probes.told import Answer, Watched
 
-DEAD = (0.5, 0.99)  # share of ReLU units that no row wakes: a warning, a fault
+# Share of ReLU units that no row wakes: a warning, a fault. Half of them sleep by chance where rows
+# hardly differ before the first steps, as behind a bottleneck, and they wake later.
+DEAD = (0.75, 0.99)
 NAMED = 4  # tensors named in a sentence
 ENDED = 0.8  # share of a squashed layer's outputs at their ends
 HARDLY = 1e-9  # of the largest gradient of all tensors, which rounding alone does not leave
