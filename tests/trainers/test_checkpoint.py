@@ -1,6 +1,7 @@
 """Checkpoints: what goes in comes out, the disk is never ahead of the records, and the best epoch's weights stay."""
 
 import os
+import sys
 import tempfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -59,6 +60,16 @@ def test_tensors_that_share_memory_are_saved_each():
     shared = torch.ones(3)
     back = states.load(states.dump({"a": shared, "b": shared}))
     assert torch.equal(back["a"], back["b"])
+
+
+def test_a_copy_stays_as_it_was_taken_also_where_a_trainer_needs_no_torch(monkeypatch):
+    arrays, tensor = np.zeros(2), torch.zeros(2)
+    copies = [states.copy({"model": [arrays, tensor]})["model"]]
+    monkeypatch.delitem(sys.modules, "torch")
+    copies.append(states.copy({"model": [arrays]})["model"])
+    arrays += 1
+    tensor += 1
+    assert not any(part.any() for parts in copies for part in parts)
 
 
 def test_what_cannot_be_saved_is_named_with_its_place():
