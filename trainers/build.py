@@ -3,7 +3,7 @@
 import inspect
 import json
 from collections.abc import Callable, Iterator, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -116,6 +116,9 @@ def _scalar_maker(group: str) -> Callable[..., Any]:
     Only for groups of scalars: the objects that a factory makes then share nothing.
     """
     maker: Callable[..., Any] = instantiate(json.loads(group), _partial_=True)
+    if isinstance(maker, partial) and isinstance(maker.func, type):
+        # Hydra has checked the class; its own partial checks class and object in each call again.
+        return partial(maker.func, *maker.args, **maker.keywords)
     return maker
 
 
