@@ -8,7 +8,7 @@ once, whoever asks for it, and its epochs are counted for everyone who asks.
 import hashlib
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -129,9 +129,14 @@ class Search:
         self.by_stage: dict[str, int] = {}
 
     def carry_out(
-        self, plan: Plan, *, ours: list[TrialRecord], past: tuple[Past, ...] | list[Past]
+        self,
+        plan: Plan,
+        *,
+        ours: list[TrialRecord],
+        past: tuple[Past, ...] | list[Past],
+        known: Sequence[TrialRecord] = (),
     ) -> list[TrialRecord]:
-        """The trials of a stage."""
+        """The trials of a stage. `known`: those that it has already, as where it is resumed."""
         pruner = make_pruner(plan.settings, epochs=plan.epochs)
         place = self.trainings.folder.path / f"{plan.name.replace('/', '-')}.log"
         place.unlink(missing_ok=True)
@@ -151,7 +156,7 @@ class Search:
             resolution=1 / self.trainings.val_rows,
             wake=ready.set,
         )
-        stage, rows = kind_of(plan).stage(plan, [], context), TrialRows()
+        stage, rows = kind_of(plan).stage(plan, known, context), TrialRows(known)
         while True:
             ready.clear()
             specs = stage.wanted(rows, room=1)

@@ -2,6 +2,7 @@
 
     python tests/benchmarks/tune.py chance [--protocols 400] [--words budget_trials=64 …]
     python tests/benchmarks/tune.py starts [--data digits …] [--start rate …] [--seeds 0 1]
+    python tests/benchmarks/tune.py equal --data hastie … --start rate --seeds 0 1
 
 `chance`: whole protocols in which nothing is to be found, by the functions that decide: the share
 whose answer is the baseline, and how many sweeps adopted something on the way; then protocols with
@@ -21,6 +22,9 @@ the search, the answer's difference to the other's with that interval; the mean 
 the search, and its difference to the other's with a 95 % interval over these seeds (Student), both
 with the sign by which higher is better. Below: in how many searches the incumbent is as good within
 `WITHIN` of the other's epochs, strictly and beyond noise, and how many end worse beyond noise.
+
+`equal`: the protocol, a joint search and plain Optuna's TPE, each with the epochs that the protocol
+took from the same start; five fresh seeds of each answer on the test rows (`tune_equal.table`).
 The data sets of `tune_sets.ASIDE` are for choosing rules, the others for measuring.
 """
 
@@ -38,7 +42,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 import numpy as np
 import pandas as pd
 import torch
-from scipy import stats
+import tune_equal
+from intervals import apart, half_width
 from simulated import carried_out, tune_plan
 from tune_sets import words_of
 from tune_trained import (
@@ -84,7 +89,7 @@ def chance(protocols: int, *, words: Sequence[str]) -> None:
     """The share of protocols that end at the baseline, by how much better one rate is."""
     plan = tune_plan("space=[lr,dropout,width,momentum]", *words)
     for gain in (0.0, 2.0, 4.0):
-        ends, adopted, sweeps, fresh_seeds = 0, 0, 0, []
+        ends, adopted, sweeps, fresh_seeds, trials = 0, 0, 0, [], 0
         for repeat in range(protocols):
             dice = np.random.default_rng([int(gain), repeat])
             drawn: dict[tuple[str, int], float] = {}
@@ -95,7 +100,8 @@ def chance(protocols: int, *, words: Sequence[str]) -> None:
                 better = gain if 0.02 < knobs.get(RATE, 0.1) < 0.025 else 0.0
                 return 0.9 + 0.004 * (noise + better)
 
-            history, _ = carried_out(plan, value)
+            history, rows = carried_out(plan, value)
+            trials += len(rows)
             ends += not history.held if gain == 0 else 0.02 < history.held.get(RATE, 0.1) < 0.025
             adopted += sum(step.decision == "adopt" for step in history.sweeps)
             sweeps += len(history.sweeps)
@@ -106,7 +112,7 @@ def chance(protocols: int, *, words: Sequence[str]) -> None:
         print(
             f"{wanted} is the answer of {ends} of {protocols} protocols; "
             f"{adopted} of {sweeps} sweeps adopted something; the confirmation took "
-            f"{np.mean(fresh_seeds):.1f} trials in the mean"
+            f"{np.mean(fresh_seeds):.1f} trials in the mean, the whole {trials / protocols:.1f}"
         )
 
 
@@ -137,6 +143,28 @@ def starts(options: argparse.Namespace) -> None:
     print(shown.to_string())
     for who, part in shown.groupby("who", sort=False):
         print(f"{who}: {tally(part)}")
+
+
+def equal(options: argparse.Namespace) -> None:
+    """Searches of as many epochs that are not there yet, then the table of all answers."""
+    done = _read(options.results)
+    for data in options.data:
+        with tempfile.TemporaryDirectory() as place:
+            words = [*words_of(data, Path(place)), *COMMON, *LESS.get(data, [])]
+            trainings = Trainings(plan_of(tuple(words)), Path(place) / "search")
+            for start, seed in product(options.start, options.seeds):
+                key = dict(zip(KEY, (data, start, seed), strict=False))
+                if any(key.items() <= each.items() for each in done):
+                    continue
+                own = [*words, *STARTS[start], f"seed={seed}"]
+                for result in tune_equal.searched(
+                    trainings, own, trials=round(SHARE * TRIALS), most=TRIALS, space=RIVALS["joint"]
+                ):
+                    done.append(key | result)
+                    print(key, result["who"], result["epochs"], np.mean(result["test"]), flush=True)
+                with options.results.open("a") as file:
+                    print(*map(json.dumps, done[-len(tune_equal.WHO) :]), sep="\n", file=file)
+    print(tune_equal.table(done).to_string())
 
 
 def _searched(trainings: Trainings, words: list[str], who: str) -> dict[str, Any]:
@@ -218,20 +246,6 @@ def _reached(own: pd.DataFrame, rival: pd.DataFrame, against: str) -> dict[str, 
     return {"best trial": best, "incumbent": strictly, "incumbent, noise": within}
 
 
-def apart(scores: Sequence[float], others: Sequence[float]) -> tuple[float, float, float]:
-    """The difference of two means, and its 95 % interval (Welch); that alone where no seed of
-    either differs.
-    """
-    difference = float(np.mean(scores) - np.mean(others))
-    parts = [(float(np.var(each, ddof=1)) / len(each), len(each) - 1) for each in (scores, others)]
-    variance = sum(part for part, _ in parts)
-    if not variance:
-        return difference, difference, difference
-    freedom = variance**2 / sum(part**2 / free for part, free in parts)
-    half = float(stats.t.ppf(0.975, freedom)) * variance**0.5
-    return difference, difference - half, difference + half
-
-
 def tally(part: pd.DataFrame) -> str:
     """How many searches reach the other's final value in time, and how many end below it."""
     strictly, within = part["incumbent, in time"].sum(), part["incumbent, noise, in time"].sum()
@@ -242,18 +256,10 @@ def tally(part: pd.DataFrame) -> str:
     )
 
 
-def half_width(values: "pd.Series[float]") -> float:
-    """Half of the mean's 95 % interval; NaN below two values."""
-    if len(values) < 2:
-        return float("nan")
-    error = float(values.std(ddof=1)) / len(values) ** 0.5
-    return error * float(stats.t.ppf(0.975, len(values) - 1))
-
-
 def main() -> None:
     """Reads the words of the command."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["chance", "starts"])
+    parser.add_argument("what", choices=["chance", "starts", "equal"])
     parser.add_argument("--protocols", type=int, default=400)
     parser.add_argument("--words", nargs="+", default=[])
     parser.add_argument("--data", nargs="+", default=["breast_cancer", "diabetes", "digits"])
@@ -265,9 +271,9 @@ def main() -> None:
     options = parser.parse_args()
     if options.what == "chance":
         chance(options.protocols, words=options.words)
-    else:
-        torch.set_num_threads(1)
-        starts(options)
+        return
+    torch.set_num_threads(1)
+    (starts if options.what == "starts" else equal)(options)
 
 
 if __name__ == "__main__":
