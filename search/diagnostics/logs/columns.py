@@ -1,5 +1,6 @@
 """Which column of somebody's log is what, by the names that loggers use."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,46 +10,20 @@ from typing import NoReturn
 
 from search.diagnostics.logs.line import ROUND, Line, is_told, number_in, plain_name
 from search.diagnostics.logs.measures import (
-    BEHIND,
     ERRORS,
     EVALUATED,
     METRICS,
     OF_DATA,
     OF_TRAIN,
     OF_VAL,
+    TRAIN,
+    VAL,
+    is_loss,
     measure_of,
 )
 from search.diagnostics.verdicts.from_columns import EXTRA
 from search.errors import UsageError, refused, unknown
 
-TRAIN = (
-    "train_loss",
-    "training_loss",
-    "loss",
-    "loss_train",
-    "train_loss_epoch",
-    "train_loss_step",
-    "trn_loss",
-    "avg_train_loss",
-    "total_loss",
-    "batch_loss",
-)
-VAL = (
-    "val_loss",
-    "valid_loss",
-    "validation_loss",
-    "loss_val",
-    "loss_valid",
-    "loss_validation",
-    "loss_eval",
-    "eval_loss",
-    "dev_loss",
-    "val_loss_epoch",
-    "validation_total_loss",
-    "val_total_loss",
-    "avg_val_loss",
-    "test_loss",
-)
 EPOCH = ("epoch", "epochs", ROUND, "")  # a frame's index has no name
 TRIAL = ("trial", "run", "run_id", "run_name", "fold")
 STEP = ("step", "global_step", "iteration", "iter", "iters", "total_steps")
@@ -106,15 +81,13 @@ def layout_of(
         )
     filled = Counter(name for _, cells in lines for name in header if is_told(cells, name))
     header = [name for name in header if "loss" not in name or not _is_nothing(lines, name)]
-    parts = _parts(header)
+    parts = _twins(header, lines)
     train: tuple[str, ...]
     val: tuple[str, ...]
     val = (name,) if (name := _fullest(VAL, filled, header)) else ()
     train = (name,) if (name := _beside(val, lines) or _fullest(TRAIN, filled, header)) else ()
     if parts and not (train and val):
         train, val = parts
-    elif not train:
-        train, val = _errors(header)
     train = roles.get("train", train or _only_loss_of_train(header))
     if not train:
         _refuse(path, header, TRAIN, role="train")
@@ -208,24 +181,38 @@ def _only_loss_of_train(header: Sequence[str]) -> tuple[str, ...]:
     return tuple(names) if len(names) == 1 else ()
 
 
-def _parts(header: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]] | tuple[()]:
-    """Losses that are logged of train and of validation under the same names."""
-    train = {_rest(name, OF_TRAIN): name for name in header if "loss" in _rest(name, OF_TRAIN)}
-    val = {_rest(name, OF_VAL): name for name in header if "loss" in _rest(name, OF_VAL)}
-    both = [rest for rest in train if rest in val]
-    if not both:
+def _twins(
+    header: Sequence[str], lines: Sequence[Line]
+) -> tuple[tuple[str, ...], tuple[str, ...]] | tuple[()]:
+    """Losses that are told of train and of validation under the same name, or else an error; of
+    several, the one that is the sum of the others, else all.
+    """
+    train = {name: name for name in header if not name.startswith((*OF_TRAIN, *OF_VAL))}
+    train |= {rest: name for name in header if (rest := _rest(name, OF_TRAIN))}
+    val = {_rest(name, (of,)): name for of in reversed(OF_VAL) for name in header}
+    both = [name for name in train if name and name in val]
+    names = [name for name in both if is_loss(name)] or [name for name in ERRORS if name in both][
+        :1
+    ]
+    if not names:
         return ()
-    return tuple(train[rest] for rest in both), tuple(val[rest] for rest in both)
+    names = [n for n in names if all(_is_sum(n, names, of, lines) for of in (train, val))][
+        :1
+    ] or names
+    return tuple(train[name] for name in names), tuple(val[name] for name in names)
 
 
-def _errors(header: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """An error of train and the same of validation, in place of losses."""
-    for error in ERRORS:
-        train = tuple(before + error for before in OF_TRAIN if before + error in header)
-        val = tuple(before + error for before in OF_VAL if before + error in header)
-        if train and val:
-            return train[:1], val[:1]
-    return (), ()
+def _is_sum(
+    whole: str, names: Sequence[str], columns: Mapping[str, str], lines: Sequence[Line]
+) -> bool:
+    """Whether a loss is the sum of all others in every line that tells them."""
+    rows = [
+        [number_in(cells[columns[name]]) or 0.0 for name in names]
+        for _, cells in lines
+        if all(is_told(cells, columns[name]) for name in names)
+    ]
+    at = names.index(whole)
+    return bool(rows) and all(math.isclose(2 * row[at], sum(row), rel_tol=0.01) for row in rows)
 
 
 def _rest(name: str, before: Sequence[str]) -> str:
@@ -239,7 +226,7 @@ def _metric(
 ) -> str:
     """The metric's column; beside a plain `loss`, a plain `accuracy` is train's."""
     of_val = [before + name for before in (*OF_VAL, "validation_epoch_") for name in METRICS]
-    of_val += [name + behind for behind in BEHIND for name in METRICS]
+    of_val += [name for name in header if name.startswith(OF_VAL) and measure_of(name)]
     own = METRICS if tuple(train) != ("loss",) else ("metric",)
     rows = [cells for _, cells in lines if is_told(cells, train[0])]
     beside = {name for cells in rows for name, cell in cells.items() if cell.strip()}
@@ -263,8 +250,8 @@ def _axis(
     """Epochs; steps where there are none, or where validation was taken twice in an epoch."""
     epoch = next((name for name in EPOCH if name in header and (name or filled[name])), None)
     step = next((name for name in STEP if filled[name] == len(lines)), None)
-    if step and epoch is not None and _falls(lines, step, trial=trial):
-        step = None  # it is counted anew in every epoch
+    if step and epoch is not None and _begins_anew(lines, step, trial=trial):
+        step = None
     if epoch is None:
         return step
     taken = Counter(
@@ -278,10 +265,11 @@ def _axis(
     return step if step and (often or filled[epoch] < len(lines)) else epoch
 
 
-def _falls(lines: Sequence[Line], name: str, *, trial: str) -> bool:
-    """Whether a column's numbers fall somewhere in a training."""
+def _begins_anew(lines: Sequence[Line], name: str, *, trial: str) -> bool:
+    """Whether a column is counted anew in every epoch: its numbers fall, or are all the same."""
     rows = [(cells.get(trial, ""), number_in(cells.get(name, "")) or 0.0) for _, cells in lines]
-    return any(own == next_own and at > then for (own, at), (next_own, then) in pairwise(rows))
+    falls = any(own == next_own and at > then for (own, at), (next_own, then) in pairwise(rows))
+    return falls or len(set(rows)) == len({own for own, _ in rows}) < len(rows)
 
 
 def _refuse(path: Path, header: Sequence[str], names: Sequence[str], *, role: str) -> NoReturn:

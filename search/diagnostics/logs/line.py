@@ -1,13 +1,14 @@
 """A line of somebody's log: its number and its cells, by the columns' names."""
 
+import re
 from collections.abc import Mapping
 
 Line = tuple[int, dict[str, str]]
+SETS = ("train", "training", "trn", "val", "valid", "validation", "eval", "dev", "test")
 JOINED = {
-    before + after: f"{before}_{after}"
-    for before in ("train", "training", "val", "valid", "validation", "eval", "dev", "test")
-    for after in ("loss", "acc", "accuracy")
+    before + after: f"{before}_{after}" for before in SETS for after in ("loss", "acc", "accuracy")
 }  # names that are written as one word
+BEHIND = re.compile(rf"(\w+)_({'|'.join(SETS)})$")  # a set behind what was measured
 ROUND = "boosting_round"
 GAPS = ("", "na", "n/a", "-", "none", "null", "no log")  # in a cell: nothing was measured
 
@@ -18,9 +19,11 @@ SAME = {"learning_rate": "lr"} | dict.fromkeys(
 
 
 def plain_name(name: str) -> str:
-    """A column's name in small letters, with `_` between words, as `train_loss` and `lr`."""
+    """A column's name in small letters, with `_` between words and the set in front, as
+    `train_loss` and `lr`.
+    """
     plain = spelt_out(name)
-    return SAME.get(plain) or JOINED.get(plain, plain)
+    return SAME.get(plain) or JOINED.get(plain) or BEHIND.sub(r"\2_\1", plain)
 
 
 def spelt_out(name: str) -> str:

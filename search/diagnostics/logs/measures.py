@@ -1,12 +1,16 @@
 """What columns of somebody's log measure, by the names that loggers use."""
 
+import re
+
+ENTROPIES = ("nll", "ce", "xent", "cross_entropy", "cost")  # losses whose names do not say so
+LOSS = re.compile(r"loss|cross_?entropy$|(?:^|_)(?:nll|ce|xent)$|^(?:train_|val_|test_)?cost$")
 SHARES = (
     "map50_95_b", "map50_95", "map_0_5_0_95", "map50_b", "map50", "map_0_5", "map", "ap",
     "miou", "mean_iou", "mean_io_u", "iou", "dice", "dice_coef", "accuracy_top1",
     "accuracy", "acc", "balanced_accuracy", "sparse_categorical_accuracy",
     "categorical_accuracy", "binary_accuracy", "acc1", "top1", "acc_top1", "f1",
     "f1_macro", "macro_f1", "f1_score", "roc_auc", "auc",
-    "precision", "recall", "r2", "exact_match", "mcc",
+    "precision", "recall", "r2", "exact_match", "mcc", "score", "bleu",
 )  # fmt: skip
 LOWER = (
     "error",
@@ -27,8 +31,38 @@ OF_DATA = ("map", "ap")  # takes a whole set of data: of validation
 EVALUATED = (*OF_DATA, "miou", "accuracy_top1")  # the same, where no loss of train is beside it
 ERRORS = ("rmse", "mse", "mae", "mape", "l2", "l1", "error", "merror")  # where there is no loss
 OF_VAL = ("val_", "valid_", "validation_", "eval_", "dev_", "metrics_", "test_")
-BEHIND = ("_val", "_valid", "_validation", "_eval", "_dev")
 OF_TRAIN = ("train_", "training_", "trn_")
+TRAIN = (
+    "train_loss",
+    "training_loss",
+    "loss",
+    "train_loss_epoch",
+    "train_loss_step",
+    "trn_loss",
+    "avg_train_loss",
+    "total_loss",
+    "batch_loss",
+    *ENTROPIES,
+    *(f"train_{name}" for name in ENTROPIES),
+)
+VAL = (
+    "val_loss",
+    "valid_loss",
+    "validation_loss",
+    "eval_loss",
+    "dev_loss",
+    "val_loss_epoch",
+    "validation_total_loss",
+    "val_total_loss",
+    "avg_val_loss",
+    *(f"val_{name}" for name in ENTROPIES),
+    "test_loss",
+)
+
+
+def is_loss(name: str) -> bool:
+    """Whether a column of this name holds a loss."""
+    return LOSS.search(name) is not None
 
 
 def measure_of(name: str) -> str:

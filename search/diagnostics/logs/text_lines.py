@@ -10,16 +10,18 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 
 from search.diagnostics.logs.line import ROUND, Line
-from search.diagnostics.logs.measures import ERRORS
+from search.diagnostics.logs.measures import ENTROPIES, ERRORS, is_loss
 from search.diagnostics.logs.phases import SHARED, TRAIN, VAL
 
 NUMBER = r"[-+]?(?:\d+\.?\d*(?:e[-+]?\d+)?|\.\d+|(?:nan|inf)\b)"
 WORD = r"(?<![a-z])[a-z](?:[\w@]|[-./](?=\w))*"
 TOLD = re.compile(
-    rf"({WORD}(?: {WORD})*?)( *[:=] *| +|, *)[\[(]? *(?:{NUMBER} *-> *)?({NUMBER})"
+    rf"({WORD}(?: {WORD})*?)( *[:=] *|\s+|, *)[\[(]? *(?:{NUMBER} *-> *)?({NUMBER})"
     rf"(?: */ *({NUMBER}))?",
     re.I,
 )
+VALIDATION = r"\b(?:val|eval|test)[a-z]*\b"
+COUNTED = r"(?:epoch|iteration|iter|step) *\d+"
 FORMS = [  # of frameworks; mostly a count without a word before it; and how they are read
     (re.compile(r"\b(\d+)epoch\b"), r"epoch \1"),  # ESPnet
     (re.compile(r"\btrain: (\d+)(?= *\[)", re.I), r"train epoch \1"),  # timm
@@ -33,6 +35,16 @@ FORMS = [  # of frameworks; mostly a count without a word before it; and how the
     (re.compile(r"^(\d+):\s+learn: (\S+)\s+test: "), rf"{ROUND} \1 train loss: \2 test loss: "),
     (re.compile(r"^ *(\d+): \S+, (\S+) avg loss,"), r"step \1 loss: \2,"),  # Darknet
     (re.compile(r"\bsaving dict for global step (\d+):", re.I), r"val step \1 "),  # TF's Estimator
+    (re.compile(r"\bEp\. (\d+) : Up\. (\d+)"), r"epoch \1 step \2"),  # Marian
+    (re.compile(r"(?:^|\] )\[(\d+)\] (?=\w+=)"), r" step \1 "),  # JAX's writers
+    (re.compile(r"\b(epoch|iteration|batch) *\[ *(\d+)", re.I), r"\1 \2 "),
+    (re.compile(r"\bloss (\d+)(?:: *| +)(?=-?\d+\.)", re.I), r"step \1 loss "),  # its step first
+    (  # of what stands behind, as `validation result at epoch 3, loss 0.5`
+        re.compile(
+            rf"^(?!.*\bbest\b)(.*?)({VALIDATION}[\w() ]*?) (?:at|after|for) ({COUNTED})", re.I
+        ),
+        r"\1\3 \2",
+    ),
     (re.compile(r"@\[[^\]]*\]"), ""),  # at which overlaps COCO measures
     (re.compile(r"\bvalidation_(\d)-"), r"set\1_"),  # which of its sets is train's, XGBoost hides
 ]
@@ -45,18 +57,18 @@ BEST_ROUND = re.compile(r"\bbest iteration\b", re.I)  # is told once more in the
 SETTING = re.compile(r"\s*\w+=\S+,$")  # a line of a config that is printed in front of its training
 OF_BATCHES = "Averaged stats:"  # told already, by the last batch
 PHASES = dict.fromkeys(TRAIN, "train") | dict.fromkeys(VAL, "val")
-PHASES |= dict.fromkeys(("validating", "evaluation", "evaluating", "cv"), "val")
+PHASES |= dict.fromkeys(("validate", "validating", "evaluation", "evaluating", "cv"), "val")
 PHASES |= dict.fromkeys(("test", "testing"), "test")
 COUNTERS = {"iter": "step", "iteration": "step"}
 COUNTS = ("epoch", ROUND, "step", "batch")
 FILLERS = {"average", "avg", "mean", "running", "end", "of", "set", "phase", "info", "epoch"}
-FILLERS |= {"is", "was", "so", "far", "current", "with", "s"}
+FILLERS |= {"is", "was", "so", "far", "current", "with", "s", "value"}
 BRIEF = 5  # words of a line that says what the lines below it are of
 NEWS = {"saved", "saving", "save", "best", "warning", "loaded", "loading", "loader", "dataset"}
 NEWS |= {"data", "size", "samples", "images", "loss", "file", "directory", "set"}
 OVER = {"complete", "completed", "done", "end", "ended", "finished", "over"}
 NOT_NOW = {"at", "best", "from", "last", "max", "num", "per", "total"}  # of another epoch
-LOSSES = re.compile("loss|learn: |" + "|".join(ERRORS), re.I)
+LOSSES = re.compile("|".join(("loss", "learn: ", "entropy", *ENTROPIES, *ERRORS)), re.I)
 LEAST = 2  # lines that tell a loss, from which a text is a log
 
 
@@ -69,7 +81,7 @@ def is_text_log(text: str) -> bool:
 
 def _is_loss(name: str) -> bool:
     """Also an error that is told of a set, as boosting does."""
-    return "loss" in name or name.partition("_")[2] in ERRORS
+    return is_loss(name) or name.partition("_")[2] in ERRORS
 
 
 def text_lines(text: str) -> tuple[list[str], list[Line], dict[str, str]]:
@@ -93,13 +105,14 @@ def text_lines(text: str) -> tuple[list[str], list[Line], dict[str, str]]:
             lines.append((number, {"batch": str(number)} | cells | at))
     axis = next((name for name in COUNTS if name in at), "batch")
     # what lacks the axis stands before the training
-    lines = _last([line for line in lines if axis in line[1]], axis, averaged=averaged)
+    lines = _summed_up([line for line in lines if axis in line[1]])
+    lines = _last(lines, axis, averaged=averaged)
     often = Counter(name for _, cells in lines for name in cells)
-    losses = Counter((cells[axis], name) for _, cells in lines for name in cells if "loss" in name)
+    losses = Counter((cells[axis], name) for _, cells in lines for name in cells if is_loss(name))
     left_out = () if max(losses.values(), default=0) > 1 and axis == "epoch" else ("batch",)
     header = [name for name, times in often.items() if times > 1 and name not in left_out]
     kept = [(n, {k: v for k, v in cells.items() if k in header}) for n, cells in lines]
-    brackets = {n: "brackets as averages so far" for n in header if averaged and "loss" in n}
+    brackets = {n: "brackets as averages so far" for n in header if averaged and is_loss(n)}
     return header, kept, brackets
 
 
@@ -167,20 +180,42 @@ def _tells_averages(text: str) -> bool:
     return len(ratios) >= LEAST and 1 / NEAR < median(ratios) < NEAR
 
 
+def _summed_up(lines: Sequence[Line]) -> list[Line]:
+    """Without what lines of single steps tell, where each epoch tells it of all its steps as well,
+    as `EPOCH 1 done: loss 0.5`; the last epoch may not be over.
+    """
+    told = {(name, "step" in cells, cells.get("epoch")) for _, cells in lines for name in cells}
+    left = {name for name, stepped, epoch in told if stepped and (name, False, epoch) in told}
+    last = lines[-1][1].get("epoch") if lines else None
+    left -= {
+        name
+        for name, stepped, epoch in told
+        if stepped and epoch != last and (name, False, epoch) not in told
+    }
+    left -= set(COUNTS)
+    return [
+        (number, {k: v for k, v in cells.items() if k not in left or "step" not in cells})
+        for number, cells in lines
+    ]
+
+
 def _last(lines: Sequence[Line], axis: str, *, averaged: bool) -> list[Line]:
     """Without what a later line of the same epoch tells again of validation, such as a check before
     training; of averages, without what it tells again at all.
     """
     kept: list[Line] = []
     again: set[tuple[str, str]] = set()
+    steps = [float(cells["step"]) for _, cells in lines if "step" in cells]
+    axis = "step" if steps == sorted(steps) and len(set(steps)) > 1 else axis  # they count on
     for number, cells in reversed(lines):
+        at = cells.get(axis, "")
         held_out = {
-            (cells[axis], name)
+            (at, name)
             for name in cells
             if (averaged and name not in COUNTS) or name.startswith(("val_", "test_"))
         }
-        own = {name: cell for name, cell in cells.items() if (cells[axis], name) not in again}
-        again = held_out | {pair for pair in again if pair[0] == cells[axis]}
+        own = {name: cell for name, cell in cells.items() if (at, name) not in again}
+        again = held_out | {pair for pair in again if pair[0] == at}
         kept.append((number, own))
     return kept[::-1]
 
