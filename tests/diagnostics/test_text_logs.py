@@ -1,5 +1,6 @@
 """Text logs, as people's own loops and the usual frameworks print them, are read as curves."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -426,6 +427,22 @@ FRAMEWORKS = {
     "Estimator": "INFO:tensorflow:loss = {t:.4f}, step = {e} (1.234 sec)\n"
     "INFO:tensorflow:Saving dict for global step {e}: accuracy = {m:.4f}, global_step = {e}, "
     "loss = {v:.4f}\n",
+    "Megatron-LM": "iteration {e}/ 8 | elapsed time per iteration (ms): 643.2 | lm loss: {t:.6E} |\n"
+    "validation loss at iteration {e} | lm loss value: {v:.6E} | lm loss PPL: 9.1E+00 |\n",
+    "JoeyNMT": "Epoch   {e}, Step:   {e}00, Batch Loss:   {t:.6f}, Lr: 0.0003\n"
+    "Validation result (greedy) at epoch   {e}, step   {e}00: bleu:  1.00, loss: {v:.4f}\n",
+    "Marian": "Ep. {e} : Up. {e}000 : Sen. 1,269,755 : Cost {t:.8f} : Time 785.53s\n"
+    "[valid] Ep. {e} : Up. {e}000 : cross-entropy : {v:.5f} : new best\n",
+    "Sockeye": "{e}\tepoch={e}\tcross-entropy-train={t:.6f}\tcross-entropy-val={v:.6f}\n",
+    "Flair": "epoch {e} - iter 5/10 - loss 9.1 - lr: 0.02\nepoch {e} - iter 10/10 - loss 9.0\n"
+    "EPOCH {e} done: loss {t:.4f} - lr 0.02\nDEV : loss {v:.6f} - f1-score {m:.4f}\n",
+    "JAX's writers": "logging_writer.py:48] [{e}00] steps_per_second=12.3, train_loss={t:.5f}\n"
+    "train.py:400] eval epoch: {e}, loss: {v:.4f}, accuracy: {p:.2f}\n",
+    "CNTK": "Finished Epoch[ {e} of 8]: [Training] ce = {t:.8f} * 50000; errs = 61.2% * 50000\n"
+    "Finished Epoch[ {e} of 8]: [Validate] ce = {v:.8f} * 10000; errs = 55.1% * 10000\n",
+    "Tacotron": "Train loss {e} {t:.6f} Grad Norm 1.2 0.51s/it\nValidation loss {e}: {v:.6f}\n",
+    "LitGPT": "Epoch 1 | iter {e} step {e} | loss train: {t:.4f}, val: n/a | iter time: 420.11 ms\n"
+    "iter {e}: val loss {v:.4f}, val time: 3000.00 ms\n",
     "WeNet": "INFO Epoch {e} TRAIN info lr 0.001\nDEBUG TRAIN Batch {e}/100 loss {t:.4f} "
     "loss_att 0.9 rank 0\nINFO Epoch {e} CV info cv_loss {v:.4f}\n",
     "fairseq": "2020-04-22 07:42:21 | INFO | train | epoch 00{e} | loss {t:.4f} | wps 7204.7\n"
@@ -438,6 +455,59 @@ FRAMEWORKS = {
 def test_what_frameworks_print_is_read_as_its_numbers_say(form, tmp_path):
     (curves,) = read_logs(written(tmp_path, form)).trainings.values()
     assert curves.epochs.tolist() == list(range(1, 9))
+    assert curves.train == pytest.approx(TRAIN, abs=1e-4)
+    assert curves.val == pytest.approx(VAL, abs=1e-4)
+
+
+def test_where_a_loss_is_told_as_perplexity_its_logarithm_is_read_and_said(tmp_path):
+    form = "step {e}/8; ppl: 9.1; xent: {t:.6f};\nValidation perplexity: {x:.6f}\n"
+    rows = enumerate(zip(TRAIN, VAL, strict=True), 1)
+    log = read_of(tmp_path, "".join(form.format(e=e, t=t, x=np.exp(v)) for e, (t, v) in rows))
+    (curves,) = log.trainings.values()
+    assert "val_loss = ln val_perplexity" in log.columns
+    assert curves.train == pytest.approx(TRAIN, abs=1e-4)
+    assert curves.val == pytest.approx(VAL, abs=1e-4)
+
+
+def test_of_losses_told_of_several_sets_the_sum_counts_and_validation_before_test(tmp_path):
+    own = {"label/a": TRAIN, "label/b": TRAIN, "combined/loss": np.multiply(TRAIN, 2).tolist()}
+    sets = {
+        name: {f"{part}/loss": np.multiply(values, share).tolist() for part, values in own.items()}
+        for name, share in (("training", 1), ("validation", 1.1), ("test", 5))
+    }
+    log = read_of(tmp_path, json.dumps(sets))
+    (curves,) = log.trainings.values()
+    assert curves.train == pytest.approx(np.multiply(TRAIN, 2))
+    assert curves.val == pytest.approx(np.multiply(TRAIN, 2.2))
+    rows = [{"main/loss": t, "validation/main/loss": v} for t, v in zip(TRAIN, VAL, strict=True)]
+    (curves,) = read_of(tmp_path, json.dumps(rows)).trainings.values()
+    assert (curves.train.tolist(), curves.val.tolist()) == (TRAIN, VAL)
+
+
+def test_files_of_an_epoch_each_are_one_training_and_summaries_of_runs_are_not(tmp_path):
+    for run in ("a", "b"):
+        (tmp_path / run).mkdir()
+        for e, (t, v) in enumerate(
+            zip([*TRAIN, 0.2, 0.1, 0.1], [*VAL, 0.3, 0.2, 0.2], strict=True)
+        ):
+            record = {"epoch": e, "training_loss": t, "validation_loss": v}
+            (tmp_path / run / f"metrics_epoch_{e}.json").write_text(json.dumps(record))
+    log = read_logs(f"{tmp_path}/*/metrics_epoch_*.json")
+    assert list(log.trainings) == ["a", "b"]
+    assert log.trainings["a"].epochs.tolist() == list(range(11))
+    (alone,) = read_logs(str(tmp_path / "a")).trainings.values()
+    assert alone.val[:8] == pytest.approx(VAL)
+    for e, run in enumerate(("x", "y"), start=30):
+        record = {"epoch": e, "train_loss": 0.5, "val_loss": 0.6}
+        (tmp_path / f"{run}.json").write_text(json.dumps(record))
+    assert len(read_logs(f"{tmp_path}/*.json").trainings) == 2
+
+
+def test_names_in_a_comment_above_the_numbers_are_the_columns(tmp_path):
+    rows = "".join(
+        f"  {e}  {v:.4e}  {t:.4e}\n" for e, (t, v) in enumerate(zip(TRAIN, VAL, strict=True))
+    )
+    (curves,) = read_of(tmp_path, f"#  step   rmse_val  rmse_trn\n# rmse is of forces\n{rows}").trainings.values()  # fmt: skip
     assert curves.train == pytest.approx(TRAIN, abs=1e-4)
     assert curves.val == pytest.approx(VAL, abs=1e-4)
 

@@ -29,6 +29,7 @@ TRIAL = ("trial", "run", "run_id", "run_name", "fold")
 STEP = ("step", "global_step", "iteration", "iter", "iters", "total_steps")
 WITHIN = ("batch", "batch_idx")  # counted anew in every epoch
 ROLES = ("train", "val", "epoch", "metric", "trial")
+SHOWN = 5  # names that a refusal gives as examples
 FEW = 3  # epochs that show no trend
 FILLED = 0.2  # of the rows of the fullest, below which a column of a known name is passed over
 
@@ -81,13 +82,13 @@ def layout_of(
         )
     filled = Counter(name for _, cells in lines for name in header if is_told(cells, name))
     header = [name for name in header if "loss" not in name or not _is_nothing(lines, name)]
-    parts = _twins(header, lines)
+    twins = _twins(header, lines)
     train: tuple[str, ...]
     val: tuple[str, ...]
     val = (name,) if (name := _fullest(VAL, filled, header)) else ()
     train = (name,) if (name := _beside(val, lines) or _fullest(TRAIN, filled, header)) else ()
-    if parts and not (train and val):
-        train, val = parts
+    if not (train and val) and (not train or any(map(is_loss, twins[0]))):
+        train, val = twins if twins[0] else (train, val)
     train = roles.get("train", train or _only_loss_of_train(header))
     if not train:
         _refuse(path, header, TRAIN, role="train")
@@ -181,9 +182,7 @@ def _only_loss_of_train(header: Sequence[str]) -> tuple[str, ...]:
     return tuple(names) if len(names) == 1 else ()
 
 
-def _twins(
-    header: Sequence[str], lines: Sequence[Line]
-) -> tuple[tuple[str, ...], tuple[str, ...]] | tuple[()]:
+def _twins(header: Sequence[str], lines: Sequence[Line]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Losses that are told of train and of validation under the same name, or else an error; of
     several, the one that is the sum of the others, else all.
     """
@@ -191,14 +190,10 @@ def _twins(
     train |= {rest: name for name in header if (rest := _rest(name, OF_TRAIN))}
     val = {_rest(name, (of,)): name for of in reversed(OF_VAL) for name in header}
     both = [name for name in train if name and name in val]
-    names = [name for name in both if is_loss(name)] or [name for name in ERRORS if name in both][
-        :1
-    ]
-    if not names:
-        return ()
-    names = [n for n in names if all(_is_sum(n, names, of, lines) for of in (train, val))][
-        :1
-    ] or names
+    names = [name for name in both if is_loss(name)]
+    names = names or [name for name in ERRORS if name in both][:1]
+    sums = [name for name in names if all(_is_sum(name, names, of, lines) for of in (train, val))]
+    names = sums[:1] or names
     return tuple(train[name] for name in names), tuple(val[name] for name in names)
 
 
@@ -273,7 +268,7 @@ def _begins_anew(lines: Sequence[Line], name: str, *, trial: str) -> bool:
 
 
 def _refuse(path: Path, header: Sequence[str], names: Sequence[str], *, role: str) -> NoReturn:
-    rule = f"needs a column {names[0]} (or {', '.join(names[1:])})"
+    rule = f"needs a column {names[0]} (or {', '.join(names[1:SHOWN])} …)"
     remedy = f"rename the one that holds it, write it, or say --columns {role}=NAME"
     got = ", ".join(filter(None, header))
     raise refused(str(path), code="log-lacks-losses", rule=rule, got=got, remedy=remedy)

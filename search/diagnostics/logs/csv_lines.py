@@ -4,7 +4,7 @@ import csv
 import io
 import re
 from collections import Counter
-from itertools import zip_longest
+from itertools import takewhile, zip_longest
 from pathlib import Path
 
 from search.diagnostics.logs.commas import with_points
@@ -19,6 +19,7 @@ RULER = set("-:=+ ─━═┄┈╌┌┬┐├┼┤└┴┘┏┳┓┣╋�
 OF_RUN = " - "  # between a run's name and a column's
 EXCEL = re.compile(r"\Asep=.\n")  # names the delimiter, which the next line shows
 NAMED, VALUE = ("tag", "key", "metric", "name", "variable"), "value"  # of a table in long form
+WORDS = re.compile(r"[^\s,;|]+")
 SHOWN = 60  # letters of a line that is no header
 TABLE = "must be a table with a header, JSON, or text whose lines name losses"
 REMEDY = "write a row per epoch, or lines such as `epoch 3: train_loss=0.5 val_loss=0.6`"
@@ -128,7 +129,7 @@ def _spread(names: list[str], lines: list[Line]) -> tuple[list[str], list[Line]]
 
 def _rows(path: Path, text: str) -> list[tuple[int, list[str]]]:
     """Every row that is not empty and no comment, with its number."""
-    text = EXCEL.sub("", text.translate(WALLS))
+    text = _uncommented(EXCEL.sub("", text.translate(WALLS)))
     first = next(
         (line for line in text.splitlines() if set(line) - RULER and not line.startswith("#")), ""
     )
@@ -147,3 +148,17 @@ def _rows(path: Path, text: str) -> list[tuple[int, list[str]]]:
         raise refused(
             where, code="csv-line-not-readable", rule=rule, got=str(error), remedy="mend it"
         ) from error
+
+
+def _uncommented(text: str) -> str:
+    """The text with the names of its columns in a line of their own, where a comment above the
+    numbers holds as many words, as `numpy.savetxt` and others write it.
+    """
+    lines = text.splitlines()
+    above = sum(1 for _ in takewhile(lambda line: line.startswith("#"), lines))
+    first = WORDS.findall(lines[above]) if above < len(lines) else []
+    for at in range(above):
+        names = lines[at].lstrip("# ")
+        if len(WORDS.findall(names)) == len(first) and all(number_in(w) is not None for w in first):
+            return "\n".join((*lines[:at], names, *lines[at + 1 :]))
+    return text

@@ -1,6 +1,10 @@
 """What columns of somebody's log measure, by the names that loggers use."""
 
+import math
 import re
+from collections.abc import Sequence
+
+from search.diagnostics.logs.line import Line, number_in
 
 ENTROPIES = ("nll", "ce", "xent", "cross_entropy", "cost")  # losses whose names do not say so
 LOSS = re.compile(r"loss|cross_?entropy$|(?:^|_)(?:nll|ce|xent)$|^(?:train_|val_|test_)?cost$")
@@ -69,3 +73,28 @@ def measure_of(name: str) -> str:
     """What a column measures, without the set or the data that stand in front of it."""
     ends = (each for each in METRICS if f"_{name}".endswith(f"_{each}"))
     return max(ends, key=len, default="")
+
+
+def with_losses(
+    header: Sequence[str], lines: Sequence[Line]
+) -> tuple[list[str], list[Line], list[str]]:
+    """The columns and lines with the logarithm of a set's perplexity as its loss, where no loss of
+    it is told; and which were made so, in words.
+    """
+    told = {name.startswith(OF_VAL) for name in header if is_loss(name)}
+    made: dict[str, str] = {}
+    for name in header:
+        of = name.removesuffix(measure_of(name))
+        known = measure_of(name) in ("perplexity", "ppl") and of in ("", *OF_TRAIN, *OF_VAL)
+        if known and (of in OF_VAL) not in told | {loss.startswith(OF_VAL) for loss in made}:
+            made[f"{of}loss"] = name
+    with_made = [
+        (number, cells | {loss: _logarithm(cells.get(name, "")) for loss, name in made.items()})
+        for number, cells in lines
+    ]
+    return [*header, *made], with_made, [f"{loss} = ln {name}" for loss, name in made.items()]
+
+
+def _logarithm(cell: str) -> str:
+    value = number_in(cell)
+    return repr(math.log(value)) if value is not None and value > 0 else ""

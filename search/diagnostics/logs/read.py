@@ -6,8 +6,10 @@ Names of columns and gaps are taken as the usual loggers write them. Never guess
 
 import glob
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +18,14 @@ from search.diagnostics.logs.columns import Layout, layout_of
 from search.diagnostics.logs.epochs import are_apart, epochs_of, untaken
 from search.diagnostics.logs.formats import lines_of
 from search.diagnostics.logs.line import ROUND, Line, is_told, number_in
-from search.diagnostics.logs.measures import ERRORS, LOWER, SHARES, measure_of
+from search.diagnostics.logs.measures import ERRORS, LOWER, SHARES, measure_of, with_losses
 from search.diagnostics.logs.phases import by_phase
 from search.diagnostics.logs.taken_up import taken_up
 from search.diagnostics.verdicts.curves import Curves
 from search.diagnostics.verdicts.from_columns import curves_of
 from search.errors import refused
+
+Table = tuple[list[str], list[Line], dict[str, str]]  # of `lines_of`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,11 +60,16 @@ def read_logs(
             rise.
     """
     scale = (classes, constant)
-    files = [] if Path(place).exists() else sorted(glob.glob(place, recursive=True))
+    pattern = f"{glob.escape(place)}/*epoch*.json" if Path(place).is_dir() else place
+    files = [] if Path(place).is_file() else sorted(glob.glob(pattern, recursive=True))
+    tables = _by_log({file: lines_of(Path(file)) for file in files or [place]})
+    logs = {
+        file: _read(Path(file), table, scale=scale, chosen=columns or {})
+        for file, table in tables.items()
+    }
     if not files:
-        return _read(Path(place), scale=scale, chosen=columns or {})
-    logs = {file: _read(Path(file), scale=scale, chosen=columns or {}) for file in files}
-    start = len(_common(files))
+        return logs[place]
+    start = len(_common(list(logs)))
     trainings = {
         _named(file[start:], name, alone=len(log.trainings) == 1): curves
         for file, log in logs.items()
@@ -90,9 +99,38 @@ def _named(file: str, name: str, *, alone: bool) -> str:
     return own if alone else f"{own}:{name}"
 
 
-def _read(path: Path, *, scale: tuple[int, float | None], chosen: Mapping[str, str]) -> Log:
-    header, lines, unsure = lines_of(path)
+def _by_log(tables: Mapping[str, Table]) -> dict[str, Table]:
+    """The tables by file; files of a folder that are an epoch each, whose number their names hold,
+    are one, under the folder's name.
+    """
+    made: dict[str, Table] = {}
+    for folder, group in groupby(tables, key=lambda file: Path(file).parent):
+        own = {file: tables[file] for file in group}
+        rows = {
+            float(cells["epoch"]): cells
+            for file, (_, lines, _) in own.items()
+            for _, cells in lines
+            if (number_in(cells.get("epoch", "")) or 0.0) in _numbers(Path(file).stem)
+        }
+        if not 1 < len(rows) == len(own) == sum(len(lines) for _, lines, _ in own.values()):
+            made |= own
+            continue
+        ordered = [rows[epoch] for epoch in sorted(rows)]
+        header = list(dict.fromkeys(name for cells in ordered for name in cells))
+        made[str(folder / folder.name)] = header, list(enumerate(ordered, start=1)), {}
+    return made
+
+
+def _numbers(text: str) -> list[float]:
+    return [float(number) for number in re.findall(r"\d+", text)]
+
+
+def _read(
+    path: Path, table: Table, *, scale: tuple[int, float | None], chosen: Mapping[str, str]
+) -> Log:
+    header, lines, unsure = table
     header, lines = by_phase(header, lines)
+    header, lines, logarithms = with_losses(header, lines)
     layout = layout_of(path, header, lines, chosen=chosen)
     runs: dict[str, list[Line]] = {}
     for line in lines if layout.trial else ():
@@ -113,6 +151,7 @@ def _read(path: Path, *, scale: tuple[int, float | None], chosen: Mapping[str, s
     boosted = layout.epoch == ROUND or all("logloss" in name for name in layout.train)
     used = (layout.epoch, *layout.train, *layout.val, layout.metric)
     read = [f"{text} in {name}" for name, text in unsure.items() if name in used]
+    read += [text for text in logarithms if text.partition(" = ")[0] in used]
     read += [f"taken up again from {layout.epoch} {at:g}" for at in again]
     read += ["an error in place of a loss, which classes are no scale of"] if is_error else []
     if zeros := sum(untaken(path, own, layout=layout) for own in runs.values()):

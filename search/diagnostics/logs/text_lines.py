@@ -45,7 +45,8 @@ FORMS = [  # of frameworks; mostly a count without a word before it; and how the
         ),
         r"\1\3 \2",
     ),
-    (re.compile(r"@\[[^\]]*\]"), ""),  # at which overlaps COCO measures
+    (re.compile(r"\) *@\[ *IoU=0\.50:0\.95 *(?:\| *area= *all[^\]]*)?\]"), ""),  # COCO's metric
+    (re.compile(r"@\[[^\]]*\]"), ""),  # at which overlaps it measures the others
     (re.compile(r"\bvalidation_(\d)-"), r"set\1_"),  # which of its sets is train's, XGBoost hides
 ]
 # A batch's number, and the average so far in brackets.
@@ -147,8 +148,8 @@ def _headed(lines: Sequence[Line]) -> list[Line]:
     """
     blocks: list[list[Line]] = [[]]
     for number, numbers in lines:
-        if "epoch" in numbers and not set(numbers) <= set(COUNTS):
-            return list(lines)  # lines name their epochs themselves
+        if "epoch" in numbers and any(_is_loss(name) for name in numbers if name[:4] != "val_"):
+            return list(lines)  # lines of train name their epochs themselves
         blocks[-1].append((number, numbers))
         if "epoch" in numbers:
             blocks.append([])
