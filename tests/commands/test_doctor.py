@@ -484,6 +484,11 @@ def test_logs_of_a_pattern_are_told_together_as_a_search_is(tmp_path, monkeypatc
     assert "overfitting 6 seed0 seed1 seed2 seed3 seed4 seed5" in shown
     assert "together: 100 % of the better 5 trials were best in the first tenth" in shown
     assert "read train = train_loss, val = val_loss, epoch = epoch, metric = accuracy" in shown
+    for place in tmp_path.glob("runs/*/metrics.csv"):  # a metric that never moves has no best epoch
+        rows = [row.rpartition(",")[0] for row in table().splitlines()]
+        place.write_text("\n".join([f"{rows[0]},accuracy", *(f"{row},0.0" for row in rows[1:])]))
+    assert main(["doctor", "--csv", "runs/*/metrics.csv", "--classes", "10"]) == 0
+    assert "together" not in capsys.readouterr().out
 
 
 def test_a_column_of_trials_makes_several(tmp_path):

@@ -54,12 +54,13 @@ def trained(curves: Curves, verdict: str) -> Trained:
     known = curves.metric is not None and bool(np.isfinite(curves.metric).any())
     scores = curves.sign * curves.metric if known and curves.metric is not None else -curves.val
     best = int(np.nanargmax(scores)) if np.isfinite(scores).any() else None
+    moves = best is not None and np.nanmin(scores) < scores[best]  # else no epoch is the best one
     level = float(np.median(curves.train[-3:]))
     return Trained(
         value=None,
         score=None if best is None else float(scores[best]),
         level=level if math.isfinite(level) else None,
-        best_epoch=best,
+        best_epoch=best if moves else None,
         epochs=max(len(scores) - 1, 1),
         verdict=verdict,
     )
