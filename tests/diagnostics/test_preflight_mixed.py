@@ -1,4 +1,4 @@
-"""Rows that a trainer loads itself, whose targets are mixed within each batch; softmaxes inside a loss's own module; train losses of an
+"""What a copy of the model learns of rows that a trainer loads itself; softmaxes inside a loss's own module; train losses of an
 epoch's end: planted faults are found, sound twins are left alone."""
 
 import numpy as np
@@ -9,10 +9,9 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812  # the field's name for it
 
 from search.diagnostics.preflight import held_out as judge
-from search.diagnostics.preflight import learning, losses, output
+from search.diagnostics.preflight import losses, output
 from trainers.api import Data, Part
 from trainers.probes.held_out import held_out, shuffled
-from trainers.probes.mixed_targets import Targets, targets_matter
 from trainers.probes.steer import Enough
 from trainers.probes.subject import Subject
 from trainers.probes.tape import Tape
@@ -64,25 +63,6 @@ def _own_rows(fault, tmp_path):
         config={"trainer": trainer, "seed": 0, "optimizer": {"lr": RATE}}, device="cpu",
         data=Data(train=part[0], val=part[1]), folder=tmp_path, task="classification",
     )  # fmt: skip
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("fault", "outcome"),
-    [("", "pass"), ("numbers", "pass"), ("lists sorted apart", "not checkable"), ("one class", "not checkable")],
-)  # fmt: skip
-def test_targets_of_rows_that_a_trainer_loads_itself_matter_and_those_of_other_rows_never_pass(
-    fault, outcome, tmp_path
-):
-    subject = _own_rows(fault, tmp_path)
-    answer = targets_matter(subject, subject.data, rates=[RATE], enough=60.0)
-    check = learning.labels_matter(answer, seen=CALM)
-    assert check.outcome == outcome, check.told
-    if fault == "one class":
-        assert "mixing targets changes none" in check.told
-    else:
-        assert answer["rows"] == 160
-        assert (answer["deviations"] > 3) == (outcome == "pass")
 
 
 # A copy of the model that learns half of the batches
@@ -177,24 +157,6 @@ def test_a_training_that_no_tape_holds_says_why():
     with pytest.raises(Enough), Tape() as tape:
         (net.weight.sum() * torch.tensor(1.0)).backward()
     assert "functions alone" in tape.cause
-
-
-@pytest.mark.parametrize("mixed", [True, False])
-def test_targets_are_mixed_where_gradients_are_on_and_nowhere_else(mixed):
-    torch.manual_seed(0)
-    net, y = nn.Linear(4, 4), torch.arange(64) % 4
-    x = F.one_hot(y, 4) * 20.0
-    net.weight.data, net.bias.data = torch.eye(4), torch.zeros(4)
-    targets = Targets(mixed=mixed)
-    with targets:
-        trained = [F.cross_entropy(net(x), y), F.cross_entropy(input=net(x), target=y)]
-        with torch.no_grad():
-            evaluated = F.cross_entropy(net(x), y)
-        targets.epoch()
-    assert all((loss > 1) == mixed for loss in trained)
-    assert evaluated < 1e-6
-    assert len(targets.changed) == 2 * mixed
-    assert targets.epochs[0] == pytest.approx(np.ones(64))
 
 
 class OwnLoss(nn.Module):

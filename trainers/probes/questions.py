@@ -5,7 +5,7 @@ Measures; never judges.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from trainers.api import IGNORED, Data, Part
 from trainers.mentions import reads_other_rows
 from trainers.probes.limits import own_time
-from trainers.probes.mixed_targets import targets_matter, until_certain
 from trainers.probes.run import Run, some_rows
 from trainers.probes.scores import losses_again, row_scores, score
 from trainers.probes.seen import LossCall
@@ -28,6 +27,7 @@ FEW_ROWS, LEAST_ROWS = 64, 8  # rows to learn by heart: at most, at least
 FIT_STEPS = 500  # steps of one try to learn rows by heart
 LABEL_STEPS = 200  # steps of one training on true or on shuffled labels
 SHUFFLES = 3  # trainings on shuffled labels
+CERTAIN = 3.0  # standard errors from which no further training is tried
 LOWEST, HIGHEST, RAMP_STEPS = 1e-6, 10.0, 100  # rates and steps of the ramp that finds rates to try
 ENOUGH = 30.0  # after so many seconds (`own_time`), a question begins no further training
 # Metrics of which 1 is the best: what a trainer reports of itself.
@@ -96,16 +96,33 @@ def labels_matter(subject: Subject, *, rate: float) -> Answer:
     longer, at lower rates and at the training's own.
     """
     data = subject.sample(train=WATCHED_ROWS, val=WATCHED_ROWS)
-    others = [rate / 10, rate / 100, subject.own_rate or rate]
     if data.train.y is None or data.val.y is None:
-        rates = [others[-1], *others[:2]]
-        return targets_matter(subject, data, rates=rates, enough=ENOUGH)
+        return {"cause": "the trainer loads its labels itself"}
+    others = [rate / 10, rate / 100, subject.own_rate or rate]
     tries = [(rate, LABEL_STEPS), *((other, 3 * LABEL_STEPS) for other in others)]
-    return until_certain(
-        tries,
-        lambda rate, steps: _against_shuffled(subject, data, rate=rate, steps=steps),
-        enough=ENOUGH,
+    return _until_certain(
+        tries, lambda rate, steps: _against_shuffled(subject, data, rate=rate, steps=steps)
     )
+
+
+def _until_certain(
+    tries: Iterable[tuple[float, int]], attempt: Callable[[float, int], Answer]
+) -> Answer:
+    """The first answer that is certain, else the last one; without one where the time is over.
+
+    Args:
+        tries: learning rates, each with how many steps are trained.
+        attempt: trains, and says by how many standard errors the labels mattered.
+    """
+    answer: Answer = {}
+    ends = own_time() + ENOUGH
+    for rate, steps in tries:
+        if answer and own_time() > ends:
+            return {"cause": f"after {ENOUGH:.0f} s nothing was certain; not all rates were tried"}
+        answer = attempt(rate, steps)
+        if answer.get("deviations", math.inf) > CERTAIN:
+            break
+    return answer
 
 
 def _against_shuffled(subject: Subject, data: Data, *, rate: float, steps: int) -> Answer:

@@ -25,7 +25,7 @@ HEAVY, FAINT = 0.1, 1e-6  # rate times weight decay; norm of a gradient
 FALLS = 0.8  # share of the first loss below which a loss has fallen
 SINGLE = 1e-6  # relative difference of a number in single and in double precision
 ALIKE = 1e-4  # relative difference of two losses that rounding may cause
-SURE, UNSURE = 2.3, 1.0  # standard errors: certain; so few that there is no sign of a gain
+SURE = 2.3  # standard errors that are certain
 LEARNED = 0.05  # share of its first train loss by which a training has learned something
 FOLLOWS = 0.5  # targets that follow the labels of their rows by less are of other rows
 FEWEST, MANY = 20, 100  # fewest validation rows that can tell; fewest for a fault, not a warning
@@ -153,8 +153,6 @@ def labels_matter(answer: Answer, *, seen: Watched, legible: bool = False) -> Ch
     if answer["rows"] < FEWEST:
         return judge.unknown(f"{answer['rows']} validation rows are too few")
     sure = answer["deviations"]
-    if answer.get("mixed"):
-        return _of_mixed(judge, answer)
     sentence = (
         f"score of validation rows {answer['true']:.3g}, trained on shuffled labels "
         f"{answer['shuffled']:.3g}"
@@ -172,21 +170,6 @@ def labels_matter(answer: Answer, *, seen: Watched, legible: bool = False) -> Ch
         )
     least = judge.fail if answer["rows"] >= MANY else judge.warn
     return least(text, remedy, deviations=sure)
-
-
-def _of_mixed(judge: Judge, answer: Answer) -> Check:
-    """The same of a trainer that loads its rows itself: targets were mixed within each batch."""
-    sure = answer["deviations"]
-    text = (
-        f"score of evaluated rows {answer['true']:.3g}, trained on targets that are mixed within "
-        f"each batch {answer['shuffled']:.3g}"
-    )
-    if sure > SURE:
-        return judge.passed(text, deviations=sure)
-    if sure > UNSURE or (answer["fell"] or 0.0) < LEARNED:
-        return judge.unknown(f"{text}: not certain, or its train loss did not fall")
-    remedy = "do the targets belong to the inputs, in training as in evaluation?"
-    return judge.note(f"{text}: no better beyond chance", remedy, deviations=sure)
 
 
 def _tokens_given(tokens: Answer | None) -> str:
