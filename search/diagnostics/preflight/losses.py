@@ -6,7 +6,7 @@ Pure functions of what `trainers.probes` has measured; never trains.
 import itertools
 import math
 from collections.abc import Sequence
-from statistics import fmean, median, stdev
+from statistics import fmean
 
 from search.diagnostics.preflight.by_heart import SURE, foreign_predictions, unknown_by_heart
 from search.diagnostics.preflight.check import Check, Judge
@@ -22,16 +22,13 @@ DIGITS = 1e-5  # relative difference of the same loss told twice
 HARDLY_ANY = 0.01  # share of a loss below which it is told on another scale, as that of a scaler
 ALL = 0.999  # if more of the evaluated rows were trained on before, none is held out
 CHANCE = 2.0  # deviations of the losses of shuffled labels within which a loss is chance
-STEPS, FELL = 12, 0.1  # fewest steps of an epoch, and fall of their loss, that tell
 BEYOND = 100.0  # times the greatest loss of train, untrained too, from which units are others
-GAINED = 0.25  # share of such a fall that evaluated rows show at least
 
 
-def reported_losses(seen: Watched, *, heart: Answer, alike: bool = True) -> Check:
+def reported_losses(seen: Watched, *, heart: Answer) -> Check:
     """`train_loss` against the losses of the steps, `val_loss` against that of the predictions.
 
-    `heart`: of rows learned by heart, whose labels the predictions certainly know; `alike`: whether
-    the sets were drawn alike: later times, or other groups, are harder.
+    `heart`: of rows learned by heart, whose labels the predictions certainly know.
     """
     judge = Judge(name="reported_losses", rule="R16")
     if not any(loss is not None for loss in (*seen["train_loss"], *seen["val_loss"])):
@@ -52,9 +49,6 @@ def reported_losses(seen: Watched, *, heart: Answer, alike: bool = True) -> Chec
     if classes and (strange := _unrelated_predictions(pairs)):
         remedy = "yield predictions of the rows of data.val, in their order, in training units"
         return judge.fail(strange, remedy)
-    if alike and (text := _learned_apart(seen)):
-        remedy = "see whether both are read, coded, scaled and ordered by the same lines"
-        return judge.warn(text, f"{remedy}, and given to the model alike")
     scaled = _too_small(seen) or _too_large(seen, pairs) or _times_evaluated(seen)
     if scaled:
         return judge.warn(scaled, "report the mean over rows: a sum divided by their number")
@@ -108,29 +102,6 @@ def _is_whole(seen: Watched) -> bool:
     if call is None or not given or not call["outputs"]:
         return True
     return call["reduction"] != "none" and bool(call["outputs"][0] >= given[0]["shape"][0])
-
-
-def _learned_apart(seen: Watched) -> str:
-    """How rows of train that the model had not been taught yet gained by the first epoch, and
-    those evaluated did not, nor by the second one; empty if they did, or if that cannot be told.
-    """
-    call, ends, means = seen["loss"], seen["losses_until"], seen["evaluated_means"]
-    first = seen["losses"][: ends[0]] if ends else []
-    losses = [loss for loss in first if loss is not None]
-    if call is None or len(losses) < max(STEPS, len(first)) or call["partners"]:
-        return ""
-    held = [loss for noted in means[:2] if (loss := noted.get(call["name"])) is not None]
-    if len(held) < 2 or not math.isclose(losses[0], call["value"] or 0.0, rel_tol=DIGITS):
-        return ""  # or the loss has other terms
-    late = losses[len(losses) // 2 :]
-    start, now = median(losses[: len(late) // 4]), fmean(late)
-    fell, error = start - now, stdev(late) / math.sqrt(len(late))
-    if fell < max(FELL * start, SURE * error) or min(held) < start - GAINED * fell + SURE * error:
-        return ""
-    return (
-        "in the first epoch the loss of train rows, each before it was taught, fell from "
-        f"{start:.3g} to {now:.3g}; that of rows evaluated was {held[0]:.3g}, then {held[1]:.3g}"
-    )
 
 
 def _of_train_rows(seen: Watched) -> str:

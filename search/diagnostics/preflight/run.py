@@ -79,7 +79,7 @@ def of_training(
     unseen = seen["cut"] or "no step of a torch optimizer was seen in this process"
     cause = {"cause": "the training raised" if seen["error"] else unseen}
     heart, alike = answers.get("heart", cause), plan.config.split.kind not in APART
-    yield losses.reported_losses(seen, heart=heart, alike=alike)
+    yield losses.reported_losses(seen, heart=heart)
     yield loop.batches(seen, fraction=float(trainer.get("fraction") or 1.0))
     yield loop.shuffling(seen, ordered=outcomes.get("label_order") == "note")
     counts = [] if labels is None or labels.ndim > 1 else np.bincount(labels).tolist()
