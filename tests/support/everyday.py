@@ -192,7 +192,7 @@ LOOPS = {
             "norm of one pixel": "gradients output_layer trains",
             "softmax of features over rows": "evaluation_mode",
             "validation in another scale": "batches",
-            "turned in training alone": "batches",
+            "turned in training alone": "held_out",
         },
     ),
     "pairs": ("", {"normalised over rows": "evaluation_mode output_layer"}),

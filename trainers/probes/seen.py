@@ -14,7 +14,6 @@ from trainers.probes.rows_seen import centred_share, row_keys
 from trainers.probes.shapes import last_operation, viewed_from
 from trainers.records import dense
 
-PROFILE = 256  # features whose means are noted
 CLOSE = 1e-3  # how near to 1 the sum of probabilities lies
 
 
@@ -44,8 +43,8 @@ class Batch:
     """What the model was given.
 
     `content`: a hash; `alike`: whether its rows are all the same; `mean`, `spread` of all; `keys`:
-    of its rows, until they are compared with the rows given; `profile`: means of its features;
-    `centred`: the share of the features that change whose mean is 0, to the rounding of singles.
+    of its rows, until they are compared with the rows given; `centred`: the share of the features
+    that change whose mean is 0, to the rounding of singles.
     """
 
     shape: tuple[int, ...]
@@ -55,7 +54,6 @@ class Batch:
     mean: float
     spread: float
     keys: tuple[int, ...] = ()
-    profile: tuple[float, ...] = ()
     centred: float = 0.0
 
 
@@ -192,16 +190,8 @@ def batch_of(given: Tensor) -> Batch:
         mean=mean,
         spread=spread,
         keys=row_keys(plain),
-        profile=tuple(_means(numbers)),
         centred=centred_share(numbers.flatten(1)) if numbers.ndim > 1 else 0.0,
     )
-
-
-def _means(numbers: Tensor) -> list[float]:
-    """The means of rows' features, at most `PROFILE` of them."""
-    flat = numbers.reshape(len(numbers), -1)
-    means: list[float] = flat[:, :: max(1, flat.shape[1] // PROFILE)].mean(dim=0).tolist()
-    return means
 
 
 def _plain_answers(

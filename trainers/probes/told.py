@@ -75,7 +75,6 @@ class Watched(TypedDict):
     given_spread: float | None  # of the train rows
     first_layer: float | None  # spread of what reaches the first layer
     centred_batches: int  # batches of an epoch that have their own mean taken away
-    profiles: Mapping[str, float | None]  # correlation of features' means, of what was seen, given
     tokens: Answer | None  # as given, and as an embedding is asked for them
     next_tokens: Answer | None  # targets ahead of tokens
     target_among_inputs: int | None

@@ -10,7 +10,6 @@ from dataclasses import asdict
 from typing import Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trainers.api import Data, Epoch, Values
 from trainers.probes.drawn_rows import weights_by_class
@@ -34,7 +33,6 @@ from trainers.probes.watch import Watch
 
 WATCHED_ROWS, WATCHED_BATCHES = 2000, 20  # of an epoch that is watched: rows, batches at least
 FIRST_LOOK = 120.0  # seconds of the two epochs that are watched; as many of the first one again
-FEATURES = 16  # fewest features whose means are compared
 MOST = 0.75  # share of the features
 Answer = dict[str, Any]
 
@@ -59,9 +57,8 @@ def watched(subject: Subject, *, read: Callable[[Epoch, Data], object] | None = 
     trained = [[key for batch in epoch for key in batch.keys] for epoch in _trained(watch)]
     labels = _labels(watch, data, classes=subject.task == "classification")
     calls = _calls(watch, data)
-    profiles = {"seen": _profiles(watch), "given": _given_profiles(data)}
     for batch in (*watch.seen.batches, *watch.seen.evaluated):
-        batch.keys, batch.profile = (), ()
+        batch.keys = ()
     told = {
         "rows_seen": rows_seen(trained, watch.evaluated_keys, train=train_rows, val=val_rows),
         "given_spread": None if data.train.x is None else float(np.nanstd(data.train.x)),
@@ -71,7 +68,6 @@ def watched(subject: Subject, *, read: Callable[[Epoch, Data], object] | None = 
         **labels,
         "evaluated_means": watch.evaluated_losses.means,
         **calls,
-        "profiles": profiles,
         **helpers.told(),
         "drawn": weights_by_class(helpers.drawn, first_targets(watch.labels_seen.noted)),
         "scores": _scores(run, data, subject) if helpers.plateaus else [],
@@ -174,42 +170,6 @@ def _tokens(watch: Watch, data: Data) -> Answer | None:
     if not data.train.tokens or data.train.x is None:
         return None
     return watch.calls_seen.merged_tokens(np.asarray(data.train.x))
-
-
-def _profiles(watch: Watch) -> float | None:
-    """How far the means of the features, in training and in evaluation, correlate over the
-    features; None where there are too few to say.
-    """
-    sides = [
-        [batch for batch in batches if len(batch.profile) >= FEATURES]
-        for batches in (watch.seen.batches, watch.seen.evaluated)
-    ]
-    widths = {len(batch.profile) for side in sides for batch in side}
-    if not all(sides) or len(widths) > 1:
-        return None
-    means = [
-        np.average([b.profile for b in side], axis=0, weights=[b.shape[0] for b in side])
-        for side in sides
-    ]
-    return _correlation(*means)
-
-
-def _given_profiles(data: Data) -> float | None:
-    """The same of the rows as they are given."""
-    if data.train.x is None or data.val.x is None or data.train.x[0].size < FEATURES:
-        return None
-    return _correlation(
-        *(
-            np.asarray(part.x, np.float64).reshape(len(part.index), -1).mean(axis=0)
-            for part in (data.train, data.val)
-        )
-    )
-
-
-def _correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> float | None:
-    if not (np.isfinite(one).all() and np.isfinite(other).all() and np.ptp(one) and np.ptp(other)):
-        return None
-    return float(np.corrcoef(one, other)[0, 1])
 
 
 def _numbers(values: Values) -> list[str]:

@@ -10,8 +10,6 @@ from search.diagnostics.preflight.check import Check, Judge
 from trainers.probes.told import Answer, Watched
 
 FAINT = 0.02  # share of the rows' spread that must reach the first layer
-# Correlation of the features' means between two sets that are alike, and between two that are not.
-ALIKE_MEANS, UNLIKE_MEANS = 0.95, 0.5
 UNLIKE = 3.0  # spread of inputs in evaluation over that in training
 
 
@@ -33,13 +31,6 @@ def otherwise_given(seen: Watched, judge: Judge, given: Sequence[Answer]) -> Che
             "reach the first layer"
         )
         return judge.warn(text, "are the inputs scaled twice? The data are normalised already (R5)")
-    own, rows = (seen["profiles"][of] for of in ("seen", "given"))
-    if own is not None and rows is not None and own < UNLIKE_MEANS < ALIKE_MEANS < rows:
-        text = (
-            f"means of the features correlate by {own:.2f} between training and evaluation, and by "
-            f"{rows:.2f} between the rows given"
-        )
-        return judge.warn(text, "are inputs turned, or their columns moved, in one of the two?")
     text = _otherwise_scaled(given, seen["evaluated"])
     return judge.warn(text, "normalise both alike, by what train says (R5)") if text else None
 
