@@ -18,6 +18,7 @@ from search.stages.racing import FEWEST as FEWEST_SEEDS
 from search.stages.racing import Race
 
 FEWEST = 3  # values below which a sweep tells nothing
+LEAST_FURTHER = 3  # seeds of a race: with two, it finds less than a single look (simulated)
 SEVERAL = 3  # trials of a stage that tell how fast the machine is now
 BUDGETS = ("budget_trials", "budget_hours", "budget_gpu_seconds")  # keys of the config
 
@@ -157,6 +158,18 @@ def confirm_race(settings: TuneSettings) -> Race:
     """Further seeds of the confirmation, where they decide (P5)."""
     fewest = settings.confirm
     return Race(first=fewest, most=max(fewest, settings.confirm_most))
+
+
+def confirm_seeds(history: History, *, rivals: int) -> int:
+    """Fresh seeds that the confirmation may use: as many as the budget pays for, and the first ones
+    alone where it pays for fewer than `LEAST_FURTHER` more.
+    """
+    race = confirm_race(history.settings)
+    spare = confirm_left(history) - confirm_trials(history, rivals=rivals)
+    for most in range(race.most, race.first + LEAST_FURTHER - 1, -1):
+        if replace(race, most=most).further <= spare:
+            return most
+    return race.first
 
 
 def joint_rivals(history: History) -> int:

@@ -18,8 +18,7 @@ from search.config.plan import Plan, Settings
 from search.config.sweep_settings import SweepSettings
 from search.diagnostics.verdicts.advice import EPOCHS
 from search.protocols.budget import (
-    confirm_left,
-    confirm_race,
+    confirm_seeds,
     confirm_trials,
     early,
     epoch_pace,
@@ -81,11 +80,7 @@ def _settings(plan: Plan, history: History, request: Request) -> Settings:
             configurations=request.configurations, seeds=tuple(seeds), fewest=plan.seeds
         )
     first = plan.seed + max(plan.seeds, settings.most_seeds)  # no stage before has used these
-    count = settings.confirm
-    race = confirm_race(settings)
-    trials = confirm_trials(history, rivals=len(request.configurations) - 1) + race.further
-    if trials <= confirm_left(history):
-        count = race.most
+    count = confirm_seeds(history, rivals=len(request.configurations) - 1)
     return ConfirmSettings(
         configurations=request.configurations,
         seeds=tuple(range(first, first + count)),

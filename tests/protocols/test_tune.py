@@ -673,6 +673,11 @@ def test_hours_are_those_of_the_clock_and_keep_the_confirmations_share_at_the_pa
         len(stage_plan(plan, each, confirm, name="c").settings.seeds) for each in (history, late)
     ]
     assert seeds == [history.settings.confirm_most, history.settings.confirm]
+    # Trials that pay for some of the further seeds are spent on these, unless they are too few.
+    settings = replace(history.settings, budget_seconds=None)
+    for left, most in ((10, 5), (18, 5), (19, 8), (24, 9), (25, 10), (90, 10)):
+        some = replace(history, settings=replace(settings, budget_trials=100 + left))
+        assert len(stage_plan(plan, some, confirm, name="c").settings.seeds) == most
 
 
 def test_seconds_of_gpus_end_sweeps_and_joint_stage_in_time():
