@@ -20,7 +20,7 @@ from search.config.plan import read_plan
 from search.execution.worker_pool import slots_of
 from search.results.findings import find
 from search.results.summary import conclusion, view_of
-from search.results.summary.joint import account
+from search.results.summary.joint import account, frame
 from search.results.warm_start import Past
 from search.stages import joint
 from search.stages.importance import importances
@@ -302,12 +302,15 @@ def test_a_grid_is_every_combination_once_and_the_baseline():
         joint_plan(*NAMES, "sampler=grid", "n_trials=47")
 
 
-def test_several_seeds_per_proposal_count_as_trials():
-    _, rows = joint_of(_bowl, *TWO, "sampler=tpe", "n_trials=32", "seeds=2", "protocol.confirm=0")
+def test_several_seeds_per_proposal_count_as_trials_and_rank_by_their_mean():
+    plan, rows = joint_of(
+        _bowl, *TWO, "sampler=tpe", "n_trials=32", "seeds=2", "protocol.confirm=0"
+    )
     configs = _configs(rows)
     assert len(set(configs)) == 16
     assert configs[0::2] == configs[1::2]
     assert [row.spec.seed for row in rows[:4]] == [0, 1, 0, 1]
+    assert frame(find(plan, rows, val_rows=250))["value"].is_monotonic_decreasing
 
 
 def test_hours_spent_end_the_search_and_interruptions_do_not_count():

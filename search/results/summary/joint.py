@@ -87,9 +87,10 @@ def frame(findings: Findings) -> pd.DataFrame:
         records, columns=[*columns, *(knob.path for knob in findings.plan.knobs)]
     )
     sign = findings.plan.metric.sign
-    order = summary.assign(
-        _first=summary["mean"].astype(float) * sign, _then=summary["value"] * sign
-    ).sort_values(["_first", "_then"], ascending=False, na_position="last", kind="stable")
+    first = summary["mean" if confirmed else "value"].astype(float)
+    order = summary.assign(_first=first * sign, _then=summary["value"] * sign).sort_values(
+        ["_first", "_then"], ascending=False, na_position="last", kind="stable"
+    )
     ranked = order.drop(columns=["_first", "_then"]).reset_index(drop=True)
     return ranked.assign(rank=range(1, len(ranked) + 1))[["rank", *ranked.columns]]
 
