@@ -74,6 +74,12 @@ def test_a_validation_loss_of_nothing_but_zeros_was_not_taken(tmp_path):
     assert (curves.held_out, len(curves.train)) == (False, 8)
 
 
+def test_the_only_loss_of_a_log_is_trains_whatever_its_name(tmp_path):
+    path = written(tmp_path, "iteration {e}/ 8 | lm loss: {t:.6E} | loss scale: 1.0 |\n")
+    (curves,) = read_logs(path).trainings.values()
+    assert (curves.held_out, curves.train) == (False, pytest.approx(TRAIN, abs=1e-4))
+
+
 def test_one_epoch_told_step_by_step_is_read_by_its_rows(tmp_path):
     path = written(tmp_path, "Epoch 0 | Step {e}0/800 | Loss: {t:.4f} | LR: 3.27e-05\n")
     (curves,) = read_logs(path).trainings.values()

@@ -175,10 +175,13 @@ def _losses_of_val(header: Sequence[str]) -> list[str]:
 
 
 def _only_loss_of_train(header: Sequence[str]) -> tuple[str, ...]:
-    """The one loss of train under a name of its own, as `train_crossentropyloss`; none of several,
-    which may be parts of a sum.
+    """The one loss of train under a name of its own, as `train_crossentropyloss`, or the only loss
+    of all, as `lm_loss`; none of several, which may be parts of a sum.
     """
-    names = [name for name in header if name.startswith(OF_TRAIN) and "loss" in name]
+    losses = [name for name in header if is_loss(name)]
+    names = [name for name in losses if name.startswith(OF_TRAIN)]
+    if not any(name.startswith(OF_VAL) for name in losses):
+        names = names or losses
     return tuple(names) if len(names) == 1 else ()
 
 

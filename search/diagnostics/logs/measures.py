@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from search.diagnostics.logs.line import Line, number_in
 
 ENTROPIES = ("nll", "ce", "xent", "cross_entropy", "cost")  # losses whose names do not say so
-LOSS = re.compile(r"loss|cross_?entropy$|(?:^|_)(?:nll|ce|xent)$|^(?:train_|val_|test_)?cost$")
+LOSS = re.compile(
+    r"loss(?!_scale)|cross_?entropy$|(?:^|_)(?:nll|ce|xent)$|^(?:train_|val_|test_)?cost$"
+)
 SHARES = (
     "map50_95_b", "map50_95", "map_0_5_0_95", "map50_b", "map50", "map_0_5", "map", "ap",
     "miou", "mean_iou", "mean_io_u", "iou", "dice", "dice_coef", "accuracy_top1",
