@@ -13,7 +13,9 @@ from search.diagnostics.preflight.class_words import by_targets
 from search.diagnostics.preflight.inputs import otherwise_given
 from search.diagnostics.preflight.leaking_pairs import by_ratio
 from search.diagnostics.preflight.leaking_rows_around import made_of_targets
+from search.diagnostics.preflight.target_leakage import telltale_seen
 from trainers.api import Data, Part
+from trainers.probes.answers_seen import AnswersSeen
 from trainers.probes.seen import batch_of
 from trainers.probes.subject import Subject
 from trainers.probes.told import Watched
@@ -202,10 +204,56 @@ def test_a_val_loss_divided_by_another_number_is_told_without_predictions(tmp_pa
     assert "val_loss is 25 times the mean loss of all rows evaluated" in check.told
 
 
-def test_an_input_that_is_the_target_is_told_where_the_trainer_loads_its_rows():
-    found = {**CALM, "target_among_inputs": 3}
-    check = otherwise_given(found, JUDGE, [])
-    assert (check.outcome, "input 3 of a row is its target" in check.told) == ("warn", True)
+def _answers(x, y):
+    """What is noted of rows of a loop of one's own, in batches of 32."""
+    answers = AnswersSeen()
+    for rows, targets in zip(torch.tensor(x).split(32), torch.tensor(y).split(32), strict=True):
+        answers.passed(rows, None, ())
+        answers.lost(targets)
+    return answers
+
+
+@pytest.mark.parametrize(
+    ("ahead", "steps", "place"),
+    [(-1, 1, 11), (0, 1, None), (-3, 3, 9), (-1, 3, None), (0, 3, None), (-11, 11, None)],
+)  # of windows of 12 values; the last is of next steps: as many targets as a model reads on for
+def test_an_input_that_is_the_target_is_told_where_the_trainer_loads_its_rows(ahead, steps, place):
+    wave = np.random.default_rng(0).normal(size=400).cumsum().astype(np.float32)
+    x = np.stack([wave[at : at + 12] for at in range(320)])
+    y = np.stack([wave[at + 12 + ahead :][:steps] for at in range(320)])
+    among = _answers(x, y).target_among_inputs()
+    check = otherwise_given({**CALM, "target_among_inputs": among}, JUDGE, [])
+    assert among == place
+    assert check is None or (check.outcome, f"input {place} of a row" in check.told) == ("warn", True)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("leak", "outcome"),
+    [
+        (lambda y, dice: (0.9 * y + 50).round(), "warn"),
+        (lambda y, dice: y + dice.normal(0, 200, len(y)), "pass"),
+        (lambda y, dice: np.where(y > 0, y > 300, y > -300), "pass"),
+    ],
+)
+def test_a_column_made_of_the_target_is_told_of_rows_that_a_trainer_loads_itself(leak, outcome):
+    dice = np.random.default_rng(1)
+    x = dice.normal(0, 1, (384, 5))
+    y = 300 * x[:, 0] + dice.normal(0, 200, len(x))
+    pairs = _answers(np.column_stack([x, leak(y, dice)]), y).handed_on()
+    check = telltale_seen(pairs)
+    assert (check.name, check.outcome) == ("telltale_feature", outcome)
+
+
+def test_a_slow_series_whose_last_values_all_tell_the_next_one_is_no_leak():
+    walk = np.random.default_rng(3).normal(size=400).cumsum() * 0.1 + np.arange(400)
+    x = np.stack([walk[at : at + 12] for at in range(320)])
+    pairs = _answers(x, walk[12:332]).handed_on()
+    assert telltale_seen(pairs).outcome == "pass"
+
+
+def test_targets_that_a_batch_has_in_common_are_no_rows_of_a_table():
+    x = np.random.default_rng(2).normal(0, 1, (128, 5))
+    assert _answers(x, np.repeat([0.0, 1.0], 64)).handed_on() is None
 
 
 def test_weights_that_grow_with_their_class_are_told_by_the_targets_where_rows_are_not_known():

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 PASSES, VALUES = 24, 512  # batches that are noted; most values of a row
+HANDED = 200_000  # numbers that are handed on, at most
 FEWEST = 64  # fewest rows that can tell
 EACH = 20  # rows per output that can tell whether it is taught
 ROUNDING = 1e-6  # share of outputs by which rows of one answer differ
@@ -19,6 +20,7 @@ NORMAL = 1e-3  # how near to 1 the sum of probabilities lies
 DIGITS = 1e-9  # share of a column's variance that rounding may leave
 MOST_CLASSES = 100
 Keys = tuple[int, ...]
+Numbers = NDArray[np.float64]
 
 
 class AnswersSeen:
@@ -26,7 +28,8 @@ class AnswersSeen:
 
     def __init__(self) -> None:
         self._given: Tensor | None = None
-        self._pairs: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
+        self._measures = True  # inputs are no whole numbers, as tokens are
+        self._pairs: list[tuple[Numbers, Numbers]] = []
         self._taught: list[tuple[Keys, Tensor]] = []
         self._left = PASSES
         self._alike: list[bool] = []  # whether all rows of a batch had one answer
@@ -39,6 +42,7 @@ class AnswersSeen:
             self._alike.append(_are_alike(rows))
         few = isinstance(given, Tensor) and given.ndim > 1 and 1 < given[0].numel() <= VALUES
         self._given = given.detach() if few else None
+        self._measures &= self._given is None or self._given.is_floating_point()
         known = isinstance(output, Tensor) and output.ndim == 2 and len(output) == len(keys)
         if not known or output.shape[1] < 2 or not output.requires_grad or self._left < 1:
             return
@@ -53,9 +57,13 @@ class AnswersSeen:
         given, self._given = self._given, None
         if given is None or len(self._pairs) >= PASSES or not isinstance(targets, Tensor):
             return
-        if targets.numel() == len(targets.reshape(-1)) == len(given):
-            rows = given.reshape(len(given), -1).double().cpu().numpy()
-            self._pairs.append((rows, targets.detach().reshape(-1).double().cpu().numpy()))
+        if (
+            targets.ndim
+            and len(targets) == len(given)
+            and targets[0].numel() <= given[0].numel() / 2
+        ):
+            x, y = (side.detach().double().cpu().numpy() for side in (given, targets))
+            self._pairs.append((x.reshape(len(x), -1), y.reshape(len(y), -1)))
 
     def of_own_class_alone(self, labels: Mapping[int, float]) -> int:
         """Of how many rows only the output of the row's own class is ever taught, and upwards; 0
@@ -90,28 +98,55 @@ class AnswersSeen:
         idle = int((~taught).sum())
         return [idle, len(taught)] if 0 < idle < len(taught) else []
 
-    def target_among_inputs(self) -> int | None:
-        """The input that is a row's target, times a number and shifted, or has a value per class;
-        None where there is none.
+    def pairs(self) -> tuple[Numbers, Numbers] | None:
+        """Inputs [n, width] and targets [n, columns] of the rows that were noted; None where they
+        are few, of several shapes or not finite.
         """
-        width = {rows.shape[1] for rows, _ in self._pairs}
-        if len(width) != 1 or sum(len(rows) for rows, _ in self._pairs) < FEWEST:
+        shapes = {(rows.shape[1], aims.shape[1]) for rows, aims in self._pairs}
+        if len(shapes) != 1 or sum(len(rows) for rows, _ in self._pairs) < FEWEST:
             return None
         x, y = (np.concatenate(part) for part in zip(*self._pairs, strict=True))
-        if not np.isfinite(x).all() or not np.isfinite(y).all() or not np.ptp(y):
+        return (x, y) if np.isfinite(x).all() and np.isfinite(y).all() else None
+
+    def handed_on(self) -> dict[str, Any] | None:
+        """The same for rules of tables: of rows of measures with one target each, where
+        targets differ within batches, as those of a real and a made one do not; else None.
+        """
+        pairs = self.pairs()
+        alike = [len(aims) > 1 and not np.ptp(aims) for _, aims in self._pairs]
+        if pairs is None or sum(alike) > 1 or not self._measures or pairs[1].shape[1] > 1:
             return None
-        spread, centred = y - y.mean(), x - x.mean(axis=0)
-        variance = (centred**2).mean(axis=0)
-        slope = (centred * spread[:, None]).mean(axis=0) / (spread**2).mean()
-        left = ((centred - slope * spread[:, None]) ** 2).mean(axis=0)
-        rounding = 1e-13 * (x**2).mean(axis=0)  # of singles
-        told = (variance > 0) & (left < DIGITS * variance + rounding) & (variance > 4 * rounding)
-        kinds, codes = np.unique(y, return_inverse=True)
-        if len(kinds) <= MOST_CLASSES:
-            first = np.stack([x[codes == one][0] for one in range(len(kinds))])
-            several = np.array([len(np.unique(column)) for column in first.T]) == len(kinds)
-            told |= several & (x == first[codes]).all(axis=0)
-        return int(np.flatnonzero(told)[0]) if told.any() else None
+        most = HANDED // pairs[0].shape[1]
+        return {"x": pairs[0][:most].tolist(), "y": pairs[1][:most, 0].tolist()}
+
+    def target_among_inputs(self) -> int | None:
+        """The input that is a row's target, times a number and shifted, or has a value per class;
+        of several targets the first such one of at least half of them. None where there is none.
+        """
+        pairs = self.pairs()
+        if pairs is None:
+            return None
+        places = [_place_among(pairs[0], column) for column in pairs[1].T]
+        told = [place for place in places if place is not None]
+        return told[0] if told and 2 * len(told) >= len(places) else None
+
+
+def _place_among(x: Numbers, y: Numbers) -> int | None:
+    """The input [n, width] that is this target [n]."""
+    if not np.ptp(y):
+        return None
+    spread, centred = y - y.mean(), x - x.mean(axis=0)
+    variance = (centred**2).mean(axis=0)
+    slope = (centred * spread[:, None]).mean(axis=0) / (spread**2).mean()
+    left = ((centred - slope * spread[:, None]) ** 2).mean(axis=0)
+    rounding = 1e-13 * (x**2).mean(axis=0)  # of singles
+    told = (variance > 0) & (left < DIGITS * variance + rounding) & (variance > 4 * rounding)
+    kinds, codes = np.unique(y, return_inverse=True)
+    if len(kinds) <= MOST_CLASSES:
+        first = np.stack([x[codes == one][0] for one in range(len(kinds))])
+        several = np.array([len(np.unique(column)) for column in first.T]) == len(kinds)
+        told |= several & (x == first[codes]).all(axis=0)
+    return int(np.flatnonzero(told)[0]) if told.any() else None
 
 
 def _are_alike(rows: Tensor) -> bool:

@@ -78,6 +78,7 @@ class Watched(TypedDict):
     tokens: Answer | None  # as given, and as an embedding is asked for them
     next_tokens: Answer | None  # targets ahead of tokens
     target_among_inputs: int | None
+    pairs: Answer | None  # rows of measures, and their targets, of a trainer's own rows
     one_answer: bool  # all rows of every batch had the same outputs
 
     # Losses.

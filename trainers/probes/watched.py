@@ -142,6 +142,7 @@ def _calls(watch: Watch, data: Data) -> Answer:
     calls = watch.calls_seen
     return {
         "target_among_inputs": watch.labels_seen.answers.target_among_inputs(),
+        "pairs": watch.labels_seen.answers.handed_on() if data.train.x is None else None,
         "never_taught": watch.labels_seen.answers.never_taught(),
         "one_answer": watch.labels_seen.answers.one_answer(),
         "centred_batches": _centred_batches(_trained(watch)),

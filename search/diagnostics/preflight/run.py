@@ -26,6 +26,7 @@ from search.diagnostics.preflight import (
 )
 from search.diagnostics.preflight.check import Check, excused
 from search.diagnostics.preflight.of_data import of_data
+from search.diagnostics.preflight.target_leakage import telltale_seen
 from search.diagnostics.probe import Answers, probed
 from search.execution.slots import Slot
 from trainers.probes.told import Watched
@@ -75,6 +76,8 @@ def of_training(
     classification = plan.config.data.task in ("classification", "tagging")
     labels = train.y if classification else None
     expected, classes = (None, 0) if labels is None else (entropy(labels), 1 + int(labels.max()))
+    if outcomes.get("telltale_feature") == "not checkable" and seen["pairs"]:
+        yield telltale_seen(seen["pairs"])
     yield loop.trains(seen, flood=float(trainer.get("flood") or 0.0) if plan.stock else 0.0)
     unseen = seen["cut"] or "no step of a torch optimizer was seen in this process"
     cause = {"cause": "the training raised" if seen["error"] else unseen}
