@@ -111,9 +111,10 @@ def test_a_program_that_never_gets_the_number_of_epochs_is_not_asked_to_sweep_it
         command = json.dumps(["python", str(script), "{optimizer.lr}", *words])
         words = (f"trainer.command={command}", "trainer.epochs=5")
         findings = findings_of(planted(0.01), *words, experiment="own_command")
+        rows = [replace(row, best_epoch=row.epochs) for row in findings.rows]
         short = Verdict(name="too_short", why="both losses still fall")
         short = {row.spec.trial: short for row in findings.rows}
-        lines.append(next_lines(replace(findings, verdicts=short)))
+        lines.append(next_lines(replace(findings, rows=rows, verdicts=short)))
     assert lines[0] == [
         "next, by hand: let your program train for longer: trainer.command holds no "
         "{trainer.epochs} (R15a); tried already: optimizer.lr"
@@ -121,7 +122,7 @@ def test_a_program_that_never_gets_the_number_of_epochs_is_not_asked_to_sweep_it
     assert lines[1][1].startswith("  python -m search lr_sweep space=epochs")
 
 
-def test_a_winner_that_ended_by_itself_is_not_told_to_sweep_epochs_whatever_the_others_did(
+def test_a_winner_that_ended_by_itself_is_told_of_more_epochs_only_where_its_last_one_was_its_best(
     tmp_path,
 ):
     script = tmp_path / "train.py"
@@ -132,9 +133,15 @@ def test_a_winner_that_ended_by_itself_is_not_told_to_sweep_epochs_whatever_the_
     verdicts = {row.spec.trial: Verdict(name="too_short", why="") for row in findings.rows}
     trial = findings.winner.spec.trial
     ends = f"{BY_ITSELF} at epoch 3 of 5"
-    rows = [replace(row, reason=ends) if row.spec.trial == trial else row for row in findings.rows]
-    (line,) = next_lines(replace(findings, rows=rows, verdicts=verdicts))
-    assert line.startswith("next, by hand: let your trainer take more epochs: it ends by itself")
+    takes_more = "next, by hand: let your trainer take more epochs: it ends by itself"
+    # A best epoch before the last one is that of a trainer with a patience of its own.
+    for best, said in ((3, takes_more), (2, "next: too_short: no remedy is left")):
+        rows = [
+            replace(row, reason=ends, best_epoch=best, epochs=3) if row.spec.trial == trial else row
+            for row in findings.rows
+        ]
+        (line,) = next_lines(replace(findings, rows=rows, verdicts=verdicts))
+        assert line.startswith(said)
 
 
 def test_numbers_far_from_one_are_shown_with_four_digits_and_an_option_none_by_its_name():

@@ -86,9 +86,11 @@ def next_lines(findings: Findings) -> list[str]:
         return _unstick(findings, verdict.name)
     ended, tried = out_of_patience(plan, row), tried_paths(findings)
     spaces, acts = spaces_by_path(plan.config), turnable(findings, answering)
-    stops_itself = acts is not None and EPOCHS not in acts
+    # Patience of the user's own ends a training some epochs after its best.
+    improves = any(each.best_epoch == each.epochs for each in agreed)
+    takes_more = improves and acts is not None and EPOCHS not in acts
     own_length = UNTOLD if never_gets(plan.config, EPOCHS) else ITSELF
-    by_hand = [own_length] if stops_itself and any(map(is_longer, ADVICE[verdict.name])) else []
+    by_hand = [own_length] if takes_more and any(map(is_longer, ADVICE[verdict.name])) else []
     for name in (verdict.name, *(side.name for side in verdict.sides)):
         closed = tried - {EPOCHS} if ended else tried
         for remedy in remedies(name, config, tried=closed, turnable=acts):
