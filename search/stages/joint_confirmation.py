@@ -28,7 +28,7 @@ from search.stages.joint import (
 from search.stages.noise import statistics_of
 from search.stages.outcome import Outcome, by_cell, cell_of, group_of, with_queued
 from search.stages.racing import Race
-from search.stages.scores import step_of
+from search.stages.scores import are_identical, step_of
 from search.stages.stage import next_number, numbered
 from search.storage.trials import TrialRecord, TrialSpec, UnnumberedTrial
 
@@ -175,14 +175,17 @@ def _least_score(
     plan: Plan, first: Sequence[TrialRecord], fresh: Sequence[TrialRecord], *, resolution: float
 ) -> float:
     """What a leader must have scored in the search to be better than the first ones, but for bad
-    luck; inf until their first fresh seeds have ended, −inf where these tell no noise.
+    luck; inf until their first fresh seeds have ended, −inf where these tell no noise. Where no
+    seed moves a score, a leader's fresh scores would be those of the search.
     """
     seeds, trained = settings(plan).confirm, by_cell(row for row in fresh if row.finished)
     runs = [row for row in first if row.state == "complete"]
     if any(len(trained.get(cell_of(row.spec.knobs), ())) < seeds for row in runs):
         return np.inf
-    scores = scores_of(_groups(plan, first, [row for row in fresh if row.finished]))[:, :seeds]
-    of = statistics_of(scores, resolution=step_of(scores, share=resolution) / 2)
+    groups = _groups(plan, first, [row for row in fresh if row.finished])
+    scores = scores_of(groups)[:, :seeds]
+    is_known = are_identical(scores, perfect=groups[0].perfect)
+    of = statistics_of(scores, resolution=0 if is_known else step_of(scores, share=resolution) / 2)
     if not np.isfinite(of.variances).any():
         return -np.inf
     return float(np.nanmax(of.means) - LIFT * np.sqrt(np.nanmax(of.variances)))

@@ -370,6 +370,14 @@ def test_the_leaders_and_the_baseline_are_confirmed_on_seeds_that_nobody_has_use
     assert [group.trial for group in findings.groups] == [0, *(row.spec.trial for row in best)]
 
 
+def test_leaders_get_no_fresh_seeds_where_the_first_ones_show_that_no_seed_moves_the_score():
+    words = [*TWO, "sampler=qmc", "n_trials=20"]
+    plan, rows = joint_of(lambda knobs, seed: _bowl(knobs, 0), *words)
+    assert len([row for row in rows if row.spec.stage == joint.CONFIRM]) == 2 * 3
+    said = "4 further leaders are not trained again: fresh seeds would give them the scores that"
+    assert any(line.startswith(said) for line in conclusion(find(plan, rows, val_rows=500)))
+
+
 @pytest.mark.parametrize(("behind", "confirmed"), [(0.5, 2), (0.01, 6)])
 def test_only_leaders_that_chance_could_still_lift_above_the_first_are_confirmed(behind, confirmed):
     dice = np.random.default_rng(0)

@@ -200,9 +200,12 @@ def _left_out(findings: Findings) -> list[str]:
     left = len(leaders(findings.plan, findings.rows)) - len(findings.groups)
     if left <= 0:
         return []
+    decision = findings.decision
+    why = f"their scores lie too far below for chance to lift them ({LIFT:g} deviations, P13)"
+    if decision is not None and decision.identical:
+        why = "fresh seeds would give them the scores that they have"
     return [
-        f"{count(left, 'further leader')} {'is' if left == 1 else 'are'} not trained again: "
-        f"their scores lie too far below for chance to lift them ({LIFT:g} deviations, P13)"
+        f"{count(left, 'further leader')} {'is' if left == 1 else 'are'} not trained again: {why}"
     ]
 
 
