@@ -26,6 +26,7 @@ from search.protocols.learned import (
 from search.protocols.stage_plan import with_all_knobs
 from search.protocols.step import Request, Step
 from search.results.findings import Findings
+from search.results.summary.advise import LENGTHS
 from search.results.summary.certainty import evidence, held_back, inert, sounder
 from search.results.summary.certainty import gain as gain_words
 from search.results.summary.formatting import count
@@ -125,6 +126,7 @@ def _compared(step: Step, findings: Findings, history: History, *, val_rows: int
                 *edges(findings, decision, decision.winner),
                 *_ahead_words(findings, decision, history),
                 *_cut_short(findings, val_rows=val_rows),
+                *_together(findings),
             ]
         )
         if is_sweep
@@ -201,6 +203,13 @@ def _cut_short(findings: Findings, *, val_rows: int) -> list[str]:
     resolution = 1 / val_rows if val_rows else 0.0
     is_cut = is_cut_short(findings.plan, findings.rows, resolution=resolution)
     return ["cut short: the hours leave only what the confirmation needs"] if is_cut else []
+
+
+def _together(findings: Findings) -> list[str]:
+    """What a sweep's trials say together, such as rates that diverge close above the best (P11). Of
+    their epochs the whole search's page tells.
+    """
+    return [f"{each.says} ({each.rule})" for each in findings.together if each.name not in LENGTHS]
 
 
 def _joint(step: Step, findings: Findings, history: History) -> Step:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import simulated
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from kit import INLINE, running, search, steady, trials, wait_for
@@ -30,6 +31,7 @@ from search.config.sweep_settings import SweepSettings
 from search.config.tune_settings import RATE
 from search.contract.arrays import read_folds
 from search.contract.dataset import completed
+from search.diagnostics.verdicts.across_trials import Together
 from search.diagnostics.verdicts.advice import EPOCHS
 from search.errors import UsageError
 from search.lifecycle.resume import settle
@@ -336,6 +338,17 @@ def test_what_lies_across_the_trials_of_the_rate_leads_to_its_knob(verdict, side
     joint = joint_request(history, len(history.settings.stages) - 3)
     turned = {about.path for about in joint.knobs}
     assert (side == "unstable") == (turned >= {"trainer.clip", "schedule.warmup"})
+
+
+def test_a_sweep_says_what_its_trials_say_together_but_for_their_number_of_epochs(monkeypatch):
+    cliff = Together(name="unstable", rule="P11", says="0.01 is best and 0.02 diverges")
+    late = Together(name="more_epochs", rule="P10", says="raise trainer.epochs")
+    found = simulated.find
+    monkeypatch.setattr(
+        simulated, "find", lambda *of, **by: replace(found(*of, **by), together=(cliff, late))
+    )
+    history, _ = carried_out(tune_plan("space=[lr]", "budget_trials=44"), _rate_matters)
+    assert history.sweeps[0].says.endswith("; 0.01 is best and 0.02 diverges (P11)")
 
 
 @pytest.mark.parametrize("verdict", ["exploding", "dead_units", "stuck"])
