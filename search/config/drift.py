@@ -6,7 +6,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from search.config.overrides import baseline_of
 from search.config.shipped_defaults import is_shipped_default
+from search.config.trial_config import STOCK
 from trainers.settings import flat
 
 # Keys that may change from start to start: those that begin so, and these.
@@ -74,6 +76,8 @@ def _drifting(
             continue  # the search was begun before there was such a key
         if key in before and _became_a_link(key, before[key], now.get(key), new):
             continue
+        if key in before and _came_from_domain(key, before[key], now.get(key), new):
+            continue
         if (
             key.removeprefix("chosen.").startswith(("sampler", "pruner"))
             and now.get("protocol.kind") != "joint"
@@ -93,3 +97,12 @@ def _became_a_link(key: str, before: object, now: object, new: DictConfig) -> bo
     """Whether a shipped file links a key today, and the link leads to the value from before."""
     is_link = isinstance(now, str) and "${" in now and is_shipped_default(key, now)
     return is_link and bool(OmegaConf.select(new, key) == before)
+
+
+def _came_from_domain(key: str, before: object, now: object, new: DictConfig) -> bool:
+    """Whether a knob of the user's own trainer has the middle of its range as its baseline today,
+    where a shipped value outside of it was taken before.
+    """
+    node = OmegaConf.select(new, f"space.{key}")
+    is_shipped = node is not None and is_shipped_default(key, before)
+    return is_shipped and new.trainer.get("_target_") != STOCK and now == baseline_of(key, node)

@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from search.config.knobs import Knob, as_number, is_number
+from search.config.knobs import Knob, as_number, is_number, written
 from search.config.ranges import shipped_limits
 from search.config.schema import check_value
 from search.config.trial_config import hidden_keys, target_of
@@ -101,6 +101,23 @@ def whole_by_default(config: DictConfig, knobs: Sequence[Knob]) -> list[str]:
                     f"{knob.path} is {default}, and its knob takes fractions such as {between}: "
                     f"int({scale}({knob.low:g}, {knob.high:g})) gives whole numbers only"
                 )
+    return lines
+
+
+def outside_by_default(config: DictConfig, knobs: Sequence[Knob]) -> list[str]:
+    """Knobs whose baseline lies outside the range that is searched, a line each: what is gained
+    beside it may only say that it is no value for this training.
+    """
+    lines = []
+    for knob in knobs:
+        default = default_of(config, knob)
+        is_off = default == 0  # such as a penalty, on a log scale
+        if not knob.choices and is_number(default) and not is_off and not knob.holds(default):
+            lines.append(
+                f"the baseline of {knob.path}, {written(default)}, lies outside its range, "
+                f"{knob.low:g} to {knob.high:g}: {knob.path}= gives another one, knob.{knob.path}= "
+                "another range"
+            )
     return lines
 
 

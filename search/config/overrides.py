@@ -15,8 +15,9 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from search.config.knobs import Value
+from search.config.knobs import Value, is_number
 from search.config.passwords import redacted
+from search.config.shipped_defaults import is_shipped_default
 from search.config.space import read_space
 from search.config.sweep_grammar import read_domain
 from search.config.sweep_words import KNOB
@@ -101,16 +102,23 @@ class Overrides:
                 config.space = {}
             for path, node in self.domains.items():
                 OmegaConf.update(config, f"space.{path}", node, merge=False, force_add=True)
-                if self._is_new(config, path):
-                    OmegaConf.update(config, path, _baseline(path, node), force_add=True)
+                if self._lacks_baseline(config, path):
+                    OmegaConf.update(config, path, baseline_of(path, node), force_add=True)
 
-    def _is_new(self, config: DictConfig, path: str) -> bool:
-        """Whether a knob brings a key that a class or function of the user's own may read."""
+    def _lacks_baseline(self, config: DictConfig, path: str) -> bool:
+        """Whether a class or function of the user's own may read a knob's key that nobody gave:
+        a new one, or one whose shipped value, meant for our trainer, lies outside the domain.
+        """
         reader_is_own = config.trainer.get("_target_") != STOCK
         reader_is_own |= path.startswith("model.") and bool(self.model)
         is_option = any(path.startswith(f"{group}.") for group in self.domains if group != path)
-        is_there = OmegaConf.select(config, path, default=self) is not self
-        return reader_is_own and not is_there and not is_option
+        if not reader_is_own or is_option:
+            return False
+        value = OmegaConf.select(config, path, default=self)
+        if value is self or path in self.defaults or not is_number(value):
+            return value is self
+        (knob,) = read_space({path: self.domains[path]})
+        return not knob.holds(value) and is_shipped_default(path, value)
 
     def _takes_domain(self, word: str) -> bool:
         """Whether a word gives a knob its domain, which is then read."""
@@ -132,7 +140,7 @@ class Overrides:
         return True
 
 
-def _baseline(path: str, node: Mapping[str, Any]) -> Value:
+def baseline_of(path: str, node: Mapping[str, Any]) -> Value:
     """The value of a new key before it is tuned: the first choice, or the middle of the range."""
     (knob,) = read_space({path: node})
     return knob.within(0.0 if knob.choices else 0.5)

@@ -27,7 +27,7 @@ from search.execution.terminal import Line, aligned, say
 from search.stages.joint import CONFIRM
 from search.stages.kinds import kind_of
 from search.storage.logs import as_seen_from_here
-from search.storage.trials import EpochRecord, TrialRecord, TrialSpec
+from search.storage.trials import FROM_ZERO, EpochRecord, TrialRecord, TrialSpec
 
 WIDE = 110  # columns from which knobs stand beside their trial, not below it
 
@@ -73,6 +73,7 @@ class ShownProgress(Callback):
         self._grown_by = 0
         self._best: TrialRecord | None = None
         self._began: float | None = None
+        self._zero_is_told = False
         self._live = (
             Live(self, console=console, refresh_per_second=4, transient=True)
             if console.is_terminal
@@ -138,6 +139,9 @@ class ShownProgress(Callback):
         self._bar.advance(self._task)
         failed = row.state in ("failed", "lost")
         reason = as_seen_from_here(row.reason, self._plan.folder)
+        if self._zero_is_told:
+            reason = reason.replace(FROM_ZERO, "")
+        self._zero_is_told |= FROM_ZERO in reason
         if self._live is None:
             result = (
                 f"{self._plan.metric.name} {row.value:.4g} at epoch {row.best_epoch}"

@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
-from search.config.knob_roles import whole_by_default
+from search.config.knob_roles import outside_by_default, whole_by_default
 from search.config.plan import Plan, check_task
 from search.config.quick_imports import quick_imports
 from search.config.user_code import user_code
@@ -141,7 +141,8 @@ def begun(
             check_alignable([prepared.final.train, prepared.final.val])
         if plan.rehearse and not folder.started:
             check_rows_fit(plan, prepared)
-    beside = (*example_rows(plan), *whole_by_default(plan.config, plan.knobs))
+    of_knobs = (plan.config, plan.knobs)
+    beside = (*example_rows(plan), *whole_by_default(*of_knobs), *outside_by_default(*of_knobs))
     for note in () if folder.started else (*prepared.notes, *beside):
         say(console, note, style="yellow")
     if unseen := untrained_classes(

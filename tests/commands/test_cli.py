@@ -374,9 +374,13 @@ def test_a_promise_that_is_no_number_is_refused_before_anything_is_trained(smoke
         )
         assert main(["train", str(path)]) == 2
         check_told(capsys.readouterr().err, code, "best.yaml")
-    path.write_text("")
-    assert main(["test", "smoke"]) == 2
-    check_told(capsys.readouterr().err, "test-needs-predict")
+    for text, code in (
+        ("", "test-needs-predict"),
+        ("trainer: {command: [train.py]}", "program-keeps-its-weights"),
+    ):
+        path.write_text(text)
+        assert main(["test", "smoke"]) == 2
+        check_told(capsys.readouterr().err, code)
     assert [each.name for each in (smoke / "results").iterdir()] == ["smoke"]
 
 

@@ -105,3 +105,19 @@ def test_the_words_with_which_a_search_goes_on_make_its_config(config, words, ba
     if back:
         again = compose_experiment("lr_sweep", overrides=[*words, *back.split()], config_dir=None)
         assert drift(config, again) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "words", "line"),
+    [
+        (3e-4, [], None),  # an older version took the shipped rate, outside of the range
+        (0.2, [], "optimizer.lr: 0.2 there, 0.548 now"),
+        (3e-4, ["optimizer.lr=0.3"], "optimizer.lr: 0.0003 there, 0.3 now"),
+    ],
+)
+def test_a_search_whose_baseline_lay_outside_its_range_resumes(before, words, line):
+    words = ["knob.optimizer.lr=log(0.1,3)", *words]
+    new = compose_experiment("own_command", overrides=words, config_dir=None)
+    old = OmegaConf.create(OmegaConf.to_container(new, resolve=False))
+    old.optimizer.lr = before
+    assert drift(old, new) == [line] * bool(line)

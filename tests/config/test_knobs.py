@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from refusals import raises
 
-from search.config.knob_roles import whole_by_default
+from search.config.knob_roles import outside_by_default, whole_by_default
 from search.config.overrides import Overrides
 from search.config.space import read_space
 from search.config.trial_config import trial_config
@@ -308,3 +308,19 @@ def test_a_whole_default_whose_knob_takes_fractions_is_told(default, domain, is_
     told = "ripple.features is 50, and its knob takes fractions such as "
     assert [line.startswith(told) for line in lines] == [True] * is_told
     assert all(line.endswith("int(log(20, 800)) gives whole numbers only") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("default", "domain", "is_told"),
+    [
+        (3e-4, "log(0.1, 3)", True),
+        (0.2, "log(0.1, 3)", False),
+        (0.0, "log(1e-6, 0.1)", False),  # off
+        (3e-4, "choice(0.1, 3)", False),
+    ],
+)
+def test_a_baseline_outside_its_own_range_is_told_unless_it_is_off(default, domain, is_told):
+    knobs = read_space({"optimizer": {"lr": domain}})
+    lines = outside_by_default(OmegaConf.create({"optimizer": {"lr": default}}), knobs)
+    told = "the baseline of optimizer.lr, 0.0003, lies outside its range, 0.1 to 3: "
+    assert [line.startswith(told) for line in lines] == [True] * is_told

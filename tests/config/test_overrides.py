@@ -121,6 +121,13 @@ def test_a_knobs_baseline_and_details_are_given_without_a_plus():
     assert sweep.first_round(plan) == (32, 8, 128, 512)
     middle = _plan(*words, "knob.my.size=log(0.01,1)")
     assert middle.default(middle.knob) == 0.1
+    for domain, more, baseline in (
+        ("log(0.1,3)", ["optimizer=adam"], 0.548),  # a shipped 3e-4 is nobody's choice
+        ("log(0.1,3)", ["optimizer=adam", "optimizer.lr=3e-4"], 3e-4),
+        ("log(1e-4,1)", ["optimizer=adam"], 3e-4),
+    ):
+        own = _plan(*words, f"knob.optimizer.lr={domain}", *more)
+        assert own.default(own.knob) == baseline
 
 
 def test_an_unknown_path_of_the_stock_trainer_names_the_nearest_key():

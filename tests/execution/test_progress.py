@@ -16,7 +16,7 @@ from search.execution.pace import RecentEpochs, duration, usual_epochs
 from search.execution.progress import ShownProgress, growth_reason
 from search.execution.slots import Slot
 from search.execution.terminal import Line, aligned, say
-from search.storage.trials import TrialRecord, TrialSpec
+from search.storage.trials import BY_ITSELF, FROM_ZERO, TrialRecord, TrialSpec
 
 
 def _plan(name="lr_sweep"):
@@ -106,6 +106,17 @@ def test_trials_that_ended_without_a_value_are_counted_and_the_first_value_is_th
     progress.finished(TrialRecord(spec=_ask(6), state="complete", value=0.5, epochs=5), [])
     progress.finished(TrialRecord(spec=_ask(7), state="complete", value=0.4, epochs=5), [])
     assert "best so far: accuracy 0.5, trial 6: lr=0.1" in _text(progress, console)
+
+
+def test_that_epoch_0_counts_as_the_untrained_model_is_said_once():
+    console = _console(200)
+    progress = ShownProgress(_plan(), done=0, console=console)
+    for trial in range(3):
+        reason = f"{BY_ITSELF} at epoch 2 of 3{FROM_ZERO}"
+        row = TrialRecord(spec=_ask(trial), state="complete", value=0.5, epochs=2, reason=reason)
+        progress.finished(row, [])
+    text = console.export_text()
+    assert (text.count(BY_ITSELF), text.count("the untrained model")) == (3, 1)
 
 
 def test_time_left_does_not_fall_to_nothing_when_the_first_to_end_are_the_shortest():

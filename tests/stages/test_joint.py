@@ -310,7 +310,10 @@ def test_several_seeds_per_proposal_count_as_trials_and_rank_by_their_mean():
     assert len(set(configs)) == 16
     assert configs[0::2] == configs[1::2]
     assert [row.spec.seed for row in rows[:4]] == [0, 1, 0, 1]
-    assert frame(find(plan, rows, val_rows=250))["value"].is_monotonic_decreasing
+    table = frame(find(plan, rows, val_rows=250))
+    assert table["value"].is_monotonic_decreasing
+    assert table["n"].tolist() == [2] * 16  # also of those that are no candidates
+    assert (table["mean"] - table["value"]).abs().max() < 1e-12
 
 
 def test_hours_spent_end_the_search_and_interruptions_do_not_count():

@@ -61,9 +61,19 @@ def _exported(folder: Folder, findings: Findings) -> DictConfig:
     """The config of best.yaml, with weights beside it and a function that predicts.
 
     Raises:
-        UsageError: something of these is missing, or not as it was exported.
+        UsageError: something of these is missing, or not as it was exported; or a program trained.
     """
     config = load_config(folder.best_config, overrides=[]) if folder.best_config.exists() else None
+    if config is not None and OmegaConf.select(config, "trainer.command"):
+        raise refused(
+            "test",
+            code="program-keeps-its-weights",
+            rule="scores weights that a trainer gave to Knobwise",
+            got="a program, which keeps its own",
+            remedy="let the program score its test rows, once: its words are in "
+            f"{folder.best_config}, what it saved in {folder.path / 'files'} "
+            f"and {folder.checkpoints}",
+        )
     if config is not None and not OmegaConf.select(config, "trainer.predict"):
         raise UsageError(
             "test: needs trainer.predict, a function that predicts the test rows, but got null; "

@@ -45,7 +45,7 @@ def frame(findings: Findings) -> pd.DataFrame:
     their fresh seeds.
 
     `value`: mean in the search itself; `n`, `mean`, `std`, `interval`, `against`: of the
-    confirmation, else of the search.
+    confirmation, else of the search, where those that nothing was decided about have no interval.
     """
     leaders = {
         tuple(findings.chosen[group.candidate].items()): index
@@ -56,15 +56,18 @@ def frame(findings: Findings) -> pd.DataFrame:
         if any(row.state != "complete" for row in rows):
             continue
         index = leaders.get(tuple(rows[0].spec.knobs.items()))
-        confirmation = measured(findings, index) if index is not None else {"n": 0}
+        value = sum(row.value for row in rows if row.value is not None) / len(rows)
+        numbers = {"n": 0} if confirmed else {"n": len(rows), "mean": value}
+        if index is not None:
+            numbers = measured(findings, index)
         records.append(
             {
                 "trial": rows[0].spec.trial,
-                "value": sum(row.value for row in rows if row.value is not None) / len(rows),
-                **confirmation,
+                "value": value,
+                **numbers,
                 "best_epoch": sum(row.best_epoch or 0 for row in rows) / len(rows),
                 "seconds": sum(row.seconds for row in rows)
-                + (confirmation.get("seconds", 0.0) if confirmed else 0.0),
+                + (numbers.get("seconds", 0.0) if confirmed else 0.0),
                 "verdict": verdict_of(findings, rows),
                 "decision": labels(findings.decision, index) if index is not None else "",
                 **rows[0].spec.knobs,
