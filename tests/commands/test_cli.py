@@ -505,7 +505,8 @@ def test_a_trainer_without_predict_cannot_be_tested_and_says_so(elsewhere):
     path = elsewhere / "results" / "own_trainer" / "best.yaml"
     path.write_text(path.read_text().replace("predict: null", "predict: toys.idle"))
     named = search("test", "own_trainer", cwd=elsewhere)
-    check_told(named.stderr, "predict-returns-no-outputs")  # the one it was told is asked
+    # the one it was told is asked; outputs could not be scored
+    check_told(named.stderr, "predict-returns-no-outputs", "with 'accuracy', as no data.labels")
 
 
 def test_plan_tells_trials_knobs_and_time_and_leaves_nothing(elsewhere):

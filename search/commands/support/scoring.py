@@ -34,24 +34,28 @@ class Scorer:
         """
         plain, prepared, metric = plain_config(config, resolve=True), self._prepared, self._metric
         test = prepared.final.test
+        labels = None if test is None else test.y
         try:
             values = predicted(
                 self._predict, config=plain, data=prepared.final, device="cpu", weights=weights
             )
             output = output_of(values)
-            if output is not None and test is not None and test.y is not None:
+            if output is not None and labels is not None:
                 units = prepared.contract.normalisation.get("target")
                 kind, numbers = output
                 values |= scores(
-                    metric, targets=np.asarray(test.y), kind=kind, output=numbers, units=units
+                    metric, targets=np.asarray(labels), kind=kind, output=numbers, units=units
                 )
             if metric.formula:
                 return metric.combine({**values, "seconds": seconds})
             return float(values[metric.name])
         except Exception as error:  # a user's function may raise anything, and return anything
+            wanted = f"{', '.join(OUTPUTS)} or {metric.name!r}"
+            if labels is None:  # outputs cannot be scored
+                wanted = f"{metric.name!r}, as no data.labels are given,"
             raise RunError(
-                f"trainer.predict: must return a dict with {', '.join(OUTPUTS)} or "
-                f"{metric.name!r} for data.test.index, but got {type(error).__name__}: {error}; "
+                f"trainer.predict: must return a dict with {wanted} "
+                f"for data.test.index, but got {type(error).__name__}: {error}; "
                 f"mend {plain['trainer']['predict']}, then say --again",
                 code="predict-returns-no-outputs",
             ) from error
