@@ -191,10 +191,23 @@ class Half(nn.Module):
         return self.net(torch.cat([x[:, :2], x[:, :3]], dim=1))
 
 
+class SideBySide(nn.Module):
+    """A sum of two: nothing can be put between them."""
+
+    def __init__(self, deep):
+        super().__init__()
+        self.wide, self.deep = nn.Linear(5, 3), deep
+
+    def forward(self, x):
+        return self.wide(x) + self.deep(x)
+
+
 @pytest.mark.parametrize(
     ("model", "unused", "layers"),
     [(_model(), 0.0, 0), (Half(), 0.4, 0), (nn.Linear(5, 3), 0.0, 0),
-     (nn.Sequential(nn.Linear(5, 7), nn.Linear(7, 3)), 0.0, 2)],
+     (nn.Sequential(nn.Linear(5, 7), nn.Linear(7, 3)), 0.0, 2),
+     (SideBySide(nn.Linear(5, 3)), 0.0, 0),
+     (SideBySide(nn.Sequential(nn.Linear(5, 7), nn.Linear(7, 3))), 0.0, 3)],
 )  # fmt: skip
 def test_inputs_that_change_no_output_and_layers_without_a_bend_are_seen(model, unused, layers):
     def evaluate(model, x):

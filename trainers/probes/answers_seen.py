@@ -31,6 +31,7 @@ class AnswersSeen:
         self._measures = True  # inputs are no whole numbers, as tokens are
         self._pairs: list[tuple[Numbers, Numbers]] = []
         self._taught: list[tuple[Keys, Tensor]] = []
+        self._awake: list[Tensor] = []  # of a batch, outputs above 0 in any row
         self._left = PASSES
         self._alike: list[bool] = []  # whether all rows of a batch had one answer
         self._normal = False  # outputs are probabilities, or their logarithms
@@ -51,6 +52,7 @@ class AnswersSeen:
         sums = plain.logsumexp(dim=1), plain.sum(dim=1) - 1
         self._normal |= any(bool(one.abs().max() < NORMAL) for one in sums)
         output.register_hook(lambda gradient: self._taught.append((keys, gradient.detach())))
+        self._awake.append((plain > 0).any(dim=0))  # others may sleep behind a ReLU that follows
 
     def lost(self, targets: Any) -> None:
         """A loss is asked for against these targets."""
@@ -95,7 +97,8 @@ class AnswersSeen:
         if self._normal or len(widths) != 1 or rows < max(FEWEST, EACH * max(widths)):
             return []
         taught = torch.stack([(one != 0).any(dim=0) for _, one in self._taught]).any(dim=0)
-        idle = int((~taught).sum())
+        awake = [one for one in self._awake if len(one) == len(taught)]
+        idle = int((~taught & torch.stack(awake).any(dim=0)).sum())
         return [idle, len(taught)] if 0 < idle < len(taught) else []
 
     def pairs(self) -> tuple[Numbers, Numbers] | None:

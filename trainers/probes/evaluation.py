@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.utils._pytree import tree_leaves
 
 from trainers.probes.seen import Seen
@@ -92,7 +93,8 @@ def _mixes(module: nn.Module, args: tuple[Any, ...], output: Tensor, *, rows: in
 
 
 def _note_inputs(seen: Seen, module: nn.Module, args: tuple[Tensor, ...]) -> None:
-    """Which parts of its inputs the outputs depend on at all, and whether only linearly.
+    """Which parts of its inputs the outputs depend on at all, and whether layers after layers do
+    only linearly.
 
     A part is read if its values of other rows change any output.
     """
@@ -113,7 +115,20 @@ def _note_inputs(seen: Seen, module: nn.Module, args: tuple[Tensor, ...]) -> Non
         spread, size = float(output.std(dim=0).max()), float(output.abs().max())
         # What hardly changes at all is no line: a bend is as small as rounding then.
         linear = spread > FAINT * size and float(bend.abs().max()) < LINEAR * spread
-        seen.linear_layers = layers if linear else 0
+        if linear and _bend_of_weights(module, args, output) > LINEAR * spread:
+            seen.linear_layers = layers
+
+
+def _bend_of_weights(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> float:
+    """How far outputs are from a straight line as all weights grow together. Layers after layers
+    multiply; layers side by side, whose outputs are added, are linear in their weights as well.
+    """
+    weights = {name: one for name, one in module.named_parameters() if one.ndim > 1}
+    none, twice = (
+        functional_call(module, {name: size * one for name, one in weights.items()}, args)
+        for size in (0, 2)
+    )
+    return float(((none + twice) / 2 - output).abs().max())
 
 
 def _by_rows(values: Sequence[Any], rows: int) -> bool:
