@@ -79,9 +79,8 @@ def of_training(
     if outcomes.get("telltale_feature") == "not checkable" and seen["pairs"]:
         yield telltale_seen(seen["pairs"])
     yield loop.trains(seen, flood=float(trainer.get("flood") or 0.0) if plan.stock else 0.0)
-    unseen = seen["cut"] or "no step of a torch optimizer was seen in this process"
-    cause = {"cause": "the training raised" if seen["error"] else unseen}
-    heart, alike = answers.get("heart", cause), plan.config.split.kind not in APART
+    cause, alike = {"cause": _why_unasked(seen)}, plan.config.split.kind not in APART
+    heart, legible = answers.get("heart", cause), outcomes.get("label_signal") == "pass"
     yield losses.reported_losses(seen, heart=heart)
     yield loop.batches(seen, fraction=float(trainer.get("fraction") or 1.0))
     yield loop.shuffling(seen, ordered=outcomes.get("label_order") == "note")
@@ -92,16 +91,14 @@ def of_training(
     yield model.gradients(seen)
     yield stepping.optimizer_steps(seen)
     yield model.dead_units(seen)
-    steps = _steps(plan, seen, rows=count)
+    steps, optimizers = _steps(plan, seen, rows=count), seen["optimizers"]
     yield loop.evaluation_mode(seen, steps=steps)
     yield model.batch_norm(seen, rows=count, batch=batch if plan.stock else None)
-    higher = plan.metric.direction == "maximize"
+    metric, higher = plan.metric.name, plan.metric.direction == "maximize"
     yield learning.learning_rate(seen, steps=steps, epochs=plan.epochs, higher=higher)
-    yield loop.repeatable(seen, exact=slots[0].gpu is None, metric=plan.metric.name)
+    yield loop.repeatable(seen, exact=slots[0].gpu is None, metric=metric)
     yield model.capacity(seen, rows=count)
-    optimizers, metric = seen["optimizers"], plan.metric.name
     yield by_heart.overfit(heart, optimizers=optimizers, metric=metric, higher=higher, seen=seen)
-    legible = outcomes.get("label_signal") == "pass"
     yield learning.labels_matter(answers.get("labels", cause), seen=seen, legible=legible)
     if not plan.stock:
         yield held_out.held_out(answers.get("held_out", cause), alike=alike)
@@ -111,6 +108,13 @@ def of_training(
     yield learning.speed(answers.get("speed", cause), batch=batch, **search)
     unasked = {} if plan.stock else {"cause": "a trainer of yours builds its model itself"}
     yield model.own_gradients(answers.get("gradients", unasked))
+
+
+def _why_unasked(seen: Watched) -> str:
+    """Why a question about the training has no answer."""
+    if seen["error"]:
+        return "the training raised"
+    return seen["cut"] or "no step of a torch optimizer was seen in this process"
 
 
 def _steps(plan: Plan, seen: Watched, *, rows: int) -> float:
