@@ -17,6 +17,12 @@ PACKAGE = Path(__file__).parent.parent
 # A wheel carries conf/ inside the package; a clone keeps it at its top level.
 CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "conf"
 
+# A verb of other tools → the one here that answers the same question.
+OF_OTHER_TOOLS = {
+    "analyze": "doctor", "check": "preflight", "compare": "report", "diff": "report",
+    "evaluate": "test", "optimize": "joint", "plot": "report", "show": "table",
+}  # fmt: skip
+
 
 def verbs() -> list[str]:
     """Names of all verbs."""
@@ -124,5 +130,11 @@ def _purpose(path: Path) -> str:
 def unknown_word(word: str, experiments: Iterable[str]) -> UsageError:
     """The error for a first word that is neither an experiment nor a verb."""
     known = [*experiments, *verbs()]
-    text = unknown("experiment or verb", name=word, known=known, listing="python -m search list")
+    text = unknown(
+        "experiment or verb",
+        name=word,
+        known=known,
+        nearest=OF_OTHER_TOOLS.get(word, ""),
+        listing="python -m search list",
+    )
     return UsageError(text, code="unknown-experiment-or-verb")

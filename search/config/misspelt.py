@@ -20,6 +20,7 @@ TWICE = re.compile(r"(?:Multiple values for |.*already at ')([\w.@/]+\w)")
 FILES = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".parquet": "parquet", ".npz": "npz"}
 SEVERAL = re.compile(r"Ambiguous value for argument '([^=']+)=([^\n]*)'\n")
 INTERNAL = ("choices", "chosen")  # keys that this program adds
+TRAINED = ("data", "model", "optimizer", "schedule", "loss", "trainer")  # where knobs lie
 
 
 def refusal(
@@ -56,7 +57,7 @@ def refusal(
             code="several-values-of-a-key",
             rule="a key has one value",
             got=values,
-            remedy=f"search them by 'knob.{key}=choice({values})', or give the list [{values}]",
+            remedy=_of_several(key, values),
         )
     override, deletion = OVERRIDE.match(str(error)), DELETION.match(str(error))
     match = override or deletion
@@ -71,6 +72,14 @@ def refusal(
     ]
     config = compose(choices)
     return unknown_key(config, key, where=where, more="" if deletion else _added(key))
+
+
+def _of_several(key: str, values: str) -> str:
+    """What to say in place of several values: some keys are knobs, others belong to the search."""
+    if key.partition(".")[0] in TRAINED:
+        return f"search them by 'knob.{key}=choice({values})', or give the list [{values}]"
+    seeds = "; seeds=2 trains each configuration with two seeds"
+    return f"give one{seeds if key in ('seed', 'seeds') else ''}"
 
 
 def _no_such_option(missing: str, *, where: str, config_dir: Path | None) -> UsageError | None:
