@@ -1281,6 +1281,10 @@ def test_what_fresh_seeds_leave_open_is_named_with_its_gain_where_the_baseline_s
     )
     equal, _ = carried_out(plan, lambda *at: value(*at) - 0.15 * (at[1] >= 6 and _is_near(at[0])))
     assert "not decided" not in equal.steps[-2].says
+    fresh[:] = [(0.61, 0.622), (0.628, 0.625), (0.02, 0.631), (0.605, 0.617), (0.615, 0.618)]
+    broken, _ = carried_out(plan, value)
+    words = "without seeds that broke: 0 of 5, of the baseline 1 of 5; a larger budget"
+    assert words in broken.steps[-2].says
 
 
 def test_a_gain_that_every_seed_gives_alike_is_said_to_be_untested():

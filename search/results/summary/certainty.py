@@ -28,7 +28,9 @@ REASONS = 3  # of values without a result
 
 
 def gain(findings: Findings, index: int) -> str:
-    """By how much a group is better than the baseline, with its interval, in the metric's units."""
+    """By how much a group is better than the baseline, with its interval, in the metric's units;
+    seeds that broke have no part in it, while the means beside it may hold them.
+    """
     decision, metric = findings.decision, findings.plan.metric
     if decision is None or not index or decision.untested:
         return ""
@@ -38,7 +40,11 @@ def gain(findings: Findings, index: int) -> str:
     ends = sorted(map(metric.value_of, (compared.low, compared.high)))
     difference = metric.value_of(compared.difference)
     told, low, high = (two_digits(value, sign="+") for value in (difference, *ends))
-    return f"; difference {told}, {percent(decision.confidence)} interval {low} to {high}"
+    text = f"; difference {told}, {percent(decision.confidence)} interval {low} to {high}"
+    baseline = decision.comparisons[0]
+    if not compared.broken and not baseline.broken:
+        return text
+    return f"{text}, without seeds that broke: {share(compared)}, of the baseline {share(baseline)}"
 
 
 def certainty(findings: Findings, *, more: str) -> list[str]:
