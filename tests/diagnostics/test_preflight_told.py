@@ -180,6 +180,15 @@ def parts(config, data, device, checkpoint):
     optimizer = torch.optim.Adam(net.parameters(), 0.01)
 
     def lost(rows, train=False):
+        if habit == "taught within" and train:  # as MAML does: by weights that are a step ahead
+            step = torch.autograd.grad(
+                F.mse_loss(net(x[rows]), y[rows]), net.parameters(), create_graph=True
+            )
+            weights = {
+                name: one - 0.01 * by
+                for (name, one), by in zip(net.named_parameters(), step, strict=True)
+            }
+            return F.mse_loss(torch.func.functional_call(net, weights, (x[rows],)), y[rows])
         out = net(x[rows])
         if habit == "asleep":  # all outputs are read, behind a ReLU
             return F.mse_loss(out.relu().sum(1), y[rows, 0])
@@ -210,7 +219,7 @@ def parts(config, data, device, checkpoint):
 
 @pytest.mark.parametrize(
     ("habit", "told"),
-    [("", {}), ("far", {}), ("noise", {}), ("a column per step", {}), ("asleep", {}),
+    [("", {}), ("far", {}), ("noise", {}), ("a column per step", {}), ("asleep", {}), ("taught within", {}),
      ("last batch", {"reported_losses": "the last batch in every epoch"}),
      ("first alone", {"output_layer": "2 of 3 outputs are never taught"}), ("one answer", {"capacity": "one and the same answer"})],
 )  # fmt: skip
@@ -223,10 +232,11 @@ def test_what_holds_for_a_part_of_rows_or_outputs_alone_is_told(habit, told, see
         device="cpu", folder=tmp_path, task="regression",
     )  # fmt: skip
     seen = json.loads(json.dumps(plain(watched.watched(subject)), allow_nan=False))
-    checks = [losses.reported_losses(seen, heart={}), output.output_layer(seen, classification=False, classes=0), model.capacity(seen, rows=512)]  # fmt: skip
+    checks = [losses.reported_losses(seen, heart={}), output.output_layer(seen, classification=False, classes=0), model.capacity(seen, rows=512), model.gradients(seen)]  # fmt: skip
     alarms = {check.name: check.told for check in checks if check.outcome in ("warn", "fail")}
     assert alarms.keys() == told.keys()
     assert all(words in alarms[name] for name, words in told.items())
+    assert checks[-1].outcome != "not checkable"  # the training was seen
 
 
 @pytest.mark.parametrize(("value", "outcome"), [(0.2, "note"), (1.1, "pass"), (30.0, "fail")])

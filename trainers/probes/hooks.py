@@ -5,10 +5,11 @@ Backward passes have no global hook: `torch.autograd.backward`, through which `T
 too, is wrapped meanwhile.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
 import torch
+from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  # the field's name for it
 from torch.nn.modules.module import _global_forward_hooks_with_kwargs
 from torch.optim import Optimizer
@@ -78,6 +79,14 @@ class Hooked(TorchFunctionMode):
 def has_closure(args: Sequence[Any], kwargs: dict[str, Any]) -> bool:
     """Whether a step is given a closure, which asks for its gradients itself, as for L-BFGS."""
     return any(map(callable, (*args, *kwargs.values())))
+
+
+def named_weights(module: nn.Module, *, recurse: bool = True) -> Iterator[tuple[str, Tensor]]:
+    """A module's parameters, without what torch.func.functional_call puts in their place for a
+    call: weights that were computed, which no optimizer has.
+    """
+    named = module.named_parameters(recurse=recurse)
+    return ((name, weight) for name, weight in named if weight.is_leaf)
 
 
 def parameters_of(optimizer: Optimizer) -> list[torch.Tensor]:

@@ -23,7 +23,7 @@ from trainers.probes.calls_seen import CallsSeen
 from trainers.probes.evaluated_losses import EvaluatedLosses
 from trainers.probes.evaluation import evaluate_again, mixes_rows
 from trainers.probes.following import share_followed
-from trainers.probes.hooks import DROPOUTS, is_transformed
+from trainers.probes.hooks import DROPOUTS, is_transformed, named_weights
 from trainers.probes.labels_seen import LabelsSeen
 from trainers.probes.rows_seen import row_keys
 from trainers.probes.seen import Pass, batch_of, loss_call
@@ -224,14 +224,14 @@ class Watch(StepWatch):
                 self._units.begin()
                 self._pass = Pass()
                 self._asking_input = any(isinstance(x, Tensor) and x.requires_grad for x in args)
-                for name, parameter in module.named_parameters():
+                for name, parameter in named_weights(module):
                     self._note_parameter(name, parameter)
                 if not torch.is_grad_enabled() and not self._evaluated:
                     self._buffers = {
                         name: buffer.clone() for name, buffer in module.named_buffers()
                     }
         elif self._depth and self._inside and torch.is_grad_enabled() and not self._paused:
-            for name, parameter in module.named_parameters(recurse=False):
+            for name, parameter in named_weights(module, recurse=False):
                 self._note_parameter(
                     f"{name} of an unregistered {type(module).__name__}", parameter
                 )
