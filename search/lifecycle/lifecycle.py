@@ -110,6 +110,12 @@ def run_search(
     return findings
 
 
+def _beside(plan: Plan) -> tuple[str, ...]:
+    """What its user may not have meant: rows of an example, defaults that fit no knob."""
+    of_knobs = (plan.config, plan.knobs)
+    return (*example_rows(plan), *whole_by_default(*of_knobs), *outside_by_default(*of_knobs))
+
+
 @contextmanager
 def begun(
     plan: Plan,
@@ -141,9 +147,7 @@ def begun(
             check_alignable([prepared.final.train, prepared.final.val])
         if plan.rehearse and not folder.started:
             check_rows_fit(plan, prepared)
-    of_knobs = (plan.config, plan.knobs)
-    beside = (*example_rows(plan), *whole_by_default(*of_knobs), *outside_by_default(*of_knobs))
-    for note in () if folder.started else (*prepared.notes, *beside):
+    for note in () if folder.started else (*prepared.notes, *_beside(plan)):
         say(console, note, style="yellow")
     if unseen := untrained_classes(
         {name: part.y for name, part in vars(prepared.final).items() if part is not None},
