@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from search.config.catalogue import roots
 from search.config.check_keys import options_with
 from search.config.drift import flat_config
+from search.config.trial_config import PRIVATE
 from search.errors import UsageError, refused, unknown
 
 OVERRIDE = re.compile(r"Could not override '([^']+)'")
@@ -20,7 +21,6 @@ TWICE = re.compile(r"(?:Multiple values for |.*already at ')([\w.@/]+\w)")
 FILES = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".parquet": "parquet", ".npz": "npz"}
 SEVERAL = re.compile(r"Ambiguous value for argument '([^=']+)=([^\n]*)'\n")
 INTERNAL = ("choices", "chosen")  # keys that this program adds
-TRAINED = ("data", "model", "optimizer", "schedule", "loss", "trainer")  # where knobs lie
 
 
 def refusal(
@@ -75,11 +75,12 @@ def refusal(
 
 
 def _of_several(key: str, values: str) -> str:
-    """What to say in place of several values: some keys are knobs, others belong to the search."""
-    if key.partition(".")[0] in TRAINED:
-        return f"search them by 'knob.{key}=choice({values})', or give the list [{values}]"
-    seeds = "; seeds=2 trains each configuration with two seeds"
-    return f"give one{seeds if key in ('seed', 'seeds') else ''}"
+    """What to say in place of several values: a key that no trainer sees is no knob."""
+    if key in ("seed", "seeds"):
+        return "give one; seeds=2 trains each configuration with two seeds"
+    if key.partition(".")[0] in PRIVATE:
+        return "give one"
+    return f"search them by 'knob.{key}=choice({values})', or give the list [{values}]"
 
 
 def _no_such_option(missing: str, *, where: str, config_dir: Path | None) -> UsageError | None:
