@@ -64,6 +64,11 @@ MOST_EPOCHS = 10**9
 EXITED = (
     "the trainer called sys.exit({!r}), which says that it failed; raise an error that says why"
 )
+# How libraries spell the losses of an epoch, such as Lightning `val/loss`; without case and marks.
+LOSSES = {
+    **dict.fromkeys(("trainloss", "trainlossepoch", "trainingloss"), "train_loss"),
+    **dict.fromkeys(("valloss", "validloss", "validationloss", "evalloss"), "val_loss"),
+}
 logging.getLogger(get_object.__module__).addHandler(logging.NullHandler())  # the error says it all
 
 
@@ -201,7 +206,7 @@ class CallableSeats:
             return []
         try:
             with self._own_state():
-                values = dict(next(self._generator))
+                values = _with_losses(dict(next(self._generator)))
             self._last_epoch = self._number(values)
             if remark := self.code.remark() or self._files.remark():
                 values.setdefault("remark", remark)
@@ -273,6 +278,15 @@ class CallableSeats:
                 "evaluated before the training, as in Lightning's sanity check, is no epoch"
             )
         return number
+
+
+def _with_losses(values: dict[str, Any]) -> dict[str, Any]:
+    """With both losses under the names that verdicts read (R16), where they are told by others."""
+    for name in list(values):
+        ours = LOSSES.get("".join(filter(str.isalpha, str(name))).lower())
+        if ours is not None:
+            values.setdefault(ours, values[name])
+    return values
 
 
 def _whole(epoch: Any) -> int | None:

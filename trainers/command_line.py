@@ -11,6 +11,7 @@ from typing import Any
 from trainers.api import Config
 from trainers.settings import flat
 
+COMMAND = "trainers.command.train"  # import path of what runs a program
 PLACE = re.compile(r"\{([A-Za-z_][\w.]*)\}")  # other braces, such as those of JSON, are left alone
 FLAG = re.compile(r"\{(--?[A-Za-z][\w-]*):([A-Za-z_][\w.]*)\}")  # a whole word: {--amp:trainer.amp}
 

@@ -10,11 +10,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from trainers.command_line import FLAG, PLACE
+from trainers.command_line import COMMAND, FLAG, PLACE
 from trainers.libraries import is_users
 
 WORD = re.compile(r"\w+")
-COMMAND = "trainers.command.train"
 
 
 def unmentioned(config: Mapping[str, Any], keys: Sequence[str]) -> list[str]:

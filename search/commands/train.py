@@ -77,8 +77,8 @@ def run(words: list[str], config_dir: Path | None) -> int:
     if float(expected) != row.value:
         print(
             "they differ, as they may on another device, processor, thread count or library "
-            "version (best/provenance.json), or where code or data that a trainer of yours reads "
-            "have changed since"
+            "version (best/provenance.json), where code or data that a trainer of yours reads "
+            "have changed since, or where it does not heed its seed (preflight tells)"
         )
         return 1
     print("the same, to the last digit")

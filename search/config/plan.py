@@ -35,6 +35,7 @@ from search.config.tune_settings import TuneSettings, knobs_of, read_tune
 from search.contract.metrics import Metric, read_metric, tasks_of
 from search.contract.tasks import TASKS
 from search.errors import refused
+from trainers.command_line import COMMAND
 
 Settings = SweepSettings | JointSettings | ConfirmSettings | TuneSettings
 SETTINGS: dict[str, Callable[[DictConfig, tuple[Knob, ...]], Settings | None]] = {
@@ -134,6 +135,11 @@ class Plan:
     def stock(self) -> bool:
         """Whether the stock trainer trains."""
         return str(self.config.trainer._target_) == STOCK
+
+    @property
+    def program(self) -> bool:
+        """Whether a program trains, in a process of its own."""
+        return str(self.config.trainer._target_) == COMMAND
 
     @property
     def search_config(self) -> DictConfig:

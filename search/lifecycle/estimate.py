@@ -27,21 +27,24 @@ SHORT = 60.0  # seconds; in a longer first epoch, what a trainer does once does 
 class Measured:
     """Seconds.
 
-    `startup`: everything before the first trained epoch, once per worker: the time of epoch 0 where
-    the trainer tells it, else what the first epoch takes longer than the second.
+    `startup`: everything before the first trained epoch: the time of epoch 0 where the trainer
+    tells it, else what the first epoch takes longer than the second. `per_trial`: whether each
+    trial takes it, as a program does; else each worker.
     """
 
     startup: float
     epoch: float
+    per_trial: bool = False
 
     def search(self, *, epochs: Sequence[int], slots: int) -> float:
         """Seconds of trials of so many epochs, each on the first free slot, if none stops early
         (R15a).
         """
-        loads = [0] * slots
+        once, each = (0.0, self.startup) if self.per_trial else (self.startup, 0.0)
+        loads = [once] * slots
         for most in epochs:
-            heapreplace(loads, loads[0] + most)
-        return self.startup + self.epoch * max(loads)
+            heapreplace(loads, loads[0] + each + self.epoch * most)
+        return max(loads)
 
 
 def measure_epoch(plan: Plan) -> Measured:
@@ -56,10 +59,12 @@ def measure_epoch(plan: Plan) -> Measured:
     check_task(plan)
     seconds = _seconds(plan, epochs=1)
     if 0 in seconds or seconds[1] > SHORT or plan.epochs < 2:
-        return Measured(startup=seconds.get(0, 0.0), epoch=seconds[1])
-    seconds = _seconds(plan, epochs=2)
-    epoch = seconds.get(2, seconds[1])
-    return Measured(startup=max(0.0, seconds[1] - epoch), epoch=epoch)
+        startup, epoch = seconds.get(0, 0.0), seconds[1]
+    else:
+        seconds = _seconds(plan, epochs=2)
+        epoch = seconds.get(2, seconds[1])
+        startup = max(0.0, seconds[1] - epoch)
+    return Measured(startup=startup, epoch=epoch, per_trial=plan.program)
 
 
 def _seconds(plan: Plan, *, epochs: int) -> dict[int, float]:

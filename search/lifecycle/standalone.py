@@ -56,6 +56,14 @@ def looked(
         experiment, overrides=overrides, config_dir=config_dir, source=source
     )
     plan = read_plan(completed(config), root=Path.cwd())
+    if verb == "lr_range" and plan.program:
+        raise refused(
+            "lr_range",
+            code="no-ramp-of-a-program",
+            rule="a ramp sets the rate at every step of torch's optimizer",
+            got="a program, which steps in a process of its own",
+            remedy="leave the range test out: a sweep tries the range of its space",
+        )
     slots, folder = slots_of(plan), Folder(plan.folder)
     if folder.has_trials():
         rule = f"a {verb} needs a folder of its own"

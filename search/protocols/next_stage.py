@@ -22,12 +22,15 @@ from search.protocols.joint_request import FEW, joint_request
 from search.protocols.learned import PERFECT
 from search.protocols.next_knob import next_sweep, sweep_request
 from search.protocols.step import Request, Step
+from trainers.command_line import COMMAND
 
 TIMES = 4  # as many epochs, where the incumbent's are too few
 ROUNDING = 1e-9  # of a share of a budget that is a whole number of trials
 NO_RATE = (
     "no knob is a learning rate by its name, such as lr or eta0; protocol.rate=PATH says which"
 )
+
+OUT_OF_REACH = "a program steps in a process of its own, where no ramp reaches its rate"
 
 
 def next_stage(history: History) -> Request | None:
@@ -164,6 +167,8 @@ def _lr_range(history: History, index: int, argument: str) -> Request:
     skip = PERFECT if history.perfect else ""
     if not history.settings.named(history.rate):
         skip = NO_RATE
+    elif str(history.base.trainer._target_) == COMMAND:
+        skip = OUT_OF_REACH
     return Request(entry=index, stage="lr_range", because=why, rules=("R31",), skip=skip)
 
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import urllib.request
 import zipfile
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -36,6 +37,7 @@ from safetensors.numpy import load_file
 from search import __main__ as main_module
 from search.__main__ import exit_with_main, main
 from search.errors import disk_error
+from search.lifecycle.estimate import Measured
 
 
 def test_without_a_word_it_lists_experiments_and_verbs_and_exits_2(elsewhere):
@@ -522,6 +524,12 @@ def test_plan_tells_trials_knobs_and_time_and_leaves_nothing(elsewhere):
         done.stdout,
     )
     assert list(elsewhere.iterdir()) == []
+
+
+def test_programs_begin_anew_with_each_trial_and_other_trainers_with_each_worker():
+    measured = Measured(startup=10.0, epoch=1.0, per_trial=True)
+    assert measured.search(epochs=[3, 3, 3], slots=2) == 2 * (10 + 3)
+    assert replace(measured, per_trial=False).search(epochs=[3, 3, 3], slots=2) == 10 + 2 * 3
 
 
 def test_plan_of_epochs_as_a_knob_counts_each_trials_own_epochs(elsewhere):

@@ -14,7 +14,7 @@ from search.config.compose_protocol import compose_protocol
 from search.config.plan import read_plan
 from search.config.tune_settings import rate_of
 from search.diagnostics.verdicts.rules import Verdict
-from search.protocols.next_stage import NO_RATE, next_stage
+from search.protocols.next_stage import NO_RATE, OUT_OF_REACH, next_stage
 from search.protocols.step import Request, Step
 from search.results.findings import find
 from search.results.summary.advise import next_lines
@@ -103,6 +103,13 @@ def test_without_a_learning_rate_its_stages_are_skipped_and_the_knob_is_swept():
     history, _ = carried_out(tune_plan(*TRAINER, "knob.my.width=choice(4,16,64)"), _by_width)
     assert [step.says for step in history.steps].count(NO_RATE) == 2  # the ramp and the sweep
     assert history.held == {"my.width": 64}
+
+
+def test_a_program_whose_steps_no_ramp_reaches_has_no_range_test():
+    words = ("trainer=command", "trainer.command=[train]", "data.rows=400", "budget_trials=120")
+    history, _ = carried_out(tune_plan(*words, RATE, WIDTH), score(of=("my.lr",)))
+    ramp = next(step for step in history.steps if step.request.stage == "lr_range")
+    assert (ramp.decision, ramp.says) == ("skipped", OUT_OF_REACH)
 
 
 def test_knobs_of_ones_own_that_the_sweeps_left_are_turned_by_the_joint_stage():

@@ -513,6 +513,20 @@ def test_a_training_that_takes_too_few_steps_for_a_ramp_has_no_range_and_is_told
     assert answers["cause"].endswith("loop over trainer.epochs")
 
 
+def _stepless(config, data, device, checkpoint):
+    for epoch in range(1, config["trainer"]["epochs"] + 1):
+        yield {"epoch": epoch, "val_loss": float(1 / (epoch < 3))}  # the third one raises
+
+
+def test_a_training_without_steps_is_left_before_the_epochs_of_a_ramp(tmp_path):
+    config = {"seed": 0, "trainer": {"_target_": "test_probes._stepless", "batch_size": 30}}
+    part = Part(index=np.arange(60))
+    data = Data(train=part, val=part)
+    subject = Subject(config=config, data=data, device="cpu", folder=tmp_path, task="")
+    with pytest.raises(RuntimeError, match="no step of a torch optimizer was seen"):
+        ramp(subject, data, seed=0, rates=[0.1] * 40, plain=False)
+
+
 def test_enough_is_no_exception_of_the_usual_kind():
     assert not issubclass(Enough, Exception)
 

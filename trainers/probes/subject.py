@@ -114,7 +114,14 @@ def ramp(
     # Epochs for trainers that take fewer steps than their batch size says; `most` ends them.
     epochs = 2 + SLOWER * len(rates) // subject.steps(data)
     config = _with_every_row({**subject.config, "seed": seed})
-    run = subject.train(data, epochs=epochs, config=config, contexts=[steer])
+    run = subject.train(
+        data,
+        epochs=epochs,
+        config=config,
+        contexts=[steer],
+        # of a training that no ramp reaches all those epochs would be trained for nothing
+        stop=lambda run: run.trained > 1 and not steer.times,
+    )
     if not steer.times and not (steer.losses and not math.isfinite(steer.losses[-1])):
         raise RuntimeError(run.error or UNSEEN)
     return steer.losses[: len(rates)]

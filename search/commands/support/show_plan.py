@@ -56,9 +56,10 @@ def show_plan(options: Namespace, config_dir: Path | None, console: Terminal) ->
         total = measured.search(epochs=epochs, slots=len(slots))
         lanes = " or train in lanes" if plan.lanes != 0 and plan.stock else ""
         at_most = duration(max(total, 1.0))
+        begins = f" and each trial {measured.startup:.3g} s to begin" if measured.per_trial else ""
         console.say(
-            f"one epoch takes {measured.epoch:.3g} s here: these trials at most about {at_most}, "
-            f"less where trials stop early{lanes}"
+            f"one epoch takes {measured.epoch:.3g} s here{begins}: these trials at most about "
+            f"{at_most}, less where trials stop early{lanes}"
         )
     if options.json:
         content = {

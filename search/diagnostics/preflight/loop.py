@@ -246,7 +246,10 @@ def repeatable(seen: Watched, *, exact: bool, metric: str) -> Check:
         if one != two and (one is None or two is None or abs(one - two) > near * abs(one))
     ]
     if apart:
-        remedy = "seed everything from config['seed']: weights, order, dropout, augmentation"
+        remedy = (
+            "seed everything from the trial's seed: weights, order, dropout, augmentation; say "
+            "seed=1 where the code takes 0 for no seed, as `if seed:` does"
+        )
         if not exact:
             remedy += "; on a GPU also set torch.backends.cudnn.deterministic = True"
         return judge.warn(f"one seed gave {', '.join(apart)} in two first epochs", remedy)
