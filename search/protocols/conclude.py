@@ -265,34 +265,22 @@ def gain(plan: Plan, history: History) -> str:
     """The incumbent's mean, and what it is above the baseline's with the same seeds:
     `, accuracy 0.97 (+0.012 against the baseline)`.
     """
-    best, first = scores_of(plan, history.incumbent), _baseline_scores(plan, history)
+    best, first = scores_of(plan, history.incumbent), scores_of(plan, history.baseline)
     if not first or not best:
         return ""
     mean = float(np.mean(best))
     text = f", {plan.metric.name} {plan.metric.sign * mean:.4g}"
-    if not history.held:
+    last = history.steps[-1]
+    if not history.held or last.request.stage == "confirm":  # which has just told its difference
         return text
     return f"{text} ({plan.metric.sign * (mean - float(np.mean(first))):+.3g} against the baseline)"
 
 
-def _baseline_scores(plan: Plan, history: History) -> list[float]:
-    """The baseline's scores on the seeds of the incumbent; of a confirmation, its fresh ones."""
-    last = history.steps[-1] if history.steps else None
-    values = last.evidence.get("values") if last and last.request.stage == "confirm" else None
-    if isinstance(values, list):
-        return [plan.metric.sign * score for score in values[0]["scores"] if score is not None]
-    return scores_of(plan, history.baseline)
-
-
 def _evidence(findings: Findings) -> dict[str, object]:
-    """On which numbers it was decided, as every search tells them, and on which trials."""
+    """On which numbers it was decided, as every search tells them, and on which knobs."""
     decision = findings.decision
     assert decision is not None
     told = evidence(findings, decision, noun="value")
     for entry, group in zip(told["values"], findings.groups, strict=True):
-        rows = findings.of(group.candidate)[: len(group.scores)]
-        entry |= {
-            "knobs": dict(findings.chosen[group.candidate]),
-            "trials": [row.spec.trial for row in rows],
-        }
+        entry["knobs"] = dict(findings.chosen[group.candidate])
     return told | {"tie": decision.tie}

@@ -14,6 +14,7 @@ from search.storage.sealed import read_json_lines
 class Candidate(TypedDict):
     """What a stage compared: a value of its knob, or a configuration, with a trial per seed.
 
+    `broken_trials`: of these, whose seed collapsed or gave no result; former versions name none.
     `difference`, `interval`: against the first candidate; None where nothing tells them.
     """
 
@@ -21,6 +22,7 @@ class Candidate(TypedDict):
     standing: str
     knobs: Mapping[str, Value]
     trials: list[int]
+    broken_trials: NotRequired[list[int]]
     scores: list[float | None]
     difference: float | None
     interval: list[float | None]
@@ -76,6 +78,13 @@ def read_steps(path: Path) -> list[StepRecord]:
         UsageError: a line is damaged, or lacks a key.
     """
     return cast(list[StepRecord], read_json_lines(path, keys=StepRecord.__required_keys__))
+
+
+def sound_scores(candidate: Candidate) -> list[float]:
+    """The scores of the seeds that did not break, of which a decision takes the mean."""
+    broken = candidate.get("broken_trials", ())
+    pairs = zip(candidate["trials"], candidate["scores"], strict=True)
+    return [score for trial, score in pairs if score is not None and trial not in broken]
 
 
 def candidates_of(step: StepRecord) -> Sequence[Candidate]:

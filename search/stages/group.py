@@ -76,12 +76,21 @@ class Group:
         return self.candidate.place if isinstance(self.candidate, Configuration) else self.value
 
     @cached_property
+    def broken(self) -> frozenset[int]:
+        """The places of the seeds that collapsed or failed."""
+        lost = {
+            place
+            for place, score in enumerate(self.scores)
+            if score is None or not abs(score) < LARGEST
+        }
+        return self.collapsed | lost
+
+    @cached_property
     def clean(self) -> tuple[float, ...]:
         """The scores of the seeds that neither collapsed nor failed."""
+        places = enumerate(self.scores)
         return tuple(
-            score
-            for place, score in enumerate(self.scores)
-            if score is not None and abs(score) < LARGEST and place not in self.collapsed
+            score for place, score in places if score is not None and place not in self.broken
         )
 
     @cached_property

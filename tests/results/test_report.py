@@ -222,7 +222,8 @@ def test_a_baseline_that_diverges_with_every_seed_has_no_gain_beside_it_and_the_
 def test_a_protocol_has_a_folded_group_per_stage_with_its_reason_and_its_candidates(tmp_path):
     def rate_matters(knobs, seed):
         decades = np.log10(knobs.get("optimizer.lr", 0.1) / 0.01)
-        return 0.9 - 0.02 * decades**2 + 0.001 * (seed % 5)
+        breaks = knobs.get("optimizer.lr", 0.1) > 0.05 and seed % 4 == 3
+        return 0.2 if breaks else 0.9 - 0.02 * decades**2 + 0.001 * (seed % 5)
 
     findings = staged_findings(rate_matters)
     answer = answer_of(findings)
@@ -237,7 +238,15 @@ def test_a_protocol_has_a_folded_group_per_stage_with_its_reason_and_its_candida
     assert gain == pytest.approx(chosen["difference"], abs=0.001)
     low, high = chosen["interval"]
     assert half == pytest.approx((high - low) / 2, rel=0.1)
-    assert f"{np.mean(baseline['scores']):.4g}, on the same seeds" in cards["gain"][1]
+    broken = {
+        trial
+        for trial, score in zip(baseline["trials"], baseline["scores"], strict=True)
+        if score < 0.5
+    }
+    assert {*baseline["broken_trials"]} == broken != set()
+    sound = np.mean([score for score in baseline["scores"] if score > 0.5])
+    assert gain == pytest.approx(np.mean(chosen["scores"]) - sound, abs=0.001)
+    assert f"{sound:.4g}, on the same seeds" in cards["gain"][1]
     assert " ± " in cards["accuracy"][0]
     page = page_of(findings, tmp_path)
     stages = [step["stage"] for step in findings.steps]

@@ -15,7 +15,7 @@ from search.results.report.numbers import (
     setting,
     with_interval,
 )
-from search.results.step_record import Candidate, StepRecord
+from search.results.step_record import Candidate, StepRecord, sound_scores
 from search.results.summary import view_of
 from search.results.summary.advise import UNMOVED, is_unmoved
 from search.results.summary.formatting import count, seeds_words
@@ -108,7 +108,7 @@ def _against_baseline(findings: Findings, tested: Sequence[Candidate]) -> tuple[
             return "baseline", "no result", none
         gain, interval = metric.sign * difference, ends[tuple(chosen["trials"])]
         half = abs(interval[1] - interval[0]) / 2 if len(interval) == 2 else math.nan
-        base = number(mean_of(tested[0]["scores"]))
+        base = number(mean_of(sound_scores(tested[0])))
         return "gain", with_interval(gain, half), f"over the baseline's {base}, on the same seeds"
     if not last["held"]:
         dropped = {tuple(each["trials"]) for each in tested if each["standing"] == "dropped"}

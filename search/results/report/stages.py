@@ -35,7 +35,7 @@ from search.results.report.numbers import (
     setting,
 )
 from search.results.report.provenance import trials_table
-from search.results.step_record import Candidate, StepRecord, candidates_of
+from search.results.step_record import Candidate, StepRecord, candidates_of, sound_scores
 from search.results.summary import view_of
 from search.results.summary.formatting import LABELS
 from search.results.summary.tune import caveats, did_not_help, unresolved
@@ -129,7 +129,7 @@ def _evidence(findings: Findings, step: StepRecord, values: Sequence[Candidate])
     """The candidates of a stage with every seed."""
     metric = findings.plan.metric.name
     axis, spots = _axis(findings, step, values)
-    means = [mean_of(each["scores"]) for each in values]
+    means = [mean_of(sound_scores(each)) for each in values]
     named = [f"{each['value']}: {number(mean)}" for each, mean in zip(values, means, strict=True)]
     chart = Chart(
         title=f"{metric} by {step['path'] or 'candidate'}",
@@ -146,6 +146,9 @@ def _evidence(findings: Findings, step: StepRecord, values: Sequence[Candidate])
         "scores": [", ".join(map(number, each["scores"])) for each in values],
         "trials": [", ".join(map(str, each["trials"])) for each in values],
     }
+    broken = [", ".join(map(str, each.get("broken_trials", ()))) for each in values]
+    if any(broken):
+        columns["broken trials, in no mean"] = broken
     return Figures(charts=[chart], table=Table(title="Every candidate", columns=columns))
 
 

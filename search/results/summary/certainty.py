@@ -257,11 +257,13 @@ def evidence(findings: Findings, decision: Decision, *, noun: str) -> dict[str, 
     for index, (group, standing) in enumerate(
         zip(findings.groups, decision.standings, strict=True)
     ):
+        rows = findings.of(group.candidate)[: len(group.scores)]  # there may be further seeds
         entry: dict[str, Any] = {
             noun: group.name,
             "standing": standing,
-            # more seeds than are compared may be there
-            "scores": [row.value for row in findings.of(group.candidate)][: len(group.scores)],
+            "scores": [row.value for row in rows],
+            "trials": [row.spec.trial for row in rows],
+            "broken_trials": [rows[place].spec.trial for place in sorted(group.broken)],
         }
         if decision.comparisons:
             compared = decision.comparisons[index]
