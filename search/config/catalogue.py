@@ -3,8 +3,8 @@
 Reads file names and first lines only; never composes.
 """
 
-import ast
 import importlib
+import re
 import shlex
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -14,6 +14,7 @@ from search.config.quick_imports import quick_imports
 from search.errors import UsageError, refused, unknown
 
 PACKAGE = Path(__file__).parent.parent
+SUMMARY = re.compile(r'^SUMMARY = "(.+)"$', re.MULTILINE)  # of a verb, in its source
 # A wheel carries conf/ inside the package; a clone keeps it at its top level.
 CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "conf"
 
@@ -39,16 +40,9 @@ def verb(name: str) -> ModuleType:
 
 def verb_summaries() -> dict[str, str]:
     """Verb → its SUMMARY, read from its source, since importing all verbs would load everything."""
-    summaries = {}
-    for name in verbs():
-        tree = ast.parse((PACKAGE / "commands" / f"{name}.py").read_text(encoding="utf-8"))
-        values = [
-            node.value
-            for node in tree.body
-            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "SUMMARY"
-        ]
-        summaries[name] = str(ast.literal_eval(values[0]))
-    return summaries
+    folder = PACKAGE / "commands"
+    sources = {name: (folder / f"{name}.py").read_text(encoding="utf-8") for name in verbs()}
+    return {name: SUMMARY.findall(source)[0] for name, source in sources.items()}
 
 
 def experiments(config_dir: Path | None) -> dict[str, str]:
@@ -57,10 +51,10 @@ def experiments(config_dir: Path | None) -> dict[str, str]:
     Raises:
         UsageError: two files of one name, or an experiment named like a verb.
     """
-    purposes: dict[str, str] = {}
+    purposes, of_verbs = dict[str, str](), verbs()
     for root in roots(config_dir):
         for path in sorted((root / "experiment").glob("*.yaml")):
-            if path.stem in verbs():
+            if path.stem in of_verbs:
                 raise refused(
                     str(path),
                     code="experiment-named-like-verb",

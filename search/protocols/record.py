@@ -77,9 +77,10 @@ def as_decided(step: Step, former: Sequence[StepRecord], rows: Iterable[TrialRec
     if step.number > len(former):
         return step
     now, then = record_of(step, following="", command="", budget={}), former[step.number - 1]
-    if then["stage"] == step.name:  # an earlier version knew no leaders of sweeps
-        step = replace(step, leaders=tuple(then.get("leaders", step.leaders)))
-    if then["stage"] != step.name or all(then.get(key, now[key]) == now[key] for key in DECIDED):
+    if then["stage"] != step.name:
+        return step
+    step = replace(step, leaders=tuple(then["leaders"]))
+    if all(then[key] == now[key] for key in DECIDED):
         return step
     known = {row.spec.trial: row for row in rows}
     return replace(
@@ -90,8 +91,8 @@ def as_decided(step: Step, former: Sequence[StepRecord], rows: Iterable[TrialRec
         incumbent=tuple(known[trial] for trial in then["trials"] if trial in known),
         verdicts=tuple(dict(then["verdicts"]).items()),
         sides=tuple(then["beside"]),
-        learned=then.get("learned", step.learned),
-        perfect=then.get("perfect", step.perfect),
-        out_of_patience=then.get("out_of_patience", step.out_of_patience),
+        learned=then["learned"],
+        perfect=then["perfect"],
+        out_of_patience=then["out_of_patience"],
         evidence=then["evidence"] or {},
     )

@@ -5,7 +5,6 @@ Files that changed while a version's trials trained are named with it.
 """
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -74,9 +73,7 @@ class CodeRecord:
         if not self._path.exists():
             return []
         try:
-            data = self._path.read_bytes()
-            # Earlier versions wrote a bare list.
-            versions = json.loads(data) if data[:1] == b"[" else parse_json(data)["versions"]
+            versions = parse_json(self._path.read_bytes())["versions"]
             return [{**version, "files": dict(version["files"])} for version in versions]
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise damaged(self._path, got=f"no record of code ({error})") from error

@@ -1,7 +1,7 @@
 """Checksums for the files that a search is resumed from: a damaged one is named, never believed.
 
 A JSON object carries its checksum as its last key, a YAML file as a comment on its first line;
-other readers ignore both. What has no checksum (of an earlier version) is taken as it is.
+other readers ignore both. What has no checksum (of version 0.1.0) is taken as it is.
 """
 
 import json
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 Record = dict[str, Any]
 LINE_SEAL = re.compile(rb',"_crc":(\d+)\}$')
 TEXT_SEAL = re.compile(r"\A# crc (\d+): .*\n")
-LAST_LINE = re.compile(r"^# crc (\d+): .*\n\Z", re.MULTILINE)  # where earlier versions put it
 KEY = "_crc"
 ODD = (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError)
 ENCODER, NULL = json.JSONEncoder(separators=(",", ":")), b"null"
@@ -102,9 +101,9 @@ def read_text(path: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         got = getattr(error, "strerror", None) or "bytes that are no text"
         raise damaged(path, got=got) from error
-    seal = TEXT_SEAL.match(text) or LAST_LINE.search(text)
+    seal = TEXT_SEAL.match(text)
     sealed = seal is not None or NOTE in text
-    if sealed and (seal is None or int(seal[1]) != _sum(text.replace(seal[0], "", 1))):
+    if sealed and (seal is None or int(seal[1]) != _sum(text[seal.end() :])):
         raise damaged(path, got=CHANGED)
     return text
 

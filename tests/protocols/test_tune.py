@@ -1427,7 +1427,7 @@ def test_a_protocol_killed_at_any_moment_goes_on_to_the_same_rows_and_decisions(
     assert runs[-1]["seconds"] >= max(row.clock for row in ended.rows) > 0
 
     # as it is after an edit of the user's code
-    (folder.path / "code.json").write_text('[{"files": {"mine.py": "0"}}]')
+    (folder.path / "code.json").write_text('{"versions": [{"files": {"mine.py": "0"}}]}')
     console = Console(file=StringIO())
     settle(ended.plan, folder, console=console)
     assert "your code has changed since these trials were trained" in console.file.getvalue()
