@@ -533,6 +533,7 @@ def test_a_metric_that_is_an_error_is_better_when_lower(tmp_path):
         ("epoch,train_loss,val_loss\n1,2,inf-ish\n", ("log-cell-not-a-number", "val_loss")),
         ("epoch,train_loss,val_loss\ninf,nan,2\n", ("log-row-lacks-epoch",)),
         ("epoch,loss,loss,val_loss\n1,2,2,2\n", ("csv-column-twice",)),
+        (HEADER + "1,2,3,4\n2,1,1,2,3\n", ("csv-row-too-long", "line 3", "5 cells", "4 names")),
         (
             'epoch,train_loss,val_loss\n1,2,"2\n' + "x" * 200_000 + "\n",
             ("csv-line-not-readable",),

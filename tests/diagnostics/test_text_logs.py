@@ -37,6 +37,9 @@ FORMS = {
     "INFO : Epoch [{e}]/[8] \t Validation Phase Loss: {v:.4f} \t Accuracy: {m:.4f}\n",
     "so far": "Epoch {e}, Step 25, time 7.1 (s), avg loss so far is {t:.4f}\n"
     "Epoch {e}, val loss is 9.0\nEpoch {e}, val loss is {v:.4f}, val accuracy is {m:.4f}.\n",
+    "writer": "12:00:00,1 - pkg.training.trainer - Epoch {e}/8\n12:00:00,2 - pkg.training.trainer - "
+    "Validating\n12:00:00,3 - pkg.training.trainer - Batch 1/9: loss: 9.0 ||\n12:00:01 - INFO - "
+    "pkg.training.trainer - TrainLoss: {t:.4f} ValLoss: {v:.4f} ValAcc: {m:.4f}\n",
     "commas": "epoch {e}, phase train, step {e}0, loss_train, {t:.4f}\n"
     "epoch {e}, phase valid, total step 9\nepoch {e} | val_accuracy: {m:.4f}\n"
     "epoch {e} | val_loss: {v:.4f}\n",
@@ -54,7 +57,7 @@ def written(tmp_path, form):
         form.format(e=e, t=t, v=v, m=m, p=100 * m, k=round(10000 * m)) for e, (t, v, m) in rows
     )
     path = tmp_path / "train.log"
-    begin = "{'lr': 0.1}\nFound 4575 images of 10 classes.\nepochs: 8\nlr: 0.1\n"
+    begin = "{'lr': 0.1}\nFound 4575 images of 10 classes.\nepochs: 8\nlr: 0.1\niterations: 90\n"
     path.write_text(f"{begin}{text}best epoch: 8\n")
     return str(path)
 
@@ -256,10 +259,12 @@ def test_records_that_a_program_prints_among_other_text_are_read(tmp_path, form)
         ("┏━━━┳━━━┳━━━┓\n┃ epoch ┃ train loss ┃ val loss ┃\n┡━━━╇━━━╇━━━┩\n", "│ {e} │ {t:.4f} │ {v:.4f} │\n", "└───┴───┴───┘\n"),
         ("+---+---+---+\n| epoch | train_loss | val_loss |\n+===+===+===+\n", "| {e} | {t:.4f} | {v:.4f} |\n", "+---+---+---+\n"),
         ("epoch;train_loss;val_loss\n", "{e};{t:.4f};{v:.4f}\n", ""),
+        ("Layer,Shape,Param\n_____\nwidth: 8\n,loss,val_loss\n", "{e},{t:.4f},{v:.4f}\n", "_____\nsaved.\n"),
+        ("EPOCH\tTRAIN_LOSS\tDEV_LOSS\tTEST_LOSS\n", "{e}\t{t:.4f}\t\t{v:.4f}\t9\n", "\n"),
     ],
-    ids=["box", "ascii", "decimal comma"],
+    ids=["box", "ascii", "decimal comma", "below a summary", "an empty column without a name"],
 )  # fmt: skip
-def test_drawn_tables_and_decimal_commas_are_read(tmp_path, head, row, foot):
+def test_tables_are_read_however_they_are_drawn(tmp_path, head, row, foot):
     rows = enumerate(zip(TRAIN, VAL, strict=True), start=1)
     text = "".join(row.format(e=e, t=t, v=v) for e, (t, v) in rows)
     curves = _curves(tmp_path, head + (text if foot else text.replace(".", ",")) + foot)

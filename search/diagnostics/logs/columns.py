@@ -104,7 +104,7 @@ def layout_of(
         epoch=_one(roles, "epoch") or _axis(header, lines, filled, val=val, trial=trial),
         train=train,
         val=val,
-        metric=_one(roles, "metric") or _metric(header, filled, lines, train=train),
+        metric=_one(roles, "metric") or _metric(header, filled, lines, train=train, val=val),
         trial=trial,
         extra=tuple(name for name in ("train_eval_loss", *EXTRA) if name in header),
         steps=any(name in header for name in (*STEP, *WITHIN)),
@@ -220,7 +220,12 @@ def _rest(name: str, before: Sequence[str]) -> str:
 
 
 def _metric(
-    header: Sequence[str], filled: Counter[str], lines: Sequence[Line], *, train: Sequence[str]
+    header: Sequence[str],
+    filled: Counter[str],
+    lines: Sequence[Line],
+    *,
+    train: Sequence[str],
+    val: Sequence[str],
 ) -> str:
     """The metric's column; beside a plain `loss`, a plain `accuracy` is train's."""
     of_val = [before + name for before in (*OF_VAL, "validation_epoch_") for name in METRICS]
@@ -234,7 +239,9 @@ def _metric(
         if measure_of(name) in (OF_DATA if name in beside else EVALUATED)
         and not name.startswith(OF_TRAIN)
     ]
-    return _fullest([*of_val, *own, *of_data], filled, header)
+    often = Counter({name: min(times, len(rows)) for name, times in filled.items()})  # per class
+    least = FILLED * min((often[name] for name in val), default=0)
+    return _fullest([*of_val, *own, *of_data], often, [n for n in header if often[n] >= least])
 
 
 def _axis(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from search.diagnostics.logs.commas import with_points
 from search.diagnostics.logs.line import Line, is_told, number_in, plain_name, spelt_out
+from search.diagnostics.logs.measures import is_loss
 from search.diagnostics.logs.phases import PHASE, SHARED
 from search.errors import refused
 
@@ -20,6 +21,7 @@ OF_RUN = " - "  # between a run's name and a column's
 EXCEL = re.compile(r"\Asep=.\n")  # names the delimiter, which the next line shows
 NAMED, VALUE = ("tag", "key", "metric", "name", "variable"), "value"  # of a table in long form
 WORDS = re.compile(r"[^\s,;|]+")
+LEAST = 3  # rows that make a table among other lines
 SHOWN = 60  # letters of a line that is no header
 TABLE = "must be a table with a header, JSON, or text whose lines name losses"
 REMEDY = "write a row per epoch, or lines such as `epoch 3: train_loss=0.5 val_loss=0.6`"
@@ -32,7 +34,7 @@ def csv_lines(path: Path, text: str) -> tuple[list[str], list[Line], dict[str, s
     Raises:
         UsageError: no CSV, no row, or a column's name twice.
     """
-    rows = _by_run(_rows(path, text))
+    rows = _by_run(_rows(path, _table_in(text)))
     if len(rows) < 2:
         rule, got = "needs a header and a row per epoch", f"{len(rows)} lines"
         raise refused(
@@ -83,6 +85,42 @@ def is_table(text: str) -> bool:
         )
     except csv.Error:
         return False
+
+
+def _table_in(text: str) -> str:
+    """The table that the first line naming a loss heads, where other lines stand around it, such as
+    a model's summary; else the text.
+    """
+    lines = text.splitlines()
+    for at, line in enumerate(lines):
+        delimiter = max(DELIMITERS, key=line.count)
+        names = line.split(delimiter)
+        if len(names) > 1 and any(is_loss(plain_name(name)) for name in names):
+            same = takewhile(lambda row: len(row.split(delimiter)) == len(names), lines[at:])  # noqa: B023
+            table = "\n".join(same)
+            return table if at and table.count("\n") >= LEAST and is_table(table) else text
+    return text
+
+
+def _aligned(path: Path, rows: list[tuple[int, list[str]]]) -> list[tuple[int, list[str]]]:
+    """The rows, without columns that are empty in all of them if there are as many too many.
+
+    Raises:
+        UsageError: a row has more cells than there are names: they may belong to others.
+    """
+    names, below = rows[0][1], rows[1:]
+    if all(len(row) <= len(names) for _, row in below):
+        return rows
+    empty = [not any(cells) for cells in zip_longest(*(row for _, row in below), fillvalue="")]
+    if len(empty) - sum(empty) == len(names):
+        held = [at for at, none in enumerate(empty) if not none]
+        return [rows[0], *((n, [row[at] for at in held if at < len(row)]) for n, row in below)]
+    for number, row in below:
+        if any(row[len(names) :]):
+            where, rule = f"{path}: line {number}", "a row has a cell for each name"
+            got, remedy = f"{len(row)} cells below {len(names)} names", "write as many names"
+            raise refused(where, code="csv-row-too-long", rule=rule, got=got, remedy=remedy)
+    return rows
 
 
 def _by_run(rows: list[tuple[int, list[str]]]) -> list[tuple[int, list[str]]]:
@@ -138,11 +176,12 @@ def _rows(path: Path, text: str) -> list[tuple[int, list[str]]]:
         io.StringIO(text), delimiter=delimiter if delimiter in first else " ", skipinitialspace=True
     )
     try:
-        return [
+        rows = [
             (reader.line_num, row)
             for row in reader
             if set().union(*row) - RULER and not row[0].startswith("#")
         ]
+        return _aligned(path, rows) if rows and delimiter in first else rows
     except csv.Error as error:
         where, rule = f"{path}: line {reader.line_num}", "must be a line of a CSV file"
         raise refused(

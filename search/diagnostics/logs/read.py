@@ -18,7 +18,14 @@ from search.diagnostics.logs.columns import Layout, layout_of
 from search.diagnostics.logs.epochs import are_apart, epochs_of, untaken
 from search.diagnostics.logs.formats import lines_of
 from search.diagnostics.logs.line import ROUND, Line, is_told, number_in
-from search.diagnostics.logs.measures import ERRORS, LOWER, SHARES, measure_of, with_losses
+from search.diagnostics.logs.measures import (
+    ERRORS,
+    LOWER,
+    OF_TRAIN,
+    SHARES,
+    measure_of,
+    with_losses,
+)
 from search.diagnostics.logs.phases import by_phase
 from search.diagnostics.logs.taken_up import taken_up
 from search.diagnostics.verdicts.curves import Curves
@@ -157,6 +164,8 @@ def _read(
     if zeros := sum(untaken(path, own, layout=layout) for own in runs.values()):
         rows = "row" if zeros == 1 else "rows"
         read += [f"validation's loss is 0 in {zeros} {rows} before any other: it was not taken"]
+    if not layout.val and not layout.train[0].startswith(OF_TRAIN) and "train" not in chosen:
+        read += [f"{' + '.join(layout.train)} names no set and is taken as train's"]
     columns = f"{layout}; {', '.join(read)}" if read else str(layout)
     return Log(trainings=trainings, columns=columns, boosted=boosted)
 

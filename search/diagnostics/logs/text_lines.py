@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from statistics import median
 
-from search.diagnostics.logs.line import ROUND, Line
+from search.diagnostics.logs.line import JOINED, ROUND, Line
 from search.diagnostics.logs.measures import ENTROPIES, ERRORS, is_loss
 from search.diagnostics.logs.phases import SHARED, TRAIN, VAL
 
@@ -22,6 +22,8 @@ TOLD = re.compile(
 )
 VALIDATION = r"\b(?:val|eval|test)[a-z]*\b"
 COUNTED = r"(?:epoch|iteration|iter|step) *\d+"
+# Who writes a line, as `pkg.training.trainer - ` and `[train.py:31]`: no phase of what it tells.
+WRITER = re.compile(r"\b[a-z_]\w*(?:\.[a-z_]\w*)+(?:(?=\]| - | \| )|:\d+\b)", re.I)
 FORMS = [  # of frameworks; mostly a count without a word before it; and how they are read
     (re.compile(r"\b(\d+)epoch\b"), r"epoch \1"),  # ESPnet
     (re.compile(r"\btrain: (\d+)(?= *\[)", re.I), r"train epoch \1"),  # timm
@@ -104,6 +106,10 @@ def text_lines(text: str) -> tuple[list[str], list[Line], dict[str, str]]:
         if names - set(COUNTS):
             cells = {name: cell for name, cell in numbers.items() if name in names}
             lines.append((number, {"batch": str(number)} | cells | at))
+    steps = {cells["step"] for _, cells in lines if "step" in cells}
+    if len(steps) == 1 and "epoch" not in at:  # a setting, such as `iterations: 5000`, and no count
+        lines = [(n, {k: v for k, v in cells.items() if k != "step"}) for n, cells in lines]
+        at = {name: number for name, number in at.items() if name != "step"}
     axis = next((name for name in COUNTS if name in at), "batch")
     # what lacks the axis stands before the training
     lines = _summed_up([line for line in lines if axis in line[1]])
@@ -233,6 +239,7 @@ def _numbers(line: str, phase: str = "") -> dict[str, str]:
     """
     numbers: dict[str, str] = {}
     end = 0
+    line = WRITER.sub("", line)
     for form, told in FORMS:
         line = form.sub(told, line)
     for match in TOLD.finditer(line):
@@ -252,7 +259,9 @@ def _numbers(line: str, phase: str = "") -> dict[str, str]:
 
 
 def _words(text: str) -> list[str]:
-    return re.findall(r"[a-z][a-z0-9]*", text.lower().replace("@", ""))
+    """In small letters, `ValLoss` being two."""
+    words = re.findall(r"[a-z][a-z0-9]*", text.lower().replace("@", ""))
+    return [part for word in words for part in JOINED.get(word, word).split("_")]
 
 
 def _phase(words: Sequence[str], before: str) -> str:
