@@ -133,6 +133,7 @@ def _of_logs(options: Namespace) -> Reading:
         untold=sorted(untold - {verdict.name for verdict in verdicts.values()}),
         unheld=sorted({name for curves in log.trainings.values() for name in unheld(curves)}),
         columns=log.columns,
+        left_out=log.left_out,
         then=["boosting: an epoch is a round, and its knobs are others"] if log.boosted else (),
         acts=(EPOCHS, RATE) if log.boosted else None,
     )

@@ -484,6 +484,15 @@ def test_logs_of_a_pattern_are_told_together_as_a_search_is(tmp_path, monkeypatc
     assert "overfitting 6 seed0 seed1 seed2 seed3 seed4 seed5" in shown
     assert "together: 100 % of the better 5 trials were best in the first tenth" in shown
     assert "read train = train_loss, val = val_loss, epoch = epoch, metric = accuracy" in shown
+    (tmp_path / "runs" / "died" / "metrics.csv").parent.mkdir()
+    (tmp_path / "runs" / "died" / "metrics.csv").write_text("epoch,train_loss,val_loss\n")
+    assert main(["doctor", "--csv", "runs/*/metrics.csv"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "overfitting 6 seed0" in told
+    assert "left out: runs/died/metrics.csv: needs a header" in told
+    with raises("csv-needs-header-and-rows"):
+        read_logs("runs/d*/metrics.csv")
+    (tmp_path / "runs" / "died" / "metrics.csv").unlink()
     for place in tmp_path.glob("runs/*/metrics.csv"):  # a metric that never moves has no best epoch
         rows = [row.rpartition(",")[0] for row in table().splitlines()]
         place.write_text("\n".join([f"{rows[0]},accuracy", *(f"{row},0.0" for row in rows[1:])]))

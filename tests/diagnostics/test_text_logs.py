@@ -260,9 +260,10 @@ def test_records_that_a_program_prints_among_other_text_are_read(tmp_path, form)
         ("+---+---+---+\n| epoch | train_loss | val_loss |\n+===+===+===+\n", "| {e} | {t:.4f} | {v:.4f} |\n", "+---+---+---+\n"),
         ("epoch;train_loss;val_loss\n", "{e};{t:.4f};{v:.4f}\n", ""),
         ("Layer,Shape,Param\n_____\nwidth: 8\n,loss,val_loss\n", "{e},{t:.4f},{v:.4f}\n", "_____\nsaved.\n"),
-        ("EPOCH\tTRAIN_LOSS\tDEV_LOSS\tTEST_LOSS\n", "{e}\t{t:.4f}\t\t{v:.4f}\t9\n", "\n"),
+        ("EPOCH\tTRAIN_LOSS\tDEV_LOSS\tTEST_LOSS\n", "{e}\t{t:.4f}\t\t{v:.4f}\t9\n", "9\t0.1"),
+        ("", "epoch {e}: loss {t:.4f} val_loss {v:.4f}\n", ""),
     ],
-    ids=["box", "ascii", "decimal comma", "below a summary", "an empty column without a name"],
+    ids=["box", "ascii", "decimal comma", "below a summary", "a column without a name, and torn", "lines"],
 )  # fmt: skip
 def test_tables_are_read_however_they_are_drawn(tmp_path, head, row, foot):
     rows = enumerate(zip(TRAIN, VAL, strict=True), start=1)

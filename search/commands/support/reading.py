@@ -18,6 +18,7 @@ from search.results.summary.advise import tried_paths
 from search.results.summary.verdicts import advice, config_of, out_of_patience
 
 SHOWN = 12  # trials that a verdict names
+FEW = 3  # logs of which is said why they are left out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +27,8 @@ class Reading:
 
     `verdicts`: by trial. `findings`: of the search, if it is one. `together`: what all trials say.
     `untold`, `unheld`: verdicts that could not be given without a scale, or without losses of
-    validation. `columns`: which columns of a log were read as what. `then`: what to do next.
+    validation. `columns`: which columns of a log were read as what. `left_out`: logs that cannot be
+    read, and why. `then`: what to do next.
     `acts`: the knobs that can be turned; None: all.
     """
 
@@ -37,6 +39,7 @@ class Reading:
     untold: Sequence[str] = ()
     unheld: Sequence[str] = ()
     columns: str = ""
+    left_out: Sequence[str] = ()
     then: Sequence[str] = ()
     acts: Collection[str] | None = None
 
@@ -53,6 +56,7 @@ def document_of(reading: Reading) -> dict[str, Any]:
         "together": [{"says": remark.says, "rule": remark.rule} for remark in reading.together],
         "untold": [*reading.untold, *reading.unheld],
         "columns": reading.columns,
+        "left_out": list(reading.left_out),
     }
 
 
@@ -65,6 +69,9 @@ def say(reading: Reading) -> None:
         _show_one(reading, console)
     if reading.columns:
         console.say(f"read {reading.columns}; --columns ROLE=NAME decides otherwise")
+    more = [f"{len(reading.left_out) - FEW} more"] if len(reading.left_out) > FEW else []
+    for why in (*reading.left_out[:FEW], *more):
+        console.say(f"left out: {why}")
     if reading.untold:
         console.say(
             f"cannot be judged from these curves: {', '.join(reading.untold)}; how many classes "

@@ -7,10 +7,11 @@ Names of columns and gaps are taken as the usual loggers write them. Never guess
 import glob
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -30,8 +31,9 @@ from search.diagnostics.logs.phases import by_phase
 from search.diagnostics.logs.taken_up import taken_up
 from search.diagnostics.verdicts.curves import Curves
 from search.diagnostics.verdicts.from_columns import curves_of
-from search.errors import refused
+from search.errors import UsageError, refused
 
+T = TypeVar("T")
 Table = tuple[list[str], list[Line], dict[str, str]]  # of `lines_of`
 
 
@@ -40,11 +42,13 @@ class Log:
     """Trainings by name, and which columns were read as what, in words.
 
     `boosted`: whether their epochs are rounds of gradient boosting, by the names of the losses.
+    `left_out`: the files among others that cannot be read, and why.
     """
 
     trainings: Mapping[str, Curves]
     columns: str
     boosted: bool = False
+    left_out: Sequence[str] = ()
 
 
 def read_logs(
@@ -64,16 +68,21 @@ def read_logs(
 
     Raises:
         UsageError: no such file, columns missing, text among numbers, epochs that repeat or do not
-            rise.
+            rise; of several files in all of them.
     """
     scale = (classes, constant)
     pattern = f"{glob.escape(place)}/*epoch*.json" if Path(place).is_dir() else place
     files = [] if Path(place).is_file() else sorted(glob.glob(pattern, recursive=True))
-    tables = _by_log({file: lines_of(Path(file)) for file in files or [place]})
-    logs = {
-        file: _read(Path(file), table, scale=scale, chosen=columns or {})
-        for file, table in tables.items()
-    }
+    left_out: dict[str, UsageError] = {}
+    tables = _each(files or [place], lambda file: lines_of(Path(file)), left_out=left_out)
+    tables = _by_log(tables)
+    logs = _each(
+        tables,
+        lambda file: _read(Path(file), tables[file], scale=scale, chosen=columns or {}),
+        left_out=left_out,
+    )
+    if not logs:
+        raise next(iter(left_out.values()))
     if not files:
         return logs[place]
     start = len(_common(list(logs)))
@@ -84,7 +93,21 @@ def read_logs(
     }
     layouts = list(dict.fromkeys(log.columns for log in logs.values()))
     boosted = any(log.boosted for log in logs.values())
-    return Log(trainings=trainings, columns="; or ".join(layouts), boosted=boosted)
+    told = [str(error) for error in left_out.values()]
+    return Log(trainings=trainings, columns="; or ".join(layouts), boosted=boosted, left_out=told)
+
+
+def _each(
+    files: Iterable[str], read: Callable[[str], T], *, left_out: dict[str, UsageError]
+) -> dict[str, T]:
+    """What is read of each file; those that cannot be read are left out."""
+    made = {}
+    for file in files:
+        try:
+            made[file] = read(file)
+        except UsageError as error:
+            left_out[file] = error
+    return made
 
 
 def _common(files: Sequence[str]) -> str:
