@@ -13,8 +13,7 @@ generator means stop. A yield holds one of `predictions` (logits [n_val, classes
 [n_val, outputs] in training units), `probabilities` (0 to 1), `labels`, or the metric's own name;
 other numbers become columns of the curves. `train_outputs`, `rows` of train by their places and
 one of the three outputs for them, becomes the metric on train, `train_accuracy` or the like. A
-yield may hold `epoch`, which must then rise; epoch 0
-is the untrained model.
+yield may hold `epoch`, which must then rise; epoch 0 is the untrained model.
 """
 
 from collections.abc import Generator, Mapping

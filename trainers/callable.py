@@ -28,13 +28,13 @@ from trainers.api import (
     TrainerNotImported,
     Values,
 )
-from trainers.code_state import CodeState
 from trainers.featured import FeaturedFusable, FeaturedSeats, prepared_rows
 from trainers.features import read_steps
-from trainers.process_state import StepState
+from trainers.isolation.code_state import CodeState
+from trainers.isolation.process_state import StepState
+from trainers.isolation.shared_files import SharedFiles
 from trainers.reporting import epochs_reported
 from trainers.rows import own_rows
-from trainers.shared_files import SharedFiles
 
 
 def rehearse(config: Config, shape: Sequence[Any]) -> str | None:

@@ -27,9 +27,7 @@ from search.storage.trial_rows import counted
 from search.storage.trials import TrialRecord, UnnumberedTrial
 
 STAGE, CONFIRM = "joint", "confirm"
-TRIES = (
-    1000  # points of a sequence that may be repetitions, one after the other, before it is given up
-)
+TRIES = 1000  # repetitions, one after the other, after which a sequence is given up
 Key = tuple[tuple[str, Value], ...]
 
 

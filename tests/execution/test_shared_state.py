@@ -8,8 +8,8 @@ import pytest
 from kit import search, trials
 from patching import KINDS
 
-from trainers.code_state import CodeState
-from trainers.shared_numbers import SharedNumbers
+from trainers.isolation.code_state import CodeState
+from trainers.isolation.shared_numbers import SharedNumbers
 
 LIBRARIES = ("random", "numpy", "time", "builtins", "torch")
 

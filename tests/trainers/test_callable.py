@@ -24,11 +24,11 @@ from search.contract.metrics import Metric
 from search.execution.end_reasons import TrialEnd
 from search.execution.worker.failures import end_of
 from search.execution.worker.trial_runner import TrialRunner
-from trainers import shared_files
 from trainers.api import Data, End, Epoch, Failure, NothingReported, Part
 from trainers.callable import CallableSeats, open_seats, rehearse
 from trainers.checkpoint import FolderCheckpoint, TrialCheckpoint
-from trainers.process_settings import PRECISIONS
+from trainers.isolation import shared_files
+from trainers.isolation.process_settings import PRECISIONS
 
 ACCURACY = Metric(name="accuracy", direction="maximize")
 DATA = Data(train=Part(index=np.arange(2)), val=Part(index=np.arange(2)))

@@ -331,7 +331,7 @@ def test_a_trial_that_needs_most_of_a_gpu_fits_once_its_neighbours_have_ended(tm
 
 CHANGED = """
 import torch
-from trainers.process_state import LibraryState
+from trainers.isolation.process_state import LibraryState
 def found():
     here = torch.cuda.current_stream() == torch.cuda.default_stream()
     share = torch.cuda.memory.get_per_process_memory_fraction()

@@ -18,9 +18,7 @@ from search.diagnostics.preflight.reading import Reading
 # another label.
 SUREST, FEWEST, DOUBTED = 0.2, 40, 0.12
 UNSEEN = 0.2  # share of swapped labels that a set of rows must be able to rule out
-MOST = (
-    0.8  # of all errors of plain models, which swapped labels make and classes that overlap do not
-)
+MOST = 0.8  # of all errors of plain models: swapped labels make so many, classes that overlap fewer
 # Half of a class bears another label: of the rows that look like this class, the share that bears
 # it; how well its chance tells these from the others; the share of right labels among the rows that
 # surely look like the other class; and rows between the two, over those of the class. Classes that

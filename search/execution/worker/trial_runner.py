@@ -19,8 +19,8 @@ from search.execution.worker.epoch_record import TrialFailed, epoch_record
 from trainers.api import Config, Disruption, End, Failure, Fusable, Outcome
 from trainers.callable import CallableSeats, open_seats
 from trainers.checkpoint import TrialCheckpoint
-from trainers.code_state import CodeState
-from trainers.process_state import give_back_memory
+from trainers.isolation.code_state import CodeState
+from trainers.isolation.process_state import give_back_memory
 
 
 @dataclass(frozen=True, kw_only=True)

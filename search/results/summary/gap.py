@@ -68,8 +68,7 @@ def _reading(
                 f"the answer gains {two_digits(gained)} over the baseline on the test rows and "
                 f"{two_digits(claimed)} on validation, beyond the chance of seeds: part of the "
                 "gain holds for the validation rows only, unless these are the kinder ones by "
-                "chance (R22); "
-                "choose nothing by these scores"
+                "chance (R22); choose nothing by these scores"
             ]
     if metric.name not in SHARES:
         return []

@@ -14,8 +14,8 @@ from typing import Any
 
 from hydra.utils import get_object
 
-from trainers.process_state import LibraryState, StepState
-from trainers.shared_numbers import SharedNumbers, is_own
+from trainers.isolation.process_state import LibraryState, StepState
+from trainers.isolation.shared_numbers import SharedNumbers, is_own
 
 
 class CodeState:

@@ -18,11 +18,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from trainers.held_numbers import MOST, UNCOMPARED, Held, Kind, held
+from trainers.isolation.held_numbers import MOST, UNCOMPARED, Held, Kind, held
+from trainers.isolation.replaced_functions import note_functions, replaced_functions
 from trainers.libraries import is_library
-from trainers.replaced_functions import note_functions, replaced_functions
 
-OURS = tuple(f"{Path(__file__).parents[1] / room}/" for room in ("search", "trainers"))
+OURS = tuple(f"{Path(__file__).parents[2] / room}/" for room in ("search", "trainers"))
 REMARK = (
     "{} is changed by a training, and the next one in its process would find it so: each trial "
     "gets a fresh process, but not with placement=inline, and folds share it; make it inside the "

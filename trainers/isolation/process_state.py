@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from trainers.process_settings import SETTINGS
+from trainers.isolation.process_settings import SETTINGS
 
 Attributes = dict[str, Any]
 # What libraries keep once for a process in objects of their own, by module, and a training fills.
