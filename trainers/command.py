@@ -25,7 +25,7 @@ import numpy as np
 
 from trainers.api import Checkpoint, Config, Data, Values
 from trainers.command_end import CommandFailed, check_end, silent
-from trainers.command_line import command_line, rehearse
+from trainers.command_line import command_line, filled_files, rehearse
 from trainers.printed import LAST_EPOCH, Printed, Record, needed_names
 
 LINES, ERRORS = "lines.jsonl", "errors.log"
@@ -47,9 +47,13 @@ def train(
     """
     folder = checkpoint.folder
     variables = _write_files(config, data, checkpoint)
-    command = command_line(
-        config, config_file=variables["KNOBWISE_CONFIG"], folder=variables["KNOBWISE_FOLDER"]
-    )
+    places = {
+        "config_file": variables["KNOBWISE_CONFIG"],
+        "folder": variables["KNOBWISE_FOLDER"],
+    }
+    command = command_line(config, **places)
+    for path, text in filled_files(config, **places).items():
+        path.write_text(text, encoding="utf-8")
     needed = needed_names(config.get("metric") or {})
     untrained = bool(config["trainer"].get("untrained", False))
     before = Printed(needed=needed, untrained=untrained)

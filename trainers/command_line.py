@@ -1,9 +1,12 @@
-"""The words of `trainer.command`, filled in from a config; and whether its program is there."""
+"""The words of `trainer.command`, and files that they name, filled in from a config; and whether
+its program is there.
+"""
 
 import json
 import re
 import shutil
 import sys
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -12,18 +15,21 @@ from trainers.api import Config
 from trainers.settings import flat
 
 COMMAND = "trainers.command.train"  # import path of what runs a program
-PLACE = re.compile(r"\{([A-Za-z_][\w.]*)\}")  # other braces, such as those of JSON, are left alone
+# Other braces, such as those of JSON and of ${links}, are left alone.
+PLACE = re.compile(r"(?<!\$)\{([A-Za-z_][\w.]*)\}")
 FLAG = re.compile(r"\{(--?[A-Za-z][\w-]*):([A-Za-z_][\w.]*)\}")  # a whole word: {--amp:trainer.amp}
+FILE = re.compile(r"\{file:([^{}]+)\}")
+BARE = re.compile(r"(?<![\w.])(-?\d)(?=e[-+]\d)")  # 1e-05, which PyYAML takes for text
 
 EXAMPLE = ["{python}", "train.py", "--lr", "{optimizer.lr}"]
 
 
 def rehearse(config: Config, shape: tuple[int, int, str]) -> str | None:
-    """Fills the command and looks for its program; what it trains is not known.
+    """Fills the command and its files, and looks for its program; what it trains is not known.
 
     Raises:
         TypeError, ValueError: as `command_line`.
-        FileNotFoundError: there is no such program, or no such Python file.
+        FileNotFoundError: there is no such program, or no such file.
     """
     words = command_line(config, config_file=Path("config.json"), folder=Path())
     if shutil.which(words[0]) is None:
@@ -34,10 +40,13 @@ def rehearse(config: Config, shape: tuple[int, int, str]) -> str | None:
             f"trainer.command: the first word must be a program, but {words[0]!r} is none; {remedy}"
         )
     script = words[1] if words[0] == sys.executable and len(words) > 1 else ""
-    if script.endswith(".py") and not Path(script).is_file():
-        raise FileNotFoundError(
-            f"trainer.command: must name a file, but there is no {script!r} here; mend the path"
-        )
+    named = [script] if script.endswith(".py") else []
+    for path in [*named, *map(str, files_named(config))]:
+        if not Path(path).is_file():
+            raise FileNotFoundError(
+                f"trainer.command: must name a file, but there is no {path!r} here; mend the path"
+            )
+    filled_files(config, config_file=Path("config.json"), folder=Path())
     return None
 
 
@@ -45,13 +54,77 @@ def command_line(config: Config, *, config_file: Path, folder: Path) -> list[str
     """`trainer.command` with {path.of.a.key} filled in from the config.
 
     {config} is the JSON file of all keys, {folder} this trial's folder for files, {python} this
-    Python. The word {--flag:path.of.a.key} becomes `--flag` where the key is true, nothing where it
-    is false or null, and `--flag` with its value otherwise.
+    Python, {file:PATH} the path of a filled copy of a file (`filled_files`). The word
+    {--flag:path.of.a.key} becomes `--flag` where the key is true, nothing where it is false or
+    null, and `--flag` with its value otherwise.
 
     Raises:
         TypeError: the command is no list, or a key is filled in that is true, false or null.
         ValueError: it names a key that the config does not have.
     """
+    keys, words = _keys(config, config_file=config_file, folder=folder), list[str]()
+
+    def filled(match: re.Match[str]) -> str:
+        text = _value(match[0], match[1], keys)
+        if text is None or isinstance(text, bool):
+            raise TypeError(_misread(match[0], match[1], text))
+        return json.dumps(text) if isinstance(text, list) else str(text)
+
+    for word in _words(config):
+        flag = FLAG.fullmatch(word)
+        if flag is None:
+            word = FILE.sub(lambda file: str(folder / Path(file[1]).name), word)
+            words.append(PLACE.sub(filled, word))
+            continue
+        setting = _value(word, flag[2], keys)
+        if setting is not None and setting is not False:
+            words += [flag[1]] if setting is True else [flag[1], str(setting)]
+    return words
+
+
+def files_named(config: Mapping[str, Any]) -> list[Path]:
+    """The files that the command names as {file:PATH}."""
+    return [Path(match[1]) for word in _words(config) for match in FILE.finditer(word)]
+
+
+def filled_files(config: Config, *, config_file: Path, folder: Path) -> dict[Path, str]:
+    """Text by path of each such file's copy, with {path.of.a.key} filled in as JSON writes it, or
+    Python in a `.py`. Texts are without quotes; a name without a dot that is no key is left alone.
+
+    Raises:
+        ValueError: a file names a key that the config does not have, or two files have one name.
+    """
+    keys = _keys(config, config_file=config_file, folder=folder)
+    sources = {folder / source.name: source for source in files_named(config)}
+    if twins := set(files_named(config)) - set(sources.values()):
+        raise ValueError(
+            f"trainer.command: files must have a name each, since their copies lie in one folder, "
+            f"but got another {twins.pop().name!r}; rename one"
+        )
+    return {copy: _filled_text(source, keys) for copy, source in sources.items()}
+
+
+def _filled_text(source: Path, keys: Mapping[str, Any]) -> str:
+    def filled(match: re.Match[str]) -> str:
+        if match[1] not in keys and "." not in match[1]:
+            return match[0]
+        value = _value(f"{match[0]} of {source}", match[1], keys)
+        if isinstance(value, str):
+            return value
+        return repr(value) if source.suffix == ".py" else BARE.sub(r"\1.0", json.dumps(value))
+
+    return PLACE.sub(filled, source.read_text(encoding="utf-8"))
+
+
+def keys_named(config: Mapping[str, Any]) -> Iterator[str]:
+    """The keys that the command and its files are filled in with."""
+    files = (path.read_text(encoding="utf-8") for path in files_named(config) if path.is_file())
+    for text in (*_words(config), *files):
+        yield from (match[1] for match in PLACE.finditer(text))
+        yield from (match[2] for match in FLAG.finditer(text))
+
+
+def _words(config: Mapping[str, Any]) -> list[str]:
     command = config["trainer"]["command"]
     if not isinstance(command, list) or not command:
         parts = command.split() if isinstance(command, str) else []
@@ -59,35 +132,24 @@ def command_line(config: Config, *, config_file: Path, folder: Path) -> list[str
             f"trainer.command: must be a list of program and arguments, but got {command!r}; "
             f"write 'trainer.command={json.dumps(parts or EXAMPLE)}'"
         )
+    return list(map(str, command))
+
+
+def _keys(config: Config, *, config_file: Path, folder: Path) -> dict[str, Any]:
+    """All that can be filled in."""
     paths = {"config": str(config_file), "folder": str(folder), "python": sys.executable}
-    keys = {**flat(config), **paths}
+    return {**flat(config), **paths}
 
-    def value(place: str, key: str) -> Any:
-        if key not in keys:
-            near = get_close_matches(key, keys, n=1)
-            hint = f"did you mean '{{{near[0]}}}'? " if near else ""
-            raise ValueError(
-                f"trainer.command: {place} must name a key of the config; {hint}there are: "
-                + ", ".join(sorted(keys))
-            )
-        return keys[key]
 
-    def filled(match: re.Match[str]) -> str:
-        text = value(match[0], match[1])
-        if text is None or isinstance(text, bool):
-            raise TypeError(_misread(match[0], match[1], text))
-        return json.dumps(text) if isinstance(text, list) else str(text)
-
-    words: list[str] = []
-    for word in map(str, command):
-        flag = FLAG.fullmatch(word)
-        if flag is None:
-            words.append(PLACE.sub(filled, word))
-            continue
-        setting = value(word, flag[2])
-        if setting is not None and setting is not False:
-            words += [flag[1]] if setting is True else [flag[1], str(setting)]
-    return words
+def _value(place: str, key: str, keys: Mapping[str, Any]) -> Any:
+    if key not in keys:
+        near = get_close_matches(key, keys, n=1)
+        hint = f"did you mean '{{{near[0]}}}'? " if near else ""
+        raise ValueError(
+            f"trainer.command: {place} must name a key of the config; {hint}there are: "
+            + ", ".join(sorted(keys))
+        )
+    return keys[key]
 
 
 def _misread(place: str, key: str, value: bool | None) -> str:

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from trainers.command_line import COMMAND, FLAG, PLACE
+from trainers.command_line import COMMAND, keys_named
 from trainers.libraries import is_users
 
 WORD = re.compile(r"\w+")
@@ -26,9 +26,7 @@ def unmentioned(config: Mapping[str, Any], keys: Sequence[str]) -> list[str]:
     target, filled = str(config["trainer"]["_target_"]), set[str]()
     names = set().union(*map(_names, _sources(config)))
     if target == COMMAND:
-        words = [str(word) for word in config["trainer"]["command"]]
-        filled = {match[1] for word in words for match in PLACE.finditer(word)}
-        filled |= {match[2] for word in words for match in FLAG.finditer(word)}
+        filled = set(keys_named(config))
     if not names:
         return []
     if target == COMMAND and not names & {"KNOBWISE_CONFIG"} and "config" not in filled:

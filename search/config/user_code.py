@@ -14,6 +14,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from search.config.foreign_code import import_paths, resolved
+from trainers.command_line import FILE
 from trainers.libraries import is_users
 
 OURS = Path(__file__).resolve().parent.parent.parent
@@ -76,9 +77,12 @@ def _scripts(command: Any, here: Path) -> Iterator[Path]:
         if before == "-m":
             yield from _files_of(word.split("."), here)
             continue
-        path = here / word
+        filled = FILE.search(word)
+        path = here / (filled[1] if filled else word)
         try:
-            runs = path.is_file() and (path.suffix in SCRIPTS or os.access(path, os.X_OK))
+            runs = path.is_file() and (
+                path.suffix in SCRIPTS or filled is not None or os.access(path, os.X_OK)
+            )
         except (OSError, ValueError):  # a word that is no path
             continue
         if runs:

@@ -67,6 +67,7 @@ def test_the_files_that_a_config_runs_are_found_with_what_they_import():
     os.chmod("run.sh", 0o700)
     assert "run.sh" in user_code(_config(command=["./run.sh"]))
     assert "mine.py" in user_code(_config(_target_="x.y", command=["{python}", "-m", "mine"]))
+    assert "data.csv" in user_code(_config(command=["./run.sh", "--settings={file:data.csv}"]))
 
 
 def test_files_of_python_and_of_environments_are_libraries_and_those_beside_them_are_not(tmp_path):

@@ -1,5 +1,6 @@
 """Programs as trainers: their lines, their arguments, their end."""
 
+import ast
 import json
 import sys
 import time
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kit import wait_for
@@ -17,7 +19,7 @@ from trainers.callable import CallableSeats, rehearse
 from trainers.checkpoint import FolderCheckpoint
 from trainers.command import train
 from trainers.command_end import CommandFailed, CommandKilled
-from trainers.command_line import command_line
+from trainers.command_line import command_line, keys_named
 from trainers.printed import Printed
 from trainers.probes.run import train as probe
 
@@ -492,6 +494,57 @@ def test_flags_are_there_or_not_and_nothing_is_filled_in_that_programs_misread()
             words("run", f"--{key}={{trainer.{key}}}")
         word = f"\"knob.trainer.{key}=choice('true','false')\""
         assert (word in str(caught.value)) is (value is not None)
+
+
+def test_a_file_of_settings_is_filled_in_as_its_readers_take_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    keys = {"optimizer": {"lr": 1e-05, "nesterov": True}, "model": {"kind": "mlp", "drop": None}}
+    template = '{{"lr": {optimizer.lr}, "n": {optimizer.nesterov}, "k": "{model.kind}", "d": {model.drop}, "s": {seed}, "o": "{folder}/${{model.kind}}", "at": "{epoch}"}}'
+    read = {".json": json.loads, ".yaml": yaml.safe_load, ".py": ast.literal_eval}
+    for ending, load in read.items():
+        Path(f"my{ending}").write_text(template.replace("{{", "{").replace("}}", "}"))
+        command = [
+            sys.executable,
+            "-c",
+            f"open({str(tmp_path / 'at')!r}, 'w').write(__import__('sys').argv[1]); print('{{\"accuracy\": 1}}')",
+            f"--c={{file:my{ending}}}",
+        ]
+        config = {
+            "seed": 3,
+            **keys,
+            "metric": {},
+            "trainer": {"grace": 5, "_target_": "trainers.command.train", "command": command},
+        }
+        assert rehearse(config, (1, 1, "")) is None
+        assert {"optimizer.lr", "model.kind"} < set(keys_named(config))
+        folder = FolderCheckpoint(tmp_path / "c")
+        assert len(list(train(config, DATA, "cpu", folder))) == 1
+        copy = Path((tmp_path / "at").read_text().removeprefix("--c="))
+        assert copy == folder.files / f"my{ending}"
+        assert load(copy.read_text()) == {
+            "lr": 1e-05,
+            "n": True,
+            "k": "mlp",
+            "d": None,
+            "s": 3,
+            "o": f"{folder.files}/${{model.kind}}",
+            "at": "{epoch}",
+        }
+    for path, error, message in (
+        ("none.yaml", FileNotFoundError, "there is no 'none.yaml' here"),
+        (
+            "wrong.yaml",
+            ValueError,
+            r"\{model.kin\} of wrong.yaml must name a key of the config; did you mean '\{model.kind",
+        ),
+        ("twin/my.json", ValueError, "must have a name each.* another 'my.json'"),
+    ):
+        Path("wrong.yaml").write_text("kind: {model.kin}")
+        Path("twin").mkdir(exist_ok=True)
+        Path("twin/my.json").write_text("")
+        config["trainer"]["command"] = ["env", f"{{file:{path}}}", "{file:my.json}"]
+        with pytest.raises(error, match=message):
+            rehearse(config, (1, 1, ""))
 
 
 @pytest.mark.parametrize("fails", [False, True])
