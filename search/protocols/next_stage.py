@@ -201,7 +201,8 @@ def _joint(history: History, index: int, argument: str) -> Request:
 
 def _confirm(history: History, index: int, argument: str) -> Request:
     """The baseline, the incumbent of the sweeps, and what leads: the joint stage's best, and what
-    the sweeps found ahead of the incumbent without deciding it (P13).
+    the sweeps found ahead of the incumbent without deciding it (P13). Of equal scores the first one
+    goes on, so what turns fewer knobs comes first (P5).
     """
     undecided = history.undecided
     most = max(history.settings.leaders - len(undecided), 0)
@@ -212,6 +213,8 @@ def _confirm(history: History, index: int, argument: str) -> Request:
         paid = confirm_trials(history, rivals=len(configurations)) <= confirm_left(history)
         if knobs not in configurations and paid:
             configurations.append(knobs)
+    simplest = 1 + bool(history.held)
+    configurations[simplest:] = sorted(configurations[simplest:], key=len)
     because = "what was chosen for its value is judged on seeds that had no part in the choice"
     if len(configurations) > 1 and trials_left(history) < confirm_trials(history, rivals=1):
         because += "; the hours are spent, so the baseline and one configuration are trained"

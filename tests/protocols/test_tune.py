@@ -523,6 +523,8 @@ def test_what_a_sweep_found_ahead_and_could_not_decide_is_trained_on_fresh_seeds
         (ahead,) = history.undecided
         assert ahead in confirm.request.configurations
         assert len(confirm.request.configurations) <= 2 + history.settings.leaders
+        turned = [len(each) for each in confirm.request.configurations[1 + bool(history.held) :]]
+        assert turned == sorted(turned)  # of equal scores the first one goes on
         sweeps = [step for step in history.sweeps if step.leaders]
         assert all(step.decision == "keep" for step in sweeps)
         values = [each for step in sweeps for each in step.evidence["values"]]
