@@ -11,11 +11,15 @@ from pathlib import Path
 
 from rich.console import Console
 
+from search.config.follower import EPOCHS
+from search.config.knobs import as_number, is_number, written
 from search.config.plan import Plan, check_task
+from search.config.tune_settings import TuneSettings
 from search.contract.contract import prepare
 from search.errors import RunError
 from search.execution.dry_run import dry_run
 from search.lifecycle.run_stage import train_apart
+from search.protocols.history import BATCH
 from search.storage.curves import followed, read_curves
 from search.storage.folder import Folder
 from search.storage.logs import log_tail
@@ -45,6 +49,26 @@ class Measured:
         for most in epochs:
             heapreplace(loads, loads[0] + each + self.epoch * most)
         return max(loads)
+
+
+def dearer_knobs(plan: Plan) -> str:
+    """The knobs by which a trial may take longer than the baseline, and how far they go; epochs of
+    a single stage are left out, as each trial's own are counted.
+    """
+    settings, named = plan.settings, list[str]()
+    if isinstance(settings, TuneSettings):
+        about = [knobs[0] for knobs in settings.spaces.values()]
+    else:
+        about = [knob for knob in plan.knobs if knob.path != EPOCHS]
+    for knob in about:
+        value = plan.default(knob)
+        if knob.choices or not is_number(value):
+            continue
+        if knob.group == "capacity" and knob.high > as_number(value):
+            named.append(f"{knob.path} up to {written(knob.typed(knob.high))}")
+        elif knob.path == BATCH and knob.low < as_number(value):
+            named.append(f"{knob.path} down to {written(knob.typed(knob.low))}")
+    return ", ".join(named)
 
 
 def measure_epoch(plan: Plan) -> Measured:

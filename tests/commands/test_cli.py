@@ -33,11 +33,12 @@ from kit import (
 )
 from refusals import check_told, raises
 from safetensors.numpy import load_file
+from simulated import tune_plan
 
 from search import __main__ as main_module
 from search.__main__ import exit_with_main, main
 from search.errors import disk_error
-from search.lifecycle.estimate import Measured
+from search.lifecycle.estimate import Measured, dearer_knobs
 
 
 def test_without_a_word_it_lists_experiments_and_verbs_and_exits_2(elsewhere):
@@ -530,6 +531,14 @@ def test_programs_begin_anew_with_each_trial_and_other_trainers_with_each_worker
     measured = Measured(startup=10.0, epoch=1.0, per_trial=True)
     assert measured.search(epochs=[3, 3, 3], slots=2) == 2 * (10 + 3)
     assert replace(measured, per_trial=False).search(epochs=[3, 3, 3], slots=2) == 10 + 2 * 3
+
+
+def test_knobs_by_which_a_trial_is_dearer_than_the_measured_baseline_are_named():
+    assert dearer_knobs(tune_plan("space=[lr,epochs_range,batch_size,width,dropout]")) == (
+        "trainer.epochs up to 200, trainer.batch_size down to 8, model.width up to 512"
+    )
+    cheaper = ("trainer.epochs=200", "trainer.batch_size=8", "model.width=512")
+    assert dearer_knobs(tune_plan("space=[lr,epochs_range,batch_size,width]", *cheaper)) == ""
 
 
 def test_plan_of_epochs_as_a_knob_counts_each_trials_own_epochs(elsewhere):

@@ -20,7 +20,7 @@ from search.config.words import take
 from search.execution.pace import duration
 from search.execution.terminal import Terminal
 from search.execution.worker_pool import slots_of
-from search.lifecycle.estimate import measure_epoch
+from search.lifecycle.estimate import dearer_knobs, measure_epoch
 from search.lifecycle.launch import plan_in_folder
 from search.results.findings import open_results
 from search.results.transfer import compose_from, protocol_from
@@ -45,9 +45,11 @@ def show_plan(options: Namespace, config_dir: Path | None, console: Terminal) ->
     missing = len(epochs)
     done = sum(row.finished for row in rows)
     labels = [slot.label for slot in slots]
+    is_tune = isinstance(plan.settings, TuneSettings)
+    each = "of the baseline's" if is_tune else "up to"
     console.say(
         f"{missing} trials to run, {done} done already, "
-        f"up to {max(epochs, default=plan.most_epochs)} epochs each, "
+        f"{each} {max(epochs, default=plan.most_epochs)} epochs each, "
         f"on {len(slots)} slots: {', '.join(labels)}"
     )
     measured = measure_epoch(plan) if missing else None
@@ -55,11 +57,13 @@ def show_plan(options: Namespace, config_dir: Path | None, console: Terminal) ->
     if measured is not None:
         total = measured.search(epochs=epochs, slots=len(slots))
         lanes = " or train in lanes" if plan.lanes != 0 and plan.stock else ""
-        at_most = duration(max(total, 1.0))
         begins = f" and each trial {measured.startup:.3g} s to begin" if measured.per_trial else ""
+        dearer = dearer_knobs(plan)
+        about = "about" if dearer or is_tune else "at most about"
+        more = f"; by the baseline: a trial takes longer with {dearer}" if dearer else ""
         console.say(
-            f"one epoch takes {measured.epoch:.3g} s here{begins}: these trials at most about "
-            f"{at_most}, less where trials stop early{lanes}"
+            f"one epoch takes {measured.epoch:.3g} s here{begins}: these trials {about} "
+            f"{duration(max(total, 1.0))}, less where trials stop early{lanes}{more}"
         )
     if options.json:
         content = {
