@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from search.commands.support.arguments import VerbParser
 from search.config.quick_imports import quick_imports
 from search.config.results_root import address, from_here
-from search.config.words import take
+from search.config.words import EXPERIMENT, take
 from search.errors import RunError
 from search.execution.terminal import Terminal
 
@@ -31,7 +31,7 @@ def parser() -> VerbParser:
         "python -m search lr_sweep from=lr_range then sweeps the range that was found."
     )
     parser = VerbParser("lr_range", summary=SUMMARY, details=details, examples=examples)
-    parser.add_overrides(experiment="lr_sweep")
+    parser.add_overrides(experiment=EXPERIMENT)
     return parser
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from search.commands.support.arguments import VerbParser
 from search.commands.support.documents import print_document
 from search.config.quick_imports import quick_imports
-from search.config.words import take
+from search.config.words import EXPERIMENT, take
 from search.execution.terminal import Terminal
 from search.storage.sealed import read_json
 
@@ -30,7 +30,7 @@ def parser() -> VerbParser:
         "preflight=on makes a search start with it."
     )
     parser = VerbParser("preflight", summary=SUMMARY, details=details, examples=examples)
-    parser.add_overrides(experiment="lr_sweep")
+    parser.add_overrides(experiment=EXPERIMENT)
     parser.add_json()
     return parser
 

@@ -38,6 +38,6 @@ def run(words: list[str], config_dir: Path | None) -> int:
     console = Terminal()
     knobs, overrides = take(parser().parse(words).overrides, "knobs")
     protocol = sweep_words(knobs, overrides, config_dir)
-    name = next(word for word in reversed(protocol) if word.startswith("name=")).partition("=")[2]
+    name, _ = take(protocol, "name")
     console.say(f"{name}: reading the config …")
     return compose_and_run(protocol, config_dir, console=console, command=["sweep", *words])

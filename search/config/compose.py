@@ -17,6 +17,7 @@ from search.config.overrides import Overrides
 from search.config.schema import check_groups, check_settings
 from search.config.sweep_grammar import read_domain
 from search.config.trial_config import resolved_config
+from search.config.words import key_of
 from search.contract.tasks import METRICS
 from search.errors import SearchError, UsageError, refused, unknown
 
@@ -119,7 +120,7 @@ def _check_direction(config: DictConfig, words: list[str]) -> None:
     Raises:
         UsageError: `metric.name` was given without `metric.direction`.
     """
-    keys = [word.lstrip("+").partition("=")[0] for word in words]
+    keys = list(map(key_of, words))
     name, option = config.metric.get("name"), config.chosen.get("metric")
     if OmegaConf.is_missing(config.metric, "direction") or "metric.direction" in keys:
         return
@@ -183,15 +184,10 @@ def _choices(
             node = read_domain(f"space.{group}", node)
         if not isinstance(node, DictConfig | dict) or "choices" not in node:
             continue
-        others = [word for word in words if _group_of(word) != group]
+        others = [word for word in words if key_of(word).partition(".")[0] != group]
         choices[group] = {str(chosen[group]): config[group]}
         for option in node["choices"]:
             if option != chosen[group]:
                 changed = [*others, f"{group}={option}"]
                 choices[group][str(option)] = _composed(changed)[group]
     return choices
-
-
-def _group_of(word: str) -> str:
-    """The first part of the key of an override."""
-    return word.lstrip("+~").partition("=")[0].partition(".")[0]

@@ -3,7 +3,6 @@
 Reads `conf/space/NAME.yaml`, ours and the user's. Never composes by itself.
 """
 
-import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -20,8 +19,9 @@ from search.config.overrides import in_grammar, parse_override
 from search.config.ranges import read_shipped_space
 from search.config.space import read_space
 from search.config.sweep_grammar import read_domain
-from search.config.sweep_words import KNOB, LISTING
+from search.config.sweep_words import KNOB, LISTING, knob_names
 from search.config.trial_config import STOCK
+from search.config.words import take, with_experiment
 from search.errors import UsageError, refused, unknown
 
 PROTOCOL, NAME = "guide", "tune"
@@ -42,8 +42,7 @@ def compose_protocol(
     Raises:
         UsageError: no such experiment, protocol or knob, or what `compose_experiment` refuses.
     """
-    is_named = bool(words) and "=" not in words[0]
-    experiment, overrides = (words[0], words[1:]) if is_named else (None, words)
+    experiment, overrides = with_experiment(words)
     if experiment is None and not goes_on:
         experiment, overrides = _recipe(words)
     named, overrides = _knobs(overrides)
@@ -120,12 +119,12 @@ def _recipe(words: list[str]) -> tuple[str | None, list[str]]:
 
 def _knobs(words: list[str]) -> tuple[list[str], list[str]]:
     """The names of the last `space=[…]`, and the other words."""
-    given = [word.partition("=")[2] for word in words if word.startswith("space=")]
-    names = [name for name in re.split(r"[\s,\[\]]+", given[-1] if given else "") if name]
-    if given and not names:
+    listed, others = take(words, "space")
+    names = knob_names(listed)
+    if listed is not None and not names:
         rule, remedy = "names the knobs that may be turned", "drop it, or say 'space=[lr,dropout]'"
         raise refused("space", code="space-names-no-knob", rule=rule, got="none", remedy=remedy)
-    return list(dict.fromkeys(names)), [word for word in words if not word.startswith("space=")]
+    return list(dict.fromkeys(names)), others
 
 
 def _own_spaces(words: list[str], *, taken: list[str]) -> dict[str, Any]:

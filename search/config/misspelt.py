@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from hydra.errors import MissingConfigException
 from omegaconf import DictConfig
@@ -12,6 +11,7 @@ from search.config.catalogue import roots
 from search.config.check_keys import options_with
 from search.config.drift import flat_config
 from search.config.trial_config import PRIVATE
+from search.config.words import key_of
 from search.errors import UsageError, refused, unknown
 
 OVERRIDE = re.compile(r"Could not override '([^']+)'")
@@ -63,7 +63,7 @@ def refusal(
     match = override or deletion
     if match is None:
         return None
-    key, keys = match[1], [word.lstrip("+~").partition("=")[0] for word in words]
+    key, keys = match[1], list(map(key_of, words))
     groups = {path.name for root in roots(config_dir) for path in root.glob("*") if path.is_dir()}
     choices = [  # a second wrong key would be refused before the place of the first one is known
         word
@@ -127,7 +127,7 @@ def unknown_key(config: DictConfig, path: str, *, where: str, more: str = "") ->
 def _place(config: DictConfig, path: str) -> tuple[str, list[str]]:
     """Where a path leaves the config: as far as the first wrong word, and the keys there are."""
     node, prefix, parts = config, "", path.split(".")
-    while parts and isinstance(below := _get(node, parts[0]), DictConfig):
+    while parts and parts[0] in node and isinstance(below := node.get(parts[0]), DictConfig):
         node, prefix = below, f"{prefix}{parts.pop(0)}."
     wrong = parts[0] if parts and parts[0] not in node else ".".join(parts)
     return f"{prefix}{wrong}", [f"{prefix}{key!s}" for key in node if key not in INTERNAL]
@@ -145,7 +145,3 @@ def _elsewhere(config: DictConfig, path: str) -> str:
         if key.rpartition(".")[2] == last and key.partition(".")[0] not in INTERNAL
     ]
     return min(same, key=lambda key: (key.startswith("space."), key.count("."), key), default="")
-
-
-def _get(node: DictConfig, key: str) -> Any:
-    return node.get(key) if key in node else None

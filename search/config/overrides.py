@@ -22,6 +22,7 @@ from search.config.space import read_space
 from search.config.sweep_grammar import read_domain
 from search.config.sweep_words import KNOB
 from search.config.trial_config import STOCK
+from search.config.words import key_of
 from search.errors import UsageError, refused, shortened
 
 SPACE = "space."
@@ -72,7 +73,7 @@ class Overrides:
         )
         own_model, own_rows = _has_own_model(others), _has_own_rows(others)
         if own_rows:
-            given = {word.lstrip("+").partition("=")[0] for word in others}
+            given = set(map(key_of, others))
             overrides.unknown_shape = [key for key in SHAPE if f"data.{key}" not in given]
         for word in map(in_grammar, others):
             override = parse_override(word)

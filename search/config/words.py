@@ -9,6 +9,19 @@ HARMLESS = (
 )  # fmt: skip
 
 
+EXPERIMENT = "lr_sweep"  # whose set-up counts where a command names none
+
+
+def with_experiment(words: Sequence[str]) -> tuple[str | None, list[str]]:
+    """The experiment, if the first word names one; and the other words."""
+    return (words[0], [*words[1:]]) if words and "=" not in words[0] else (None, [*words])
+
+
+def key_of(word: str) -> str:
+    """The key that a word sets, adds (`+`) or removes (`~`)."""
+    return word.lstrip("+~").partition("=")[0]
+
+
 def take(words: Sequence[str], key: str) -> tuple[str | None, list[str]]:
     """The last value of `key=VALUE` among the words, and the words without it.
 

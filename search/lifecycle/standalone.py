@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from search.config.plan import Plan, check_task, read_plan
+from search.config.words import EXPERIMENT, key_of, with_experiment
 from search.contract.contract import Prepared, prepare
 from search.contract.dataset import completed
 from search.errors import refused
@@ -19,8 +20,6 @@ from search.execution.worker_pool import slots_of
 from search.lifecycle.teacher import check_teacher
 from search.results.transfer import compose_from
 from search.storage.folder import Folder
-
-EXPERIMENT = "lr_sweep"  # whose set-up is looked at where none is named
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,14 +45,11 @@ def looked(
     Raises:
         UsageError: the config or the data are wrong, or the folder holds a search.
     """
-    experiment, given = (
-        (words[0], words[1:]) if words and "=" not in words[0] else (EXPERIMENT, words)
-    )
-    named = any(word.startswith("name=") for word in given)
-    name = verb if given is words else f"{experiment}-{verb}"
-    overrides = given if named else [*given, f"name={name}"]
+    experiment, overrides = with_experiment(words)
+    if "name" not in map(key_of, overrides):
+        overrides.append(f"name={experiment}-{verb}" if experiment else f"name={verb}")
     config, contract = compose_from(
-        experiment, overrides=overrides, config_dir=config_dir, source=source
+        experiment or EXPERIMENT, overrides=overrides, config_dir=config_dir, source=source
     )
     plan = read_plan(completed(config), root=Path.cwd())
     if verb == "lr_range" and plan.program:

@@ -7,6 +7,7 @@ from search.config.overrides import value_word
 from search.config.passwords import redacted
 from search.config.plan import Plan, name_after
 from search.config.sweep_settings import SweepSettings
+from search.config.words import EXPERIMENT, key_of, with_experiment
 
 # Keys of a protocol's command that a stage by itself does not need, or sets itself.
 OWN = (
@@ -19,17 +20,14 @@ OWN = (
     "preflight",
     "from",
 )
-EXPERIMENT = "lr_sweep"  # whose set-up a stage has where the protocol's command names none
 LINK = {0.5: "sqrt", 1.0: "linear"}
 
 
 def stage_words(words: Sequence[str]) -> list[str]:
     """The words of a protocol's command that its stages share: the experiment, then the set-up."""
-    is_named = bool(words) and "=" not in words[0]
-    experiment, overrides = (words[0], words[1:]) if is_named else (EXPERIMENT, words)
-    overrides = [redacted(word) for word in overrides]
-    kept = [word for word in overrides if word.lstrip("+~").split("=")[0].split(".")[0] not in OWN]
-    return [experiment, *kept]
+    experiment, overrides = with_experiment(words)
+    kept = [word for word in overrides if key_of(word).partition(".")[0] not in OWN]
+    return [experiment or EXPERIMENT, *map(redacted, kept)]
 
 
 def sweep_command(plan: Plan, knob: str, *, words: Sequence[str]) -> str:
@@ -63,7 +61,7 @@ def sweep_command(plan: Plan, knob: str, *, words: Sequence[str]) -> str:
     search, _, stage = plan.name.rpartition("/")
     name = name_after(search, stage)
     experiment, *set_up = words
-    set_up = [word for word in set_up if word.partition("=")[0] not in plan.held]
+    set_up = [word for word in set_up if key_of(word) not in plan.held]
     parts = [f"name={name}", "protocol=sweep", f"space={knob}", *set_up, *held, *bounds]
     parts += [*rounds, *follows]
     return f"python -m search {experiment} {' '.join(map(shlex.quote, parts))}"

@@ -17,6 +17,7 @@ from search.config.drift import flat_config
 from search.config.foreign_code import say_code
 from search.config.results_root import address, root_of
 from search.config.trial_config import plain_config, target_of, trial_config
+from search.config.words import key_of
 from search.errors import UsageError
 from search.results.findings import Findings, find_folder, open_results
 from search.storage.folder import LR_RANGE, Folder
@@ -141,7 +142,7 @@ def _from_range(
             code="range-of-another-setup",
         )
     knob = OmegaConf.select(merged, f"space.{RATE}")
-    keys = _keys(overrides)
+    keys = set(map(key_of, overrides))
     for end in ("low", "high"):
         if (
             isinstance(knob, DictConfig)
@@ -166,7 +167,7 @@ def _carry(
     unless the command's own words change it: an experiment's file must not undo a decision.
     """
     defaults, new = compose_defaults(), OmegaConf.create(plain_config(onto, resolve=False))
-    silent, keys = flat_config(defaults), _keys(words)
+    silent, keys = flat_config(defaults), set(map(key_of, words))
     kept = {path for path in adopted if path not in keys}
     changes = {
         path: value
@@ -230,8 +231,3 @@ def _adopted(findings: Findings, *, root: Path) -> set[str]:
         except UsageError:  # an ancestor that has been removed
             break
     return paths
-
-
-def _keys(words: list[str]) -> set[str]:
-    """The keys of overrides."""
-    return {word.lstrip("+~").partition("=")[0] for word in words}
