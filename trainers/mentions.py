@@ -57,14 +57,6 @@ def never_gets(config: Mapping[str, Any], key: str) -> bool:
     return bool(unmentioned(config, [key]))
 
 
-def reads_other_rows(target: str) -> bool:
-    """Whether a generator of the user's reads no `index`, so that it trains on rows of its own
-    choice, whatever it is given. False where there is no code to read.
-    """
-    names = set().union(*map(_names, _user_files(target.rpartition(".")[0])))
-    return bool(names) and "index" not in names
-
-
 def _parts(key: str) -> list[str]:
     return key.split(".")
 

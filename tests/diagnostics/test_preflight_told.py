@@ -246,3 +246,44 @@ def test_a_model_that_begins_near_its_targets_is_noted(value, outcome):
     assert output.first_loss(seen, entropy=None, classes=0).outcome == outcome
     told = output.first_loss({**seen, "first_loss": 0.1}, entropy=None, classes=0)
     assert told.outcome == "warn"  # what is told of the first loss is not what the loss was
+
+
+def reads_in_order(config, data, device, checkpoint):
+    """A language model of one text; its habit says what becomes of the state between steps."""
+    torch.manual_seed(config["seed"])
+    habit = config["trainer"]["habit"]
+    text = torch.randint(0, 9, (8, 12 * 16))
+    rows = text.view(8, 12, 16).transpose(0, 1)  # a batch of 8 streams, 12 in a row
+    embedding, cells, head = nn.Embedding(9, 8), nn.LSTM(8, 16, batch_first=True), nn.Linear(16, 9)
+    net = nn.ModuleList([embedding, cells, head])
+    optimizer = torch.optim.Adam(net.parameters(), 0.01)
+    for _ in range(config["trainer"]["epochs"]):
+        order = torch.randperm(12) if "other order" in habit else torch.arange(12)
+        state = None
+        for part in rows[order]:
+            out, left = cells(embedding(part[:, :-1]), state)
+            if "carried" in habit:
+                state = tuple(one.detach().clone() for one in left)
+            loss = F.cross_entropy(head(out).flatten(0, 1), part[:, 1:].flatten())
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        yield {"train_loss": loss.item(), "val_loss": loss.item()}
+
+
+@pytest.mark.parametrize(
+    ("habit", "outcome"),
+    [("carried", "pass"), ("dropped", "warn"), ("carried, other order", "warn"), ("dropped, other order", "pass")],
+)  # fmt: skip
+def test_rows_in_order_are_no_fault_where_a_hidden_state_goes_on_and_are_meant_to_stay_so(
+    habit, outcome, tmp_path
+):
+    trainer = {"_target_": f"{__name__}.reads_in_order", "batch_size": 8, "epochs": 3, "habit": habit}  # fmt: skip
+    own = Part(x=None, y=None, index=np.arange(96))
+    subject = Subject(
+        config={"trainer": trainer, "seed": 0, "optimizer": {"lr": 0.01}}, data=Data(train=own, val=own),
+        device="cpu", folder=tmp_path, task="classification",
+    )  # fmt: skip
+    seen = json.loads(json.dumps(plain(watched.watched(subject)), allow_nan=False))
+    check = loop.shuffling(seen, ordered=False)
+    assert (check.outcome, "hidden state" in check.told) == (outcome, "carried" in habit)

@@ -439,8 +439,8 @@ LOADS = """
 import torch
 
 def train(config, data, device, checkpoint):
-    x, rows = torch.eye(40), torch.as_tensor({rows})
-    model = torch.nn.Linear(40, 40)
+    x, rows = torch.eye(200), torch.as_tensor({rows})
+    model = torch.nn.Linear(200, 200)
     optimizer = torch.optim.SGD(model.parameters(), config["optimizer"]["lr"])
     for epoch in range(config["trainer"]["epochs"]):
         optimizer.zero_grad()
@@ -450,7 +450,7 @@ def train(config, data, device, checkpoint):
 """
 
 
-@pytest.mark.parametrize(("rows", "is_asked"), [("data.train.index", True), ("range(30)", False)])
+@pytest.mark.parametrize(("rows", "is_asked"), [("data.train.index", True), ("range(200)", False)])
 def test_no_row_is_learned_by_heart_where_the_trainer_takes_rows_of_its_own(
     rows, is_asked, tmp_path, monkeypatch
 ):
@@ -466,7 +466,7 @@ def test_no_row_is_learned_by_heart_where_the_trainer_takes_rows_of_its_own(
     )  # fmt: skip
     heart = questions.learned_by_heart(subject, parameters=1640, loss=None)
     assert ("tries" in heart) == is_asked
-    assert ("never reads data.train.index" in heart.get("cause", "")) == (not is_asked)
+    assert ("does not heed data.train.index" in heart.get("cause", "")) == (not is_asked)
 
 
 def test_a_ramp_that_ended_before_the_loss_rose_says_nothing():

@@ -33,7 +33,7 @@ class ScheduleSeen:
     told: list[float] = field(default_factory=list)
 
 
-class HelpersSeen(AbstractContextManager[None]):
+class HelpersSeen(AbstractContextManager["HelpersSeen"]):
     """A context in which these are noted.
 
     `plateaus`: every number that a schedule is given which waits for one, with its mode;
@@ -49,7 +49,7 @@ class HelpersSeen(AbstractContextManager[None]):
         self._schedules: dict[int, tuple[Any, ScheduleSeen]] = {}
         self._hooks = ExitStack()
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> "HelpersSeen":
         for owner, name, note in (
             (ReduceLROnPlateau, "step", self._plateau),
             (LRScheduler, "step", self._scheduled),
@@ -59,6 +59,7 @@ class HelpersSeen(AbstractContextManager[None]):
             (WeightedRandomSampler, "__iter__", self._drawing),
         ):
             self._hooks.enter_context(_noted(owner, name, note))
+        return self
 
     def __exit__(self, *error: object) -> None:
         self._hooks.close()

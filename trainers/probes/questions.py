@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainers.api import IGNORED, Data, Part
-from trainers.mentions import reads_other_rows
 from trainers.probes.limits import own_time
+from trainers.probes.rows_seen import RowsTaught
 from trainers.probes.run import Run, some_rows
 from trainers.probes.scores import losses_again, row_scores, score
 from trainers.probes.seen import LossCall
@@ -35,6 +35,7 @@ UP_TO_ONE = ("accuracy", "balanced_accuracy", "precision", "recall", "f1", "roc_
 FITTED = 0.98  # share of correct rows, or R², from which rows are learned by heart
 NEARLY, LONGER = 0.8, 4  # score from which a longer try is worth it; how many times longer
 KNOWN, FALLING = 0.05, 0.3  # share of its first loss at which rows are known, or nearly
+OTHERS = 4  # times as many rows as were given, from which a trainer takes others
 FIRST = 3  # epochs from which a metric has begun
 ENDLESS = 10.0  # times its first size below 0, where a loss is no usual one any more
 Answer = dict[str, Any]
@@ -55,8 +56,6 @@ def learned_by_heart(
         by_hand: no optimizer takes the steps, so that only the training's own rate can be tried.
     """
     few = _few(subject, parameters=parameters)
-    if few.x is None and reads_other_rows(str(subject.config["trainer"]["_target_"])):
-        return {"cause": "the trainer never reads data.train.index: it trains on rows of its own"}
     data = Data(train=few, val=few)
     ends = own_time() + ENOUGH
     rates = [subject.own_rate or math.nan] if by_hand else _rates(subject, data)
@@ -65,6 +64,8 @@ def learned_by_heart(
         if tries and own_time() > ends:
             return {"rows": len(few.index), "tries": tries, "left_out": len(rates) - len(tries)}
         tries.append(_fit(subject, data, rate=rate, steps=FIT_STEPS, loss=loss))
+        if few.x is None and tries[-1]["rows"] > OTHERS * len(few.index):
+            return {"cause": "the trainer does not heed data.train.index: it takes rows of its own"}
         if tries[-1]["fitted"]:
             break
     best = max(
@@ -222,6 +223,7 @@ def _fit(subject: Subject, data: Data, *, rate: float, steps: int, loss: LossCal
 
     def fitted(run: Run) -> bool:
         nonlocal best
+        taught.most = 0 if run.trained else taught.most
         values = run.epochs[-1][1]
         got = score(values, data.val.y, subject.task)
         if math.isinf(got) and subject.metric in UP_TO_ONE and subject.metric in values:
@@ -230,9 +232,14 @@ def _fit(subject: Subject, data: Data, *, rate: float, steps: int, loss: LossCal
         return best >= FITTED and (got == 1.0 or subject.task in ("regression", "step_regression"))
 
     steer = Steer(rate=lambda _: rate, plain=True, most=steps, until=patient())
+    taught = RowsTaught(most=1 + OTHERS * len(data.train.index))
     epochs = -(-steps // subject.steps(data))
     run = subject.train(
-        data, epochs=epochs, config=without_penalties(subject.config), contexts=[steer], stop=fitted
+        data,
+        epochs=epochs,
+        config=without_penalties(subject.config),
+        contexts=[steer, taught],
+        stop=fitted,
     )
     losses = [loss for loss in steer.losses if math.isfinite(loss)]
     start, end = (
@@ -245,6 +252,7 @@ def _fit(subject: Subject, data: Data, *, rate: float, steps: int, loss: LossCal
         "val_loss": next(reversed(run.series("val_loss")), None),
         "again": again[-1] if again else None,
         "steps": len(steer.times),
+        "rows": len(taught.keys),
         "score": best if scored else None,
         "start": start,
         "end": end,

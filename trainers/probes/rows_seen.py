@@ -6,17 +6,43 @@ A row is known by some of its values as float32, bit by bit, so rows that a loop
 
 import zlib
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn.modules.module import register_module_forward_pre_hook
 
+from trainers.probes.hooks import is_transformed
 from trainers.records import dense
 
 ONCE = 0.9  # least share of distinct rows in an epoch: with fewer, rows are alike by chance
 CENTRED = 1e-5  # a mean below this share of the spread is 0, to the rounding of singles
 VALUES = 256  # values of a row, evenly drawn, that make its key
+
+
+class RowsTaught(AbstractContextManager["RowsTaught"]):
+    """A context in which rows are noted, as long as they are fewer than `most`: those that the
+    first module is given which is called with gradients. `keys`: of the rows.
+    """
+
+    def __init__(self, *, most: int) -> None:
+        self.keys, self.most = set[int](), most
+        self._first: torch.nn.Module | None = None
+
+    def __enter__(self) -> "RowsTaught":
+        self._handle = register_module_forward_pre_hook(self._entered)
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self._handle.remove()
+
+    def _entered(self, module: torch.nn.Module, args: tuple[Any, ...]) -> None:
+        if len(self.keys) < self.most and torch.is_grad_enabled() and not is_transformed():
+            self._first = module if self._first is None else self._first
+            if module is self._first and args and isinstance(args[0], torch.Tensor):
+                self.keys.update(row_keys(args[0]))
 
 
 def row_keys(rows: torch.Tensor | NDArray[Any]) -> tuple[int, ...]:

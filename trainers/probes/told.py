@@ -71,6 +71,8 @@ class Watched(TypedDict):
     epochs: Sequence[int]  # batches at the end of each epoch
     rows_seen: Answer  # as `rows_seen.rows_seen` says
     between_batches: Sequence[float | None]  # share of the labels' spread, of each epoch
+    carried: int  # steps that begin with the hidden state that the step before left
+    followers_kept: float | None  # share of the rows that the same row follows in both epochs
     drawn: Answer | None  # weights of a sampler by class
     given_spread: float | None  # of the train rows
     first_layer: float | None  # spread of what reaches the first layer

@@ -12,6 +12,7 @@ from typing import Any, cast
 import numpy as np
 
 from trainers.api import Data, Epoch, Values
+from trainers.probes.carried import CarriedState, followers_kept
 from trainers.probes.drawn_rows import weights_by_class
 from trainers.probes.helpers_seen import HelpersSeen
 from trainers.probes.labels_seen import (
@@ -48,19 +49,22 @@ def watched(subject: Subject, *, read: Callable[[Epoch, Data], object] | None = 
         frozenset(() if part.x is None else row_keys(np.asarray(part.x)))
         for part in (data.train, data.val)
     )
-    watch, run, again, helpers = Watch(train_rows), Run(), Run(), HelpersSeen()
-    with helpers:
+    watch, run, again = Watch(train_rows), Run(), Run()
+    with HelpersSeen() as helpers, CarriedState() as state:
         cut = _look(subject, data, run, watch, epochs=2)
     whole = len(data.val.index) == len(subject.data.val.index)
     cut_again = "" if run.error or cut else _look(subject, data, again, epochs=1)
     last: Values = run.epochs[-1][1] if run.epochs else {}
-    trained = [[key for batch in epoch for key in batch.keys] for epoch in _trained(watch)]
+    batches = [[batch.keys for batch in epoch] for epoch in _trained(watch)]
+    trained = [list(itertools.chain(*epoch)) for epoch in batches]
     labels = _labels(watch, data, classes=subject.task == "classification")
     calls = _calls(watch, data)
     for batch in (*watch.seen.batches, *watch.seen.evaluated):
         batch.keys = ()
     told = {
         "rows_seen": rows_seen(trained, watch.evaluated_keys, train=train_rows, val=val_rows),
+        "carried": state.carried,
+        "followers_kept": followers_kept(batches),
         "given_spread": None if data.train.x is None else float(np.nanstd(data.train.x)),
         "losses_again": losses_again(run, data.val.y, call=watch.seen.loss),
         "evaluated_losses": watch.evaluated_losses.epochs,

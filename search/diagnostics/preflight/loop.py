@@ -15,6 +15,7 @@ FEW = 0.6
 MORE = 1.05  # an epoch trains on more rows than it has if it sees so many times their number
 NEVER = 1e-6  # relative move below which evaluated weights did not follow the trained ones
 ONE_BATCH = 0.3  # share of the train rows that no epoch of a single step leaves out
+FOLLOWED = 0.1  # share of the rows before the same row, below which a state goes on in others
 SORTED = 0.5  # share of the labels' spread between batches, above which labels come sorted
 LEFT = 0.9  # share from which a dropout leaves so little that the share to keep may be meant
 
@@ -130,6 +131,8 @@ def shuffling(seen: Watched, *, ordered: bool) -> Check:
     """Do two epochs bring other batches (R13)? `ordered`: whether labels lie sorted in the rows."""
     judge = Judge(name="shuffling", rule="R13")
     ends = seen["epochs"]
+    if 2 * seen["carried"] > max(seen["steps"], 1):
+        return _in_order(judge, seen)
     apart = [share for share in seen["between_batches"] if share is not None]
     if apart and min(apart) > SORTED:
         text = f"{min(apart):.0%} of the labels' spread lies between batches: they come sorted"
@@ -150,6 +153,16 @@ def shuffling(seen: Watched, *, ordered: bool) -> Check:
     return (
         judge.warn(sentence, remedy, same=same) if same > 0.9 else judge.passed(sentence, same=same)
     )
+
+
+def _in_order(judge: Judge, seen: Watched) -> Check:
+    """Of steps that go on with a hidden state: does it go on in what stands next?"""
+    text, kept = "steps begin with the hidden state of the step before", seen["followers_kept"]
+    if kept is not None and kept < FOLLOWED:
+        text = f"{text}, but the same row follows {kept:.0%} of the rows in both epochs"
+        remedy = "keep the rows in order, or begin every step without a state"
+        return judge.warn(text, remedy, kept=kept)
+    return judge.passed(f"{text}: rows come in order on purpose")
 
 
 def evaluation_mode(seen: Watched, *, steps: float = math.inf) -> Check:
