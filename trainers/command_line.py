@@ -62,6 +62,13 @@ def command_line(config: Config, *, config_file: Path, folder: Path) -> list[str
         TypeError: the command is no list, or a key is filled in that is true, false or null.
         ValueError: it names a key that the config does not have.
     """
+    command = config["trainer"]["command"]
+    if not isinstance(command, list) or not command:
+        parts = command.split() if isinstance(command, str) else []
+        raise TypeError(
+            f"trainer.command: must be a list of program and arguments, but got {command!r}; "
+            f"write 'trainer.command={json.dumps(parts or EXAMPLE)}'"
+        )
     keys, words = _keys(config, config_file=config_file, folder=folder), list[str]()
 
     def filled(match: re.Match[str]) -> str:
@@ -70,7 +77,7 @@ def command_line(config: Config, *, config_file: Path, folder: Path) -> list[str
             raise TypeError(_misread(match[0], match[1], text))
         return json.dumps(text) if isinstance(text, list) else str(text)
 
-    for word in _words(config):
+    for word in map(str, command):
         flag = FLAG.fullmatch(word)
         if flag is None:
             word = FILE.sub(lambda file: str(folder / Path(file[1]).name), word)
@@ -84,7 +91,8 @@ def command_line(config: Config, *, config_file: Path, folder: Path) -> list[str
 
 def files_named(config: Mapping[str, Any]) -> list[Path]:
     """The files that the command names as {file:PATH}."""
-    return [Path(match[1]) for word in _words(config) for match in FILE.finditer(word)]
+    words = map(str, config["trainer"]["command"])
+    return [Path(match[1]) for word in words for match in FILE.finditer(word)]
 
 
 def filled_files(config: Config, *, config_file: Path, folder: Path) -> dict[Path, str]:
@@ -119,20 +127,9 @@ def _filled_text(source: Path, keys: Mapping[str, Any]) -> str:
 def keys_named(config: Mapping[str, Any]) -> Iterator[str]:
     """The keys that the command and its files are filled in with."""
     files = (path.read_text(encoding="utf-8") for path in files_named(config) if path.is_file())
-    for text in (*_words(config), *files):
+    for text in (*map(str, config["trainer"]["command"]), *files):
         yield from (match[1] for match in PLACE.finditer(text))
         yield from (match[2] for match in FLAG.finditer(text))
-
-
-def _words(config: Mapping[str, Any]) -> list[str]:
-    command = config["trainer"]["command"]
-    if not isinstance(command, list) or not command:
-        parts = command.split() if isinstance(command, str) else []
-        raise TypeError(
-            f"trainer.command: must be a list of program and arguments, but got {command!r}; "
-            f"write 'trainer.command={json.dumps(parts or EXAMPLE)}'"
-        )
-    return list(map(str, command))
 
 
 def _keys(config: Config, *, config_file: Path, folder: Path) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kit import wait_for
+from omegaconf import OmegaConf
 
 from trainers.api import Data, End, Part
 from trainers.callable import CallableSeats, rehearse
@@ -516,7 +517,7 @@ def test_a_file_of_settings_is_filled_in_as_its_readers_take_it(tmp_path, monkey
             "trainer": {"grace": 5, "_target_": "trainers.command.train", "command": command},
         }
         assert rehearse(config, (1, 1, "")) is None
-        assert {"optimizer.lr", "model.kind"} < set(keys_named(config))
+        assert {"optimizer.lr", "model.kind"} < set(keys_named(OmegaConf.create(config)))
         folder = FolderCheckpoint(tmp_path / "c")
         assert len(list(train(config, DATA, "cpu", folder))) == 1
         copy = Path((tmp_path / "at").read_text().removeprefix("--c="))
