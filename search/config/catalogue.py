@@ -97,6 +97,11 @@ def roots(config_dir: Path | None) -> Iterator[Path]:
     yield config_dir
 
 
+def space_files(config_dir: Path | None) -> dict[str, Path]:
+    """The files of `conf/space/` by name, ours and the user's."""
+    return {path.stem: path for root in roots(config_dir) for path in root.glob("space/*.yaml")}
+
+
 def needed_words(experiment: str, *, config_dir: Path | None) -> list[str]:
     """`key=value` words of the command that an experiment's file begins with: values that only its
     user has, such as a path. Empty where it runs by its name alone.

@@ -11,7 +11,7 @@ from typing import Any
 from omegaconf import OmegaConf, open_dict
 from omegaconf.dictconfig import DictConfig
 
-from search.config.catalogue import roots
+from search.config.catalogue import space_files
 from search.config.compose import compose_experiment
 from search.config.knob_roles import fits, lacks
 from search.config.knobs import Knob
@@ -149,10 +149,9 @@ def _own_spaces(words: list[str], *, taken: list[str]) -> dict[str, Any]:
 
 def _files(config_dir: Path | None) -> dict[str, Path]:
     """Every file of `conf/space/` that holds knobs itself, by name."""
-    files = {path.stem: path for root in roots(config_dir) for path in root.glob("space/*.yaml")}
     return {
         name: path
-        for name, path in sorted(files.items())
+        for name, path in sorted(space_files(config_dir).items())
         if "defaults:" not in path.read_text(encoding="utf-8")
     }
 

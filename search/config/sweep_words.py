@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from search.config.catalogue import experiments, roots
+from search.config.catalogue import experiments, roots, space_files
 from search.errors import UsageError, unknown
 
 KNOB = "knob."  # begins a word of a command that is a knob by itself
@@ -43,7 +43,7 @@ def protocol_words(knobs: Sequence[str], config_dir: Path | None) -> list[str]:
     recipes = {
         path.removesuffix(RECIPE) for path in experiments(config_dir) if path.endswith(RECIPE)
     }
-    spaces = {path.stem for root in roots(config_dir) for path in root.glob("space/*.yaml")}
+    spaces = set(space_files(config_dir))
     for knob in knobs:
         if knob not in recipes | spaces:
             raise UsageError(

@@ -179,6 +179,12 @@ def output_of(values: Mapping[str, Any]) -> tuple[str, Array] | None:
     return kinds[0], np.asarray(value)
 
 
+def in_own_units(targets: Array, output: Array, units: Mapping[str, Any]) -> tuple[Array, Array]:
+    """Scaled targets, and outputs for them, in the targets' own units: `mean` and `scale` (R6)."""
+    mean, scale = np.array(units["mean"]), np.array(units["scale"])
+    return targets * scale + mean, output.reshape(targets.shape) * scale + mean
+
+
 def scores(
     metric: Metric,
     *,
@@ -208,8 +214,7 @@ def scores(
     if kind == "probabilities":
         _check_probabilities(steps.array)
     if units is not None and output.size == targets.size:
-        mean, scale = np.array(units["mean"]), np.array(units["scale"])
-        targets, output = targets * scale + mean, output.reshape(targets.shape) * scale + mean
+        targets, output = in_own_units(targets, output, units)
         steps = Outputs(targets=targets, kind=kind, array=output, average=metric.average).steps
     if metric.target:
         regression = targets.dtype.kind == "f"

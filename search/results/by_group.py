@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from search.config.plan import Plan
 from search.contract.arrays import FoldData, read_folds
 from search.contract.dataset import load_rows
-from search.contract.metrics import Metric, output_of, scores
+from search.contract.metrics import Metric, in_own_units, output_of, scores
 from search.results.export import EXPORTED, trained_config
 from search.storage.folder import Folder
 from search.storage.sealed import read_csv, write_csv
@@ -151,8 +151,7 @@ def _predicted(
         raise ValueError("trainer.predict gives no outputs for rows with targets")
     (kind, numbers), targets = output, np.asarray(data.test.y)
     if units is not None:
-        mean, scale = np.array(units["mean"]), np.array(units["scale"])
-        targets, numbers = targets * scale + mean, numbers.reshape(targets.shape) * scale + mean
+        targets, numbers = in_own_units(targets, numbers, units)
     return PredictedRows(kind=kind, numbers=numbers, targets=targets, index=data.test.index)
 
 

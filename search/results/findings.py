@@ -4,7 +4,7 @@ Never writes, needs no torch.
 """
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -270,3 +270,18 @@ def open_results(name: str, *, root: Path, retrains: bool = False) -> tuple[Fold
     if not retrains:
         check_trials(folder, [row.spec.trial for row in rows if row.finished])
     return folder, find(plan, rows, val_rows=folder.val_rows)
+
+
+def lineage(findings: Findings, *, root: Path) -> Iterator[Findings]:
+    """A search, the one that it came `from`, and so on, as far as these are still there."""
+    visited = set[str]()
+    while True:
+        yield findings
+        source = findings.plan.config.get("from")
+        if source is None or source in visited:
+            return
+        visited.add(source)
+        try:
+            _, findings = open_results(str(source), root=root)
+        except UsageError:  # it has been removed
+            return

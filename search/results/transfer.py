@@ -19,7 +19,7 @@ from search.config.results_root import address, root_of
 from search.config.trial_config import plain_config, target_of, trial_config
 from search.config.words import key_of
 from search.errors import UsageError
-from search.results.findings import Findings, find_folder, open_results
+from search.results.findings import Findings, find_folder, lineage, open_results
 from search.storage.folder import LR_RANGE, Folder
 from search.storage.sealed import read_json
 
@@ -218,16 +218,10 @@ def _of_the_users_own(config: DictConfig, *, defaults: DictConfig) -> dict[str, 
 
 def _adopted(findings: Findings, *, root: Path) -> set[str]:
     """Every key that a search, or one that it came from, has decided on: kept or changed."""
-    paths, visited = set[str](), set[str]()
-    while findings.winner is not None:
-        choices = findings.plan.config.get("choices") or {}
-        paths |= {target_of(path, choices) for path in findings.winner.spec.knobs}
-        source = findings.plan.config.get("from")
-        if source is None or source in visited:
+    paths = set[str]()
+    for search in lineage(findings, root=root):
+        if search.winner is None:
             break
-        visited.add(source)
-        try:
-            _, findings = open_results(str(source), root=root)
-        except UsageError:  # an ancestor that has been removed
-            break
+        choices = search.plan.config.get("choices") or {}
+        paths |= {target_of(path, choices) for path in search.winner.spec.knobs}
     return paths

@@ -10,7 +10,7 @@ from scipy import special
 from search.stages.group import Group, scores_of
 from search.stages.noise import Advantage, SeedStatistics, advantage, breaking, statistics_of
 from search.stages.racing import LEVEL
-from search.stages.scores import are_identical, step_of
+from search.stages.scores import are_identical, least_deviation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +73,7 @@ def compare(
         for index, scores in enumerate((baseline, candidate))
     ]
     scores = scores_of(groups)
-    of = statistics_of(scores, resolution=step_of(scores, share=resolution) / 2)
+    of = statistics_of(scores, resolution=least_deviation(scores, share=resolution))
     upper, lower = (
         comparisons(of, advantage(of, reference=0, level=LEVEL / 2 / values))[1] for values in among
     )

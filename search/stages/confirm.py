@@ -22,7 +22,7 @@ from search.stages.decision import Decision, decide, seeds_of_each
 from search.stages.group import Configuration, Group, mark_collapsed, scores_of
 from search.stages.outcome import Outcome, by_cell, cell_of, group_of, with_queued
 from search.stages.racing import Race, goes_on, still_open
-from search.stages.scores import step_of
+from search.stages.scores import least_deviation
 from search.stages.stage import FixedStage, Silence, StageContext, further, missing
 from search.storage.trials import TrialRecord, TrialSpec
 
@@ -103,7 +103,7 @@ def _go_on(
     if after == fixed.halved:
         return list(goes_on(scores, seeds=after, ties=False))
     first, trained = scores[:, :after], (~np.isnan(scores)).sum(1)
-    floor = step_of(first, share=resolution) / 2
+    floor = least_deviation(first, share=resolution)
     on = (trained >= after) & still_open(first, _opening_of(plan), resolution=floor)
     on[0] = on[1:].any()  # what was dropped may lead by its kind seeds, and gets no more
     return list(on)

@@ -31,7 +31,7 @@ from search.stages.racing import (
     seeds_needed,
     worth_of,
 )
-from search.stages.scores import Bools, Counts, Floats, are_identical, step_of
+from search.stages.scores import Bools, Counts, Floats, are_identical, least_deviation
 
 Standing = Literal["best", "tie", "worse", "dropped", "unstable", "unusable"]
 NO_RACE = Race(first=1, most=1)
@@ -135,7 +135,7 @@ def decide(
         than `racing.STABLE`, is not adopted.
     """
     scores = scores_of(groups)
-    floor = step_of(scores, share=resolution) / 2
+    floor = least_deviation(scores, share=resolution)
     of = statistics_of(scores, resolution=floor)
     usable = of.counts > 0
     if not usable.any():
@@ -176,7 +176,7 @@ def decide(
 def best_group(groups: Sequence[Group], *, resolution: float) -> int | None:
     """The best mean, to look beside it for better values; None where no group is usable."""
     scores = scores_of(groups)
-    of = statistics_of(scores, resolution=step_of(scores, share=resolution) / 2)
+    of = statistics_of(scores, resolution=least_deviation(scores, share=resolution))
     return _best(groups, of, _dropped(of, NO_RACE)) if of.counts.any() else None
 
 
@@ -185,7 +185,7 @@ def seeds_of_each(groups: Sequence[Group], race: Race, *, resolution: float) -> 
     `decide` takes it.
     """
     scores = scores_of(groups)
-    floor = step_of(scores[:, : race.first], share=resolution) / 2  # the same in every round
+    floor = least_deviation(scores[:, : race.first], share=resolution)  # the same in every round
     return [int(count) for count in seeds_needed(scores, race, resolution=floor)]
 
 

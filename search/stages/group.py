@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from search.config.knobs import Value, written
-from search.stages.scores import Floats, broken_seeds, step_of
+from search.stages.scores import Floats, broken_seeds, least_deviation
 
 LARGEST = 1e150  # beyond it the square of a score is no number: such a training has diverged
 
@@ -102,7 +102,7 @@ class Group:
 def mark_collapsed(groups: Sequence[Group], *, resolution: float) -> tuple[Group, ...]:
     """The groups with their collapsed seeds marked, as `decide` sees them."""
     scores = scores_of(groups)
-    broken = broken_seeds(scores, resolution=step_of(scores, share=resolution) / 2)
+    broken = broken_seeds(scores, resolution=least_deviation(scores, share=resolution))
     return tuple(
         replace(group, collapsed=frozenset(np.flatnonzero(row & np.isfinite(line)).tolist()))
         for group, row, line in zip(groups, broken, scores, strict=True)

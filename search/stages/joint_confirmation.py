@@ -28,7 +28,7 @@ from search.stages.joint import (
 from search.stages.noise import statistics_of
 from search.stages.outcome import Outcome, by_cell, cell_of, group_of, with_queued
 from search.stages.racing import Race
-from search.stages.scores import are_identical, step_of
+from search.stages.scores import are_identical, least_deviation
 from search.stages.stage import next_number, numbered
 from search.storage.trials import TrialRecord, TrialSpec, UnnumberedTrial
 
@@ -185,7 +185,9 @@ def _least_score(
     groups = _groups(plan, first, [row for row in fresh if row.finished])
     scores = scores_of(groups)[:, :seeds]
     is_known = are_identical(scores, perfect=groups[0].perfect)
-    of = statistics_of(scores, resolution=0 if is_known else step_of(scores, share=resolution) / 2)
+    of = statistics_of(
+        scores, resolution=0 if is_known else least_deviation(scores, share=resolution)
+    )
     if not np.isfinite(of.variances).any():
         return -np.inf
     return float(np.nanmax(of.means) - LIFT * np.sqrt(np.nanmax(of.variances)))

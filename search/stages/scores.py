@@ -139,6 +139,14 @@ def better_half(means: Floats) -> Bools:
     return np.asarray((ranks < np.maximum((known + 1) // 2, 2)) & ~np.isnan(means))
 
 
+def least_deviation(scores: Floats, *, share: float) -> float:
+    """The least standard deviation between seeds that is believed: half a step of the scores.
+
+    `share`: as `step_of` takes it.
+    """
+    return step_of(scores, share=share) / 2
+
+
 def step_of(scores: Floats, *, share: float) -> float:
     """The step in which scores come: that of their own grid; 0 where they have none.
 

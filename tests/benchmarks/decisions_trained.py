@@ -32,7 +32,7 @@ from search.stages.comparison import compare
 from search.stages.decision import decide
 from search.stages.group import Group, scores_of
 from search.stages.racing import Race, seeds_needed
-from search.stages.scores import step_of
+from search.stages.scores import least_deviation
 
 EPOCHS, SEEDS, MOST, TRUTH = 8, 3, 10, 30
 VAL_ROWS = {"digits": 252, "mnist1d": 800, "breast_cancer": 80}
@@ -134,7 +134,7 @@ def truth(groups: list[Group], resolution: float) -> dict[object, Truth]:
 def raced(groups: list[Group], *, resolution: float) -> list[Group]:
     """The groups with the seeds that the race gives to each."""
     scores = scores_of(groups)
-    floor = step_of(scores[:, :SEEDS], share=resolution) / 2
+    floor = least_deviation(scores[:, :SEEDS], share=resolution)
     needed = seeds_needed(scores, RACE, resolution=floor)
     return [
         replace(group, scores=group.scores[:count])

@@ -6,7 +6,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from search.commands.support.experiment_help import entry
-from search.config.catalogue import experiments, roots
+from search.config.catalogue import experiments, space_files
 from search.config.space import read_space
 from search.config.sweep_words import RECIPE
 from search.config.text import one_line
@@ -23,7 +23,7 @@ TOGETHER = "several of these together"
 
 def knob_list(config_dir: Path | None) -> str:
     """A name, then its knobs, a few lines each; those of the user's config folder too."""
-    files = {path.stem: path for root in roots(config_dir) for path in root.glob("space/*.yaml")}
+    files = space_files(config_dir)
     purposes = {
         name.removesuffix(RECIPE): purpose
         for name, purpose in experiments(config_dir).items()

@@ -7,7 +7,6 @@ The closing page, the report and the doctor ask here.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from search.config.compose_protocol import spaces_by_path
 from search.config.plan import Plan, name_after
@@ -23,8 +22,7 @@ from search.diagnostics.verdicts.advice import (
     is_longer,
 )
 from search.diagnostics.verdicts.rules_rate import FEWEST
-from search.errors import UsageError
-from search.results.findings import Findings, open_results
+from search.results.findings import Findings, lineage
 from search.results.step_record import StepRecord
 from search.results.summary.verdicts import config_of, out_of_patience, remedies, turnable
 from search.storage.trials import TrialRecord
@@ -183,17 +181,8 @@ def _agreed(findings: Findings, rows: list[TrialRecord]) -> list[TrialRecord]:
 
 def tried_paths(findings: Findings) -> set[str]:
     """The knobs that a search turned, and those that it comes `from`, as far as these exist."""
-    tried = set(_turned(findings))
-    source, seen = findings.plan.config.get("from"), set[str]()
-    while source is not None and source not in seen:
-        seen.add(str(source))
-        try:
-            _, earlier = open_results(str(source), root=Path(findings.plan.folder).parent)
-        except UsageError:  # it has been removed
-            break
-        tried |= set(_turned(earlier))
-        source = earlier.plan.config.get("from")
-    return tried
+    searches = lineage(findings, root=findings.plan.folder.parent)
+    return {path for search in searches for path in _turned(search)}
 
 
 def _turned(findings: Findings) -> Iterator[str]:
