@@ -24,10 +24,12 @@ ONCE = 1e-4  # how often the robust deviation itself may be that much too small 
 
 def broken_seeds(scores: Floats, *, resolution: Floats | float = 0.0) -> Bools:
     """Seeds without a result, and those that collapsed: far below the other seeds of their value,
-    and far below what good values reach.
+    and far below what good values reach. No seed above all of the baseline's, the first value.
 
     Far is more than fifteen robust standard deviations (more where few seeds tell it), and five
     times the range of the value's other seeds, so that a value with wide noise has not collapsed.
+    Good values may have hardly any noise, as at the best score of all: it is far, too, only if the
+    other seeds lie nearer to these values than the seed to them.
     """
     finite = np.isfinite(scores)
     ordered = np.sort(np.where(finite, scores, np.nan), axis=-1)  # NaN comes last
@@ -37,6 +39,7 @@ def broken_seeds(scores: Floats, *, resolution: Floats | float = 0.0) -> Bools:
     far = np.maximum(BREAK, special.stdtrit(np.maximum(freedom, 1), 1 - ONCE)) * scale
     least, highest = far[..., None], typical - far[..., None]
     limit = _apart(ordered, counts, least=least, highest=highest, good=highest)
+    limit = np.fmin(limit, np.fmax.reduce(ordered[..., :1, :], axis=-1))
     return np.asarray(~finite | (scores <= limit[..., None]))
 
 
@@ -75,18 +78,20 @@ def _apart(
 ) -> Floats:
     """The score at and below which seeds of a value lie apart from its others [..., values].
 
-    By more than `least`, and more than `GAP` ranges of the others, below `highest`; -inf if none.
-    More than half of the seeds do only where all others reach what is `good`: else the value is
-    that low, and a seed or two were lucky.
+    By more than `least`, by more than `GAP` ranges of the others, and by more than these lie below
+    what is `good`, below `highest`; -inf if none. More than half of the seeds do only where they
+    are as close together and all others reach what is good: else the value is that low, or its
+    noise that wide, and a seed or two were lucky.
     """
     last = np.take_along_axis(ordered, np.maximum(counts - 1, 0)[..., None], axis=-1)[..., 0]
     limit = np.full(counts.shape, -np.inf)
     for below in range(1, ordered.shape[-1]):
         upper, lower = ordered[..., below], ordered[..., below - 1]
         with np.errstate(invalid="ignore"):
-            rest = np.where(counts - below > 1, last - upper, lower - ordered[..., 0])
-            splits = (upper - lower > np.maximum(least, GAP * rest)) & (lower < highest)
-            splits &= (2 * below <= counts) | (upper >= good)
+            most, rest = 2 * below > counts, last - upper
+            rest = np.where(most, np.maximum(rest, lower - ordered[..., 0]), rest)
+            gap = np.maximum(np.maximum(least, good - upper), GAP * rest)
+            splits = (upper - lower > gap) & (lower < highest) & (~most | (upper >= good))
         limit = np.where(splits, lower, limit)
     return limit
 

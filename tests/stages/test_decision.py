@@ -10,7 +10,7 @@ from simulated_sweeps import LAWS, decided, simulate
 from search.contract.metrics import Metric
 from search.stages.comparison import compare
 from search.stages.decision import best_group, decide
-from search.stages.group import Group, mark_collapsed
+from search.stages.group import Group, mark_collapsed, scores_of
 from search.stages.noise import _critical, advantage, breaking, statistics_of
 from search.stages.racing import LOOK, Race, interval_widths, seeds_needed
 from search.stages.scores import broken_seeds, step_of
@@ -281,6 +281,25 @@ def test_a_baseline_of_which_no_seed_reaches_what_is_good_is_bad_and_not_broken(
     scores = dice.normal(size=(300, 8, 3))
     scores[:, 0] = np.where(dice.random((300, 3)) < 0.6, -60.0, -40.0)
     assert np.mean(decided(scores, race=Race(first=3, most=3)).winners > 0) >= 0.98  # it was 0.65
+
+
+@pytest.mark.parametrize(
+    ("baseline", "rival", "broken"),
+    [
+        ((0.78, 0.855, 0.86), (1.0, 1.0, 1.0), [0, 0]),
+        ((0.78, 0.8, 0.86, 0.99, 0.992), (1.0,) * 5, [0, 0]),  # two ways to end, or wide noise
+        ((0.84, 0.8, 0.82, 0.83, 0.81), (1.0, 1.0, 0.95, 1.0, 1.0), [0, 0]),
+        ((0.97, 0.1, 0.972, 0.98, 0.975), (1.0,) * 5, [1, 0]),
+        ((0.1, 0.12, 0.972, 0.98, 0.975), (1.0,) * 5, [2, 0]),
+        ((0.1, 0.12, 0.11, 0.98, 0.975), (1.0,) * 5, [3, 0]),
+        ((0.97, 0.968, 0.972, 0.98, 0.975), (1.0, 1.0, 0.1, 1.0, 1.0), [0, 1]),
+        ((None,) * 5, (1.0, 1.0, 0.1, 1.0, 1.0), [5, 1]),
+    ],
+)
+def test_no_seed_has_broken_beside_rivals_without_noise_only(baseline, rival, broken):
+    others = [(1.0,) * len(rival)] * 2
+    of = statistics_of(scores_of(_groups([baseline, rival, *others])), resolution=0.002)
+    assert of.broken.tolist() == [*broken, 0, 0]
 
 
 @pytest.mark.parametrize(
