@@ -81,6 +81,7 @@ class Plan:
     """One search. `config` is unresolved and read-only; `knobs` are empty for a single training.
 
     `settings`: those of its kind; None of a single training. `first_trial`: number of its first.
+    `closed`: of a stage that is decided by the trials there are, though today's rules want more.
 
     A stage of a search of many stages has the incumbent's `config`; `base` is the search's own
     config, which its workers have, and `held` the knobs by which the incumbent differs from it.
@@ -105,6 +106,7 @@ class Plan:
     settings: Settings | None
     preflight: PreflightSettings
     first_trial: int = 0
+    closed: bool = False
     base: DictConfig | None = None
     held: Mapping[str, Value] = field(default_factory=dict)
 

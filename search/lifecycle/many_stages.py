@@ -32,12 +32,12 @@ from search.lifecycle.tracking import post_outcome, tracked
 from search.protocols.budget import (
     another_budget,
     budget_of,
-    budgets_chosen_by,
     check_budget,
     trials_left,
 )
 from search.protocols.commands import stage_words, sweep_command
 from search.protocols.conclude import conclude, gain
+from search.protocols.former import Former
 from search.protocols.history import History
 from search.protocols.next_knob import check_until
 from search.protocols.next_stage import stage_due
@@ -58,6 +58,7 @@ from search.storage.sealed import json_lines, read_json
 from search.storage.study import Study
 from search.storage.trials import TrialRecord
 
+NOT_CHECKED = "not made (preflight=off)"
 TRAININGS = 100  # about how many there are without a budget, for the preflight's estimate of time
 
 
@@ -102,9 +103,8 @@ def run_protocol(
             check_set_up(plan, folder, prepared, pool, console, trainings=many, tuned=tuned)
 
     with begun(plan, folder, pool, contract=contract, console=console, checked=checked) as fixed:
-        budgets = budgets_chosen_by(earlier) if earlier is not None else []
         search = _ManyStages(
-            plan, folder, pool, contract=fixed, console=console, words=words, budgets=budgets
+            plan, folder, pool, contract=fixed, console=console, words=words, earlier=earlier
         )
         with (
             folder.runs.recorded(
@@ -118,7 +118,7 @@ def run_protocol(
                 post_outcome(events, search.write(ended=False), error=error)
                 raise
             finally:
-                search.close()
+                folder.storage().close()
             post_outcome(events, findings := search.write(ended=True))
         return findings
 
@@ -135,14 +135,14 @@ class _ManyStages:
         contract: Contract,
         console: Console,
         words: Sequence[str],
-        budgets: Sequence[Mapping[str, Any]],
+        earlier: Findings | None,
     ) -> None:
         self._plan, self._folder, self._pool = plan, folder, pool
         self._contract, self._console = contract, console
         self._rows: list[TrialRecord] = []
         self._steps: list[StepRecord] = []
-        self._before = read_steps(folder.decisions)
-        self._budgets, self._command, self._words = budgets, "", stage_words(words)
+        self._former = Former.of(read_steps(folder.decisions), earlier)
+        self._command, self._stays, self._words = "", "", stage_words(words)
         self._events: EventStream | None = None
 
     def run(self, history: History, events: EventStream | None) -> None:
@@ -150,31 +150,42 @@ class _ManyStages:
         `events`: where trials and epochs are posted.
         """
         self._events = events
-        then, request = stage_due(history, self._budgets, ended=len(self._before))
+        then, request = self._due(history)
         while request is not None:
             opened = then.opened(request)
             self._command = ""
             self._say_start(opened)
             done = opened if request.skip else self._carry_out(opened, then)
-            history = history.with_step(step := as_decided(done, self._before, self._rows))
-            then, request = stage_due(history, self._budgets, ended=len(self._before))
+            step = as_decided(done, self._former.steps, self._rows)
+            history = history.with_step(step)
+            then, request = self._due(history)
             self._record(step, following=request)
             self._say_end(step, history)
+        if self._stays:
+            say(self._console, f"\n{self._stays}")
         if (winner := find_stages(self._plan, self._folder).winner) is not None:
             refit(self._plan, winner, self._folder, console=self._console)
 
+    def _due(self, history: History) -> tuple[History, Request | None]:
+        """What `stage_due` says. A search that has ended stays as it is by other rules too."""
+        former = self._former
+        then, request = stage_due(history, former.budgets, ended=len(former.steps))
+        number = len(history.steps) + 1
+        self._stays = former.elsewhere(request, number, folder=self._folder.path)
+        return then, None if self._stays else request
+
     def _record(self, step: Step, *, following: Request | None) -> None:
         """The step in decisions.jsonl; what former starts have written stays while it holds."""
-        number = step.number
-        is_former = number <= len(self._budgets)
+        number, former = step.number, self._former
+        is_former = number <= len(former.budgets)
         record = record_of(
             step,
             following=following.name(number + 1) if following is not None else "",
             command=self._command,
-            budget=self._budgets[number - 1] if is_former else budget_of(self._plan.config),
+            budget=former.budgets[number - 1] if is_former else budget_of(self._plan.config),
         )
-        self._steps.append(record)
-        if json_lines(self._steps) != json_lines(self._before[:number]):
+        self._steps.append(record := former.kept(record, number))
+        if json_lines(self._steps) != json_lines(former.steps[:number]):
             write_text(self._folder.decisions, json_lines(self._steps))
         if self._events is not None:
             self._events.post(DecisionMade(record=record, words=[step.says]))
@@ -190,26 +201,18 @@ class _ManyStages:
         write_results(findings, curves, self._folder)
         return findings
 
-    def close(self) -> None:
-        """Ends the writing."""
-        self._folder.storage().close()
-
     def _carry_out(self, step: Step, history: History) -> Step:
         stage = step.request.stage
         if stage == "preflight":
-            return replace(step, says=self._soundness())
+            report, keys = self._folder.path / PREFLIGHT, ["failed", "checks"]
+            made = soundness(read_json(report, keys=keys)) if report.exists() else NOT_CHECKED
+            return replace(step, says=made)
         if stage == "lr_range":
             says, rates = range_once(self._plan, self._folder.path, slot=self._pool.slots[0])
             return replace(step, says=says, rates=rates)
         if stage == "ensemble":
             return averaged(self._plan, self._folder, step, rows=self._rows)
         return self._trained(step, history)
-
-    def _soundness(self) -> str:
-        """What the preflight says, from its file."""
-        if not (self._folder.path / PREFLIGHT).exists():
-            return "not made (preflight=off)"
-        return soundness(read_json(self._folder.path / PREFLIGHT, keys=["failed", "checks"]))
 
     def _trained(self, step: Step, history: History) -> Step:
         """A stage with trials."""
@@ -220,9 +223,13 @@ class _ManyStages:
         ours, floor = borrowed(plan, self._rows), self._contract.floor
         past = past_trials(plan, self._rows, floor=floor) if request.stage == "joint" else ()
         study = open_study(plan, folder, console=self._console)
-        # A stage that is decided was found sound.
-        asked = None if step.number <= len(self._before) else history.incumbent
-        own = self._conduct(plan, study, past, borrowed=ours, incumbent=asked)
+        own, decided = study.rows(alive=False), self._former.trained(step.number)
+        if decided is not None and sum(row.finished for row in own) >= decided:
+            plan = replace(plan, closed=True)  # more would have the numbers of later trials
+            self._rows += [with_all_knobs(plan, row) for row in own]
+        else:  # one that is decided was found sound
+            asked = history.incumbent if decided is None else None
+            own = self._conduct(plan, study, past, borrowed=ours, incumbent=asked)
         val_rows = int(self._contract.split["rows"]["val"])
         findings = find(plan, [*ours, *own], val_rows=val_rows)
         curves = self._curves(findings)

@@ -169,6 +169,8 @@ def further(
     seeds: Sequence[int],
 ) -> list[TrialSpec]:
     """The trials that a race still wants: of every point the first `needed` of the seeds."""
+    if plan.closed:
+        return []
     there = {row.spec.key for row in rows}
     specs = (
         UnnumberedTrial(stage=stage, knobs=knobs, seed=seed)

@@ -49,6 +49,7 @@ from search.protocols.budget import (
 from search.protocols.chosen import at_the_edge
 from search.protocols.commands import sweep_command
 from search.protocols.evidence import faster
+from search.protocols.former import Former
 from search.protocols.joint_request import joint_request
 from search.protocols.learned import beats_constant, unusual_update
 from search.protocols.next_knob import check_until, next_sweep, sweep_request
@@ -63,7 +64,7 @@ from search.results.status import status_of
 from search.results.summary.advise import joint_paths
 from search.results.summary.edges import at_edges
 from search.results.summary.tune import caveats, conclusion, unresolved
-from search.stages import sweep
+from search.stages import confirm, sweep
 from search.stages.spent import is_out_of_time, time_to_keep
 from search.storage.folder import Folder
 from search.storage.sealed import json_lines, read_json, read_json_lines
@@ -841,6 +842,44 @@ def test_what_an_earlier_version_decided_holds_for_all_that_follows():
     assert former.incumbent == baseline.incumbent
     assert former.verdicts == baseline.verdicts
     assert (former.good, former.trials) == (step.good, step.trials)
+
+
+def test_todays_rules_replace_no_stage_that_was_made_and_end_no_search_anew(tmp_path):
+    history, _ = carried_out(tune_plan("space=[lr]"), _nothing)
+    records = [record_of(step, following="", command="", budget={}) for step in history.steps]
+    names = frozenset(step.name for step in history.steps)
+    number, request = len(names), history.steps[-1].request
+    other, elsewhere = replace(request, knob="other"), partial(Former.elsewhere, folder=tmp_path)
+    ended, begun_yet = (
+        Former(steps=records[: number - 1 + each], stages=names, ended=each)
+        for each in (True, False)
+    )
+    for former in (ended, begun_yet):
+        assert elsewhere(former, request, number) == ""
+    assert elsewhere(begun_yet, other, number + 1) == elsewhere(ended, None, number + 1) == ""
+    for then, at in ((other, number), (None, number), (other, number + 1)):
+        assert "the search has ended, and stays as it is" in elsewhere(ended, then, at)
+    for then in (other, None):
+        with raises("protocol-leads-elsewhere", history.steps[-1].name):
+            elsewhere(begun_yet, then, number)
+    now = {**records[0], "says": "in today's words"}
+    assert [each.kept(now, 1)["says"] for each in (ended, begun_yet)] == [records[0]["says"]] * 2
+    assert begun_yet.kept(now, number) is now
+    assert ended.kept({**now, "scores": [0.5]}, 1)["scores"] == [0.5]  # trained anew elsewhere
+
+
+def test_a_stage_that_is_decided_is_judged_by_the_trials_it_has():
+    plan, (entry,) = (
+        tune_plan("space=[lr]"),
+        [Request(entry=0, stage="baseline", because="", configurations=({},))],
+    )
+    staged = stage_plan(plan, begun(plan), entry, name="decided")
+    (first, *more) = confirm.wanted(staged, [])
+    rows = [TrialRecord(spec=first, state="complete", value=0.5)]
+    assert len(confirm.wanted(staged, rows)) == len(more) > 0
+    closed = replace(staged, closed=True)
+    assert confirm.wanted(closed, rows) == []
+    assert confirm.outcome(closed, rows, resolution=0.0).decision.winner == 0
 
 
 def test_the_page_says_which_knobs_were_turned_and_by_how_many_seeds_values_were_compared():
