@@ -283,9 +283,10 @@ class CallableSeats:
 def _with_losses(values: dict[str, Any]) -> dict[str, Any]:
     """With both losses under the names that verdicts read (R16), where they are told by others."""
     for name in list(values):
-        ours = LOSSES.get("".join(filter(str.isalpha, str(name))).lower())
-        if ours is not None:
+        if ours := LOSSES.get("".join(filter(str.isalpha, str(name))).lower()):
             values.setdefault(ours, values[name])
+    if "loss" in values and "val_loss" in values:
+        values.setdefault("train_loss", values["loss"])
     return values
 
 

@@ -13,6 +13,7 @@ worker that reads them dies. Whatever else it prints goes to the trial's log.
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,14 +25,17 @@ from pathlib import Path
 import numpy as np
 
 from trainers.api import Checkpoint, Config, Data, Values
-from trainers.command_end import CommandFailed, check_end, silent
+from trainers.command_end import KILLED, CommandFailed, check_end, silent
 from trainers.command_line import command_line, filled_files, rehearse
 from trainers.printed import LAST_EPOCH, Printed, Record, needed_names
 
-LINES, ERRORS = "lines.jsonl", "errors.log"
+LINES, ERRORS, CONFIG, ENDED = "lines.jsonl", "errors.log", "config.json", "ended"
 BREAKS = re.compile(rb"[\r\n]")  # a progress bar ends its line by \r
 PAUSE = 0.02  # seconds between two looks for new lines
 KEPT = 50  # last lines of errors in which a traceback is looked for
+ANEW = (
+    "begun anew in an empty folder: after an interruption the program did not go on from its files"
+)
 LEFT = (
     "trainer.command: must end after its training, but it ended while a process in the background "
     "went on printing epochs; wait for that process"
@@ -46,14 +50,9 @@ def train(
     Returns what is to be said of its end; empty as a rule.
     """
     folder = checkpoint.folder
+    was_cut = (folder / CONFIG).exists() and not (folder / ENDED).exists()
     variables = _write_files(config, data, checkpoint)
-    places = {
-        "config_file": variables["KNOBWISE_CONFIG"],
-        "folder": variables["KNOBWISE_FOLDER"],
-    }
-    command = command_line(config, **places)
-    for path, text in filled_files(config, **places).items():
-        path.write_text(text, encoding="utf-8")
+    command = _filled(config, variables)
     needed = needed_names(config.get("metric") or {})
     untrained = bool(config["trainer"].get("untrained", False))
     before = Printed(needed=needed, untrained=untrained)
@@ -76,6 +75,11 @@ def train(
             folder, process, printed, position=begun, said=said, late=late, grace=grace
         )
         first = next(records, None)
+        is_begun = first is not None or max(earlier, default=0) >= most
+        if was_cut and not is_begun and process.wait() not in KILLED:
+            for place in (folder, checkpoint.files):
+                shutil.rmtree(place, ignore_errors=True)
+            return (yield from train(config, data, device, checkpoint)) or ANEW
         # Records of an earlier attempt, up to the epoch where this one goes on; a program that
         # starts from scratch prints all of them anew.
         yield from (
@@ -87,11 +91,20 @@ def train(
         ended_early = first is not None and printed.last < config["trainer"].get("epochs", 0)
         at = f"epoch {printed.last} of {most}" if ended_early else ""
         remark = check_end(process.wait(), command, said, late=late, at=at)
+        (folder / ENDED).touch()
         if first is None and not earlier:
             raise silent(command, printed, needed=needed, said=said)
         return remark or printed.left_out()
     finally:
         _stop(process, grace=grace)
+
+
+def _filled(config: Config, variables: Mapping[str, Path]) -> list[str]:
+    """The words of the command; writes the copies of the files that it names."""
+    config_file, folder = variables["KNOBWISE_CONFIG"], variables["KNOBWISE_FOLDER"]
+    for path, text in filled_files(config, config_file=config_file, folder=folder).items():
+        path.write_text(text, encoding="utf-8")
+    return command_line(config, config_file=config_file, folder=folder)
 
 
 def _started(
@@ -118,7 +131,7 @@ def _write_files(config: Config, data: Data, checkpoint: Checkpoint) -> dict[str
     for place in (folder, files):
         place.mkdir(parents=True, exist_ok=True)
     variables = {
-        "KNOBWISE_CONFIG": folder / "config.json",
+        "KNOBWISE_CONFIG": folder / CONFIG,
         "KNOBWISE_SPLIT": folder / "split.npz",
         "KNOBWISE_CHECKPOINT": folder,
         "KNOBWISE_FOLDER": files,

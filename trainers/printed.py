@@ -36,8 +36,8 @@ UNEVEN = (
     "records 1, 2, 3 …, evaluations within an epoch too"
 )
 SUMMARY = (
-    "the program printed {} without an epoch, after records that have one: it is taken for a "
-    "summary and left out, although no record holds this {}; give it its epoch if it is one"
+    "the program printed {} without an epoch of its own, after records that have one: it is taken "
+    "for a summary and left out, although no record holds this {}; give it its epoch if it is one"
 )
 SAME = 1e-3  # difference of two scores, by their size, up to which one is the other, rounded
 COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")  # of terminals, also between the parts of a record
@@ -79,7 +79,7 @@ class Printed:
     ) -> None:
         self._needed, self._untrained, self.shift = tuple(needed), untrained, shift
         self.numbered, self._most = numbered, most
-        self.last = 0
+        self.last = -1  # epoch of the last record
         self._first = 1 if resumes else 0  # the first epoch that was printed; 0 before it
         self._partial: dict[int, Record] = {}  # numbers of epochs without their metric yet
         self.other = ""  # the last object that was no record, and why, where that can be seen
@@ -88,6 +88,8 @@ class Printed:
         self._uneven = False  # whether one was left out for its epoch, likewise
         self.told = told or {}  # what records have held, by needed name
         self._summary: Record = {}  # the last record that was left out for having no epoch
+        # One more of the last epoch: a summary too, if none of a later epoch follows.
+        self._repeated: Record | None = None
 
     def read(self, line: str) -> tuple[list[Record], bool]:
         """The records of a line, and whether it holds anything else."""
@@ -97,6 +99,8 @@ class Printed:
             between = between.replace(text, "", 1)
             record = self._record(item)
             if record is not None:
+                if self._repeated is not None:  # each epoch more than once, as of several ranks
+                    records.append(self._repeated)
                 records.append(record)
                 rest = rest.replace(text, "", 1)
             elif why := self._why_unread(item):
@@ -132,6 +136,9 @@ class Printed:
         if epoch == 0 and not self._untrained:
             self.shift = 1
         numbers = self._partial.pop(epoch, {}) | numbers
+        if "epoch" in item and epoch + self.shift == self.last:
+            self._summary = self._repeated = {**numbers, "epoch": self.last}
+            return None
         self._partial = {later: values for later, values in self._partial.items() if later > epoch}
         self.last, self.numbered = epoch + self.shift, "epoch" in item
         self._first = self._first or self.last
@@ -143,8 +150,9 @@ class Printed:
         """The epoch of a record that has none: of the losses that were printed before it, if any
         wait for their metric, else the next.
         """
-        later = [epoch for epoch in self._partial if epoch + self.shift > self.last]
-        return max(later, default=self.last + 1 - self.shift)
+        last = max(self.last, 0)
+        later = [epoch for epoch in self._partial if epoch + self.shift > last]
+        return max(later, default=last + 1 - self.shift)
 
     def left_out(self) -> str:
         """What to say at the program's end of a summary whose score no record holds."""
@@ -181,7 +189,7 @@ class Printed:
 
     def _check_spelling(self, item: Record) -> None:
         """Raises ValueError where the metric's name has come in other letters, and no record."""
-        plain = {} if self.last else {_plain(name): name for name in item}
+        plain = {} if self.last > 0 else {_plain(name): name for name in item}
         for name in self._needed:
             other = plain.get(_plain(name), name)
             self._misspelt += other != name

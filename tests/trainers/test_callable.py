@@ -57,14 +57,17 @@ def test_losses_under_other_spellings_have_the_names_that_verdicts_read(tmp_path
     def spelt(config, data, device, checkpoint):
         yield {"val/loss": 2.0, "Train Loss": 1.0}  # as libraries write them
         yield {"eval_loss": 4.0, "val_loss": 3.0}  # their own names win
+        yield {"loss": 7.0, "eval_loss": 8.0}  # beside one of validation it is of train
+        yield {"loss": 9.0}
         yield {"val/loss_mask": 5.0, "train_loss_step": 6.0}  # parts of a loss are none
 
     seats, ours = _seat(spelt, tmp_path), ("train_loss", "val_loss")
-    told = [seats.step()[0].values for _ in range(3)]
+    told = [seats.step()[0].values for _ in range(5)]
     assert [[values.get(name) for name in ours] for values in told] == [
         [1, 2],
         [None, 3],
-        [None] * 2,
+        [7, 8],
+        *[[None, None]] * 2,
     ]
     assert told[0]["val/loss"] == 2.0  # it may be the metric, or a column that is looked for
 

@@ -18,7 +18,7 @@ from omegaconf import OmegaConf
 from trainers.api import Data, End, Part
 from trainers.callable import CallableSeats, rehearse
 from trainers.checkpoint import FolderCheckpoint
-from trainers.command import train
+from trainers.command import ANEW, train
 from trainers.command_end import CommandFailed, CommandKilled
 from trainers.command_line import command_line, keys_named
 from trainers.printed import Printed
@@ -217,6 +217,25 @@ def test_a_resumed_program_that_has_nothing_left_to_do_keeps_what_it_had_told(tm
     assert [record["accuracy"] for record in _run("pass", tmp_path)] == [0.1, 0.2]
 
 
+@pytest.mark.parametrize("status", ["0", "'out is not empty'"])
+def test_a_program_that_stops_at_what_an_interrupted_attempt_left_begins_anew(status, tmp_path):
+    code = f"""import os, sys
+out = os.environ["KNOBWISE_FOLDER"] + "/out"
+if os.path.exists(out): sys.exit({status})
+os.mkdir(out)
+for epoch in (1, 2, 3): print('{{"accuracy": 0.%d}}' % epoch, flush=True)"""
+    interrupted = _run(f"{code}\nimport time; time.sleep(60)", tmp_path)
+    assert next(interrupted)["epoch"] == 1
+    interrupted.close()
+    resumed = CallableSeats(train, data=DATA, device="cpu")
+    resumed.admit(5, config=_config(code), checkpoint=FolderCheckpoint(tmp_path))
+    told = [resumed.step()[0] for _ in range(4)]
+    assert [outcome.values["accuracy"] for outcome in told[:3]] == [0.1, 0.2, 0.3]
+    assert told[3] == End(trial=5, remark=ANEW)
+    # one that has ended well has nothing left to do
+    assert len(list(_run("pass", tmp_path))) == 3
+
+
 def test_a_last_line_without_its_end_and_an_epoch_of_null(tmp_path, capfd):
     code = """print('{"epoch": null, "accuracy": 0.3}'); print('{"accuracy": 0.5}', end="")"""
     assert list(_run(code, tmp_path)) == [{"accuracy": 0.5, "epoch": 1}]
@@ -330,6 +349,8 @@ def test_records_between_two_whole_epochs_are_left_out_and_said():
         ([{"accuracy": 0.9}], "0.9"),  # no record holds it
         ([{"accuracy": 0.8}], ""),  # the best epoch's once more
         ([{"accuracy": 0.7996}], ""),  # rounded
+        ([{"epoch": 2, "accuracy": 0.9}], "0.9"),  # the best weights', once more at the end
+        ([{"epoch": 2, "accuracy": 0.7}] * 2, ""),
         ([{"best": 0.9}], ""),
         ([{"accuracy": "n/a"}], ""),
         ([{"accuracy": 0.9, "split": "train"}], ""),
@@ -343,6 +364,13 @@ def test_a_summary_whose_score_no_record_holds_is_said(lines, said):
     assert [record["epoch"] for record in told] in ([1, 2], [1, 2, 3])
     assert bool(printed.left_out()) == bool(said)
     assert said in printed.left_out()
+
+
+def test_epochs_that_are_printed_by_each_rank_are_refused_and_not_left_out():
+    printed = Printed(needed=("accuracy",), untrained=True)
+    lines = [json.dumps({"epoch": epoch, "accuracy": 0.5}) for epoch in (0, 0, 1, 1)]
+    records = [record for line in lines for record in printed.read(line)[0]]
+    assert [record["epoch"] for record in records] == [0, 0, 1]
 
 
 def test_a_summary_that_holds_the_only_score_belongs_to_the_last_epoch_whose_losses_were_told():
