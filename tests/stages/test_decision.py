@@ -517,7 +517,7 @@ def test_a_difference_that_is_not_worth_it_starts_no_race():
     assert not Race(first=1, most=10).on
 
 
-@pytest.mark.parametrize("load", [0.0, 0.7, 0.95, 0.97, 0.98, 0.99, 0.999])
+@pytest.mark.parametrize("load", [0.0, 0.7, 0.95, 0.98, 0.99, 0.995, 0.999])
 @pytest.mark.parametrize("number", [2, 7, 16])
 def test_the_level_of_one_comparison_among_many_is_that_of_the_integral_or_stricter(load, number):
     level, points = 0.0125, np.linspace(-9, 9, 20001)
@@ -529,13 +529,13 @@ def test_the_level_of_one_comparison_among_many_is_that_of_the_integral_or_stric
 
     found = float(_critical(np.full(number, load), level))
     exact = float(special.ndtr(-optimize.brentq(lambda z: error(z) - level, 0.5, 6)))
-    assert found <= 1.05 * exact
-    assert found >= (0.95 if load <= 0.97 else 0.4) * exact
+    assert found <= 1.01 * exact
+    assert found >= (0.99 if load <= 0.995 else 0.75) * exact
 
 
 @pytest.mark.parametrize(
     ("own", "seeds", "asked", "errs"),
-    [(1.0, 5, 0.0275, 0.038), (1.0, 4, 0.0273, 0.038), (17.0, 5, 0.0388, 0.040)],
+    [(1.0, 5, 0.0275, 0.038), (1.0, 4, 0.0273, 0.038), (17.0, 5, 0.0447, 0.045)],
 )
 def test_the_asked_p_errs_less_than_its_level_also_by_unequal_seeds_and_a_noisy_baseline(
     own, seeds, asked, errs
@@ -547,10 +547,3 @@ def test_the_asked_p_errs_less_than_its_level_also_by_unequal_seeds_and_a_noisy_
     assert np.median(edge.critical[:, 1]) == pytest.approx(asked, abs=2e-4)
     adopted = np.mean((edge.p <= edge.critical).any(1))
     assert adopted == pytest.approx(errs, abs=0.007)  # three standard errors
-
-
-def test_a_baseline_far_noisier_than_its_rivals_is_asked_a_smaller_p_than_the_level_needs():
-    loads = np.array([0.998, 0.996, 0.999])
-    alike = float(_critical(np.full(3, 0.97), 0.05))
-    assert float(_critical(loads, 0.05)) == alike
-    assert alike == pytest.approx(0.0342, abs=5e-4)
