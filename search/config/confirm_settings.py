@@ -16,6 +16,8 @@ class ConfirmSettings:
     further seeds decide (P5). `halved`: seeds after which only the better half of the others goes
     on to `fewest`; 0: all do. `early`: seeds at which a first look ends what is decided; 0: none.
     `own_level`: whether the second one, which the sweeps found better, has an own level of error.
+    `broke`: whether the first one gave no result with any seed before. If it gives none at a look
+    either, it gets no more.
     """
 
     configurations: tuple[Mapping[str, Value], ...]
@@ -24,6 +26,7 @@ class ConfirmSettings:
     halved: int = 0
     early: int = 0
     own_level: bool = False
+    broke: bool = False
 
     def trials(self, configurations: int) -> int:
         """Trials of so many configurations, without further seeds that decide."""

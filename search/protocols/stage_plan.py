@@ -88,6 +88,7 @@ def _settings(plan: Plan, history: History, request: Request) -> Settings:
         halved=halved(settings),
         early=early(settings),
         own_level=settings.own_level and _found_before(history, request.configurations),
+        broke=all(row.value is None for row in history.baseline),
     )
 
 

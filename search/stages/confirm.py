@@ -65,7 +65,8 @@ def wanted(plan: Plan, rows: Sequence[TrialRecord], *, resolution: float = 0.0) 
         on = _go_on(plan, rows, after=count, resolution=resolution)
         points = tuple(itertools.compress(fixed.configurations, on))
     specs = missing(plan, points, rows, stage=plan.kind, seeds=seeds[: fixed.fewest])
-    if specs or not race.on or len(points) < 2 or not all(row.finished for row in rows):
+    is_held = len(points) > 1 and points[0] == fixed.configurations[0]  # against the first one
+    if specs or not race.on or not is_held or not all(row.finished for row in rows):
         return specs
     needed = seeds_of_each(_groups(plan, rows), race, resolution=resolution)
     return further(plan, fixed.configurations, needed, rows, stage=plan.kind, seeds=seeds)
@@ -100,12 +101,14 @@ def _go_on(
 ) -> Sequence[bool]:
     """Which configurations get more than so many seeds, by the scores of these alone."""
     fixed, scores = settings(plan), scores_of(_groups(plan, rows))
-    if after == fixed.halved:
-        return list(goes_on(scores, seeds=after, ties=False))
     first, trained = scores[:, :after], (~np.isnan(scores)).sum(1)
-    floor = least_deviation(first, share=resolution)
-    on = (trained >= after) & still_open(first, _opening_of(plan), resolution=floor)
-    on[0] = on[1:].any()  # what was dropped may lead by its kind seeds, and gets no more
+    if after == fixed.halved:
+        on = goes_on(scores, seeds=after, ties=False)
+    else:
+        floor = least_deviation(first, share=resolution)
+        on = (trained >= after) & still_open(first, _opening_of(plan), resolution=floor)
+        on[0] = on[1:].any()  # what was dropped may lead by its kind seeds, and gets no more
+    on[0] &= not fixed.broke or np.isfinite(first[0]).any()
     return list(on)
 
 

@@ -75,6 +75,22 @@ def test_what_three_seeds_decide_gets_no_more_and_the_interval_is_that_of_a_look
     assert outcome.decision.confidence == 0.95
 
 
+@pytest.mark.parametrize("most", [5, 10])
+def test_a_baseline_that_breaks_with_every_seed_gets_no_more_than_the_first_look(most):
+    plan = _planned(most=most)
+    counts = []
+    for broke, first in ((False, None), (True, None), (True, 0.3)):
+        outcome, _ = _carried_out(
+            replace(plan, settings=replace(plan.settings, broke=broke)),
+            lambda place, seed, first=first: LEVELS[place] + 0.001 * seed if place else first,
+        )
+        counts.append([len(group.scores) for group in outcome.groups])
+        assert outcome.decision.adopted
+    assert counts[0][0] >= 5
+    assert counts[1] == [2, 5, 5, 2, 2]
+    assert counts[2] == [3, 3, 3, 2, 2]  # it trains now, and is told apart
+
+
 @pytest.mark.parametrize(("ahead", "seeds"), [(0.001, [5, 5, 3, 2, 2]), (-0.001, [3, 3, 3, 2, 2])])
 def test_what_lies_behind_the_baseline_after_three_seeds_gets_no_more(ahead, seeds):
     levels = (0.8, 0.8 + ahead, 0.799, 0.7, 0.7)
