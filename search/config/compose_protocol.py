@@ -3,7 +3,7 @@
 Reads `conf/space/NAME.yaml`, ours and the user's. Never composes by itself.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -53,31 +53,8 @@ def compose_protocol(
     bounds = [word for word in overrides if word.lstrip("+").startswith("space.")]
     overrides = [word for word in overrides if word not in bounds]
     draft = compose_experiment(experiment, overrides=overrides, config_dir=config_dir)
-    if str(draft.protocol.get("kind")) != "tune":
-        rule = "a protocol lists stages"
-        got = f"protocol={draft.chosen.protocol}, which is of kind {draft.protocol.get('kind')}"
-        remedy = "choose guide, fixed_order, coordinate, sweeps, unstick or one of your own"
-        raise refused(
-            "protocol", code="protocol-lists-no-stages", rule=rule, got=got, remedy=remedy
-        )
-    is_stock = str(draft.trainer._target_) == STOCK
-    listed = list(map(str, draft.protocol.knobs or ())) if is_stock else ANY_TRAINER
-    names = named or ([] if own else listed)
-    if not names and not own:
-        rule, remedy = "a protocol turns at least one knob", "say 'space=[lr]'"
-        raise refused(
-            "protocol.knobs", code="protocol-needs-knob", rule=rule, got="none", remedy=remedy
-        )
-    files = _files(config_dir)
-    for name in names:
-        _check_file(name, files)
-    spaces = {name: OmegaConf.to_container(OmegaConf.load(files[name])) for name in names}
-    if not named and not own:  # of the protocol's own list, what makes sense for these data
-        knobs = {name: read_space(node) for name, node in spaces.items()}
-        turned = {knob.path for group in knobs.values() for knob in group}
-        spaces = {
-            name: node for name, node in spaces.items() if fits(draft, knobs[name], turned=turned)
-        }
+    _check_lists_stages(draft)
+    spaces = _spaces(named, config_dir) if named or own else _listed(draft, config_dir)
     spaces |= own
     _narrow(spaces, bounds)
     config = compose_experiment(
@@ -88,6 +65,40 @@ def compose_protocol(
         config.protocol.chosen = bool(named or own)
     OmegaConf.set_readonly(config, True)
     return config
+
+
+def _check_lists_stages(draft: DictConfig) -> None:
+    kind = draft.protocol.get("kind")
+    if str(kind) != "tune":
+        rule = "a protocol lists stages"
+        got = f"protocol={draft.chosen.protocol}, which is of kind {kind}"
+        remedy = "choose guide, fixed_order, coordinate, sweeps, unstick or one of your own"
+        raise refused(
+            "protocol", code="protocol-lists-no-stages", rule=rule, got=got, remedy=remedy
+        )
+
+
+def _spaces(names: Iterable[str], config_dir: Path | None) -> dict[str, Any]:
+    """The knobs of these names, each name's as its file nests them."""
+    files = _files(config_dir)
+    for name in names:
+        _check_file(name, files)
+    return {name: OmegaConf.to_container(OmegaConf.load(files[name])) for name in names}
+
+
+def _listed(draft: DictConfig, config_dir: Path | None) -> dict[str, Any]:
+    """Of the knobs that the protocol lists, those that make sense for these data and this model."""
+    is_stock = str(draft.trainer._target_) == STOCK
+    names = list(map(str, draft.protocol.knobs or ())) if is_stock else ANY_TRAINER
+    if not names:
+        rule, remedy = "a protocol turns at least one knob", "say 'space=[lr]'"
+        raise refused(
+            "protocol.knobs", code="protocol-needs-knob", rule=rule, got="none", remedy=remedy
+        )
+    spaces = _spaces(names, config_dir)
+    knobs = {name: read_space(node) for name, node in spaces.items()}
+    turned = {knob.path for group in knobs.values() for knob in group}
+    return {name: node for name, node in spaces.items() if fits(draft, knobs[name], turned=turned)}
 
 
 def _check_file(name: str, files: Mapping[str, Path]) -> None:

@@ -88,16 +88,12 @@ def batches(seen: Watched, *, fraction: float = 1.0) -> Check:
         )
     if max(sizes) > 1 and all(batch["alike"] for batch in given if batch["shape"][0] > 1):
         return judge.fail(f"{sentence}; all rows of a batch are the same", remedy)
-    first = {batch["content"] for batch in given[: seen["epochs"][0] if seen["epochs"] else None]}
+    end = seen["epochs"][0] if seen["epochs"] else 0  # of the first epoch
+    first = {batch["content"]: batch["shape"][0] for batch in given[:end]}
     whole = min(sizes) >= seen["rows"]  # a closure such as L-BFGS's sees all rows again and again
-    if len(first) == 1 and (seen["epochs"] or [0])[0] > 3 and not whole:
+    if len(first) == 1 and end > 3 and not whole:
         return judge.fail(f"{sentence}; every one is the same", remedy)
-    once = (
-        {batch["content"]: batch["shape"][0] for batch in given[: seen["epochs"][0]]}
-        if seen["epochs"]
-        else {}
-    )
-    taught = sum(once.values())
+    taught = sum(first.values())
     both = seen["rows"] + seen["val_rows"]
     if MORE * seen["rows"] < taught <= MORE * both and seen["optimizers"] == 1:
         text = f"an epoch took {taught} rows, of {seen['rows']} that were given"
