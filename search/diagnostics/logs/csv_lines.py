@@ -109,7 +109,8 @@ def _aligned(path: Path, rows: list[tuple[int, list[str]]]) -> list[tuple[int, l
         UsageError: a row has more cells than there are names: they may belong to others.
     """
     names, below = rows[0][1], rows[1:]
-    if all(len(row) <= len(names) for _, row in below):
+    named = any(is_loss(plain_name(name)) for name in names)
+    if not named or all(len(row) <= len(names) for _, row in below):
         return rows
     empty = [not any(cells) for cells in zip_longest(*(row for _, row in below), fillvalue="")]
     if len(empty) - sum(empty) == len(names):

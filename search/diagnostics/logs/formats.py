@@ -20,6 +20,10 @@ GZIP = b"\x1f\x8b"
 JSON = re.compile(r"\s*(\{\s*[\"}]|\[\s*[{\]])")
 
 MEASURED = re.compile(r"^\d+ ([-+\w.]+) (\d+)\b", re.M)  # a time, a value, a step
+CHINESE = {
+    "训练": " train ", "验证": " val ", "测试": " test ", "损失": " loss ", "准确率": " accuracy ",
+    "完成": " done ", "保存": " saving ", "加载": " loading ", "数据": " data ",
+}  # fmt: skip
 CONTROL = re.compile(r"\x1b\[[\d;]*[a-z]|[\x08]", re.I)  # of a terminal: colours, steps back
 
 
@@ -74,6 +78,8 @@ def _text(path: Path) -> str:
         rule, remedy = "must be text in UTF-8 or UTF-16", "save it so"
         got = "bytes that are no text"
         raise refused(str(path), code="log-not-utf8", rule=rule, got=got, remedy=remedy)
+    for word, english in CHINESE.items() if not text.isascii() else ():
+        text = text.replace(word, english)
     return CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 

@@ -36,8 +36,10 @@ def spelt_out(name: str) -> str:
 
 def number_in(cell: str) -> float | None:
     """A number that may be missing: nothing rests on it alone."""
+    if not cell:
+        return None
     try:
-        return float(cell.strip().removesuffix("%"))
+        return float(cell.strip().removesuffix("%") if "%" in cell else cell)
     except ValueError:
         return None
 

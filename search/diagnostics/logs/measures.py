@@ -90,6 +90,8 @@ def with_losses(
         known = measure_of(name) in ("perplexity", "ppl") and of in ("", *OF_TRAIN, *OF_VAL)
         if known and (of in OF_VAL) not in told | {loss.startswith(OF_VAL) for loss in made}:
             made[f"{of}loss"] = name
+    if not made:
+        return list(header), list(lines), []
     with_made = [
         (number, cells | {loss: _logarithm(cells.get(name, "")) for loss, name in made.items()})
         for number, cells in lines

@@ -137,10 +137,10 @@ def _by_log(tables: Mapping[str, Table]) -> dict[str, Table]:
     for folder, group in groupby(tables, key=lambda file: Path(file).parent):
         own = {file: tables[file] for file in group}
         rows = {
-            float(cells["epoch"]): cells
+            epoch: cells
             for file, (_, lines, _) in own.items()
             for _, cells in lines
-            if (number_in(cells.get("epoch", "")) or 0.0) in _numbers(Path(file).stem)
+            if (epoch := number_in(cells.get("epoch", ""))) in _numbers(Path(file).stem)
         }
         if not 1 < len(rows) == len(own) == sum(len(lines) for _, lines, _ in own.values()):
             made |= own
