@@ -238,6 +238,8 @@ def test_rows_of_one_epoch_that_complete_each_other_are_one(tmp_path):
     (curves,) = read_csv(written(tmp_path, text), classes=0).values()
     assert curves.epochs.tolist() == list(range(1, 9))
     assert curves.val[0] == 2.1
+    begun = text.replace("val_loss\n", "val_loss\n,0,,\n")  # a rate told before the first epoch
+    assert "epoch = step" in read_logs(str(written(tmp_path, begun, "version_0.csv"))).columns
 
 
 def test_epochs_without_validation_are_left_out_and_nan_is_not_a_blank(tmp_path):

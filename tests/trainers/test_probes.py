@@ -513,6 +513,25 @@ def test_a_training_that_takes_too_few_steps_for_a_ramp_has_no_range_and_is_told
     assert answers["cause"].endswith("loop over trainer.epochs")
 
 
+def _whole(config, data, device, checkpoint):
+    """A step takes all rows, whatever the batch size says."""
+    line = torch.nn.Linear(4, 3)
+    optimizer = torch.optim.SGD(line.parameters(), lr=0.1)
+    for epoch in range(1, config["trainer"]["epochs"] + 1):
+        x, y = torch.as_tensor(data.train.x), torch.as_tensor(data.train.y)
+        torch.nn.functional.cross_entropy(line(x), y).backward()
+        optimizer.step()
+        yield {"epoch": epoch, "val_loss": 1.0}
+
+
+def test_a_training_whose_epoch_is_one_step_has_epochs_enough_for_a_ramp(tmp_path):
+    config = {"seed": 0, "trainer": {"_target_": "test_probes._whole", "batch_size": 1}}
+    part = Part(index=np.arange(60), x=np.ones((60, 4), np.float32), y=np.arange(60) % 3)
+    data = Data(train=part, val=part)
+    subject = Subject(config=config, data=data, device="cpu", folder=tmp_path, task="")
+    assert len(ramp(subject, data, seed=0, rates=[1e-4] * 40, plain=False)) == 40
+
+
 def _stepless(config, data, device, checkpoint):
     for epoch in range(1, config["trainer"]["epochs"] + 1):
         yield {"epoch": epoch, "val_loss": float(1 / (epoch < 3))}  # the third one raises

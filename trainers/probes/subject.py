@@ -20,7 +20,6 @@ from trainers.probes.steer import Steer
 
 PATIENCE = 20.0  # seconds (`own_time`) that one training here may take
 LOST, SURELY = 20.0, 1e4  # times the first losses: of several steps, of one
-SLOWER = 10  # times as many epochs as a ramp needs, if the trainer heeds its batch size
 FIRST, LAST = 16, 11  # steps over which the first and the last losses are taken
 UNSEEN = (
     "no step of a torch optimizer was seen in this process (a program, Keras and fastai step "
@@ -111,8 +110,8 @@ def ramp(
         most=len(rates),
         until=lost,
     )
-    # Epochs for trainers that take fewer steps than their batch size says; `most` ends them.
-    epochs = 2 + SLOWER * len(rates) // subject.steps(data)
+    # Enough for a trainer whose epoch is one step, all rows at once; `most` ends the others.
+    epochs = 2 + len(rates)
     config = _with_every_row({**subject.config, "seed": seed})
     run = subject.train(
         data,
