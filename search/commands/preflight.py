@@ -55,12 +55,12 @@ def run(words: list[str], config_dir: Path | None) -> int:
     with looked(overrides, config_dir, source=source, verb="preflight") as look:
         console.say("looking at the data, at two epochs of a training, and at what it can learn …")
         place, count = look.folder.path, trainings(look.plan)
-        checks = preflight(look.plan, look.prepared, place=place, slots=look.slots, trainings=count)
+        made = preflight(look.plan, look.prepared, place=place, slots=look.slots, trainings=count)
         seconds = time.monotonic() - since
-        write(checks, place, seconds=seconds)
-        show(checks, console, seconds=seconds)
+        write(made, place, seconds=seconds)
+        show(made.checks, console, seconds=seconds)
     if options.json:
         content = read_json(look.folder.path / PREFLIGHT)
         print_document("preflight", {"name": look.plan.name, **content})
-    require(checks, allow=look.plan.preflight.allow, or_else=" if it is meant")
+    require(made.checks, allow=look.plan.preflight.allow, or_else=" if it is meant")
     return 0

@@ -90,6 +90,7 @@ TABLE: dict[str, Rule] = {
     "preflight.mode": one_of("on", "warn", "off", True, False),
     "preflight.allow": names(),
     "preflight.gradcheck": truth(),
+    "preflight.seconds": number(least=1, most=10**6),
     "placement.slots": either(one_of("auto"), whole(1, 4096)),
     "placement.slots_per_gpu": whole(1, 64),
     "placement.address": word(),

@@ -12,6 +12,7 @@ from search.config.check_names import CAUSES
 from search.contract.metrics import Metric
 from search.errors import UsageError, refused, unknown
 
+PREFLIGHT_SECONDS = 240.0  # of searches from before there was `preflight.seconds`
 PLACEMENTS = {  # the classes that folders of earlier versions name by `placement.kind`
     "local": "search.execution.placement.local.LocalPlacement",
     "inline": "search.execution.placement.inline.InlinePlacement",
@@ -70,11 +71,14 @@ class PlacementSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class PreflightSettings:
-    """`preflight.*`: on, warn or off; checks that may fail; whether backward passes are checked."""
+    """`preflight.*`: on, warn or off; checks that may fail; whether backward passes are checked;
+    seconds of all questions to a training together.
+    """
 
     mode: str
     allow: tuple[str, ...]
     gradcheck: bool
+    seconds: float
 
 
 def read_lanes(config: DictConfig, metric: Metric) -> int | None:
@@ -134,7 +138,7 @@ def read_limits(config: DictConfig) -> Limits:
 
 def read_preflight(config: DictConfig) -> PreflightSettings:
     """Searches from before there was a preflight have none."""
-    node = config.get("preflight") or {"mode": "off", "allow": [], "gradcheck": False}
+    node = config.get("preflight") or {"mode": "off"}
     mode, allow = node.get("mode", "off"), tuple(node.get("allow", ()))
     if isinstance(mode, bool):  # YAML takes on and off for truth
         mode = "on" if mode else "off"
@@ -144,7 +148,12 @@ def read_preflight(config: DictConfig) -> PreflightSettings:
                 f"preflight.allow: {unknown('check', name=name, known=CAUSES)}",
                 code="unknown-check",
             )
-    return PreflightSettings(mode=mode, allow=allow, gradcheck=bool(node.get("gradcheck", False)))
+    return PreflightSettings(
+        mode=mode,
+        allow=allow,
+        gradcheck=bool(node.get("gradcheck", False)),
+        seconds=float(node.get("seconds", PREFLIGHT_SECONDS)),
+    )
 
 
 def read_placement(config: DictConfig, *, folder: Path) -> PlacementSettings:

@@ -26,7 +26,7 @@ with quick_imports():
     from trainers.api import Data, Epoch
     from trainers.probes import gradients, questions
     from trainers.probes.held_out import held_out
-    from trainers.probes.limits import OutOfTime, time_limit
+    from trainers.probes.limits import Budget, OutOfTime
     from trainers.probes.padding import padding_counts
     from trainers.probes.seen import LossCall
     from trainers.probes.speed import speed
@@ -34,9 +34,12 @@ with quick_imports():
     from trainers.probes.watched import WATCHED_ROWS, watched
     from trainers.stock import warm
 
-# Seconds that a question may take. Those of several trainings begin no further one after
-# `questions.ENOUGH` of them.
-BUDGETS = {"heart": 90, "labels": 90, "speed": 40, "held_out": 20, "padding": 40, "gradients": 30}
+# Seconds that the question of a check may take, of those that all have together. Those of several
+# trainings begin no further one after `questions.ENOUGH` of them.
+MOST = {
+    "overfit": 90, "labels_matter": 90, "speed": 40, "held_out": 20, "padding": 40,
+    "own_gradients": 30,
+}  # fmt: skip
 Answers = dict[str, Any]
 
 
@@ -66,37 +69,38 @@ def _preflight(
     subject: Subject, asked: dict[str, Any], *, read: Callable[[Epoch, Data], object]
 ) -> Answers:
     """The first question decides which of the others have a sense."""
-    seen = watched(subject, read=read)
-    answers: Answers = {"watched": seen}
+    budget = Budget(asked["seconds"], of="preflight.seconds")
+    seen = watched(subject, read=read, budget=budget)
+    answers: Answers = {"watched": seen, "seconds": budget.spent}
     by_hand = bool(seen["hand_steps"]) and not seen["steps"]
     if seen["error"] or not (seen["steps"] or by_hand):
         return answers
     parameters = sum(math.prod(weights["shape"]) for weights in seen["weights"])
     loss = LossCall(**seen["loss"]) if seen["loss"] is not None else None
     asking: dict[str, Callable[[], Answers]] = {
-        "heart": lambda: questions.learned_by_heart(
+        "overfit": lambda: questions.learned_by_heart(
             subject, parameters=parameters, loss=loss, by_hand=by_hand
         ),
-        "labels": lambda: questions.labels_matter(subject, rate=_taught(answers["heart"])),
+        "labels_matter": lambda: questions.labels_matter(
+            subject, rate=_taught(answers.get("overfit", {}))
+        ),
         "held_out": lambda: held_out(subject),
         "speed": lambda: speed(subject, sizes=asked["stock"]),
     }
     if subject.data.train.lengths is not None and subject.data.train.x is not None:
         asking["padding"] = lambda: padding_counts(subject)
-    asking["gradients"] = lambda: gradients.wrong_gradients(subject.config, subject.data)
+    asking["own_gradients"] = lambda: gradients.wrong_gradients(subject.config, subject.data)
     for name, question in asking.items():
         if name not in asked["questions"]:
             continue
-        if by_hand and name != "heart":
+        if by_hand and name != "overfit":
             answers[name] = {"cause": "no optimizer of torch takes its steps"}
             continue
         try:
-            with time_limit(BUDGETS[name]):
+            with budget.asking(name, most=MOST[name]):
                 answers[name] = question()
-        except OutOfTime:
-            answers[name] = {
-                "cause": f"it took longer than its {BUDGETS[name]} s, and was left there"
-            }
+        except OutOfTime as over:
+            answers[name] = {"cause": str(over)}
         except Exception as error:  # noqa: BLE001  # a user's training may raise anything, and the other questions remain
             answers[name] = {"cause": f"{type(error).__name__}: {' '.join(str(error).split())}"}
     return answers

@@ -222,13 +222,13 @@ def check_set_up(
     from search.diagnostics.preflight.run import preflight  # scikit-learn takes a second
 
     since = time.monotonic()
-    checks = preflight(plan, prepared, place=folder.path, slots=pool.slots, trainings=trainings)
+    made = preflight(plan, prepared, place=folder.path, slots=pool.slots, trainings=trainings)
     seconds = time.monotonic() - since
-    write(checks, folder.path, seconds=seconds)
-    show(checks, console, seconds=seconds, briefly=True)
+    write(made, folder.path, seconds=seconds)
+    show(made.checks, console, seconds=seconds, briefly=True)
     if plan.preflight.mode == "on":
         require(
-            checks,
+            made.checks,
             allow=plan.preflight.allow,
             tuned=tuned,
             or_else=" or preflight=warn",

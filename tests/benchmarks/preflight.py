@@ -53,23 +53,25 @@ from search.diagnostics.probe_process import answer
 from search.errors import SearchError
 from search.execution.slots import Slot
 from search.storage.json_numbers import plain
+from trainers.probes.limits import Budget
 
 SLOTS = (Slot(number=0, gpu=None, threads=1),)
 
 
 def checked(plan, prepared, place, *, quick):
     """All checks but that of speed, as `preflight` makes them, in this process; `quick`: without learning by heart."""
-    questions = ["padding"] if quick else ["padding", "heart", "labels"]
+    questions = ["padding"] if quick else ["padding", "overfit", "labels_matter"]
     questions += ["held_out"] * (not plan.stock)
-    questions += ["gradients"] * (plan.preflight.gradcheck and plan.stock)
+    questions += ["own_gradients"] * (plan.preflight.gradcheck and plan.stock)
     write_folds(place / "arrays", prepared.folds(), stamp=prepared.stamp)
     asked = {
         "config": TrialConfigs(plan.config).resolve(knobs={}, seed=plan.seed),
         "folder": str(place), "device": "cpu", "task": plan.config.data.task, "metric": asdict(plan.metric),
         "kind": "preflight", "stock": plan.stock, "questions": questions,
+        "seconds": 1e6,
     }  # fmt: skip
     answers = json.loads(json.dumps(plain(answer(asked)), allow_nan=False))
-    checks = list(of_data(plan, prepared))
+    checks = list(of_data(plan, prepared, budget=Budget(1e6, of="")))
     checks += of_training(plan, prepared, answers, data_checks=checks, slots=SLOTS, trainings=39)
     return excused(checks)
 

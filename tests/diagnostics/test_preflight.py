@@ -36,7 +36,7 @@ from search.diagnostics.preflight import (
     stepping,
 )
 from search.diagnostics.preflight.by_chance import by_chance
-from search.diagnostics.preflight.check import CAUSES, Check, Judge, excused
+from search.diagnostics.preflight.check import CAUSES, Check, Judge, Preflight, excused
 from search.diagnostics.preflight.label_noise import label_noise
 from search.diagnostics.preflight.of_data import of_data
 from search.diagnostics.preflight.reading import Reading
@@ -47,6 +47,7 @@ from search.diagnostics.probe_process import answer
 from search.execution.slots import Slot
 from search.storage.json_numbers import plain
 from trainers.probes import questions, watched
+from trainers.probes.limits import Budget
 from trainers.probes.subject import Subject
 
 SLOTS = (Slot(number=0, gpu=None, threads=1),)
@@ -80,7 +81,7 @@ def _of_data(plan, prepared):
     seen = [OmegaConf.to_container(config[group]) for group in ("data", "split", "normalise")]
     key = json.dumps([seen, plan.metric.name, config.model.get("channels")])
     if key not in OF_DATA_MADE:
-        OF_DATA_MADE[key] = [*of_data(plan, prepared)]
+        OF_DATA_MADE[key] = [*of_data(plan, prepared, budget=Budget(1e6, of=""))]
     return OF_DATA_MADE[key]
 
 
@@ -95,9 +96,9 @@ def alarms_of(setup, place):
     )
     told = {"watched": watched.watched(subject)}
     if {*setup.found} & {*BY_HEART, *BY_LABELS} and "label_noise" not in setup.found:
-        told["heart"] = questions.learned_by_heart(subject, parameters=1000, loss=None)
+        told["overfit"] = questions.learned_by_heart(subject, parameters=1000, loss=None)
         if not BY_LABELS & {*setup.besides}:  # what may alarm or not is not worth asking
-            told["labels"] = questions.labels_matter(subject, rate=0.05)
+            told["labels_matter"] = questions.labels_matter(subject, rate=0.05)
     told = json.loads(json.dumps(plain(told), allow_nan=False))
     checks = (
         [*_of_data(plan, prepared)]
@@ -568,12 +569,12 @@ def test_a_wrong_backward_pass_is_told_on_request(elsewhere):
     write_folds(elsewhere / "arrays", prepared.folds(), stamp=prepared.stamp)
     config = TrialConfigs(plan.config).resolve(knobs={}, seed=0)
     asked = {"kind": "preflight", "config": config, "folder": str(elsewhere), "device": "cpu", "task": "classification", "metric": {"name": "accuracy", "direction": "maximize"},
-             "stock": True, "questions": ["heart", "labels", "speed", "gradients"]}  # fmt: skip
-    assert "GradcheckError" in answer(asked)["gradients"]["told"]
+             "stock": True, "questions": ["overfit", "labels_matter", "speed", "own_gradients"], "seconds": 600}  # fmt: skip
+    assert "GradcheckError" in answer(asked)["own_gradients"]["told"]
     sane = {**config, "model": {**config["model"], "fault": ""}}
     told = answer({**asked, "config": sane})
-    assert told["gradients"]["told"] == ""
-    assert model.own_gradients(told["gradients"]).outcome == "pass"
+    assert told["own_gradients"]["told"] == ""
+    assert model.own_gradients(told["own_gradients"]).outcome == "pass"
     assert [entry["batch"] for entry in told["speed"]["batches"]] == [16, 32, 64, 128, 256, 512]
 
 
@@ -589,6 +590,9 @@ def test_the_command_writes_a_table_and_a_file_and_of_a_program_what_can_be_chec
     assert done.returncode == 0, done.stdout + done.stderr
     told = json.loads((elsewhere / "results" / "preflight" / "preflight.json").read_text())
     assert told["failed"] == []
+    parts = ["first_look", "overfit", "labels_matter", "speed", "data"]
+    assert list(told["seconds_of"]) == parts
+    assert all(0 < told["seconds_of"][name] < told["seconds"] for name in parts)
     assert [check["name"] for check in told["checks"]] == [
         name
         for name in CAUSES
@@ -724,7 +728,7 @@ def test_what_failed_stands_in_the_file_and_is_required(elsewhere):
         told="no",
         measured={"score": float("nan"), "n": np.int64(3)},
     )
-    write([bad], Path(), seconds=1.0)
+    write(Preflight(checks=(bad,), seconds={}), Path(), seconds=1.0)
     assert not sound(Path())
     assert json.loads(Path("preflight.json").read_text())["checks"][0]["measured"] == {
         "score": None,
@@ -839,16 +843,17 @@ def test_three_labels_of_ten_that_are_wrong_are_told_and_one_of_twenty_is_not(sh
 def test_checks_that_one_reason_leaves_out_stand_in_one_line(capsys):
     left_out = [Judge(name=f"c{i}", rule="R1").unknown("of x=[y]") for i in range(3)]
     alone = Judge(name="alone", rule="R2").unknown("of z")
-    show(
-        [*left_out, alone, Judge(name="fine", rule="R3").passed("all well")],
-        Console(width=80),
-        seconds=1,
-    )
+    fine = [Judge(name=f"fine{i}", rule="R3").passed("all well") for i in range(4)]
+    show([*left_out, alone, *fine], Console(width=80), seconds=1)
     lines = capsys.readouterr().out.splitlines()
     assert "not checkable, because of x=[y]: c0, c1, c2" in lines
-    assert [line.split()[0] for line in lines[1:3]] == ["alone", "fine"]
-    assert lines[-3] == "5 checks in 1 s: 1 pass, 4 not checkable"
-    assert lines[-2].startswith("4 of 5 checks could not be made, mainly because of x=[y] and")
+    assert [line.split()[0] for line in lines[1:3]] == ["alone", "fine0"]
+    assert lines[-1] == "8 checks in 1 s: 4 pass, 4 not checkable"
+    show([*left_out, alone, fine[0]], Console(width=80), seconds=1)  # most of them: all in one line
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[1:2]] == ["fine0"]
+    assert lines[2] == "5 checks in 1 s: 1 pass, 4 not checkable"
+    assert lines[3].startswith("4 of 5 checks could not be made, mainly because of x=[y] and")
 
 
 def test_before_a_search_checks_that_passed_are_counted_and_not_listed(capsys):

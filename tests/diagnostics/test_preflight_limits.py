@@ -14,13 +14,14 @@ from search.diagnostics.preflight.check import Judge
 from search.diagnostics.preflight.label_noise import UNSEEN, label_noise
 from search.diagnostics.preflight.near_rows import near_copies, repeated
 from search.diagnostics.preflight.noise_floor import CERTAIN, noise_floor
+from search.diagnostics.preflight.of_data import in_time
 from search.diagnostics.preflight.reading import Reading
 from search.diagnostics.preflight.target_leakage import telltale_feature
-from search.diagnostics.preflight.time_left import TimeLeft
 from search.diagnostics.preflight.validation_labels import validation_labels
 from search.storage.json_numbers import plain
 from trainers.api import Data, Part
 from trainers.probes import questions, watched
+from trainers.probes.limits import Budget, OutOfTime
 from trainers.probes.seen import LossCall
 from trainers.probes.subject import Subject
 
@@ -41,13 +42,25 @@ def _forever():
 
 
 def test_a_check_of_the_data_ends_in_its_time_and_those_behind_it_say_why_they_were_not_made():
-    left, judge = TimeLeft(0.05), Judge(name="shared_rows", rule="R3")
-    assert left.check("shared_rows", lambda: judge.passed("in time")).outcome == "pass"
-    cut, after = left.check("shared_rows", _forever), left.check("label_noise", _forever)
-    assert (cut.outcome, after.outcome) == ("not checkable", "not checkable")
-    assert "did not end" in cut.told
-    assert "the checks before it" in after.told
-    assert (cut.name, after.name) == ("shared_rows", "label_noise")
+    budget = Budget(0.05, of="all checks of the data")
+    passed = Judge(name="missing_values", rule="R10").passed("in time")
+    assert in_time(budget, "missing_values", lambda: passed).outcome == "pass"
+    for name in ("shared_rows", "label_noise"):
+        cut = in_time(budget, name, _forever)
+        assert (cut.name, cut.outcome) == (name, "not checkable")
+        assert "the budget of 0.05 s was spent" in cut.told
+    assert budget.spent["shared_rows"] > 0.03 > budget.spent["label_noise"]
+
+
+def test_a_question_ends_in_its_own_time_and_all_together_in_theirs():
+    budget, causes = Budget(0.15, of="preflight.seconds"), []
+    for name in ("overfit", "speed", "padding"):
+        with pytest.raises(OutOfTime) as over, budget.asking(name, most=0.1):
+            _forever()
+        causes.append(str(over.value))
+    assert "longer than its 0.1 s" in causes[0]
+    assert causes[1] == causes[2] == "the budget of 0.15 s was spent (preflight.seconds)"
+    assert sum(budget.spent.values()) < 0.3
 
 
 def test_a_first_look_that_does_not_end_is_left_and_is_no_failure(monkeypatch, tmp_path):
@@ -62,7 +75,7 @@ def test_a_first_look_that_does_not_end_is_left_and_is_no_failure(monkeypatch, t
     seen = json.loads(json.dumps(plain(watched.watched(subject)), allow_nan=False))
     check = loop.trains(seen)
     assert check.outcome == "not checkable"
-    assert "longer than its 0 s" in check.told
+    assert "longer than its 0.2 s" in check.told
 
 
 def _wide(rows, seed):

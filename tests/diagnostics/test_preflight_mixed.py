@@ -42,14 +42,15 @@ def loads_itself(config, data, device, checkpoint):
         held = held.flip(1)
     net = nn.Sequential(nn.Linear(6, 48), nn.ReLU(), nn.Linear(48, 1 if numbers else 3))
     loss_of = F.mse_loss if numbers else F.cross_entropy
-    optimizer = torch.optim.Adam(net.parameters(), config["optimizer"]["lr"])
+    optimizer, other = (torch.optim.Adam(net.parameters(), RATE) for _ in range(2))
     for _ in range(config["trainer"]["epochs"]):
         told = []
-        for rows in torch.randperm(len(x)).split(SIZE):
-            optimizer.zero_grad()
-            loss = loss_of(net(x[rows]), y[rows])
-            loss.backward()
-            optimizer.step()
+        for rows in torch.randperm(len(x)).split(2 * SIZE if fault == "large batches" else SIZE):
+            for one in (optimizer, other) if fault == "turns" else (optimizer,):
+                one.zero_grad()
+                loss = loss_of(net(x[rows]), y[rows])
+                loss.backward()
+                one.step()
             told.append(loss.item())
         with torch.no_grad():
             val_loss = loss_of(net(held), held_y).item()
@@ -74,6 +75,7 @@ def _own_rows(fault, tmp_path):
         ("", "pass", "another row's answer"), ("numbers", "pass", "another row's answer"),
         ("lists sorted apart", "warn", "no more than chance"), ("columns anew", "warn", "that of the rows evaluated from"),
         ("one class", "not checkable", "nor did it learn its own"),
+        ("large batches", "not checkable", "an epoch has 5 batches, which are too few"), ("turns", "not checkable", "its optimizers take turns, each"),
     ],
 )  # fmt: skip
 def test_what_a_copy_learns_of_some_rows_holds_for_others_unless_targets_or_columns_are_mixed_up(

@@ -71,9 +71,10 @@ def held_out(subject: Subject) -> Answer:
     contexts = [Steer(until=patient()), tape]
     run = subject.train(data, epochs=2, contexts=contexts, stop=ended)
     pieces = tape.pieces[:: -(-len(tape.pieces) // MOST) or 1]
-    if tape.cause or run.error or len(pieces) < FEWEST or tape.takes_turns:
-        few = f"an epoch has {len(pieces)} batches, which are too few, or its optimizers take turns"
-        return {"cause": tape.cause or run.error or few}
+    turns = "its optimizers take turns, each with losses of its own" if tape.takes_turns else ""
+    few = f"an epoch has {len(pieces)} batches, which are too few" if len(pieces) < FEWEST else ""
+    if cause := tape.cause or run.error or turns or few:
+        return {"cause": cause}
     with torch.random.fork_rng(), torch.enable_grad():
         torch.manual_seed(0)
         return _best(_looks(tape, pieces, evaluations[:MOST]))

@@ -5,6 +5,7 @@ verdict; a block that sleeps, or waits for others, ends nevertheless. Only block
 are ended, and none on Windows.
 """
 
+import math
 import signal
 import threading
 import time
@@ -17,7 +18,36 @@ SOON = 0.01  # seconds after which a limit is looked at again that is nearly ove
 
 
 class OutOfTime(BaseException):  # no error; no `except Exception` of a user's loop may swallow it
-    """The time that was given is over."""
+    """The time that was given is over; its text says which."""
+
+
+class Budget:
+    """Seconds (`own_time`) that several questions have together. `spent`: by each of them."""
+
+    def __init__(self, seconds: float, *, of: str) -> None:
+        self.spent: dict[str, float] = {}
+        self._ends, self._over = (
+            own_time() + seconds,
+            f"the budget of {seconds:g} s was spent ({of})",
+        )
+
+    @contextmanager
+    def asking(self, name: str, *, most: float = math.inf) -> Iterator[None]:
+        """Raises `OutOfTime` in the block, which has at most so many seconds, or before it begins
+        where nothing is left.
+        """
+        begun = own_time()
+        left = self._ends - begun
+        try:
+            if left <= 0:
+                raise OutOfTime
+            with time_limit(min(left, most)):
+                yield
+        except OutOfTime:
+            own = f"it took longer than its {most:g} s, and was left there"
+            raise OutOfTime(own if most < left else self._over) from None
+        finally:
+            self.spent[name] = self.spent.get(name, 0.0) + own_time() - begun
 
 
 def own_time() -> float:

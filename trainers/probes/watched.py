@@ -22,7 +22,7 @@ from trainers.probes.labels_seen import (
     target_counts,
     targets_against_labels,
 )
-from trainers.probes.limits import OutOfTime, time_limit
+from trainers.probes.limits import Budget, OutOfTime
 from trainers.probes.rows_seen import row_keys, rows_seen
 from trainers.probes.run import Run, unread
 from trainers.probes.scores import losses_again, part_of_rows, score
@@ -38,11 +38,20 @@ MOST = 0.75  # share of the features
 Answer = dict[str, Any]
 
 
-def watched(subject: Subject, *, read: Callable[[Epoch, Data], object] | None = None) -> Watched:
+def watched(
+    subject: Subject,
+    *,
+    read: Callable[[Epoch, Data], object] | None = None,
+    budget: Budget | None = None,
+) -> Watched:
     """Two epochs of it as it is, and the first of them again.
 
-    `read`: what reads an epoch of a trial on these rows; it raises where the trial would fail.
+    Args:
+        subject: the training.
+        read: reads an epoch of a trial on these rows; it raises where the trial would fail.
+        budget: of all questions; None: there is no other limit than `FIRST_LOOK`.
     """
+    budget = budget or Budget(math.inf, of="")
     most = max(WATCHED_ROWS, WATCHED_BATCHES * subject.batch)
     data = subject.sample(train=most, val=WATCHED_ROWS)
     train_rows, val_rows = (
@@ -51,9 +60,9 @@ def watched(subject: Subject, *, read: Callable[[Epoch, Data], object] | None = 
     )
     watch, run, again = Watch(train_rows), Run(), Run()
     with HelpersSeen() as helpers, CarriedState() as state:
-        cut = _look(subject, data, run, watch, epochs=2)
+        cut = _look(subject, data, run, watch, epochs=2, budget=budget)
     whole = len(data.val.index) == len(subject.data.val.index)
-    cut_again = "" if run.error or cut else _look(subject, data, again, epochs=1)
+    cut_again = "" if run.error or cut else _look(subject, data, again, epochs=1, budget=budget)
     last: Values = run.epochs[-1][1] if run.epochs else {}
     batches = [[batch.keys for batch in epoch] for epoch in _trained(watch)]
     trained = [list(itertools.chain(*epoch)) for epoch in batches]
@@ -94,16 +103,18 @@ def watched(subject: Subject, *, read: Callable[[Epoch, Data], object] | None = 
     return cast(Watched, told)
 
 
-def _look(subject: Subject, data: Data, into: Run, *watches: Watch, epochs: int) -> str:
+def _look(
+    subject: Subject, data: Data, into: Run, *watches: Watch, epochs: int, budget: Budget
+) -> str:
     """Trains so many epochs; why it was left before, if it was."""
     contexts = [Steer(until=patient()), *watches]
     try:
-        with time_limit(FIRST_LOOK):
+        with budget.asking("first_look", most=FIRST_LOOK):
             subject.train(
                 data, into=into, contexts=contexts, stop=lambda run: run.trained == epochs
             )
-    except OutOfTime:
-        return f"it took longer than its {FIRST_LOOK:.0f} s, and was left there"
+    except OutOfTime as over:
+        return str(over)
     return ""
 
 

@@ -28,6 +28,16 @@ class Check:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Preflight:
+    """What came of it. `seconds`: that the first look, the questions of single checks and the data
+    took, which are looked at meanwhile; waiting for a processor does not count.
+    """
+
+    checks: tuple[Check, ...]
+    seconds: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Judge:
     """Writes checks of one name and rule."""
 

@@ -22,12 +22,11 @@ from search.diagnostics.preflight.label_noise import label_noise
 from search.diagnostics.preflight.leaking_rows_around import made_of_targets
 from search.diagnostics.preflight.reading import Reading
 from search.diagnostics.preflight.target_leakage import telltale_feature, telltale_word
-from search.diagnostics.preflight.time_left import TimeLeft
 from search.diagnostics.preflight.validation_labels import validation_labels
 from trainers.api import IGNORED, Part
 from trainers.data import DataSet
+from trainers.probes.limits import Budget, OutOfTime
 
-SECONDS = 90.0  # of all checks of the data together
 # Checks that need the rows themselves.
 OF_ROWS = (
     "same_distribution",
@@ -49,7 +48,7 @@ OF_LABELS = (
 )  # fmt: skip
 
 
-def of_data(plan: Plan, prepared: Prepared) -> Iterator[Check]:
+def of_data(plan: Plan, prepared: Prepared, *, budget: Budget) -> Iterator[Check]:
     """Checks of the data; where the trainer loads the data itself, only those of the labels."""
     task = plan.config.data.task
     fold, final = next(prepared.folds()).data, prepared.final
@@ -72,30 +71,31 @@ def of_data(plan: Plan, prepared: Prepared) -> Iterator[Check]:
     )
     raw = {name: _with_length(data, numbers) for name, numbers in index.items()}
     train_lengths, ordered = fold.train.lengths, plan.config.split.kind == "ordered"
-    time_left = TimeLeft(SECONDS)
-    yield time_left.check(
+    yield in_time(
+        budget,
         "same_distribution",
         lambda: sets.same_distribution(
             raw, groups=groups, ordered=ordered, names=_names(data, raw["train"])
         ),
     )
-    yield time_left.check(
+    yield in_time(
+        budget,
         "shared_rows",
         lambda: sets.shared_rows(raw, lengths=train_lengths, numbers=not fold.train.tokens),
     )
     yield sets.shared_groups(groups, time)
-    yield from _of_features(plan, data, fold.train, time_left)
+    yield from _of_features(plan, data, fold.train, budget)
     train_x, train_y = fold.train.x, y["train"]
     if task in ("regression", "step_regression"):
         known = train_y[np.isfinite(train_y)] if train_y.ndim == 3 else train_y
         came = {"raw": data.y[index["train"]], "x": train_x} if task == "regression" else {}
-        yield time_left.check("targets", lambda: labels.targets(known, **came))
+        yield in_time(budget, "targets", lambda: labels.targets(known, **came))
     if task in ("tagging", "transduction", "step_regression"):
         yield from _unknown(OF_LABELS, "labels of a sequence depend on the steps around them")
         return
     val = fold.val.x, y["val"]
     words = fold.train.tokens
-    yield from _of_labels(plan, loaded, index, (train_x, train_y), val, time_left, tokens=words)
+    yield from _of_labels(plan, loaded, index, (train_x, train_y), val, budget, tokens=words)
 
 
 def _of_labels(
@@ -104,7 +104,7 @@ def _of_labels(
     index: Mapping[str, NDArray[np.int64]],
     train: tuple[NDArray[Any], NDArray[Any]],
     val: tuple[NDArray[Any] | None, NDArray[Any]],
-    time_left: TimeLeft,
+    budget: Budget,
     *,
     tokens: bool,
 ) -> Iterator[Check]:
@@ -129,25 +129,34 @@ def _of_labels(
         around = check.outcome == "pass" and not tokens and lengths is None
         return (_of_rows_around(loaded.data, index) if around else None) or check
 
-    yield time_left.check(
-        "contradictions", lambda: labels.contradictions(train_x, train_y, chance=chance)
+    yield in_time(
+        budget, "contradictions", lambda: labels.contradictions(train_x, train_y, chance=chance)
     )
-    yield time_left.check("telltale_feature", telling)
+    yield in_time(budget, "telltale_feature", telling)
     reading = Reading.of(train_x, train_y, classification=classification)
-    signal = time_left.check(
-        "label_signal", lambda: labels.label_signal(reading, moved=_moved(loaded, index))
+    signal = in_time(
+        budget, "label_signal", lambda: labels.label_signal(reading, moved=_moved(loaded, index))
     )
     yield signal
     if classification:
         legible = signal.measured.get("score", 1.0) >= labels.READABLE
-        yield time_left.check("label_noise", lambda: label_noise(reading, legible=legible))
+        yield in_time(budget, "label_noise", lambda: label_noise(reading, legible=legible))
     yield labels.label_order(train_y)
     held, val_y = val
     assert held is not None
     alike = plan.config.split.kind not in ("ordered", "grouped")
-    yield time_left.check(
-        "validation_labels", lambda: validation_labels(reading, (held, val_y), alike=alike)
+    yield in_time(
+        budget, "validation_labels", lambda: validation_labels(reading, (held, val_y), alike=alike)
     )
+
+
+def in_time(budget: Budget, name: str, make: Callable[[], Check]) -> Check:
+    """What `make` gives, or that there was no time for it."""
+    try:
+        with budget.asking(name):
+            return make()
+    except OutOfTime as over:
+        return Judge(name=name, rule="R10").unknown(str(over))
 
 
 def _of_rows_around(data: DataSet, index: Mapping[str, NDArray[np.int64]]) -> Check | None:
@@ -171,7 +180,7 @@ def _open_rows(data: DataSet, index: Mapping[str, NDArray[np.int64]]) -> NDArray
     return known
 
 
-def _of_features(plan: Plan, data: DataSet, train: Part, time_left: TimeLeft) -> Iterator[Check]:
+def _of_features(plan: Plan, data: DataSet, train: Part, budget: Budget) -> Iterator[Check]:
     if train.tokens:
         yield from _unknown(OF_FEATURES, "inputs are token ids, whose size means nothing")
         return
@@ -188,7 +197,7 @@ def _of_features(plan: Plan, data: DataSet, train: Part, time_left: TimeLeft) ->
         "feature_scales": lambda: features.feature_scales(x, whole=whole),
     }
     for name, make in checks.items():
-        yield time_left.check(name, make)
+        yield in_time(budget, name, make)
 
 
 def _names(data: DataSet, x: NDArray[Any]) -> tuple[str, ...]:

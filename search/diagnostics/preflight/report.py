@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from search.diagnostics.preflight.check import Check, unmade
+from search.diagnostics.preflight.check import Check, Preflight, unmade
 from search.errors import RunError
 from search.storage.folder import PREFLIGHT
 from search.storage.json_numbers import plain
@@ -20,12 +20,13 @@ MANY = 3  # checks that one reason leaves out, from which they stand in one line
 STYLES = {"pass": "green", "note": "", "warn": "yellow", "fail": "bold red", "not checkable": "dim"}
 
 
-def write(checks: Sequence[Check], folder: Path, *, seconds: float) -> None:
+def write(made: Preflight, folder: Path, *, seconds: float) -> None:
     """All checks with all their numbers; what is not finite stands as null."""
     document = {
-        "failed": failed(checks),
+        "failed": failed(made.checks),
         "seconds": round(seconds, 1),
-        "checks": [asdict(check) for check in checks],
+        "seconds_of": {name: round(own, 2) for name, own in made.seconds.items()},
+        "checks": [asdict(check) for check in made.checks],
     }
     write_json(folder / PREFLIGHT, plain(document))
 
@@ -45,10 +46,12 @@ def show(
     checks: Sequence[Check], console: Console, *, seconds: float, briefly: bool = False
 ) -> None:
     """A row per check; under those that are not well, what to do. Checks that cannot be made, many
-    for one reason, stand in one line. `briefly`: those that passed are counted.
+    for one reason, stand in one line, and so do all, if they are most. `briefly`: those that passed
+    are counted.
     """
+    missing = unmade(map(asdict, checks))
     reasons = Counter(check.told for check in checks if check.outcome == "not checkable")
-    shared = [reason for reason, count in reasons.items() if count >= MANY]
+    shared = [reason for reason, count in reasons.items() if missing or count >= MANY]
     table = Table(box=None, pad_edge=False)
     for column in ("check", "outcome", "rule", "what was found"):
         table.add_column(column, overflow="fold")
@@ -60,7 +63,7 @@ def show(
         table.add_row(check.name, check.outcome, check.rule, text, style=STYLES[check.outcome])
     if table.row_count:
         console.print(table)
-    for reason in shared:
+    for reason in [] if missing else shared:
         names = ", ".join(check.name for check in checks if check.told == reason)
         line = f"not checkable, {reason}: {names}"
         console.print(line, markup=False, highlight=False, style=STYLES["not checkable"])
@@ -68,8 +71,8 @@ def show(
     text = ", ".join(f"{counts[outcome]} {outcome}" for outcome in STYLES if counts[outcome])
     where = f"; every check: {PREFLIGHT}" if briefly else ""
     console.print(f"{len(checks)} checks in {seconds:.0f} s: {text}{where}", highlight=False)
-    if missing := unmade(map(asdict, checks)):
-        line = f"{missing}: this does not say that the set-up is sound"
+    if missing:
+        line = f"{missing}: this does not say that the set-up is sound (why each: {PREFLIGHT})"
         console.print(line, markup=False, highlight=False, style=STYLES["warn"])
 
 

@@ -6,6 +6,7 @@ one looks at the data. Only here, and only between sets, are test rows looked at
 but the outcome of each check.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -24,20 +25,22 @@ from search.diagnostics.preflight import (
     output,
     stepping,
 )
-from search.diagnostics.preflight.check import Check, excused
+from search.diagnostics.preflight.check import Check, Preflight, excused
 from search.diagnostics.preflight.of_data import of_data
 from search.diagnostics.preflight.target_leakage import telltale_seen
 from search.diagnostics.probe import Answers, probed
 from search.execution.slots import Slot
+from trainers.probes.limits import Budget
 from trainers.probes.told import Watched
 
-ASKED = ("heart", "labels", "speed", "padding")  # of every training
+ASKED = ("overfit", "labels_matter", "speed", "padding")  # of every training
+OF_DATA = 90.0  # seconds of all checks of the data together
 APART = ("ordered", "grouped")  # splits whose sets are not drawn alike
 
 
 def preflight(
     plan: Plan, prepared: Prepared, *, place: Path, slots: tuple[Slot, ...], trainings: int
-) -> tuple[Check, ...]:
+) -> Preflight:
     """All checks, in the order of a reader. `place` holds `arrays/`; `trainings`: of the search
     that is to follow.
 
@@ -48,14 +51,18 @@ def preflight(
     wanted = {
         "kind": "preflight",
         "stock": plan.stock,
-        "questions": (*ASKED, *(["gradients"] * gradcheck), *(["held_out"] * (not plan.stock))),
+        "seconds": plan.preflight.seconds,
+        "questions": (*ASKED, *(["own_gradients"] * gradcheck), *(["held_out"] * (not plan.stock))),
     }
+    budget = Budget(min(OF_DATA, plan.preflight.seconds), of="all checks of the data")
     with probed(plan, place, slot=slots[0], wanted=wanted) as answers:
-        checks = list(of_data(plan, prepared))
+        checks = list(of_data(plan, prepared, budget=budget))
+        answered = answers()
         checks += of_training(
-            plan, prepared, answers(), data_checks=checks, slots=slots, trainings=trainings
+            plan, prepared, answered, data_checks=checks, slots=slots, trainings=trainings
         )
-    return excused(checks)
+    spent = {**answered["seconds"], "data": math.fsum(budget.spent.values())}
+    return Preflight(checks=excused(checks), seconds=spent)
 
 
 def of_training(
@@ -80,7 +87,7 @@ def of_training(
         yield telltale_seen(seen["pairs"])
     yield loop.trains(seen, flood=float(trainer.get("flood") or 0.0) if plan.stock else 0.0)
     cause, alike = {"cause": _why_unasked(seen)}, plan.config.split.kind not in APART
-    heart, legible = answers.get("heart", cause), outcomes.get("label_signal") == "pass"
+    heart, legible = answers.get("overfit", cause), outcomes.get("label_signal") == "pass"
     yield losses.reported_losses(seen, heart=heart)
     yield loop.batches(seen, fraction=float(trainer.get("fraction") or 1.0))
     yield loop.shuffling(seen, ordered=outcomes.get("label_order") == "note")
@@ -99,7 +106,7 @@ def of_training(
     yield loop.repeatable(seen, exact=slots[0].gpu is None, metric=metric)
     yield model.capacity(seen, rows=count)
     yield by_heart.overfit(heart, optimizers=optimizers, metric=metric, higher=higher, seen=seen)
-    yield learning.labels_matter(answers.get("labels", cause), seen=seen, legible=legible)
+    yield learning.labels_matter(answers.get("labels_matter", cause), seen=seen, legible=legible)
     if not plan.stock:
         yield held_out.held_out(answers.get("held_out", cause), alike=alike)
     if train.lengths is not None:
@@ -107,7 +114,7 @@ def of_training(
     search = {"epochs": plan.epochs, "trainings": trainings, "slots": len(slots)}
     yield learning.speed(answers.get("speed", cause), batch=batch, **search)
     unasked = {} if plan.stock else {"cause": "a trainer of yours builds its model itself"}
-    yield model.own_gradients(answers.get("gradients", unasked))
+    yield model.own_gradients(answers.get("own_gradients", unasked))
 
 
 def _why_unasked(seen: Watched) -> str:
