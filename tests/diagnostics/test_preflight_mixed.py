@@ -38,6 +38,8 @@ def loads_itself(config, data, device, checkpoint):
         y, held_y = (part[:, :1].sin() for part in (x, held))
     if fault == "one class":
         y = torch.zeros_like(y)
+    if fault == "two classes swapped":
+        held_y = torch.tensor([1, 0, 2])[held_y]
     if fault == "columns anew":
         held = held.flip(1)
     net = nn.Sequential(nn.Linear(6, 48), nn.ReLU(), nn.Linear(48, 1 if numbers else 3))
@@ -74,6 +76,7 @@ def _own_rows(fault, tmp_path):
     [
         ("", "pass", "another row's answer"), ("numbers", "pass", "another row's answer"),
         ("lists sorted apart", "warn", "no more than chance"), ("columns anew", "warn", "that of the rows evaluated from"),
+        ("two classes swapped", "warn", "takes class 0 for 1, and that for the first, in the rows evaluated alone"),
         ("one class", "not checkable", "nor did it learn its own"),
         ("large batches", "not checkable", "an epoch has 5 batches, which are too few"), ("turns", "not checkable", "its optimizers take turns, each"),
     ],

@@ -1,7 +1,9 @@
 """What a loss is told of the classes, an optimizer that forgets, language models that see what they are to say, and losses and answers that
 hold for a part alone: planted ones are found, and their sound twins are left alone."""
 
+import copy
 import json
+from dataclasses import asdict
 
 import desk_loops
 import numpy as np
@@ -18,6 +20,7 @@ from trainers.api import Data, Part
 from trainers.probes import watched
 from trainers.probes.class_words import class_words
 from trainers.probes.functions import with_weight
+from trainers.probes.seen import loss_call
 from trainers.probes.subject import Subject
 from trainers.probes.watch import Watch
 
@@ -57,6 +60,31 @@ def test_weights_that_are_drawn_by_chance_are_hardly_ever_proportional():
 def test_a_class_that_is_taken_for_padding_is_told_and_a_number_that_is_none_is_not():
     assert "leaves out label 1 (ignore_index), which 25%" in _misled(ignore_index=1)[0]
     assert _misled(ignore_index=255) is _misled(ignore_index=-100) is _misled() is None
+
+
+@pytest.mark.parametrize(("rows", "told"), [(8, True), (4, False)])
+def test_a_label_of_rows_that_is_left_out_is_told_of_rows_of_ones_own_and_padding_of_steps_is_not(
+    rows, told
+):
+    y = torch.arange(8) % 3
+    call = asdict(loss_call(F.cross_entropy, torch.randn(8, 3), y, {"ignore_index": 0}))
+    seen = {**CALM, "steps": 1, "loss": call, "batches": [{"shape": [rows, 2]}]}
+    check = output.output_layer(seen, classification=True, classes=0)
+    assert ("leaves out label 0" in check.told) == told
+
+
+@pytest.mark.parametrize(("taught", "active"), [(True, []), (False, ["batch norm"])])
+def test_statistics_set_on_rows_that_it_trained_on_are_no_evaluation_in_training_mode(
+    taught, active
+):
+    net, x = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Linear(4, 1)), torch.randn(64, 4)
+    averaged = copy.deepcopy(net)
+    with Watch() as watch:
+        net(x).square().mean().backward()
+        watch.epoch()
+        with torch.no_grad():
+            averaged(x if taught else torch.randn(64, 4))
+    assert watch.seen.noisy_evaluations == active
 
 
 @pytest.mark.parametrize(

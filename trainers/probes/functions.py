@@ -16,6 +16,7 @@ LOSSES = (
     F.binary_cross_entropy, F.binary_cross_entropy_with_logits,
     F.poisson_nll_loss, F.gaussian_nll_loss,
 )  # fmt: skip
+ENTROPIES = (F.cross_entropy, F.nll_loss)
 DIFFERENCES = (
     torch.sub,
     torch.subtract,
@@ -40,7 +41,7 @@ def asks_for_labels(func: Callable[..., Any], args: Sequence[Any], before: LossC
     """Whether a loss compares the same outputs with class numbers that a loss before, whose targets
     have the outputs' form, compared with those of a teacher.
     """
-    if func not in (F.cross_entropy, F.nll_loss) or before.targets != before.outputs:
+    if func not in ENTROPIES or before.targets != before.outputs:
         return False
     return tuple(args[0].shape) == before.outputs and args[1].ndim == args[0].ndim - 1
 

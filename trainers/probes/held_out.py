@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 
-from trainers.probes.functions import LOSSES
+from trainers.probes.functions import ENTROPIES, LOSSES
 from trainers.probes.limits import own_time
 from trainers.probes.run import Run
 from trainers.probes.steer import Steer
@@ -30,9 +31,35 @@ STEPS = (24, 96, 288)  # after which the batches that it has not learned are loo
 ORDERS = 3  # orders in which the answers for a batch stand beside it
 CERTAIN = 6.0  # standard errors from which nothing more is asked
 ENOUGH = 5.0  # seconds (`own_time`) after which no further rate is tried
+MOST_ROWS = 2000  # whose classes are told
 ROUNDING = 1e-6  # share of a loss by which it differs where nothing else does
 Losses = NDArray[np.float64]
+Classes = NDArray[np.int64]  # [2, rows]: the class of each row, and what it is taken for
 Answer = dict[str, Any]
+
+
+class Named(TorchFunctionMode):
+    """A context in which losses of rows of one class each are noted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._noted: list[Classes] = [np.zeros((2, 0), dtype=np.int64)]
+
+    @property
+    def classes(self) -> Classes:
+        """Of the rows so far."""
+        return np.hstack(self._noted)
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        if func in ENTROPIES and len(args) > 1 and args[0].ndim == 2 and args[1].ndim == 1:
+            self._noted.append(torch.stack([args[1], args[0].argmax(1)]).cpu().numpy())
+        return func(*args, **(kwargs or {}))
 
 
 @dataclass(kw_only=True)
@@ -44,6 +71,7 @@ class _Look:
     mixed: Losses
     own: float  # standard errors, as `deviations`, of the batches that were learned
     evaluated: list[float]  # at the start, now, in other orders; empty: none was seen
+    named: list[Classes]  # of these batches, and of those evaluated
 
     @property
     def deviations(self) -> float:
@@ -92,6 +120,7 @@ def _best(looks: Iterator[_Look]) -> Answer:
         "deviations": best.deviations,
         "own": max(look.own for look in every),
         "evaluated": best.evaluated,
+        "named": [classes[:, :MOST_ROWS].tolist() for classes in best.named],
     }
 
 
@@ -109,13 +138,18 @@ def _looks(tape: Tape, pieces: Sequence[Piece], evaluated: Sequence[Piece]) -> I
             mine, others = pieces[half::2], pieces[1 - half :: 2]
             before = _losses(tape, others), _losses(tape, evaluated)
             for _ in _learned(tape, mine, rate=rate):
-                told = [before[1], _losses(tape, evaluated), _mixed(tape, evaluated)]
+                with Named() as held:
+                    plain = _losses(tape, others)
+                with Named() as named:
+                    now = _losses(tape, evaluated)
+                told = [before[1], now, _mixed(tape, evaluated)]
                 look = _Look(
                     start=before[0],
-                    plain=_losses(tape, others),
+                    plain=plain,
                     mixed=_mixed(tape, others),
                     own=_deviations(_losses(tape, mine), _mixed(tape, mine)),
                     evaluated=[float(losses.mean()) for losses in told if len(losses)],
+                    named=[held.classes, named.classes],
                 )
                 if not np.isfinite([*look.plain, *look.mixed, *look.start, look.own]).all():
                     break
@@ -155,6 +189,7 @@ def _joined(one: _Look, other: _Look) -> _Look:
         mixed=np.concatenate([one.mixed, other.mixed]),
         own=min(one.own, other.own),
         evaluated=np.mean([one.evaluated, other.evaluated], axis=0).tolist(),
+        named=[np.hstack(both) for both in zip(one.named, other.named, strict=True)],
     )
 
 

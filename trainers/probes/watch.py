@@ -32,6 +32,7 @@ from trainers.probes.units_seen import UnitsSeen
 from trainers.probes.watch_steps import LOOKED_AT, StepWatch
 from trainers.probes.weights_alike import units_alike
 
+OTHERS = 0.1  # share of rows that were not trained on, above which it is an evaluation
 STILL = 1e-3  # with less momentum, running statistics stay where they began
 
 
@@ -45,7 +46,7 @@ class Watch(StepWatch):
 
     def __init__(self, train_rows: frozenset[int] = frozenset()) -> None:
         super().__init__()
-        self._train_rows = train_rows
+        self._train_rows, self._taught = train_rows, set(train_rows)  # given; trained on too
         self.labels_seen, self.calls_seen = LabelsSeen(), CallsSeen()
         self.evaluated_losses = EvaluatedLosses(train_rows)
         self.evaluated_keys: set[int] = set()  # rows that any module saw without gradients
@@ -54,10 +55,8 @@ class Watch(StepWatch):
         self._helping: set[str] = set()  # and in those that a backward pass came after
         self._helped = 0  # backward passes right after such ones, as of a teacher's targets
         self._depth = 0  # modules under way
-        self._noted: list[Tensor] = []
-        self._units = UnitsSeen(self.seen)
-        self._passes: list[Pass] = []  # of this epoch
-        self._pass = Pass()  # the one that is under way
+        self._noted, self._units = list[Tensor](), UnitsSeen(self.seen)
+        self._passes, self._pass = list[Pass](), Pass()  # of this epoch; the one under way
         self._evaluated, self._buffers = False, dict[str, Tensor]()
         self._judged: nn.Module | None = None  # what evaluated other rows than those of train
         self._inside = self._in_training = self._paused = False  # inside of the model
@@ -269,6 +268,7 @@ class Watch(StepWatch):
             return
         done = self._pass
         done.given = given
+        self._taught.update(() if given is None else given.keys)
         done.outputs = tuple(output.shape) if isinstance(output, Tensor) else ()
         self.labels_seen.passed(given, tensors, output)
         self._passes.append(done)
@@ -294,6 +294,6 @@ class Watch(StepWatch):
         self.seen.passes += 1
         self.evaluated_keys.update(keys)
         self.evaluated_losses.passed(keys)
-        if not self._train_rows.issuperset(keys):
+        if sum(key not in self._taught for key in keys) > OTHERS * len(keys):
             self._judged = module
             self._noisy |= self._calibrating

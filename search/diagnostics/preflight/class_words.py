@@ -41,16 +41,26 @@ def misled(
     told = call["told"]
     if not told or not counts or targets is None or targets["follows"] < FOLLOWS:
         return None
-    if told.get("left_out"):
-        text = f"{call['name']} leaves out label {told['ignored']} (ignore_index), which"
-        share = f"{told['left_out']:.0%} of the rows of a batch bear"
-        return f"{text} {share}", "ignore_index is for padding: give it a number that is no class"
-    if grown := by_targets(call, counts) or by_targets(call, told.get("often", ())):
+    if (
+        grown := left_out(call)
+        or by_targets(call, counts)
+        or by_targets(call, told.get("often", ()))
+    ):
         return grown
     if len(counts) == 2 and "positive" in told and _is_upside_down(told, counts):
         text = f"pos_weight is {told['positive']:.3g}, rows of the second class over those of the"
         return f"{text} first", "give pos_weight the rows of the first over those of the second"
     return None
+
+
+def left_out(call: Answer) -> tuple[str, str] | None:
+    """That a label is left out which rows bear, and the remedy; else None."""
+    told = call["told"]
+    if not told.get("left_out"):
+        return None
+    text = f"{call['name']} leaves out label {told['ignored']} (ignore_index), which"
+    share = f"{told['left_out']:.0%} of the rows of a batch bear"
+    return f"{text} {share}", "ignore_index is for padding: give it a number that is no class"
 
 
 def by_targets(call: Answer, counts: Sequence[int]) -> tuple[str, str] | None:

@@ -4,7 +4,10 @@ needs no name of a fault, and gives none.
 Pure functions of what `trainers.probes` has measured; never trains.
 """
 
+import numpy as np
+
 from search.diagnostics.preflight.check import Check, Judge
+from search.diagnostics.preflight.validation_labels import REMEDY, swapped
 from trainers.probes.told import FELL, Answer
 
 CERTAIN = 4.0  # standard errors, the greatest of several looks, below which all is chance
@@ -34,6 +37,10 @@ def held_out(answer: Answer, *, alike: bool = True) -> Check:
             "and does a right answer lower the loss?"
         )
         return judge.warn(f"{text}: no more than chance", remedy, deviations=sure)
+    held, evaluated = map(np.asarray, answer["named"])
+    if pair := swapped(tuple(held), tuple(evaluated)):
+        apart = f"a copy of the model takes class {pair[0]} for {pair[1]}, and that for the first,"
+        return judge.warn(f"{apart} in the rows evaluated alone", REMEDY, classes=pair)
     if alike and (apart := _apart(answer)):
         remedy = "see whether both are read, coded, scaled and ordered by the same lines"
         return judge.warn(apart, remedy, deviations=sure)

@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 
 from search.diagnostics.preflight.check import Check, Judge
-from search.diagnostics.preflight.class_words import FOLLOWS, by_targets, misled
+from search.diagnostics.preflight.class_words import FOLLOWS, by_targets, left_out, misled
 from trainers.probes.told import Answer, Watched
 
 ABOVE = {
@@ -70,9 +70,17 @@ def output_layer(
         return judge.fail(*unfit, **numbers)
     own = seen["targets"] is None and not counts  # the trainer loads its rows itself
     among = by_targets(call, seen["target_counts"]) if own else None
+    if own and classification and _is_of_rows(call, seen):
+        among = left_out(call) or among
     if fault := among or misled(call, seen["targets"], counts=counts):
         return judge.warn(*fault, **numbers)
     return judge.passed(f"{name} of outputs {outputs} and targets {targets}", **numbers)
+
+
+def _is_of_rows(call: Answer, seen: Watched) -> bool:
+    """Whether a loss has a label per row of a batch, none per step, which may be padding."""
+    rows = {batch["shape"][0] for batch in seen["batches"]}
+    return len(call["outputs"]) == 2 and call["outputs"][0] in rows
 
 
 def _why_unknown(seen: Watched) -> str:

@@ -54,7 +54,7 @@ def _of_classes(judge: Judge, reading: Reading, val: tuple[Array, Array], *, ali
         f"trees name {usual:.0%} of held-out train rows rightly, and {here:.0%} of validation"
     )
     numbers = {"train": usual, "val": here}
-    pair = _swapped(train[1], guess, val[1], got)
+    pair = swapped((train[1], guess), (val[1], got))
     if pair is not None:
         text = f"{sentence}; classes {pair[0]} and {pair[1]} are swapped in validation"
         return judge.fail(text, REMEDY, **numbers)
@@ -71,21 +71,27 @@ def _of_classes(judge: Judge, reading: Reading, val: tuple[Array, Array], *, ali
     return judge.warn(f"{sentence}: some labels of validation may be wrong", REMEDY, **numbers)
 
 
-def _swapped(y: Array, guess: Array, val_y: Array, got: Array) -> tuple[int, int] | None:
-    """Two classes each of which trees take for the other, in validation alone."""
-    classes = [int(c) for c in np.unique(val_y) if (val_y == c).sum() >= FEWEST // 4]
+def swapped(train: tuple[Array, Array], val: tuple[Array, Array]) -> tuple[int, int] | None:
+    """Two classes each of which is taken for the other, in validation alone.
 
-    def taken(labels: Array, predicted: Array, one: int, other: int) -> float:
-        rows = labels == one
-        return float((predicted[rows] == other).mean()) if rows.any() else 0.0
+    Args:
+        train: classes, and what a model that has not seen these rows takes them for.
+        val: the same of validation.
+    """
+    known, counts = np.unique(val[0], return_counts=True)
+    classes = known[counts >= FEWEST // 4].tolist()
+
+    def taken(part: tuple[Array, Array], one: int, other: int) -> float:
+        rows = part[0] == one
+        return float((part[1][rows] == other).mean()) if rows.any() else 0.0
 
     for one in classes:
         for other in classes:
             both = [(one, other), (other, one)]
             if (
                 one < other
-                and min(taken(val_y, got, *pair) for pair in both) > SWAPPED
-                and max(taken(y, guess, *pair) for pair in both) < USUAL
+                and min(taken(val, *pair) for pair in both) > SWAPPED
+                and max(taken(train, *pair) for pair in both) < USUAL
             ):
                 return one, other
     return None
