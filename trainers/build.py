@@ -48,9 +48,8 @@ def _module(config: Config, group: str, device: torch.device) -> nn.Module:
     module = made(config, group)
     if not isinstance(module, nn.Module):
         raise TypeError(
-            f"{group}._target_: {config[group].get('_target_')!r} must be a class that takes "
-            "the keys "
-            f"of {group} and is an nn.Module, but got {type(module).__name__}; mend {group}"
+            f"{group}._target_: {config[group].get('_target_')!r} must be a class that takes the "
+            f"keys of {group} and is an nn.Module, but got {type(module).__name__}; mend {group}"
         )
     return module.to(device)
 

@@ -142,11 +142,9 @@ class Stock:
     def step(self) -> list[Outcome]:
         """One epoch of every seat; the untrained model counts as epoch 0."""
         begun = time.monotonic()
-        alone = [self._step(trial, seat) for trial, seat in self._seats.items()]
-        outcomes = [
-            *alone,
-            *(outcome for group in self._groups.values() for outcome in _stepped(group)),
-        ]
+        outcomes = [self._step(trial, seat) for trial, seat in self._seats.items()]
+        for group in self._groups.values():
+            outcomes += _stepped(group)
         ended = time.monotonic()
         return [self._explained(outcome, pace=ended - begun, since=ended) for outcome in outcomes]
 
@@ -185,20 +183,17 @@ class Stock:
         config, checkpoint = self._admitted.pop(outcome.trial)
         if not config["trainer"].get("replay", True):
             return outcome
-        folder = (
-            checkpoint.folder if outcome.trial in self._seats else None
-        )  # a lane's is not for a seat
-        limit = min(LONG, float(config["trainer"].get("epoch_timeout") or math.inf) / 4) - (
-            time.monotonic() - since
-        )
+        of_seat = outcome.trial in self._seats  # the replay is a seat, which reads no lane's state
+        longest = min(LONG, float(config["trainer"].get("epoch_timeout") or math.inf) / 4)
+        left = longest - (time.monotonic() - since)
         remark = first_bad(
             config,
             sets=self.sets,
             soft=self._soft,
             device=self._device,
-            folder=folder,
+            folder=checkpoint.folder if of_seat else None,
             epoch=outcome.epoch,
-            most=int(limit / max(pace, 1e-9)),
+            most=int(left / max(pace, 1e-9)),
         )
         if not remark:
             return outcome
@@ -209,11 +204,9 @@ class Stock:
             values = seat.next_epoch()
         except Exception as error:  # noqa: BLE001  # a user's model may raise anything
             return Failure(trial=trial, error=error)
-        return (
-            End(trial=trial)
-            if values is None
-            else Epoch(trial=trial, epoch=seat.epoch, values=values)
-        )
+        if values is None:
+            return End(trial=trial)
+        return Epoch(trial=trial, epoch=seat.epoch, values=values)
 
 
 def warm() -> None:
@@ -227,7 +220,7 @@ def warm() -> None:
 def _stepped(group: Group) -> list[Outcome]:
     """A group's epoch. What its one program raises is one lane's failure only where it is alone."""
     ended = group.finished()
-    staying = [trial for trial in group.trials if trial not in group.finished()]
+    staying = [trial for trial in group.trials if trial not in ended]
     kind = Failure if len(staying) == 1 else Disruption
     outcomes: list[Outcome] = [End(trial=trial) for trial in ended]
     try:

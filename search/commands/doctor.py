@@ -70,8 +70,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
         got = " ".join(words) or "none"
         raise UsageError(
             "doctor: needs a search, or --csv FILE with --classes C, --constant L or neither, "
-            f"but got {got}; "
-            "see python -m search help doctor",
+            f"but got {got}; see python -m search help doctor",
             code="doctor-needs-one-source",
         )
     reading = _of_search(options) if options.csv is None else _of_logs(options)
