@@ -117,6 +117,7 @@ def test_separators_decimal_marks_encodings_and_compression_give_the_same_rows(t
         (" who ,a,label\n01,1,x\n1,2,y\n", {"groups": "who"}, ("'who'", "'01'", "'1'")),
         ("kind,a,label\n0,1,x\n00,2,y\n", {"categorical": ["kind"]}, ("'kind'", "'0'", "'00'")),
         ("a;b;label\n1,5;2,5;x\n", {}, ("a;b;label", "data.separator=';'")),
+        ("a,label\n1,x\n", {"separator": ";"}, ("'a,label'", "data.separator=','")),
         ("a,label\n1,x\n2,x\u200b\n", {}, ("'label'", "'x'", r"'x\u200b'")),
         ("a,label\n1,caf\u00e9\n2,cafe\u0301\n", {}, ("'label'", "'caf\u00e9'", "'cafe\u0301'")),
         ("a_x,a,label\n1,x,p\n2,y,q\n", {"categorical": ["a"]}, ("'a_x' twice",)),

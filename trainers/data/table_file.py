@@ -29,7 +29,7 @@ PACKED = tuple(OPENED)  # endings of a compressed .csv
 TEXTS = (".csv", ".tsv", ".txt", ".data")  # endings of a table that is text
 IS_UNIT = re.compile(r"[^\W\d]|[%°]")  # what a line of units or names has, and `-` or `?` has not
 HEAD = 20  # rows that say quickly that a column holds texts
-SEPARATORS = {";": ";", "\t": "\\t", "|": "|"}  # what a wrong separator leaves in the header
+SEPARATORS = {";": ";", "\t": "\\t", "|": "|", ",": ","}  # what a wrong one leaves in the header
 
 
 @dataclass(frozen=True, kw_only=True)

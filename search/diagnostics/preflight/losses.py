@@ -32,7 +32,7 @@ def reported_losses(seen: Watched, *, heart: Answer) -> Check:
     """
     judge = Judge(name="reported_losses", rule="R16")
     if not any(loss is not None for loss in (*seen["train_loss"], *seen["val_loss"])):
-        return judge.unknown("no loss was reported")
+        return judge.unknown("no finite loss was reported")
     if (wrong := _of_wrong_rows(seen, heart=heart)) is not None:
         return judge.fail(*wrong)
     pairs = [
