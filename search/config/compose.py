@@ -18,7 +18,7 @@ from search.config.schema import check_groups, check_settings
 from search.config.sweep_grammar import read_domain
 from search.config.trial_config import resolved_config
 from search.config.words import key_of
-from search.contract.tasks import METRICS
+from search.contract.tasks import ERRORS, METRICS
 from search.errors import SearchError, UsageError, refused, unknown
 
 MEANING = ("metric.name", "metric.formula")  # keys without which a direction means nothing
@@ -115,13 +115,25 @@ def _check_budget(config: DictConfig) -> None:
 
 
 def _check_direction(config: DictConfig, words: list[str]) -> None:
-    """A direction belongs to a name: one that was set for another metric is never kept.
+    """A direction belongs to a name: one that was set for another metric is never kept, and a name
+    that is known has its own.
 
     Raises:
-        UsageError: `metric.name` was given without `metric.direction`.
+        UsageError: `metric.name` was given without `metric.direction`, or with the wrong one.
     """
     keys = list(map(key_of, words))
     name, option = config.metric.get("name"), config.chosen.get("metric")
+    is_error = name in ERRORS or str(name).endswith("loss")
+    own, wrong = ("minimize", "maximize") if is_error else ("maximize", "minimize")
+    is_known = (is_error or name in METRICS) and not config.metric.get("formula")
+    if is_known and "metric.direction" in keys and config.metric.direction == wrong:
+        raise refused(
+            "metric.direction",
+            code="direction-against-metric",
+            rule=f"{name} is better where it is {'lower' if is_error else 'higher'}",
+            got=wrong,
+            remedy=f"say metric.direction={own}, or give another number a name of its own",
+        )
     if OmegaConf.is_missing(config.metric, "direction") or "metric.direction" in keys:
         return
     if option in METRICS and name in METRICS:

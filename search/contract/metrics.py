@@ -15,7 +15,7 @@ from hydra.utils import get_object
 from search.contract.metric_formula import evaluate, names_of
 from search.contract.metric_functions import Array, Average, Outputs
 from search.contract.sequence_metrics import SEQUENCES
-from search.contract.tasks import METRICS, TASKS
+from search.contract.tasks import ERRORS, METRICS, TASKS
 from search.errors import UsageError, refused, unknown
 from trainers.api import END, IGNORED
 
@@ -33,7 +33,6 @@ OUTPUTS = ("predictions", "probabilities", "labels")
 AVERAGED = ("precision", "recall", "f1")
 MEASURED = ("seconds", "parameters")  # what a formula may name beside metrics
 ROUNDING = 1e-4  # by which a probability may lie outside 0 to 1
-ERRORS = ("log_loss", "brier", "mse", "mae", "edit_distance")  # 0 at best, the others 1
 Direction = Literal["maximize", "minimize"]
 
 

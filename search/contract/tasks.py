@@ -14,3 +14,4 @@ TASKS: dict[str, dict[str, Callable[[Outputs], float]]] = {
     "transduction": SEQUENCES,  # a sequence of labels, of another length than the input
 }
 METRICS = {name: metric for metrics in TASKS.values() for name, metric in metrics.items()}
+ERRORS = ("log_loss", "brier", "mse", "mae", "edit_distance")  # 0 at best, the others 1
