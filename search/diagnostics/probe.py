@@ -21,17 +21,15 @@ from search.execution.slots import Slot
 from search.storage.logs import log_tail
 from trainers.probes import SCRATCH
 
-Answers = dict[str, Any]
-
 
 @contextmanager
 def probed(
     plan: Plan, folder: Path, *, slot: Slot, wanted: dict[str, Any]
-) -> Iterator[Callable[[], Answers]]:
+) -> Iterator[Callable[[], Any]]:
     """Asks while the block runs; the answers are waited for when they are called for.
 
     `folder` holds `arrays/`, and gets `probes.log`, what the training printed. `wanted`: arguments
-    of `search.diagnostics.probe_process.answer`.
+    of `search.diagnostics.probe_process.answer`, which says what its answers are.
 
     Raises, when called for:
         RunError: the process ended without an answer, or took longer than `trainer.epoch_timeout`.
@@ -56,7 +54,7 @@ def probed(
             output=output,
         )
 
-    def answers() -> Answers:
+    def answers() -> Any:
         try:
             status = process.wait(plan.limits.epoch_timeout)
         except subprocess.TimeoutExpired as error:
@@ -71,8 +69,7 @@ def probed(
                 f"{status}; mend what its last lines say, or see {log}\n{log_tail(log)}",
                 code="training-ends-when-looked-at",
             )
-        content: Answers = json.loads(answers_file.read_text(encoding="utf-8"))
-        return content
+        return json.loads(answers_file.read_text(encoding="utf-8"))
 
     with process:
         try:

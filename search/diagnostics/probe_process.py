@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from search.execution import process_guard as guard
 
@@ -25,6 +25,7 @@ with quick_imports():
     from search.storage.json_numbers import plain
     from trainers.api import Data, Epoch
     from trainers.probes import gradients, questions
+    from trainers.probes.answers import Answers, ByHeart, Ramps, Unanswered
     from trainers.probes.held_out import held_out
     from trainers.probes.limits import Budget, OutOfTime
     from trainers.probes.padding import padding_counts
@@ -40,10 +41,9 @@ MOST = {
     "overfit": 90, "labels_matter": 90, "speed": 40, "held_out": 20, "padding": 40,
     "own_gradients": 30,
 }  # fmt: skip
-Answers = dict[str, Any]
 
 
-def answer(asked: dict[str, Any]) -> Answers:
+def answer(asked: dict[str, Any]) -> Answers | Ramps:
     """Everything that is wanted, in order. `kind`: preflight | lr_range."""
     folder = Path(asked["folder"])
     fold = read_folds(folder / "arrays")[0]
@@ -71,13 +71,13 @@ def _preflight(
     """The first question decides which of the others have a sense."""
     budget = Budget(asked["seconds"], of="preflight.seconds")
     seen = watched(subject, read=read, budget=budget)
-    answers: Answers = {"watched": seen, "seconds": budget.spent}
+    answers: dict[str, Any] = {"watched": seen, "seconds": budget.spent}
     by_hand = bool(seen["hand_steps"]) and not seen["steps"]
     if seen["error"] or not (seen["steps"] or by_hand):
-        return answers
+        return cast(Answers, answers)
     parameters = sum(math.prod(weights["shape"]) for weights in seen["weights"])
     loss = LossCall(**seen["loss"]) if seen["loss"] is not None else None
-    asking: dict[str, Callable[[], Answers]] = {
+    asking: dict[str, Callable[[], Unanswered]] = {
         "overfit": lambda: questions.learned_by_heart(
             subject, parameters=parameters, loss=loss, by_hand=by_hand
         ),
@@ -103,16 +103,16 @@ def _preflight(
             answers[name] = {"cause": str(over)}
         except Exception as error:  # noqa: BLE001  # a user's training may raise anything, and the other questions remain
             answers[name] = {"cause": f"{type(error).__name__}: {' '.join(str(error).split())}"}
-    return answers
+    return cast(Answers, answers)
 
 
-def _taught(heart: Answers) -> float:
+def _taught(heart: ByHeart) -> float:
     """The rate of the try that learned most of the few rows."""
     tries = [attempt for attempt in heart.get("tries", ()) if attempt["score"] is not None]
     return float(max(tries, key=lambda attempt: attempt["score"])["rate"]) if tries else 1e-2
 
 
-def _ramps(subject: Subject, asked: dict[str, Any]) -> Answers:
+def _ramps(subject: Subject, asked: dict[str, Any]) -> Ramps:
     """The losses of a ramp per seed; `cause`, if one could not be trained."""
     rates, batch = asked["rates"], subject.batch
     data = subject.sample(train=max(WATCHED_ROWS, len(rates) * batch), val=questions.FEW_ROWS)

@@ -14,13 +14,14 @@ from search.config.incumbent import incumbent_config
 from search.config.plan import Plan
 from search.config.schema import check_there
 from search.diagnostics.lr_range import Range, read_range
-from search.diagnostics.probe import Answers, probed
+from search.diagnostics.probe import probed
 from search.diagnostics.verdicts.advice import MOMENTUM
 from search.errors import refused
 from search.execution.slots import Slot
 from search.results.figures.lr_range import write_figure
 from search.storage.folder import LR_RANGE
 from search.storage.sealed import read_json, write_csv, write_json
+from trainers.probes.answers import Ramps
 
 MEMORY = 0.9  # momentum that a ramp of `lr_range.steps` leaves time to forget
 SLOWEST = 5.0  # times as many steps, at most, for more of it
@@ -41,10 +42,10 @@ def range_test(plan: Plan, path: Path, *, slot: Slot) -> tuple[Range, float]:
     wanted = {"kind": "lr_range", "rates": rates, "seeds": seeds}
     walked = replace(plan, config=walked_config(plan.config))
     with probed(walked, path, slot=slot, wanted=wanted) as wait_for_answers:
-        answers = wait_for_answers()
+        answers: Ramps = wait_for_answers()
     result = (
         Range(because=answers["cause"])
-        if answers.get("cause")
+        if answers["cause"]
         else read_range(rates, answers["losses"])
     )
     seconds = time.monotonic() - started
@@ -113,7 +114,7 @@ def _slower(steps: int, config: DictConfig) -> int:
 
 
 def _write(
-    path: Path, rates: list[float], answers: Answers, result: Range, *, seconds: float
+    path: Path, rates: list[float], answers: Ramps, result: Range, *, seconds: float
 ) -> None:
     """The range, every seed's curve, and the figure."""
     rows = [

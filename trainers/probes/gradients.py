@@ -3,8 +3,6 @@
 Measures; never judges.
 """
 
-from typing import Any
-
 import torch
 from torch.autograd import gradcheck
 from torch.func import functional_call
@@ -12,12 +10,13 @@ from torch.func import functional_call
 from trainers.api import Config, Data
 from trainers.build import made, on_device, seed_all
 from trainers.features import with_features
+from trainers.probes.answers import OwnGradients
 from trainers.sequences import loss_of
 
 ROWS = 4
 
 
-def wrong_gradients(config: Config, data: Data) -> dict[str, Any]:
+def wrong_gradients(config: Config, data: Data) -> OwnGradients:
     """What torch's `gradcheck` says of model and loss on a few rows, in evaluation mode; `told` is
     empty where all is well.
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 
+from trainers.probes.answers import HeldOut
 from trainers.probes.functions import ENTROPIES, LOSSES
 from trainers.probes.limits import own_time
 from trainers.probes.run import Run
@@ -35,7 +36,6 @@ MOST_ROWS = 2000  # whose classes are told
 ROUNDING = 1e-6  # share of a loss by which it differs where nothing else does
 Losses = NDArray[np.float64]
 Classes = NDArray[np.int64]  # [2, rows]: the class of each row, and what it is taken for
-Answer = dict[str, Any]
 
 
 class Named(TorchFunctionMode):
@@ -85,7 +85,7 @@ class _Look:
         return (start - float(self.plain.mean())) / start if start > 0 else math.nan
 
 
-def held_out(subject: Subject) -> Answer:
+def held_out(subject: Subject) -> HeldOut:
     """How much a copy, which has learned half of the batches of an epoch, knows of the others."""
     tape, data = Tape(), subject.sample(train=WATCHED_ROWS, val=WATCHED_ROWS)
     evaluations: list[Piece] = []
@@ -108,7 +108,7 @@ def held_out(subject: Subject) -> Answer:
         return _best(_looks(tape, pieces, evaluations[:MOST]))
 
 
-def _best(looks: Iterator[_Look]) -> Answer:
+def _best(looks: Iterator[_Look]) -> HeldOut:
     every = list(looks)
     if not every:
         return {"cause": "a loss was not finite"}

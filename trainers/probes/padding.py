@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainers.api import IGNORED, Data, Part
+from trainers.probes.answers import Padding
 from trainers.probes.run import Run
 from trainers.probes.steer import Steer
 from trainers.probes.subject import Subject, patient
@@ -19,7 +20,7 @@ ROWS, LONGER = 500, 2  # rows that are trained on; steps of padding that are add
 LOSSES = ("train_loss", "val_loss")
 
 
-def padding_counts(subject: Subject) -> dict[str, Any]:
+def padding_counts(subject: Subject) -> Padding:
     """The losses of a first epoch: `plain`, and `changed` by what was done to the padding."""
     data = subject.sample(train=ROWS, val=ROWS)
     first, again = _epoch(subject, data), _epoch(subject, data)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainers.api import IGNORED, Data, Part
+from trainers.probes.answers import ByHeart, LabelsMatter, Try
 from trainers.probes.limits import own_time
 from trainers.probes.rows_seen import RowsTaught
 from trainers.probes.run import Run, some_rows
@@ -38,12 +39,11 @@ KNOWN, FALLING = 0.05, 0.3  # share of its first loss at which rows are known, o
 OTHERS = 4  # times as many rows as were given, from which a trainer takes others
 FIRST = 3  # epochs from which a metric has begun
 ENDLESS = 10.0  # times its first size below 0, where a loss is no usual one any more
-Answer = dict[str, Any]
 
 
 def learned_by_heart(
     subject: Subject, *, parameters: int, loss: LossCall | None, by_hand: bool = False
-) -> Answer:
+) -> ByHeart:
     """How well a few rows can be fitted with the regularisers off, at several rates (R9).
 
     Every try also has the trainer's `val_loss`, and the same computed again from its predictions.
@@ -59,7 +59,7 @@ def learned_by_heart(
     data = Data(train=few, val=few)
     ends = own_time() + ENOUGH
     rates = [subject.own_rate or math.nan] if by_hand else _rates(subject, data)
-    tries: list[Answer] = []
+    tries: list[Try] = []
     for rate in rates:
         if tries and own_time() > ends:
             return {"rows": len(few.index), "tries": tries, "left_out": len(rates) - len(tries)}
@@ -82,7 +82,7 @@ def learned_by_heart(
     return {"rows": len(few.index), "tries": tries, "by_hand": by_hand, "numbers": numbers}
 
 
-def _left(attempt: Answer) -> float:
+def _left(attempt: Try) -> float:
     """What is left of the first loss; infinite where that cannot be told, or where it fell below
     0.
     """
@@ -90,7 +90,7 @@ def _left(attempt: Answer) -> float:
     return float(end / start) if start > 0 and end > 0 else math.inf
 
 
-def labels_matter(subject: Subject, *, rate: float) -> Answer:
+def labels_matter(subject: Subject, *, rate: float) -> LabelsMatter:
     """How trainings on the true labels and on shuffled ones do on validation rows (R10).
 
     They use `rate`, which has taught this model something. If that shows nothing, they train
@@ -107,15 +107,15 @@ def labels_matter(subject: Subject, *, rate: float) -> Answer:
 
 
 def _until_certain(
-    tries: Iterable[tuple[float, int]], attempt: Callable[[float, int], Answer]
-) -> Answer:
+    tries: Iterable[tuple[float, int]], attempt: Callable[[float, int], LabelsMatter]
+) -> LabelsMatter:
     """The first answer that is certain, else the last one; without one where the time is over.
 
     Args:
         tries: learning rates, each with how many steps are trained.
         attempt: trains, and says by how many standard errors the labels mattered.
     """
-    answer: Answer = {}
+    answer: LabelsMatter = {}
     ends = own_time() + ENOUGH
     for rate, steps in tries:
         if answer and own_time() > ends:
@@ -126,7 +126,7 @@ def _until_certain(
     return answer
 
 
-def _against_shuffled(subject: Subject, data: Data, *, rate: float, steps: int) -> Answer:
+def _against_shuffled(subject: Subject, data: Data, *, rate: float, steps: int) -> LabelsMatter:
     """Scores of validation rows, of one training on true labels and of several on shuffled ones;
     higher is better.
     """
@@ -217,7 +217,7 @@ def _rates(subject: Subject, data: Data) -> list[float]:
     return [best / 10, *([own] if own else []), best / 3, best / 30, best / 100]
 
 
-def _fit(subject: Subject, data: Data, *, rate: float, steps: int, loss: LossCall | None) -> Answer:
+def _fit(subject: Subject, data: Data, *, rate: float, steps: int, loss: LossCall | None) -> Try:
     """One try to learn rows by heart in so many steps."""
     best = -math.inf
 

@@ -3,26 +3,24 @@
 Measures; never judges.
 """
 
-from typing import Any
-
 import numpy as np
 import torch
 
+from trainers.probes.answers import Speed, StepTime
 from trainers.probes.run import with_batch
 from trainers.probes.steer import Steer
 from trainers.probes.subject import Subject, patient
 
 BATCHES = (16, 32, 64, 128, 256, 512)
-Answer = dict[str, Any]
 
 
-def speed(subject: Subject, *, sizes: bool) -> Answer:
+def speed(subject: Subject, *, sizes: bool) -> Speed:
     """Seconds of a step, and megabytes that it keeps for the backward pass; `sizes`: over batches
     of 16 … 512 rows (P6).
     """
     rows = len(subject.data.train.index)
     batches = [batch for batch in BATCHES if batch <= rows] if sizes else []
-    measured = []
+    measured: list[StepTime] = []
     for batch in sorted({*batches, min(subject.batch, rows)}):
         data = subject.sample(train=max(batch * 4, 256), val=64)
         steer, kept = Steer(most=24, until=patient(1.5)), Kept()

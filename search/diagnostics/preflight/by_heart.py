@@ -5,9 +5,11 @@ Pure functions of what `trainers.probes` has measured; never trains.
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from search.diagnostics.preflight.check import Check, Judge
 from search.diagnostics.preflight.output import ENTROPIES, PIXELS
+from trainers.probes.answers import ByHeart, Try
 from trainers.probes.told import Answer, Watched
 
 FALLS = 0.8  # share of the first loss below which a loss has fallen
@@ -26,7 +28,7 @@ KNOWN = 0.3  # share of the first loss at which rows are known so well that a me
 
 
 def overfit(
-    heart: Answer,
+    heart: ByHeart,
     *,
     optimizers: int,
     metric: str = "",
@@ -57,7 +59,7 @@ def overfit(
         f"{heart['rows']} rows by heart: {level} at rate {best['rate']:.2g} after {best['steps']} "
         "steps"
     )
-    numbers = {"rows": heart["rows"], "tries": list(tries)}
+    numbers: dict[str, Any] = {"rows": heart["rows"], "tries": list(tries)}
     if optimizers < 2 and (turned := _wrong_way(losses, metric=metric, higher=higher)):
         remedy = "is the loss, or a label in it, upside down? Or metric.direction?"
         return judge.warn(turned, remedy, **numbers)
@@ -82,7 +84,7 @@ def overfit(
     return judge.warn(sentence, text, **numbers)
 
 
-def _left_out(seen: Watched | None, tries: Sequence[Answer]) -> str:
+def _left_out(seen: Watched | None, tries: Sequence[Try]) -> str:
     """How an epoch takes a part of the rows that it is given, and next to nothing is left of the
     loss of those; empty if it does not, or if that cannot be told.
     """
@@ -94,7 +96,7 @@ def _left_out(seen: Watched | None, tries: Sequence[Answer]) -> str:
     return f"but an epoch takes {taken:.0%} of the rows that it is given, and knows those"
 
 
-def _suspects(tries: Sequence[Answer]) -> tuple[str, bool]:
+def _suspects(tries: Sequence[Try]) -> tuple[str, bool]:
     """Why rows were not learned by heart, by what became of the losses; and whether the loss falls
     as one that has a floor does.
     """
@@ -111,7 +113,7 @@ def _suspects(tries: Sequence[Answer]) -> tuple[str, bool]:
     return f"the loss falls, so suspect {text}, or noise in it", True
 
 
-def _unsure(heart: Answer, *, optimizers: int) -> str:
+def _unsure(heart: ByHeart, *, optimizers: int) -> str:
     """Why rows that were not learned tell nothing; empty if they do."""
     if heart.get("by_hand"):
         return "its steps are taken by hand, so no other rate could be tried"
@@ -137,7 +139,7 @@ def _floor(seen: Watched | None) -> tuple[str, float]:
     return ("rows that find their partners among others have a floor" if is_matched else ""), KNOWN
 
 
-def _falls_for_ever(attempt: Answer, times: float = ENDLESS) -> bool:
+def _falls_for_ever(attempt: Try, times: float = ENDLESS) -> bool:
     """Whether a loss went far below 0, where no usual loss of labels goes."""
     start, end = attempt["start"], attempt["end"]
     return end is not None and bool(end < 0 and end < -times * abs(start))
@@ -147,7 +149,7 @@ def _is_worse(first: float, last: float, *, sign: int) -> bool:
     return sign * (first - last) > WORSE * max(abs(first), abs(last))
 
 
-def _wrong_way(tries: Sequence[Answer], *, metric: str, higher: bool) -> str:
+def _wrong_way(tries: Sequence[Try], *, metric: str, higher: bool) -> str:
     """How the metric got worse on the very rows whose loss fell, in all tries that have both;
     else empty.
     """
@@ -170,7 +172,7 @@ def _wrong_way(tries: Sequence[Answer], *, metric: str, higher: bool) -> str:
     return f"{text}, but {metric or 'the metric'} went from {first:.3g} to {last:.3g} on these rows"
 
 
-def unknown_by_heart(heart: Answer, call: Answer | None) -> str:
+def unknown_by_heart(heart: ByHeart, call: Answer | None) -> str:
     """How a `val_loss` knows nothing of rows that the model has learned by heart; empty if it
     does, or if that cannot be told.
     """
@@ -196,7 +198,7 @@ def unknown_by_heart(heart: Answer, call: Answer | None) -> str:
     return ""
 
 
-def foreign_predictions(heart: Answer) -> str:
+def foreign_predictions(heart: ByHeart) -> str:
     """How predictions know nothing of rows whose `val_loss` says that they were learned by heart;
     empty if they do, or if that cannot be told.
     """

@@ -8,7 +8,8 @@ import numpy as np
 
 from search.diagnostics.preflight.check import Check, Judge
 from search.diagnostics.preflight.validation_labels import REMEDY, swapped
-from trainers.probes.told import FELL, Answer
+from trainers.probes.answers import HeldOut
+from trainers.probes.told import FELL
 
 CERTAIN = 4.0  # standard errors, the greatest of several looks, below which all is chance
 # Shares of such a fall, and of what it matters which answer is for which row, that evaluated rows
@@ -16,7 +17,7 @@ CERTAIN = 4.0  # standard errors, the greatest of several looks, below which all
 GAINED, TOLD = 0.25, 0.6
 
 
-def held_out(answer: Answer, *, alike: bool = True) -> Check:
+def held_out(answer: HeldOut, *, alike: bool = True) -> Check:
     """Of a copy that has learned half of the batches of an epoch, by their own losses.
 
     `alike`: whether the sets were drawn alike: later times, or other groups, are harder.
@@ -47,11 +48,11 @@ def held_out(answer: Answer, *, alike: bool = True) -> Check:
     return judge.passed(text, deviations=sure)
 
 
-def _apart(answer: Answer) -> str:
+def _apart(answer: HeldOut) -> str:
     """How what a copy has learned holds for other rows of train, and not for those evaluated; empty
     if it does, or if that cannot be told.
     """
-    start, held, mixed = (float(answer[name]) for name in ("start", "held", "mixed"))
+    start, held, mixed = answer["start"], answer["held"], answer["mixed"]
     known = answer["evaluated"] and None not in answer["evaluated"]
     if not known or min(start, mixed, *answer["evaluated"]) <= 0:
         return ""

@@ -13,6 +13,7 @@ from search.diagnostics.preflight.check import Check, Judge
 from search.diagnostics.preflight.schedule import ends_early, misled
 from search.diagnostics.preflight.stepping import of_clip
 from trainers.api import IGNORED
+from trainers.probes.answers import LabelsMatter, Padding, Speed
 from trainers.probes.told import Answer, Watched
 
 DIVERGED = 10.0  # a loss of so many times the first one has diverged
@@ -131,7 +132,7 @@ def _at_once(losses: Sequence[float | None], *, start: float) -> str:
     return "; it did so at once: also look for log(0), divisions and roots (R20)"
 
 
-def labels_matter(answer: Answer, *, seen: Watched, legible: bool = False) -> Check:
+def labels_matter(answer: LabelsMatter, *, seen: Watched, legible: bool = False) -> Check:
     """Are the targets of the loss the labels of their rows, and does the model do better on these
     than on shuffled ones (R10)?
 
@@ -181,7 +182,7 @@ def _tokens_given(tokens: Answer | None) -> str:
     return "each step is to name the token that it has just read, and nothing that comes later"
 
 
-def padding(answer: Answer) -> Check:
+def padding(answer: Padding) -> Check:
     """Do the losses stay where padding holds other numbers, or is longer (R1)?"""
     judge = Judge(name="padding", rule="R1")
     if "plain" not in answer:
@@ -203,7 +204,7 @@ def padding(answer: Answer) -> Check:
     return judge.passed(f"with {kinds} in the padding, the losses stay", **answer)
 
 
-def speed(answer: Answer, *, epochs: int, trainings: int, slots: int, batch: int) -> Check:
+def speed(answer: Speed, *, epochs: int, trainings: int, slots: int, batch: int) -> Check:
     """Rows per second and memory over batch sizes; an epoch, and the whole search, from there
     (R15a, P6).
     """

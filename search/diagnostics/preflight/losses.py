@@ -11,6 +11,7 @@ from statistics import fmean
 from search.diagnostics.preflight.by_heart import SURE, foreign_predictions, unknown_by_heart
 from search.diagnostics.preflight.check import Check, Judge
 from search.diagnostics.preflight.output import ENTROPIES
+from trainers.probes.answers import ByHeart
 from trainers.probes.told import Answer, Watched
 
 OWN_ROW = "hold each output against the label of its own row"
@@ -25,7 +26,7 @@ CHANCE = 2.0  # deviations of the losses of shuffled labels within which a loss 
 BEYOND = 100.0  # times the greatest loss of train, untrained too, from which units are others
 
 
-def reported_losses(seen: Watched, *, heart: Answer) -> Check:
+def reported_losses(seen: Watched, *, heart: ByHeart) -> Check:
     """`train_loss` against the losses of the steps, `val_loss` against that of the predictions.
 
     `heart`: of rows learned by heart, whose labels the predictions certainly know.
@@ -69,7 +70,7 @@ def reported_losses(seen: Watched, *, heart: Answer) -> Check:
     return judge.note(text, "is it another loss, or one with penalties?")
 
 
-def _of_wrong_rows(seen: Watched, *, heart: Answer) -> tuple[str, str] | None:
+def _of_wrong_rows(seen: Watched, *, heart: ByHeart) -> tuple[str, str] | None:
     """How losses are of other steps or rows than they say, and the remedy; else None."""
     kept = _kept_sum(seen)
     if kept:

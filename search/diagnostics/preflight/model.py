@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 
 from search.diagnostics.preflight.check import Check, Judge
+from trainers.probes.answers import OwnGradients
 from trainers.probes.told import Answer, Watched
 
 # Share of ReLU units that no row wakes: a warning, a fault. Half of them sleep by chance where rows
@@ -248,7 +249,7 @@ def _is_merged(tokens: Answer) -> bool:
     return fewer and tokens["most_read"] > MOSTLY > 2 * tokens["most_given"]
 
 
-def own_gradients(answer: Answer) -> Check:
+def own_gradients(answer: OwnGradients) -> Check:
     """Backward passes of the model's own, by finite differences (R12)."""
     judge = Judge(name="own_gradients", rule="R12")
     if "told" not in answer:

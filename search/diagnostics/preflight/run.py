@@ -9,6 +9,7 @@ but the outcome of each check.
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -28,8 +29,9 @@ from search.diagnostics.preflight import (
 from search.diagnostics.preflight.check import Check, Preflight, excused
 from search.diagnostics.preflight.of_data import of_data
 from search.diagnostics.preflight.target_leakage import telltale_seen
-from search.diagnostics.probe import Answers, probed
+from search.diagnostics.probe import probed
 from search.execution.slots import Slot
+from trainers.probes.answers import Answers, OwnGradients, Unanswered
 from trainers.probes.limits import Budget
 from trainers.probes.told import Watched
 
@@ -57,7 +59,7 @@ def preflight(
     budget = Budget(min(OF_DATA, plan.preflight.seconds), of="all checks of the data")
     with probed(plan, place, slot=slots[0], wanted=wanted) as answers:
         checks = list(of_data(plan, prepared, budget=budget))
-        answered = answers()
+        answered: Answers = answers()
         checks += of_training(
             plan, prepared, answered, data_checks=checks, slots=slots, trainings=trainings
         )
@@ -86,8 +88,9 @@ def of_training(
     if outcomes.get("telltale_feature") == "not checkable" and seen["pairs"]:
         yield telltale_seen(seen["pairs"])
     yield loop.trains(seen, flood=float(trainer.get("flood") or 0.0) if plan.stock else 0.0)
-    cause, alike = {"cause": _why_unasked(seen)}, plan.config.split.kind not in APART
-    heart, legible = answers.get("overfit", cause), outcomes.get("label_signal") == "pass"
+    cause: Unanswered = {"cause": _why_unasked(seen)}
+    answers = cast(Answers, {**dict.fromkeys((*ASKED, "held_out"), cause), **answers})
+    heart, alike = answers["overfit"], plan.config.split.kind not in APART
     yield losses.reported_losses(seen, heart=heart)
     yield loop.batches(seen, fraction=float(trainer.get("fraction") or 1.0))
     yield loop.shuffling(seen, ordered=outcomes.get("label_order") == "note")
@@ -106,14 +109,17 @@ def of_training(
     yield loop.repeatable(seen, exact=slots[0].gpu is None, metric=metric)
     yield model.capacity(seen, rows=count)
     yield by_heart.overfit(heart, optimizers=optimizers, metric=metric, higher=higher, seen=seen)
-    yield learning.labels_matter(answers.get("labels_matter", cause), seen=seen, legible=legible)
+    legible = outcomes.get("label_signal") == "pass"
+    yield learning.labels_matter(answers["labels_matter"], seen=seen, legible=legible)
     if not plan.stock:
-        yield held_out.held_out(answers.get("held_out", cause), alike=alike)
+        yield held_out.held_out(answers["held_out"], alike=alike)
     if train.lengths is not None:
-        yield learning.padding(answers.get("padding", cause))
+        yield learning.padding(answers["padding"])
     search = {"epochs": plan.epochs, "trainings": trainings, "slots": len(slots)}
-    yield learning.speed(answers.get("speed", cause), batch=batch, **search)
-    unasked = {} if plan.stock else {"cause": "a trainer of yours builds its model itself"}
+    yield learning.speed(answers["speed"], batch=batch, **search)
+    unasked: OwnGradients = (
+        {} if plan.stock else {"cause": "a trainer of yours builds its model itself"}
+    )
     yield model.own_gradients(answers.get("own_gradients", unasked))
 
 

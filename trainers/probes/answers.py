@@ -1,0 +1,122 @@
+"""What the questions to a training are answered, key by key: the input of the preflight's checks
+beside what is told of the watched training. No torch.
+
+As it has gone through JSON. `cause`: why there is no answer; then nothing else stands there.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Required, TypedDict
+
+from trainers.probes.told import Watched
+
+Number = Any  # a float, or None where it is not finite
+
+
+class Unanswered(TypedDict, total=False):
+    """What any question may be answered."""
+
+    cause: str
+
+
+class Try(TypedDict):
+    """One try to learn rows by heart. `again`: `val_loss` computed from the predictions."""
+
+    rate: float
+    steps: int
+    rows: int  # that it took, up to a few times as many as it was given
+    score: Number  # of 1; None also where the trainer tells no predictions
+    start: Number  # the first loss
+    end: Number
+    val_loss: Number
+    again: Mapping[str, float] | None
+    metric: Sequence[float]  # first and last ones
+    lost: bool  # whether the last loss is not finite
+    fitted: bool
+    error: str
+
+
+class ByHeart(Unanswered, total=False):
+    """Of `questions.learned_by_heart`. `left_out`: rates for which there was no time."""
+
+    rows: int
+    tries: Sequence[Try]
+    left_out: int
+    by_hand: bool
+    numbers: bool
+
+
+class LabelsMatter(Unanswered, total=False):
+    """Of `questions.labels_matter`. `true`, `shuffled`: scores; `fell`: share of the first loss."""
+
+    true: float
+    shuffled: float
+    rows: int
+    deviations: Number
+    fell: Number
+
+
+class HeldOut(Unanswered, total=False):
+    """Of `held_out.held_out`: losses of batches that a copy has not learned, at the `start`, now
+    (`held`), with other rows' answers (`mixed`); of rows `evaluated` the same three; standard
+    errors of what it has not learned (`deviations`) and has (`own`); classes, and what rows are
+    taken for, of both (`named`).
+    """
+
+    start: float
+    held: float
+    mixed: float
+    deviations: Number
+    own: float
+    evaluated: Sequence[Number]
+    named: Sequence[Sequence[Sequence[int]]]
+
+
+class Padding(Unanswered, total=False):
+    """Of `padding.padding_counts`: losses by name; `changed`: by what was done to the padding."""
+
+    plain: Mapping[str, float]
+    changed: Mapping[str, Mapping[str, float]]
+
+
+class StepTime(TypedDict):
+    """Of batches of one size."""
+
+    batch: int
+    seconds: float
+    megabytes: float
+    error: str
+
+
+class Speed(Unanswered, total=False):
+    """Of `speed.speed`."""
+
+    batches: Sequence[StepTime]
+    rows: int
+
+
+class OwnGradients(Unanswered, total=False):
+    """Of `gradients.wrong_gradients`. `told`: what is wrong; empty where nothing is."""
+
+    told: str
+    tensors: int
+
+
+class Answers(TypedDict, total=False):
+    """All of a preflight, by the names of the checks that ask. `seconds`: that each took."""
+
+    watched: Required[Watched]
+    seconds: Required[Mapping[str, float]]
+    overfit: ByHeart
+    labels_matter: LabelsMatter
+    held_out: HeldOut
+    padding: Padding
+    speed: Speed
+    own_gradients: OwnGradients
+
+
+class Ramps(TypedDict):
+    """Losses of a ramp of the rate, per seed; `cause`: why they say nothing."""
+
+    seeds: Sequence[int]
+    losses: Sequence[Sequence[Number]]
+    cause: str
