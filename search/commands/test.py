@@ -61,7 +61,11 @@ def run(words: list[str], config_dir: Path | None) -> int:
         earlier = _earlier(ledger, again=options.again)
         prepared = prepare(config, metric=findings.plan.metric)
         folder.check_contract(prepared.contract)
-        trainers_own = imported(config.trainer.predict)
+        own = imported(config.trainer.predict)
+        judge = Scorer(prepared, metric=findings.plan.metric, predict=own)
+        exported = folder.best / EXPORTED
+        seconds = findings.winner.seconds if findings.winner is not None else 0.0
+        judge.check(config, exported, seconds=seconds)
         opening = ledger.begin(
             {
                 "config": hashlib.sha256(folder.best_config.read_bytes()).hexdigest(),
@@ -69,9 +73,12 @@ def run(words: list[str], config_dir: Path | None) -> int:
                 "rows": len(prepared.split.test),
             }
         )
-        judge = Scorer(prepared, metric=findings.plan.metric, predict=trainers_own)
         several = _several(findings, folder, judge)
-        mean = float(np.mean(several[ANSWER])) if several else _one(findings, config, folder, judge)
+        mean = (
+            float(np.mean(several[ANSWER]))
+            if several
+            else judge.score(config, exported, seconds=seconds)
+        )
         averaged = _ensemble(config, folder, prepared, findings)
         trained_again = _refit(findings, config, folder, judge)
         ledger.finish(opening, score=mean if trained_again is None else trained_again)
@@ -198,12 +205,6 @@ def _gap(
         for who, trials in findings.confirmed.items()
     }
     return gap_lines(findings.plan.metric, validation=validation, test=several, rows=rows)
-
-
-def _one(findings: Findings, config: DictConfig, folder: Folder, judge: Scorer) -> float:
-    """The score of the exported weights."""
-    seconds = findings.winner.seconds if findings.winner is not None else 0.0
-    return judge.score(config, folder.best / EXPORTED, seconds=seconds)
 
 
 def _shown(openings: Sequence[Mapping[str, Any]]) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.config.plan import Plan
+from search.config.text import one_line
 from search.config.trial_config import plain_config
 from search.contract.arrays import read_folds
 from search.contract.metrics import Metric, scores
@@ -111,22 +112,31 @@ def judge_ensemble(
     """The average to keep. The first candidate holds the answer's trainings."""
     folds = read_folds(folder.arrays)
     answer = next(iter(candidates.values()))
+    if plan.program:
+        return Ensemble(reason="a program keeps its own weights, so there are none to average")
     if not plan.config.trainer.get("predict"):
         return Ensemble(reason="the trainer has no function that predicts (trainer.predict)")
     if len(folds) != 1 or not answer or plan.metric.formula:
         return Ensemble(reason=_not_averaged(len(folds), answer))
     data, units = folds[0].data, folds[0].units
     every = {member.name: member for members in candidates.values() for member in members}
-    outputs = {name: _outputs(plan, folder, member, data) for name, member in every.items()}
-    if data.val.y is None or any(each is None for each in outputs.values()):
-        return Ensemble(reason="the outputs are neither numbers nor probabilities")
-    if len(data.val.y) < FEWEST:
-        return Ensemble(reason=f"{len(data.val.y)} validation rows are too few to judge averages")
-    known = {name: each for name, each in outputs.items() if each is not None}
+    for member in every.values():
+        check_kept(_weights(folder, member), member.row)
+    if data.val.y is None or len(data.val.y) < FEWEST:
+        rows = 0 if data.val.y is None else len(data.val.y)
+        return Ensemble(reason=f"{rows} validation rows with labels are too few to judge averages")
     judge = _Judge(plan, np.asarray(data.val.y), units=units)
-    alone = [known[member.name] for member in answer]
-    chosen = Ensemble(alone=float(np.mean([judge.score(each, slice(None)) for each in alone])))
-    best = alone
+    try:
+        outputs = {name: _outputs(plan, folder, member, data) for name, member in every.items()}
+        known = {name: each for name, each in outputs.items() if each is not None}
+        single = {name: judge.score(each, slice(None)) for name, each in known.items()}
+    except Exception as error:  # noqa: BLE001  # a user's function may raise anything
+        text = one_line(f"{type(error).__name__}: {error}")
+        return Ensemble(reason=f"trainer.predict gives nothing to average: {text}")
+    if len(known) < len(every):
+        return Ensemble(reason="the outputs are neither numbers nor probabilities")
+    best = alone = [known[member.name] for member in answer]
+    chosen = Ensemble(alone=float(np.mean([single[member.name] for member in answer])))
     for of, members in candidates.items():
         stacked = [known[member.name] for member in members]
         if len(stacked) < 2 or not judge.is_better(stacked, than=best, single=best is alone):
@@ -137,7 +147,7 @@ def judge_ensemble(
                 chosen,
                 of=of,
                 members=tuple(members),
-                scores=tuple(judge.score(each, slice(None)) for each in stacked),
+                scores=tuple(single[member.name] for member in members),
                 score=judge.score(np.mean(stacked, axis=0), slice(None)),
                 is_better=True,
             ),
@@ -244,6 +254,5 @@ def _weights(folder: Folder, member: Member) -> Path:
 
 def _outputs(plan: Plan, folder: Folder, member: Member, data: Data) -> Outputs | None:
     """A member's outputs for the validation rows, which stand in for the rows to predict."""
-    check_kept(_weights(folder, member), member.row)
     shown = replace(data, test=data.val)
     return member_outputs(trained_config(plan, member.row), shown, "cpu", _weights(folder, member))

@@ -481,16 +481,20 @@ def test_the_test_set_is_opened_once_and_the_ledger_says_so(smoke):
     assert [record["opening"] for record in records] == [1, 2]
     assert records[0]["score"] == records[1]["score"] > 0.9
     best = smoke / "results" / "smoke" / "best.yaml"
-    best.write_text(
-        best.read_text().replace("predict: trainers.stock.predict", "predict: toys.idle")
-    )
-    broken = search("test", "smoke", "--again", cwd=smoke)
-    assert broken.returncode == 1
-    names = ("predictions", "probabilities", "labels", "'accuracy'")
-    check_told(broken.stderr, "predict-returns-no-outputs", "trainer.predict", *names)
-    assert [json.loads(line)["score"] for line in ledger.read_text().splitlines()][2:] == [
-        None
-    ]  # opened all the same
+    outputs, before = ("predictions", "probabilities", "labels", "'accuracy'"), ledger.read_text()
+    for name, code, told in (
+        ("idle", "predict-returns-no-outputs", outputs),
+        ("too_few_rows", "predict-returns-no-outputs", ("252",)),
+        ("other_classes", "predict-knows-nothing", ("0.1032",)),
+    ):
+        words = best.read_text().replace("predict: trainers.stock.predict", f"predict: toys.{name}")
+        (kept := best.with_suffix(".kept")).write_text(best.read_text())
+        best.write_text(words)
+        broken = search("test", "smoke", "--again", cwd=smoke)
+        kept.replace(best)
+        assert broken.returncode == 1
+        check_told(broken.stderr, code, "trainer.predict", f"toys.{name}", "not opened", *told)
+    assert ledger.read_text() == before
     (smoke / "results" / "smoke" / "best" / "weights.safetensors").unlink()
     told = search("test", "smoke", "--again", cwd=smoke).stderr
     check_told(told, "exported-files-missing", "weights.safetensors", "python -m search train")

@@ -17,6 +17,7 @@ import simulated
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from kit import INLINE, running, search, steady, trials, wait_for
+from omegaconf import OmegaConf
 from pages import staged_findings
 from refusals import check_told, raises
 from rich.console import Console
@@ -57,7 +58,7 @@ from search.protocols.next_stage import next_stage, stage_due
 from search.protocols.record import as_decided, record_of
 from search.protocols.stage_plan import stage_plan
 from search.protocols.step import Request, Step
-from search.results.ensemble import candidates_of
+from search.results.ensemble import candidates_of, judge_ensemble
 from search.results.findings import open_results
 from search.results.search_result import SearchResult
 from search.results.status import status_of
@@ -1588,6 +1589,18 @@ def test_an_average_that_is_better_predicts_as_one_thing_and_the_test_tells_the_
     (opening,) = read_json_lines(place.parent / "test_ledger.jsonl")
     told = re.search(r"trained again on train and validation: (0\.\d+) on", opened.stdout)
     assert float(told[1]) == pytest.approx(opening["score"], abs=1e-4)
+
+    folder, found = open_results("tune", root=tmp_path / "results")
+    answer = [row for row in found.rows if row.spec.trial in found.confirmed["the answer"]]
+    for change, reason in (
+        ("predict=toys.too_few_rows", "ValueError: probabilities must have one row per"),
+        ("predict=null", "has no function that predicts"),
+        ("_target_=trainers.command.train", "a program keeps its own weights"),
+    ):
+        trainer = OmegaConf.create({"trainer": OmegaConf.from_dotlist([change])})
+        plan = replace(found.plan, config=OmegaConf.merge(found.plan.config, trainer))
+        members = candidates_of(plan, folder, answer, found.rows)
+        assert reason in judge_ensemble(plan, folder, members).reason
     again = search(*words, "confirm.refit=true", cwd=tmp_path)
     assert "training trial" not in again.stdout  # once
     weights = place.parent / "best" / "refit.safetensors"

@@ -73,6 +73,20 @@ def idle(config, data, device, checkpoint):
         yield {"accuracy": epoch / 100}
 
 
+def too_few_rows(config, data, device, weights):
+    """Predicts all rows but one."""
+    from trainers.stock import predict
+
+    return {"predictions": predict(config, data, device, weights)["predictions"][:-1]}
+
+
+def other_classes(config, data, device, weights):
+    """Predicts with the classes in another order."""
+    from trainers.stock import predict
+
+    return {"predictions": predict(config, data, device, weights)["predictions"][:, ::-1]}
+
+
 def share(config, data, device, checkpoint):
     """Takes a share of the GPU's memory, in an object that holds itself."""
     import torch

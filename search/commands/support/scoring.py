@@ -1,6 +1,8 @@
 """Scores of trained weights on the test rows, by the function that `trainer.predict` names."""
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +21,40 @@ from trainers.callable import import_function
 from trainers.checkpoint import WEIGHTS
 from trainers.predicted import predicted
 
+AGAIN = ", then say --again"
+UNOPENED = "; these were validation rows, and the test set was not opened"
+
 
 class Scorer:
     """Scores weights by the contract's metric. `prepared`: with the test rows."""
 
-    def __init__(self, prepared: Prepared, *, metric: Metric, predict: Predict) -> None:
+    def __init__(
+        self, prepared: Prepared, *, metric: Metric, predict: Predict, after: str = AGAIN
+    ) -> None:
         self._prepared, self._metric, self._predict = prepared, metric, predict
+        self._after = after
+
+    def check(self, config: DictConfig, weights: Path, *, seconds: float) -> None:
+        """Whether validation rows can be scored in the place of the test rows: a function that
+        returns the wrong thing is told before it has spent an opening.
+
+        Raises:
+            RunError: as `score`, or the outputs know nothing of their rows.
+        """
+        final, floor = self._prepared.final, self._prepared.contract.floor
+        shown = replace(self._prepared, final=replace(final, test=final.val))
+        judge = Scorer(shown, metric=self._metric, predict=self._predict, after=UNOPENED)
+        value, expected = judge.score(config, weights, seconds=seconds), float(config.expected)
+        sign, constant = self._metric.sign, ""
+        if floor is not None and sign * (expected - floor) > 0 >= sign * (value - floor):
+            constant = f", no better than a constant prediction ({floor:.4g})"
+        if constant or math.isnan(value):
+            raise RunError(
+                f"trainer.predict: its outputs score {value:.4g}{constant}, where the training "
+                f"scored {expected:.4g}; mend {config.trainer.predict}, such as the order of its "
+                f"classes or what it does to the rows{UNOPENED}",
+                code="predict-knows-nothing",
+            )
 
     def score(self, config: DictConfig, weights: Path, *, seconds: float) -> float:
         """One training's score; `seconds`: that it took, for metrics that weigh them.
@@ -56,7 +86,7 @@ class Scorer:
             raise RunError(
                 f"trainer.predict: must return a dict with {wanted} "
                 f"for data.test.index, but got {type(error).__name__}: {error}; "
-                f"mend {plain['trainer']['predict']}, then say --again",
+                f"mend {plain['trainer']['predict']}{self._after}",
                 code="predict-returns-no-outputs",
             ) from error
 
