@@ -88,8 +88,7 @@ def train(
         if first is not None:
             yield first
         yield from records
-        ended_early = first is not None and printed.last < config["trainer"].get("epochs", 0)
-        at = f"epoch {printed.last} of {most}" if ended_early else ""
+        at = f"epoch {printed.last} of {most}" if first and printed.last < most < LAST_EPOCH else ""
         remark = check_end(process.wait(), command, said, late=late, at=at)
         (folder / ENDED).touch()
         if first is None and not earlier:
