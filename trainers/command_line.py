@@ -69,6 +69,11 @@ def command_line(config: Config, *, config_file: Path, folder: Path) -> list[str
             f"trainer.command: must be a list of program and arguments, but got {command!r}; "
             f"write 'trainer.command={json.dumps(parts or EXAMPLE)}'"
         )
+    if odd := [word for word in command if isinstance(word, dict | list)]:
+        raise TypeError(
+            f"trainer.command: words must be texts, but got {odd[0]}; put braces into quotes, as "
+            '"{file:my.yaml}"'
+        )
     keys, words = _keys(config, config_file=config_file, folder=folder), list[str]()
 
     def filled(match: re.Match[str]) -> str:

@@ -35,6 +35,7 @@ LOADER = "data._target_"
 SHAPE = ("inputs", "outputs", "dimensions")  # what a config says of the rows of its own function
 PLAIN = re.compile(r"[^\W\d](?:[\w./ -]*[\w./-])?", re.ASCII)  # texts that need no quotes
 CONSTANTS = ("null", "true", "false", "nan", "inf")  # words that are no texts without quotes
+ODD = re.compile(r"[\[,]\s*([^\s\"'\[\],]*[=}][^\"'\[\],]*)[\],]")  # of a list, without quotes
 LONE_MARKS = (";", ",", "|", ":", ".", " ", "\t")  # such as a table's separator or decimal mark
 MARKS = set("'\"\\[]{}()$,")  # of Hydra's grammar, in a value that is not plain text
 OWN_MODELS = "trainers.models."  # import paths of the models whose arguments conf/model/ lists
@@ -155,7 +156,12 @@ def parse_override(word: str) -> Override:
     """
     remedy = "put odd text into quotes: key='\"…\"'"
     if word.partition("=")[2].startswith("["):
-        remedy = "put each odd word of the list into quotes, as key='[a,\"--b=2\"]'"
+        odd = ODD.search(word.partition("=")[2])
+        remedy = (
+            f'put each word with = or braces into quotes, here "{odd[1]}"'
+            if odd
+            else "put each odd word of the list into quotes, as key='[a,\"--b=2\"]'"
+        )
     try:
         override = OverridesParser.create().parse_override(word)
         if override.key_or_group:

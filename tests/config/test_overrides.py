@@ -180,6 +180,12 @@ def test_a_word_that_is_no_override_is_refused_in_one_line_that_says_how_to_quot
     assert "LexerNoViable" not in message
 
 
+@pytest.mark.parametrize("odd", ["LR=0.1", "{python}", "a={seed}"])
+def test_the_word_of_a_list_that_needs_quotes_is_named(odd):
+    with raises("no-override", f'into quotes, here "{odd}"'):
+        _config(f'trainer.command=[env,"a=b",{odd},train.py]')
+
+
 def test_null_is_a_choice_and_none_of_python_is_asked_about():
     assert read_domain("space.clip", "choice(null, 1, 'None')")["choices"] == [None, 1, "None"]
     assert read_domain("space.clip", "choice('null', x.null)")["choices"] == ["null", "x.null"]

@@ -113,6 +113,9 @@ def test_keys_are_filled_into_the_arguments_and_nothing_is_split_on_spaces():
         match=r"trainer\.command: \{optimizer\.rate\} must name a key of the config; did you mean '\{optimizer\.lr\}'\? there are: config,",
     ):
         command_line(config, config_file=Path("c.json"), folder=Path("f"))
+    config["trainer"]["command"] = ["run", {"file": "my.yaml"}]  # Hydra's, of braces without quotes
+    with pytest.raises(TypeError, match=r"must be texts, but got .*; put braces into quotes"):
+        command_line(config, config_file=Path("c.json"), folder=Path("f"))
     config["trainer"]["command"] = "python train.py"
     with pytest.raises(
         TypeError,
