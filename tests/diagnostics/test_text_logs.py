@@ -228,6 +228,13 @@ def test_validation_that_was_best_at_once_asks_for_a_scale_unless_its_metric_is_
         assert judge(curves).name == name
 
 
+def test_a_plateau_near_where_a_log_begins_is_not_called_bad_beside_a_good_metric(tmp_path):
+    for metric, name in ((0.98, "cannot_tell"), (0.6, "underfitting")):
+        rows = "".join(f"{e},{0.176 + 0.013 / e**2},0.15,{metric}\n" for e in range(1, 9))
+        curves = _curves(tmp_path, f"epoch,train_loss,val_loss,val_acc\n{rows}")
+        assert judge(curves).name == name
+
+
 def _curves(tmp_path, text):
     path = tmp_path / "log.txt"
     path.write_text(text)

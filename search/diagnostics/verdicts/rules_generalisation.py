@@ -231,8 +231,11 @@ def lr_drop_due(shape: Shape) -> str:
 
 
 def rests_alone(shape: Shape) -> str:
-    """R22: without validation and without a scale, a plateau may be as low as the loss can be."""
-    if shape.curves.held_out or shape.anchored or shape.falls or shape.level < shape.bad:
+    """R22: without a scale, a plateau may be as low as the loss can be, if there is no validation,
+    or a metric that is good: a model may have learned before its log begins.
+    """
+    known = shape.curves.held_out and (shape.score or 0.0) < GOOD
+    if known or shape.anchored or shape.falls or shape.level < shape.bad:
         return ""
     return f"train rests at {shape.stands}: whether that is bad cannot be judged without {ASK}"
 
