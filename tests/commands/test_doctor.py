@@ -330,6 +330,7 @@ def test_trainings_written_into_one_file_one_behind_the_other_are_told_apart(tmp
         ("epoch,total_loss,validation_total_loss,lr", "train = total_loss, val = validation_total_loss, epoch = epoch, metric = (none)"),
         (" epoch, train/box_loss, val/box_loss, metrics/precision, metrics/mAP_0.5:0.95",
          "train = train_box_loss, val = val_box_loss, epoch = epoch, metric = metrics_map_0_5_0_95"),
+        ("epoch,loss_tr,loss_va,va_acc", "train = tr_loss, val = va_loss, epoch = epoch, metric = va_acc"),
         ("train_loss,test_loss,test_acc1,epoch", "train = train_loss, val = test_loss, epoch = epoch, metric = test_acc1"),
     ],
 )  # fmt: skip

@@ -40,7 +40,7 @@ FORMS = {
     "writer": "12:00:00,1 - pkg.training.trainer - Epoch {e}/8\n12:00:00,2 - pkg.training.trainer - "
     "Validating\n12:00:00,3 - pkg.training.trainer - Batch 1/9: loss: 9.0 ||\n12:00:01 - INFO - "
     "pkg.training.trainer - TrainLoss: {t:.4f} ValLoss: {v:.4f} ValAcc: {m:.4f}\n",
-    "Chinese": "加载验证集\nEpoch: {e} | Batch: 9 | Loss: 9.0\n开始验证\nLoss: 9.0\n✓ 保存最佳模型，验证损失: 9.0\n"
+    "Chinese": "加载验证集\nEpoch: {e} | Batch: 9 | Loss: 9.0\n开始验证\nLoss: 9.0\n✓ 保存最佳模型，验证准确率: 9.0\n"
     "Epoch {e} 完成 | 训练损失: {t:.4f} | 验证损失: {v:.4f} | 验证准确率: {m:.4f}\n",
     "commas": "epoch {e}, phase train, step {e}0, loss_train, {t:.4f}\n"
     "epoch {e}, phase valid, total step 9\nepoch {e} | val_accuracy: {m:.4f}\n"

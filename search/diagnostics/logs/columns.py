@@ -100,11 +100,12 @@ def layout_of(
         val = ()  # it was taken once or twice, as at the end alone
     val = roles.get("val", val)
     trial = _one(roles, "trial") or _trial(header, lines)
+    epoch = _one(roles, "epoch") or _axis(header, lines, filled, val=val, trial=trial)
     return Layout(
-        epoch=_one(roles, "epoch") or _axis(header, lines, filled, val=val, trial=trial),
+        epoch=epoch,
         train=train,
         val=val,
-        metric=_one(roles, "metric") or _metric(header, filled, lines, train=train, val=val),
+        metric=_one(roles, "metric") or _metric(header, lines, axis=epoch, train=train, val=val),
         trial=trial,
         extra=tuple(name for name in ("train_eval_loss", *EXTRA) if name in header),
         steps=any(name in header for name in (*STEP, *WITHIN)),
@@ -221,13 +222,15 @@ def _rest(name: str, before: Sequence[str]) -> str:
 
 def _metric(
     header: Sequence[str],
-    filled: Counter[str],
     lines: Sequence[Line],
     *,
+    axis: str | None,
     train: Sequence[str],
     val: Sequence[str],
 ) -> str:
-    """The metric's column; beside a plain `loss`, a plain `accuracy` is train's."""
+    """The metric's column; beside a plain `loss`, a plain `accuracy` is train's. One that few of
+    the epochs with validation tell, such as an evaluation at the end, is passed over.
+    """
     of_val = [before + name for before in (*OF_VAL, "validation_epoch_") for name in METRICS]
     of_val += [name for name in header if name.startswith(OF_VAL) and measure_of(name)]
     own = METRICS if tuple(train) != ("loss",) else ("metric",)
@@ -239,9 +242,16 @@ def _metric(
         if measure_of(name) in (OF_DATA if name in beside else EVALUATED)
         and not name.startswith(OF_TRAIN)
     ]
-    often = Counter({name: min(times, len(rows)) for name, times in filled.items()})  # per class
+    names = [*of_val, *own, *of_data]
+    often = Counter({name: _epochs(lines, name, axis) for name in header if name in (*names, *val)})
     least = FILLED * min((often[name] for name in val), default=0)
-    return _fullest([*of_val, *own, *of_data], often, [n for n in header if often[n] >= least])
+    return _fullest(names, often, [name for name in header if often[name] >= least])
+
+
+def _epochs(lines: Sequence[Line], name: str, axis: str | None) -> int:
+    """How many epochs tell it."""
+    told = ((number, cells) for number, cells in lines if is_told(cells, name))
+    return len({number if axis is None else cells.get(axis) for number, cells in told})
 
 
 def _axis(

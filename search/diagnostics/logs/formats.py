@@ -22,7 +22,7 @@ JSON = re.compile(r"\s*(\{\s*[\"}]|\[\s*[{\]])")
 MEASURED = re.compile(r"^\d+ ([-+\w.]+) (\d+)\b", re.M)  # a time, a value, a step
 CHINESE = {
     "训练": " train ", "验证": " val ", "测试": " test ", "损失": " loss ", "准确率": " accuracy ",
-    "完成": " done ", "保存": " saving ", "加载": " loading ", "数据": " data ",
+    "完成": " done ", "最佳": " best ", "保存": " saving ", "加载": " loading ", "数据": " data ",
 }  # fmt: skip
 CONTROL = re.compile(r"\x1b\[[\d;]*[a-z]|[\x08]", re.I)  # of a terminal: colours, steps back
 

@@ -36,8 +36,8 @@ METRICS = ("metric", *SHARES, *LOWER)
 OF_DATA = ("map", "ap")  # takes a whole set of data: of validation
 EVALUATED = (*OF_DATA, "miou", "accuracy_top1")  # the same, where no loss of train is beside it
 ERRORS = ("rmse", "mse", "mae", "mape", "l2", "l1", "error", "merror")  # where there is no loss
-OF_VAL = ("val_", "valid_", "validation_", "eval_", "dev_", "metrics_", "test_")
-OF_TRAIN = ("train_", "training_", "trn_")
+OF_VAL = ("val_", "valid_", "validation_", "eval_", "dev_", "va_", "metrics_", "test_")
+OF_TRAIN = ("train_", "training_", "trn_", "tr_")
 TRAIN = (
     "train_loss",
     "training_loss",
@@ -45,6 +45,7 @@ TRAIN = (
     "train_loss_epoch",
     "train_loss_step",
     "trn_loss",
+    "tr_loss",
     "avg_train_loss",
     "total_loss",
     "batch_loss",
@@ -57,6 +58,7 @@ VAL = (
     "validation_loss",
     "eval_loss",
     "dev_loss",
+    "va_loss",
     "val_loss_epoch",
     "validation_total_loss",
     "val_total_loss",

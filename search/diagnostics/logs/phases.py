@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from search.diagnostics.logs.line import Line
 
 PHASE = ("phase", "split", "mode", "set", "subset", "stage")
-TRAIN, VAL = ("train", "training", "trn"), ("val", "valid", "validation", "eval", "dev")
+TRAIN = ("train", "training", "trn", "tr")
+VAL = ("val", "valid", "validation", "eval", "dev", "va")
 SHARED = (
     "epoch", "epochs", "step", "global_step", "iter", "iteration", "iters", "trial", "run",
     "run_id", "run_name", "fold", "lr", "",

@@ -63,7 +63,7 @@ OF_BATCHES = "Averaged stats:"  # told already, by the last batch
 PHASES = dict.fromkeys(TRAIN, "train") | dict.fromkeys(VAL, "val")
 PHASES |= dict.fromkeys(("validate", "validating", "evaluation", "evaluating", "cv"), "val")
 PHASES |= dict.fromkeys(("test", "testing"), "test")
-COUNTERS = dict.fromkeys(("iter", "iteration", "iterations"), "step")
+COUNTERS = dict.fromkeys(("iter", "iteration", "iterations"), "step") | {"ep": "epoch"}
 COUNTS = ("epoch", ROUND, "step", "batch")
 FILLERS = {"average", "avg", "mean", "running", "end", "of", "set", "phase", "info", "epoch"}
 FILLERS |= {"is", "was", "so", "far", "current", "with", "s", "value"}
@@ -241,6 +241,7 @@ def _numbers(line: str, phase: str = "") -> dict[str, str]:
     of what the line does not say.
     """
     numbers: dict[str, str] = {}
+    retold: set[str] = set()  # of the best epoch, as `saved the best model, val accuracy: 0.9`
     end = 0
     line = WRITER.sub("", line)
     for form, told in FORMS:
@@ -254,11 +255,12 @@ def _numbers(line: str, phase: str = "") -> dict[str, str]:
         name = _name(_words(words), phase)
         if name == "epoch" and "best" in _words(line[: match.start()]):
             continue  # as in `Best metric: 0.9 (epoch 4)`
+        retold |= {name} if "best" in _words(line[end : match.start()]) else set()
         end = match.end()
         if whole and name not in COUNTS and float(whole):
             number = repr(float(number) / float(whole))
         numbers.setdefault(name, number)
-    return numbers
+    return numbers if "epoch" in numbers else {k: v for k, v in numbers.items() if k not in retold}
 
 
 def _words(text: str) -> list[str]:
