@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from trainers.api import Data, Epoch, Values
+from trainers.api import Data, Epoch, Part, Values
 from trainers.probes.carried import CarriedState, followers_kept
 from trainers.probes.drawn_rows import weights_by_class
 from trainers.probes.helpers_seen import HelpersSeen
@@ -46,41 +46,34 @@ def watched(
 ) -> Watched:
     """Two epochs of it as it is, and the first of them again.
 
-    Args:
-        subject: the training.
-        read: reads an epoch of a trial on these rows; it raises where the trial would fail.
-        budget: of all questions; None: there is no other limit than `FIRST_LOOK`.
+    `read`: reads an epoch of a trial on these rows, and raises where the trial would fail;
+    `budget`: of all questions; None: there is no other limit than `FIRST_LOOK`.
     """
     budget = budget or Budget(math.inf, of="")
     most = max(WATCHED_ROWS, WATCHED_BATCHES * subject.batch)
     data = subject.sample(train=most, val=WATCHED_ROWS)
-    train_rows, val_rows = (
-        frozenset(() if part.x is None else row_keys(np.asarray(part.x)))
-        for part in (data.train, data.val)
-    )
+    train_rows = _keys(data.train)
     watch, run, again = Watch(train_rows), Run(), Run()
     with HelpersSeen() as helpers, CarriedState() as state:
         cut = _look(subject, data, run, watch, epochs=2, budget=budget)
     whole = len(data.val.index) == len(subject.data.val.index)
     cut_again = "" if run.error or cut else _look(subject, data, again, epochs=1, budget=budget)
     last: Values = run.epochs[-1][1] if run.epochs else {}
-    batches = [[batch.keys for batch in epoch] for epoch in _trained(watch)]
-    trained = [list(itertools.chain(*epoch)) for epoch in batches]
-    labels = _labels(watch, data, classes=subject.task == "classification")
-    calls = _calls(watch, data)
+    by_rows = {
+        **_rows(watch, train=train_rows, val=_keys(data.val)),
+        **_labels(watch, data, classes=subject.task == "classification"),
+        **_calls(watch, data),
+    }
     for batch in (*watch.seen.batches, *watch.seen.evaluated):
         batch.keys = ()
     told = {
-        "rows_seen": rows_seen(trained, watch.evaluated_keys, train=train_rows, val=val_rows),
+        **by_rows,
         "carried": state.carried,
-        "followers_kept": followers_kept(batches),
         "given_spread": None if data.train.x is None else float(np.nanstd(data.train.x)),
         "losses_again": losses_again(run, data.val.y, call=watch.seen.loss),
         "evaluated_losses": watch.evaluated_losses.epochs,
         "part_of_rows": part_of_rows(run, data.val.y, call=watch.seen.loss),
-        **labels,
         "evaluated_means": watch.evaluated_losses.means,
-        **calls,
         **helpers.told(),
         "drawn": weights_by_class(helpers.drawn, first_targets(watch.labels_seen.noted)),
         "scores": _scores(run, data, subject) if helpers.plateaus else [],
@@ -129,6 +122,20 @@ def _trained(watch: Watch) -> list[list[Batch]]:
     """The batches that each epoch trained on."""
     ends = [0, *watch.seen.epochs]
     return [watch.seen.batches[start:end] for start, end in itertools.pairwise(ends)]
+
+
+def _keys(part: Part) -> frozenset[int]:
+    return frozenset(() if part.x is None else row_keys(np.asarray(part.x)))
+
+
+def _rows(watch: Watch, *, train: frozenset[int], val: frozenset[int]) -> Answer:
+    """Which rows came, and in which order."""
+    batches = [[batch.keys for batch in epoch] for epoch in _trained(watch)]
+    trained = [list(itertools.chain(*epoch)) for epoch in batches]
+    return {
+        "rows_seen": rows_seen(trained, watch.evaluated_keys, train=train, val=val),
+        "followers_kept": followers_kept(batches),
+    }
 
 
 def _labels(watch: Watch, data: Data, *, classes: bool) -> Answer:

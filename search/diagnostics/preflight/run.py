@@ -31,7 +31,7 @@ from search.diagnostics.preflight.of_data import of_data
 from search.diagnostics.preflight.target_leakage import telltale_seen
 from search.diagnostics.probe import probed
 from search.execution.slots import Slot
-from trainers.probes.answers import Answers, OwnGradients, Unanswered
+from trainers.probes.answers import Answers
 from trainers.probes.limits import Budget
 from trainers.probes.told import Watched
 
@@ -80,6 +80,7 @@ def of_training(
     outcomes = {check.name: check.outcome for check in data_checks}
     # Plain dicts: a missing key of a DictConfig leaves a traceback that holds `prepared`.
     trainer = dict(plan.config.trainer)
+    answers = _complete(answers, stock=plan.stock)
     seen, train = answers["watched"], next(prepared.folds()).data.train
     count, batch = len(train.index), int(trainer["batch_size"])
     classification = plan.config.data.task in ("classification", "tagging")
@@ -88,8 +89,6 @@ def of_training(
     if outcomes.get("telltale_feature") == "not checkable" and seen["pairs"]:
         yield telltale_seen(seen["pairs"])
     yield loop.trains(seen, flood=float(trainer.get("flood") or 0.0) if plan.stock else 0.0)
-    cause: Unanswered = {"cause": _why_unasked(seen)}
-    answers = cast(Answers, {**dict.fromkeys((*ASKED, "held_out"), cause), **answers})
     heart, alike = answers["overfit"], plan.config.split.kind not in APART
     yield losses.reported_losses(seen, heart=heart)
     yield loop.batches(seen, fraction=float(trainer.get("fraction") or 1.0))
@@ -117,17 +116,17 @@ def of_training(
         yield learning.padding(answers["padding"])
     search = {"epochs": plan.epochs, "trainings": trainings, "slots": len(slots)}
     yield learning.speed(answers["speed"], batch=batch, **search)
-    unasked: OwnGradients = (
-        {} if plan.stock else {"cause": "a trainer of yours builds its model itself"}
-    )
-    yield model.own_gradients(answers.get("own_gradients", unasked))
+    yield model.own_gradients(answers["own_gradients"])
 
 
-def _why_unasked(seen: Watched) -> str:
-    """Why a question about the training has no answer."""
-    if seen["error"]:
-        return "the training raised"
-    return seen["cut"] or "no step of a torch optimizer was seen in this process"
+def _complete(answers: Answers, *, stock: bool) -> Answers:
+    """With the cause, where a question has no answer."""
+    seen = answers["watched"]
+    unseen = seen["cut"] or "no step of a torch optimizer was seen in this process"
+    cause = {"cause": "the training raised" if seen["error"] else unseen}
+    own = {} if stock else {"cause": "a trainer of yours builds its model itself"}
+    causes = {**dict.fromkeys((*ASKED, "held_out"), cause), "own_gradients": own}
+    return cast(Answers, {**causes, **answers})
 
 
 def _steps(plan: Plan, seen: Watched, *, rows: int) -> float:
