@@ -176,9 +176,6 @@ def test_values_that_do_not_fit_a_part_of_the_validation_rows_prove_nothing(tmp_
     assert (seen["val_rows"], seen["unread"]) == (30, "")
 
 
-LEARNED = {"start": 2.3, "end": 0.01}
-
-
 @pytest.mark.parametrize(
     ("val_loss", "own", "end", "outcome"),
     [(0.01, 5.0, 0.01, "fail"), (0.01, 0.02, 0.01, "pass"), (0.01, 5.0, 1.9, "pass"), (0.01, 3.1, 0.01, "fail")],

@@ -59,10 +59,6 @@ def _texts(path):
     ]
 
 
-def _count(path, color):
-    return len(re.findall(f"stroke: {color}", path.read_text()))
-
-
 def _curves(path, color):
     """The curves of a colour: each begins with a move."""
     paths = re.findall(rf'<path d="([^"]*)"[^>]*stroke: {color}', path.read_text())

@@ -20,6 +20,7 @@ KEPT, DEEP = 32, 12  # nodes of dropouts that are kept; steps back from a loss t
 ENDS = (*PASSED, "LogSoftmax", "Softmax", "Sigmoid")
 CLOSE = 1e-3  # how near to 1 the sum of probabilities lies
 MOST_KINDS = 200_000  # tokens of an embedding that are counted
+PADDING = 0  # the token that pads a row, and does not count
 KINDS = 10  # fewest kinds of tokens of which something is said
 
 
@@ -89,19 +90,17 @@ class CallsSeen:
         _, before = self._read.get(id(weights), (weights, torch.zeros_like(counts)))
         self._read[id(weights)] = weights, before + counts
 
-    def merged_tokens(self, tokens: NDArray[Any], *, padding: int = 0) -> dict[str, Any] | None:
+    def merged_tokens(self, tokens: NDArray[Any]) -> dict[str, Any] | None:
         """Of tokens as they are given and as an embedding is asked for them: how many kinds, and
         the share of the most frequent one; of the embedding with the most kinds. None where too
         few are known.
-
-        `padding`: a token that does not count.
         """
-        given = torch.as_tensor(tokens[tokens != padding].astype("int64"))
+        given = torch.as_tensor(tokens[tokens != PADDING].astype("int64"))
         counts = [counts for _, counts in self._read.values()]
         if not len(given) or not counts:
             return None
         own = torch.unique(given, return_counts=True)[1]
-        read = max((_without(one, padding) for one in counts), key=lambda one: int((one > 0).sum()))
+        read = max(map(_without_padding, counts), key=lambda one: int((one > 0).sum()))
         if len(own) < KINDS or not int(read.sum()):
             return None
         return {
@@ -112,9 +111,9 @@ class CallsSeen:
         }
 
 
-def _without(counts: Tensor, padding: int) -> Tensor:
+def _without_padding(counts: Tensor) -> Tensor:
     counts = counts.clone()
-    counts[padding : padding + 1] = 0
+    counts[PADDING : PADDING + 1] = 0  # there may be no token at all
     return counts
 
 
