@@ -61,8 +61,9 @@ def run(words: list[str], config_dir: Path | None) -> int:
         earlier = _earlier(ledger, again=options.again)
         prepared = prepare(config, metric=findings.plan.metric)
         folder.check_contract(prepared.contract)
-        own = imported(config.trainer.predict)
-        judge = Scorer(prepared, metric=findings.plan.metric, predict=own)
+        judge = Scorer(
+            prepared, metric=findings.plan.metric, predict=imported(config.trainer.predict)
+        )
         exported = folder.best / EXPORTED
         seconds = findings.winner.seconds if findings.winner is not None else 0.0
         judge.check(config, exported, seconds=seconds)
@@ -74,11 +75,8 @@ def run(words: list[str], config_dir: Path | None) -> int:
             }
         )
         several = _several(findings, folder, judge)
-        mean = (
-            float(np.mean(several[ANSWER]))
-            if several
-            else judge.score(config, exported, seconds=seconds)
-        )
+        alone = several.get(ANSWER) or judge.score(config, exported, seconds=seconds)
+        mean = float(np.mean(alone))
         averaged = _ensemble(config, folder, prepared, findings)
         trained_again = _refit(findings, config, folder, judge)
         ledger.finish(opening, score=mean if trained_again is None else trained_again)

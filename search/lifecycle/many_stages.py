@@ -167,12 +167,11 @@ class _ManyStages:
             refit(self._plan, winner, self._folder, console=self._console)
 
     def _due(self, history: History) -> tuple[History, Request | None]:
-        """What `stage_due` says. A search that has ended stays as it is by other rules too."""
+        """What `stage_due` says, or what an earlier start has made by other rules."""
         former = self._former
         then, request = stage_due(history, former.budgets, ended=len(former.steps))
-        number = len(history.steps) + 1
-        self._stays = former.elsewhere(request, number, folder=self._folder.path)
-        return then, None if self._stays else request
+        request, self._stays = former.due(then, request, folder=self._folder.path)
+        return then, request
 
     def _record(self, step: Step, *, following: Request | None) -> None:
         """The step in decisions.jsonl; what former starts have written stays while it holds."""

@@ -7,6 +7,8 @@ from typing import Any
 
 from search.errors import refused
 from search.protocols.budget import budgets_chosen_by
+from search.protocols.history import History
+from search.protocols.next_stage import sweep_made
 from search.protocols.step import Request
 from search.results.findings import Findings
 from search.results.step_record import StepRecord
@@ -48,26 +50,33 @@ class Former:
         same = (former[key] == record[key] for key in ("stage", "trials", "scores", "trained"))
         return former if all(same) else record
 
-    def elsewhere(self, request: Request | None, number: int, *, folder: Path) -> str:
-        """That today's rules come to another stage than the one that was made, or go on behind the
-        end, in words; empty where they do not.
+    def due(
+        self, history: History, request: Request | None, *, folder: Path
+    ) -> tuple[Request | None, str]:
+        """The next stage: where today's rules come to another one than was made, that one; and why
+        the search stays as it is, if it has ended and they know no such stage.
 
         Args:
-            request: the next stage; None at the protocol's end.
-            number: its place.
+            history: the steps so far.
+            request: the next stage by today's rules; None at the protocol's end.
             folder: of the search.
 
         Raises:
-            UsageError: the search is on its way. New trials would have the numbers of those there.
+            UsageError: they know none, and the search is on its way. New trials would have the
+                numbers of those there.
         """
+        number = len(history.steps) + 1
         there = ", ".join(sorted(name for name in self.stages if name.startswith(f"{number:02d}-")))
         name = request.name(number) if request is not None else ""
         if name == there or not (there or self.ended):
-            return ""
+            return request, ""
+        says = self.steps[number - 1]["says"] if number <= len(self.steps) else ""
+        if (made := sweep_made(history, there, says=says)) is not None:
+            return made, ""
         text = f"the rules of this version come to {name or 'the end'}"
         text += f", where an earlier start came to {there or 'the end'}"
         if self.ended:
-            return f"{text}: the search has ended, and stays as it is"
+            return None, f"{text}: the search has ended, and stays as it is"
         raise refused(
             str(folder),
             code="protocol-leads-elsewhere",

@@ -83,6 +83,27 @@ def stage_due(
     return history, replace(request, trials=now.trials if now is not None and is_joint else 1)
 
 
+def sweep_made(history: History, name: str, *, says: str) -> Request | None:
+    """The sweep, or the end of the sweeps, that an earlier start has made by rules of its own;
+    None where the protocol has no such stage.
+
+    Args:
+        history: before it.
+        name: of the stage.
+        says: why the sweeps have ended, as it was told.
+    """
+    kind, _, knob = name.partition("-")[2].partition(".")
+    first, why = history.steps[-1].request.entry if history.steps else 0, "as the search began"
+    for index, entry in enumerate(history.settings.stages[first:], start=first):
+        if kind == entry.stage == "sweeps":
+            return Request(entry=index, stage=kind, because=why, skip=says)
+        is_free = entry.stage == "sweeps" and knob in history.settings.spaces
+        if kind == "sweep" and (is_free or (entry.stage, entry.argument) == (kind, knob)):
+            request = sweep_request(history, index, knob, because=why, rules=("R28",))
+            return replace(request, skip="")
+    return None
+
+
 def _preflight(history: History, index: int, argument: str) -> Request:
     why = "a sound set-up comes before the budget"
     return Request(entry=index, stage="preflight", because=why, rules=("R9", "R10", "R12"))

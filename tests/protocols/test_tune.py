@@ -846,23 +846,38 @@ def test_what_an_earlier_version_decided_holds_for_all_that_follows():
 
 
 def test_todays_rules_replace_no_stage_that_was_made_and_end_no_search_anew(tmp_path):
-    history, _ = carried_out(tune_plan("space=[lr]"), _nothing)
+    history, _ = carried_out(tune_plan("space=[lr,dropout]"), _nothing)
     records = [record_of(step, following="", command="", budget={}) for step in history.steps]
-    names = frozenset(step.name for step in history.steps)
-    number, request = len(names), history.steps[-1].request
-    other, elsewhere = replace(request, knob="other"), partial(Former.elsewhere, folder=tmp_path)
+    names, number = [step.name for step in history.steps], len(history.steps)
     ended, begun_yet = (
-        Former(steps=records[: number - 1 + each], stages=names, ended=each)
+        Former(steps=records[: number - 1 + each], stages=frozenset(names), ended=each)
         for each in (True, False)
     )
+
+    def due(former, request, at):
+        before = replace(history, steps=history.steps[: at - 1])
+        return former.due(before, request, folder=tmp_path)
+
+    request = history.steps[-1].request
+    other = replace(request, knob="other")
     for former in (ended, begun_yet):
-        assert elsewhere(former, request, number) == ""
-    assert elsewhere(begun_yet, other, number + 1) == elsewhere(ended, None, number + 1) == ""
+        assert due(former, request, number) == (request, "")
+    assert due(begun_yet, other, number + 1) == (other, "")
+    assert due(ended, None, number + 1) == (None, "")
     for then, at in ((other, number), (None, number), (other, number + 1)):
-        assert "the search has ended, and stays as it is" in elsewhere(ended, then, at)
+        none, why = due(ended, then, at)
+        assert none is None
+        assert "the search has ended, and stays as it is" in why
     for then in (other, None):
-        with raises("protocol-leads-elsewhere", history.steps[-1].name):
-            elsewhere(begun_yet, then, number)
+        with raises("protocol-leads-elsewhere", names[-1]):
+            due(begun_yet, then, number)
+    for kind in ("sweep", "sweeps"):  # these are made again as they were
+        (step, *_) = (step for step in history.steps if step.request.stage == kind)
+        for then in (other, None):
+            made, _ = due(begun_yet, then, step.number)
+            assert (made.name(step.number), made.entry) == (step.name, step.request.entry)
+            assert made.knobs == step.request.knobs
+            assert made.skip == (step.says if kind == "sweeps" else "")
     now = {**records[0], "says": "in today's words"}
     assert [each.kept(now, 1)["says"] for each in (ended, begun_yet)] == [records[0]["says"]] * 2
     assert begun_yet.kept(now, number) is now
