@@ -53,7 +53,10 @@ FORMS = [  # of frameworks; mostly a count without a word before it; and how the
 ]
 # A batch's number, and the average so far in brackets.
 AVERAGED = re.compile(rf"({NUMBER}) *\( *(?=\d+\.)({NUMBER}) *\)", re.I)
-COMMA, POINT = (re.compile(rf"loss\W*\d+{mark}\d", re.I) for mark in (",", r"\."))  # of decimals
+THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?:,\d{3})*\.\d)")  # their commas
+# Decimals behind a comma, as thousands cannot be; and such behind a point.
+COMMA = re.compile(r"loss\W*(?:0,\d|\d+,(?!\d{3}\b)\d)", re.I)
+POINT = re.compile(r"loss\W*\d+\.\d", re.I)
 NEAR = 3.0  # how far averages lie from their batches at most; a deviation in brackets lies farther
 # A progress bar, and how far it has come.
 BAR = re.compile(r"\s*(\d+)/\d+ |\s*step +(\d+)/\d+ \[|.*?(\d+)%\|")
@@ -95,6 +98,7 @@ def text_lines(text: str) -> tuple[list[str], list[Line], dict[str, str]]:
     A line that names no epoch belongs to the last one that was named. `batch` counts lines where
     an epoch tells a loss several times; of validation, and of averages so far, the last counts.
     """
+    text = THOUSANDS.sub("", text)
     if COMMA.search(text) and not POINT.search(text):
         text = re.sub(r"(?<=\d),(?=\d)", ".", text)
     averaged = _tells_averages(text)
