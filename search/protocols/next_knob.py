@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from search.config.knobs import Knob, as_number
 from search.config.tune_settings import TuneSettings
-from search.diagnostics.verdicts.advice import ADVICE, CHECK, Advice, applies, is_longer
+from search.diagnostics.verdicts.advice import ADVICE, CAUSES, CHECK, Advice, applies, is_longer
 from search.errors import UsageError, unknown
 from search.protocols.budget import (
     FEWEST,
@@ -184,14 +184,18 @@ def own_knobs(history: History) -> list[tuple[str, Knob]]:
 
 
 def remedies(history: History) -> Iterator[tuple[str, str, Advice]]:
-    """The remedies of the verdicts on the incumbent's seeds, then of what lies beside them."""
+    """The remedies of the verdicts on the incumbent's seeds, then of what lies beside them, but for
+    what is their cause.
+    """
     total = sum(count for _, count in history.verdicts)
-    for verdict, count in history.verdicts:
-        for remedy in ADVICE.get(verdict, ()):
-            yield verdict, f"{count} of {total} seeds of the incumbent", remedy
-    for side in history.sides:
-        for remedy in ADVICE.get(side, ()):
-            yield side, "beside the verdict, or across the last trials", remedy
+    beside = "beside the verdict, or across the last trials"
+    sides = [(side, beside) for side in history.sides]
+    told = [
+        (name, f"{count} of {total} seeds of the incumbent") for name, count in history.verdicts
+    ]
+    for name, where in sorted([*told, *sides], key=lambda each: each[0] not in CAUSES):
+        for remedy in ADVICE.get(name, ()):
+            yield name, where, remedy
 
 
 def holds(remedy: Advice, history: History) -> bool:

@@ -615,6 +615,21 @@ def test_a_clip_that_cuts_every_step_is_told_beside_the_verdict_and_one_that_cut
         assert "always_clipped" not in [side.name for side in sides]
 
 
+def test_a_rate_that_fell_while_losses_still_fall_is_told_and_usual_schedules_are_not():
+    falls = logged(lambda t: 2.2 - 1.5 * t, lambda t: 2.2 - 1.4 * t, classes=10)
+    at = np.arange(len(falls.train))
+    end = at[-1]
+    dropped = 0.3 * np.where(at < 2, 1.0, 0.01)
+    cosine, steps = 0.15 * (1 + np.cos(np.pi * at / end)), 0.3 * 0.1 ** (2 * at // end)
+    one_cycle = 0.3 * np.minimum(at / (0.3 * end) + 0.04, 0.5 * (1 + np.cos(np.pi * at / end)))
+    usual = (np.full(end + 1, 0.3), cosine, 0.3 * 0.98**at, 0.3 / np.sqrt(at + 1), steps, one_cycle)
+    for rates, is_early in ((dropped, True), *((each, False) for each in usual)):
+        verdict = judge(replace(falls, lr=rates))
+        assert verdict.name == "still_learning"
+        sides = [side.name for side in verdict.sides]
+        assert ("rate_fell_early" in sides) == is_early, rates
+
+
 def test_epochs_are_named_by_their_numbers_where_not_all_were_evaluated():
     falls = logged(lambda t: 2.2 - 1.5 * t, lambda t: 2.2 - 1.4 * t, classes=10)
     every_tenth = replace(falls, epochs=10 * falls.epochs)

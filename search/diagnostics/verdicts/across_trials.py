@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from search.diagnostics.verdicts.advice import NOT_LEARNED
+from search.diagnostics.verdicts.advice import FALLING, NOT_LEARNED
 from search.diagnostics.verdicts.curves import Curves
 
 Role = Literal["rate", "size", ""]
@@ -21,7 +21,6 @@ FEWEST = 5  # trials without which their best epochs say nothing
 EARLY, LATE = 0.1, 0.75  # of the epochs that a trial may have
 ALWAYS, MOSTLY, OFTEN = 0.9, 2 / 3, 1 / 3
 UNLEARNED = (*NOT_LEARNED, "cannot_tell")  # of which the best epoch says nothing
-FALLING = ("too_short", "still_learning", "lr_too_low")  # losses still fell at the end
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,10 +9,8 @@ from omegaconf import DictConfig, OmegaConf
 
 RATE = "optimizer.lr"
 EPOCHS = "trainer.epochs"
-MOMENTUM = "optimizer.momentum"
-DROPOUT = "model.dropout"
-DECAY = "optimizer.weight_decay"
-CLIP = "trainer.clip"
+MOMENTUM, DECAY = "optimizer.momentum", "optimizer.weight_decay"
+DROPOUT, CLIP = "model.dropout", "trainer.clip"
 SMOOTHING, PATIENCE = "loss.label_smoothing", "trainer.patience"
 NORM, AUGMENT = "model.norm", "augment"
 CHECK = "check"  # the turn of a remedy that needs a hand
@@ -35,6 +33,8 @@ ALARMS = (
     "overconfident",
     "data_suspect",
 )
+CAUSES = ("rate_fell_early",)  # beside a verdict, and its cause: their remedies come first
+FALLING = ("too_short", "still_learning", "lr_too_low")  # losses still fell at the end
 # Verdicts of trainings of which validation has learned nothing.
 NOT_LEARNED = ("data_suspect", "dead", "dead_units", "stuck", "vanishing")
 
@@ -57,8 +57,7 @@ class Advice:
     @property
     def alone(self) -> str:
         """What to do, without the word that joins it to the remedy before it."""
-        joint, _, rest = self.says.partition(" ")
-        return rest if joint in ("or", "and", "then") else self.says
+        return self.says.removeprefix("or ").removeprefix("and ").removeprefix("then ")
 
 
 def _turn(turn: str, knob: str, rule: str, says: str, when: str = "") -> Advice:
@@ -260,6 +259,7 @@ ADVICE: dict[str, tuple[Advice, ...]] = {
         _turn("check", "metric", "R17", "more epochs, or more validation rows, would tell"),
         _turn("raise", EPOCHS, "R27", "train for longer"),
     ),
+    "rate_fell_early": (_turn("set", "schedule", "R38", "let the rate fall later, or not at all"),),
     "more_epochs": (_turn("raise", EPOCHS, "P10", "train for longer"),),
     "fewer_epochs": (_turn("lower", EPOCHS, "R27", "stop earlier: the rest only overfits"),),
     "always_clipped": (

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from search.diagnostics.verdicts import rules_generalisation, rules_rate, rules_training
+from search.diagnostics.verdicts.advice import FALLING
 from search.diagnostics.verdicts.curves import Curves
 from search.diagnostics.verdicts.rules_generalisation import last_epoch
 from search.diagnostics.verdicts.shape import Shape
@@ -184,8 +185,12 @@ RULES: tuple[tuple[str, Callable[[Shape], str]], ...] = (
 # Beside the main verdict
 
 
+def _early(shape: Shape, main: str) -> str:
+    return rules_rate.fell_early(shape) if main in FALLING else ""
+
+
 def _more(shape: Shape, main: str) -> str:
-    if main not in ("still_learning", "too_short", "lr_too_low"):
+    if main not in FALLING:
         return ""
     return f"{rules_generalisation.falling(shape)} at epoch {last_epoch(shape)}"
 
@@ -229,6 +234,7 @@ SIDES: dict[str, Callable[[Shape, str], str]] = {
     "overfitting": _apart,
     "data_suspect": _easier,
     "lr_too_high": _rate,
+    "rate_fell_early": _early,
     "more_epochs": _more,
     "fewer_epochs": _fewer,
     "always_clipped": _clipped,

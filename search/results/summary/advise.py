@@ -15,6 +15,7 @@ from search.config.sweep_words import recipe_words
 from search.config.tune_settings import TuneSettings
 from search.diagnostics.verdicts.advice import (
     ADVICE,
+    CAUSES,
     CHECK,
     EPOCHS,
     NOT_LEARNED,
@@ -89,7 +90,8 @@ def next_lines(findings: Findings) -> list[str]:
     takes_more = improves and acts is not None and EPOCHS not in acts
     own_length = UNTOLD if never_gets(plan.config, EPOCHS) else ITSELF
     by_hand = [own_length] if takes_more and any(map(is_longer, ADVICE[verdict.name])) else []
-    for name in (verdict.name, *(side.name for side in verdict.sides)):
+    names = (verdict.name, *(side.name for side in verdict.sides))
+    for name in sorted(names, key=lambda each: each not in CAUSES):
         closed = tried - {EPOCHS} if ended else tried
         for remedy in remedies(name, config, tried=closed, turnable=acts):
             if ended and is_longer(remedy):
