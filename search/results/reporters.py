@@ -11,6 +11,7 @@ import pandas as pd
 
 from search.results.figures import figure_files
 from search.results.findings import Findings
+from search.results.report import NAME as PAGE
 from search.results.report import report_files
 from search.results.summary import view_of
 from search.results.tables import table_files
@@ -65,5 +66,5 @@ def _stale(findings: Findings, folder: Folder) -> bool:
 def _drawn_names(findings: Findings) -> list[str]:
     """The files that the drawers write for a search in which a trial has a value."""
     figures = [f"{name}.svg" for name in view_of(findings.plan).figures]
-    page = ["report.html"] if findings.plan.report else []
+    page = [PAGE] if findings.plan.report else []
     return [*figures, *page]
