@@ -713,11 +713,11 @@ def test_an_export_of_a_spreadsheet_is_read_as_its_numbers_are(tmp_path):
     (curves,) = log.trainings.values()
     assert curves.train == pytest.approx(np.multiply(TRAIN, 1000), abs=0.01)
     assert curves.val == pytest.approx(np.multiply(VAL, 1000), abs=0.01)
+    assert curves.metric == pytest.approx(METRIC, abs=1e-3)
     rows = [f"epoch {e}: loss {1e3 * v:,.2f} val_loss {1e6 * v:,.2f}" for e, v in enumerate(VAL)]
     (curves,) = read_of(tmp_path, "\n".join(rows)).trainings.values()
     assert curves.train == pytest.approx(curves.val / 1000, abs=0.01)
     assert curves.train == pytest.approx(np.multiply(VAL, 1000), abs=0.01)
-    assert curves.metric == pytest.approx(METRIC, abs=1e-3)
 
 
 def test_the_best_round_told_once_more_is_no_round_of_its_own(tmp_path, capsys):
