@@ -75,8 +75,8 @@ def train(
             folder, process, printed, position=begun, said=said, late=late, grace=grace
         )
         first = next(records, None)
-        is_begun = first is not None or max(earlier, default=0) >= most
-        if was_cut and not is_begun and process.wait() not in KILLED:
+        told = max(earlier, default=0)
+        if was_cut and first is None and _is_stuck(process.wait(), told=told, most=most):
             for place in (folder, checkpoint.files):
                 shutil.rmtree(place, ignore_errors=True)
             return (yield from train(config, data, device, checkpoint)) or ANEW
@@ -96,6 +96,14 @@ def train(
         return remark or printed.left_out()
     finally:
         _stop(process, grace=grace)
+
+
+def _is_stuck(status: int, *, told: int, most: int) -> bool:
+    """Whether a program that was called again took what its interrupted attempt has left for a
+    finished training, or stumbled over it. One that fails after epochs that were told keeps what it
+    has saved, which may be weeks of work.
+    """
+    return told < most if status == 0 else not told and status not in KILLED
 
 
 def _filled(config: Config, variables: Mapping[str, Path]) -> list[str]:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from kit import wait_for
 from omegaconf import OmegaConf
 
-from trainers.api import Data, End, Part
+from trainers.api import Data, End, Epoch, Failure, Part
 from trainers.callable import CallableSeats, rehearse
 from trainers.checkpoint import FolderCheckpoint
 from trainers.command import ANEW, train
@@ -220,23 +220,31 @@ def test_a_resumed_program_that_has_nothing_left_to_do_keeps_what_it_had_told(tm
     assert [record["accuracy"] for record in _run("pass", tmp_path)] == [0.1, 0.2]
 
 
-@pytest.mark.parametrize("status", ["0", "'out is not empty'"])
-def test_a_program_that_stops_at_what_an_interrupted_attempt_left_begins_anew(status, tmp_path):
+@pytest.mark.parametrize(
+    ("told", "status", "begins_anew"),
+    [([1], 0, True), ([], 1, True), ([1, 2, 3], 0, False), ([1], 1, False)],
+)
+def test_a_program_that_stops_at_what_an_interrupted_attempt_left_begins_anew(
+    told, status, begins_anew, tmp_path
+):
+    checkpoint = FolderCheckpoint(tmp_path)
+    (checkpoint.files / "out").mkdir(parents=True)  # what an attempt leaves that is killed
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "lines.jsonl").write_text("".join(f'{{"accuracy": {n / 10}}}\n' for n in told))
     code = f"""import os, sys
-out = os.environ["KNOBWISE_FOLDER"] + "/out"
-if os.path.exists(out): sys.exit({status})
-os.mkdir(out)
-for epoch in (1, 2, 3): print('{{"accuracy": 0.%d}}' % epoch, flush=True)"""
-    interrupted = _run(f"{code}\nimport time; time.sleep(60)", tmp_path)
-    assert next(interrupted)["epoch"] == 1
-    interrupted.close()
-    resumed = CallableSeats(train, data=DATA, device="cpu")
-    resumed.admit(5, config=_config(code), checkpoint=FolderCheckpoint(tmp_path))
-    told = [resumed.step()[0] for _ in range(4)]
-    assert [outcome.values["accuracy"] for outcome in told[:3]] == [0.1, 0.2, 0.3]
-    assert told[3] == End(trial=5, remark=ANEW)
-    # one that has ended well has nothing left to do
-    assert len(list(_run("pass", tmp_path))) == 3
+if os.path.exists(os.environ["KNOBWISE_FOLDER"] + "/out"): sys.exit({status})
+for epoch in (1, 2, 3): print('{{"accuracy": 0.%d}}' % epoch)"""
+    config = _config(code)
+    config["trainer"]["epochs"] = 3
+    seats = CallableSeats(train, data=DATA, device="cpu")
+    seats.admit(5, config=config, checkpoint=checkpoint)
+    outcomes = [outcome for _ in range(4) for outcome in seats.step()]
+    values = [each.values["accuracy"] for each in outcomes if isinstance(each, Epoch)]
+    assert values == ([0.1, 0.2, 0.3] if begins_anew or status == 0 else [0.1])
+    assert (outcomes[-1] == End(trial=5, remark=ANEW)) is begins_anew
+    has_failed = any(isinstance(each, Failure) for each in outcomes)
+    assert has_failed is not (begins_anew or status == 0)
+    assert (checkpoint.files / "out").exists() is not begins_anew
 
 
 def test_a_last_line_without_its_end_and_an_epoch_of_null(tmp_path, capfd):
