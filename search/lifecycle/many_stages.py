@@ -292,7 +292,8 @@ class _ManyStages:
     def _say_end(self, step: Step, history: History) -> None:
         say(self._console, f"  {step.decision}: {step.says}")
         left, used = trials_left(history), f"{history.trials} trials used"
-        budget = f", {max(left, 0):.0f} left" if left < float("inf") else ""
+        about = "about " if history.settings.budget_trials is None else ""  # by the pace so far
+        budget = f", {about}{max(left, 0):.0f} left" if left < float("inf") else ""
         if step.trials:
             knobs, score = ", ".join(assigned(history.held)), gain(self._plan, history)
             say(self._console, f"  incumbent: {knobs or 'the baseline'}{score}; {used}{budget}")

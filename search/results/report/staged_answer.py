@@ -67,7 +67,6 @@ def staged_answer(findings: Findings) -> Answer:
             (plan.metric.name, score, f"validation, mean of {seeds}"),
             _against_baseline(findings, _tested(confirm)),
             ("stages", str(len(steps)), f"{count(len(findings.rows), 'trial')} in all"),
-            ("how sure", label, ""),
         ],
         settings=assigned(held),
         commands=all_commands(findings) if findings.winner is not None else [],
