@@ -55,7 +55,8 @@ class TuneSettings:
     `idle`: sweeps in a row that bring nothing before the sweeps end, or None. `passes`: over all
     knobs.
     `until`: verdicts at which the sweeps go on; empty where verdicts do not end them.
-    `share`: of the budget, for the sweeps. `trials`: of the joint stage.
+    `share`: of the budget, for the sweeps; without a joint stage they get what the confirmation
+    leaves, if that is more. `trials`: of the joint stage.
     `confirm`: fresh seeds, for the baseline, the incumbent and at most `leaders` more (P13): the
     best of a joint stage, and what sweeps found ahead and could not decide.
     `halving`: whether only the better half goes on, of a sweep's values after one seed, of the
@@ -93,6 +94,11 @@ class TuneSettings:
     def rate(self) -> str:
         """The path of the learning rate."""
         return self.called_rate or rate_of(self.spaces)
+
+    @property
+    def has_joint(self) -> bool:
+        """Whether a joint stage follows the sweeps, and takes what their share leaves."""
+        return any(entry.stage == "joint" for entry in self.stages)
 
     def named(self, path: str) -> str | None:
         """The name of the knob that turns a path."""

@@ -117,8 +117,14 @@ def trials_left(history: History, *, share: float = 1.0) -> float:
 
 
 def sweep_trials(history: History) -> float:
-    """Trials that the sweeps may still train."""
-    return trials_left(history, share=history.settings.share)
+    """Trials that the sweeps may still train: their share, and where no joint stage follows, all
+    that the confirmation cannot use.
+    """
+    of_share, left = trials_left(history, share=history.settings.share), trials_left(history)
+    if history.settings.has_joint:
+        return of_share
+    kept = confirm_trials(history)
+    return max(of_share, left - (kept and kept + confirm_race(history.settings).further))
 
 
 def hours_for(history: History, trials: int) -> str:
@@ -137,10 +143,9 @@ def confirm_trials(history: History, *, rivals: int | None = None) -> int:
     `rivals`: None: as many as there may be, the incumbent and the leaders of a joint stage.
     """
     settings = history.settings
-    stages = {entry.stage for entry in settings.stages}
     if rivals is None:
-        rivals = 1 + (settings.leaders if "joint" in stages else 0)
-    if "confirm" not in stages:
+        rivals = 1 + (settings.leaders if settings.has_joint else 0)
+    if not any(entry.stage == "confirm" for entry in settings.stages):
         return 0
     return confirm_settings.confirm_trials(rivals, seeds=settings.confirm, halved=halved(settings))
 

@@ -49,8 +49,13 @@ def next_sweep(history: History, entry: int, order: str) -> Request:
     if end:
         return _stop(entry, end)
     if order == "verdict":
-        return _by_verdict(history, entry)
-    return _in_order(history, entry, passes=history.settings.passes if order == "passes" else 1)
+        request = _by_verdict(history, entry)
+    else:
+        passes = history.settings.passes if order == "passes" else 1
+        request = _in_order(history, entry, passes=passes)
+    if request.stage == "sweep" and (spent := _spent(history)):
+        return _stop(entry, spent)
+    return request
 
 
 def sweep_request(
@@ -144,9 +149,18 @@ def _ended(history: History) -> str:
         return history.why_nothing
     if settings.idle is not None and history.idle >= settings.idle:
         return f"{history.idle} knobs in a row brought nothing beyond chance"
-    if sweep_trials(history) < (least := FEWEST * history.seeds):
-        return f"the sweeps' share of the budget is spent{hours_for(history, least)}"
     return ""
+
+
+def _spent(history: History) -> str:
+    """That no sweep is paid for any more; empty where one is."""
+    least = FEWEST * history.seeds
+    if sweep_trials(history) >= least:
+        return ""
+    spent = "the sweeps' share of the budget is spent"
+    if not history.settings.has_joint:
+        spent = "the budget is spent, but for what the confirmation may need"
+    return f"{spent}{hours_for(history, least)}"
 
 
 def _by_verdict(history: History, entry: int) -> Request:

@@ -710,9 +710,7 @@ def test_seconds_of_gpus_end_sweeps_and_joint_stage_in_time():
         return begun(tune_plan("budget_gpu_seconds=1000"), step)
 
     assert (trials_left(of_gpus(100.0)), sweep_trials(of_gpus(100.0))) == (90, 30)
-    assert (
-        next_sweep(of_gpus(390.0), 4, "verdict").skip == "the sweeps' share of the budget is spent"
-    )
+    assert next_sweep(of_gpus(390.0), 4, "given").skip == "the sweeps' share of the budget is spent"
     history = of_gpus(100.0)
     joint = Request(
         entry=5, stage="joint", because="", knobs=history.settings.spaces["lr"], trials=40
@@ -970,6 +968,30 @@ def test_a_knob_that_an_earlier_entry_swept_is_not_swept_again_unless_it_is_stal
     history, _ = carried_out(plan, value)
     again = ["lr"] * moves_the_rate
     assert [step.request.knob for step in history.sweeps] == ["lr", between, *again, "momentum"]
+
+
+@pytest.mark.parametrize(
+    ("budget", "says", "adopts"),
+    [
+        (110, "pass 1 adopted nothing", False),  # it ended with a knob untried: its share was spent
+        (90, "the budget is spent, but for what the confirmation may need", False),
+        (110, "the budget is spent, but for what the confirmation may need", True),
+    ],
+)
+def test_where_no_joint_stage_follows_the_sweeps_leave_the_confirmation_its_seeds_and_no_more(
+    budget, says, adopts
+):
+    history, rows = carried_out(
+        tune_plan("protocol=coordinate", f"budget_trials={budget}"),
+        _rate_matters if adopts else _nothing,
+    )
+    (end,) = (step for step in history.steps if step.request.stage == "sweeps")
+    assert end.says == says
+    confirm_step = next(step for step in history.steps if step.request.stage == "confirm")
+    assert (confirm_step.trials > 0) == adopts
+    before = replace(history, steps=history.steps[: end.number])
+    assert trials_left(before) >= confirm_trials(before)
+    assert len(rows) <= budget
 
 
 def test_passes_after_a_sweep_of_the_list_begin_with_the_knobs_that_it_left():

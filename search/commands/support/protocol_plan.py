@@ -59,7 +59,7 @@ def show_protocol(plan: Plan, rows: Sequence[TrialRecord], console: Terminal) ->
 
 def _budget(plan: Plan, settings: TuneSettings) -> str:
     """What ends the search, in words."""
-    share = f"{settings.share:.0%}"
+    share = f"{'' if settings.has_joint else 'at least '}{settings.share:.0%}"
     if settings.budget_trials is not None:
         return f"budget: {settings.budget_trials} trials, {share} of them for sweeps"
     if plan.config.budget_hours is not None:
