@@ -71,9 +71,7 @@ def watched(
         "carried": state.carried,
         "given_spread": None if data.train.x is None else float(np.nanstd(data.train.x)),
         "losses_again": losses_again(run, data.val.y, call=watch.seen.loss),
-        "evaluated_losses": watch.evaluated_losses.epochs,
         "part_of_rows": part_of_rows(run, data.val.y, call=watch.seen.loss),
-        "evaluated_means": watch.evaluated_losses.means,
         **helpers.told(),
         "drawn": weights_by_class(helpers.drawn, first_targets(watch.labels_seen.noted)),
         "scores": _scores(run, data, subject) if helpers.plateaus else [],
@@ -163,6 +161,8 @@ def _calls(watch: Watch, data: Data) -> Answer:
     """What single calls, and the inputs of single batches, show."""
     calls = watch.calls_seen
     return {
+        "evaluated_losses": watch.evaluated_losses.epochs,
+        "evaluated_means": watch.evaluated_losses.means,
         "target_among_inputs": watch.labels_seen.answers.target_among_inputs(),
         "pairs": watch.labels_seen.answers.handed_on() if data.train.x is None else None,
         "never_taught": watch.labels_seen.answers.never_taught(),
