@@ -75,8 +75,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
             }
         )
         several = _several(findings, folder, judge)
-        alone = several.get(ANSWER) or judge.score(config, exported, seconds=seconds)
-        mean = float(np.mean(alone))
+        mean = float(np.mean(several.get(ANSWER) or judge.score(config, exported, seconds=seconds)))
         averaged = _ensemble(config, folder, prepared, findings)
         trained_again = _refit(findings, config, folder, judge)
         ledger.finish(opening, score=mean if trained_again is None else trained_again)
