@@ -53,7 +53,7 @@ class Watch(StepWatch):
         self._calibrating: set[str] = set()  # what was active in the pass without gradients
         self._noisy: set[str] = set()  # and in such passes since the last backward pass
         self._helping: set[str] = set()  # and in those that a backward pass came after
-        self._helped = 0  # backward passes right after such ones, as of a teacher's targets
+        self._helped, self._helps = 0, False  # backward passes right after any such, as a teacher's
         self._depth = 0  # modules under way
         self._noted, self._units = list[Tensor](), UnitsSeen(self.seen)
         self._passes, self._pass = list[Pass](), Pass()  # of this epoch; the one under way
@@ -197,7 +197,7 @@ class Watch(StepWatch):
 
     def _on_backward(self, loss: Tensor) -> None:
         self._noted.append(loss)
-        self._helped += bool(self._noisy)
+        self._helped, self._helps = self._helped + self._helps, False
         self._helping, self._noisy = self._helping | self._noisy, set()
 
     def _note_noise(self) -> None:
@@ -294,6 +294,7 @@ class Watch(StepWatch):
         self.seen.passes += 1
         self.evaluated_keys.update(keys)
         self.evaluated_losses.passed(keys)
+        self._helps |= bool(self._calibrating)
         if sum(key not in self._taught for key in keys) > OTHERS * len(keys):
             self._judged = module
             self._noisy |= self._calibrating
