@@ -37,8 +37,7 @@ STILL = 1e-3  # with less momentum, running statistics stay where they began
 
 
 class Watch(StepWatch):
-    """A context in which whatever torch trains is noted in `seen`; complete once the context is
-    left.
+    """A context in which whatever torch trains is noted in `seen`, which is complete at its end.
 
     Args:
         train_rows: keys of these; passes over them may set statistics of batch norm (`update_bn`).
