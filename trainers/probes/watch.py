@@ -48,10 +48,10 @@ class Watch(StepWatch):
         self._train_rows, self._taught = train_rows, set(train_rows)  # given; trained on too
         self.labels_seen, self.calls_seen = LabelsSeen(), CallsSeen()
         self.evaluated_losses = EvaluatedLosses(train_rows)
-        self.evaluated_keys: set[int] = set()  # rows that any module saw without gradients
+        self.evaluated_keys = set[int]()  # rows that any module saw without gradients
         self._calibrating: set[str] = set()  # what was active in the pass without gradients
-        self._noisy: set[str] = set()  # and in such passes since the last backward pass
-        self._helping: set[str] = set()  # and in those that a backward pass came after
+        # And in such passes since the last backward pass; in those that one came after.
+        self._noisy, self._helping = set[str](), set[str]()
         self._helped, self._helps = 0, False  # backward passes right after any such, as a teacher's
         self._depth = 0  # modules under way
         self._noted, self._units = list[Tensor](), UnitsSeen(self.seen)
@@ -265,9 +265,8 @@ class Watch(StepWatch):
                 finally:
                     self._paused = False
             return
-        done = self._pass
-        done.given = given
         self._taught.update(() if given is None else given.keys)
+        (done := self._pass).given = given
         done.outputs = tuple(output.shape) if isinstance(output, Tensor) else ()
         self.labels_seen.passed(given, tensors, output)
         self._passes.append(done)
@@ -289,11 +288,12 @@ class Watch(StepWatch):
             self._paused = False
 
     def _note_evaluation(self, module: nn.Module, keys: tuple[int, ...]) -> None:
-        """A pass of any module without gradients."""
+        """A pass of any module without gradients; one of a copy may set its statistics."""
         self.seen.passes += 1
         self.evaluated_keys.update(keys)
         self.evaluated_losses.passed(keys)
         self._helps |= bool(self._calibrating)
-        if sum(key not in self._taught for key in keys) > OTHERS * len(keys):
+        known = self._train_rows if module is self._first or not module.training else self._taught
+        if sum(key not in known for key in keys) > OTHERS * len(keys):
             self._judged = module
             self._noisy |= self._calibrating
