@@ -1709,7 +1709,7 @@ def test_rare_classes_drawn_more_often_without_effect_are_hardly_ever_the_answer
             tune_plan(*RARE), _balanced(0.0, salt), lambda knobs: "overfitting"
         )
         kept += not history.held
-    assert kept >= 22
+    assert kept >= 21  # 92 of 96 draws; a rule that errs in one of three passes with 0.02
 
 
 def test_a_penalty_that_is_far_too_strong_is_taken_away_before_anything_is_swept():
