@@ -30,12 +30,11 @@ from search.config.settings import (
 )
 from search.config.space import read_space
 from search.config.sweep_settings import SweepSettings, read_sweep
-from search.config.trial_config import STOCK, resolved_config, trial_base
+from search.config.trial_config import STOCK, is_program, resolved_config, trial_base
 from search.config.tune_settings import TuneSettings, knobs_of, read_tune
 from search.contract.metrics import Metric, read_metric, tasks_of
 from search.contract.tasks import TASKS
 from search.errors import refused
-from trainers.command_line import COMMAND
 
 Settings = SweepSettings | JointSettings | ConfirmSettings | TuneSettings
 SETTINGS: dict[str, Callable[[DictConfig, tuple[Knob, ...]], Settings | None]] = {
@@ -141,7 +140,7 @@ class Plan:
     @property
     def program(self) -> bool:
         """Whether a program trains, in a process of its own."""
-        return str(self.config.trainer._target_) == COMMAND
+        return is_program(self.config)
 
     @property
     def search_config(self) -> DictConfig:

@@ -12,6 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from search.config.knobs import Value
 from search.errors import UsageError
+from trainers.command_line import COMMAND
 
 STOCK = "trainers.stock.Stock"  # import path of the stock trainer
 # Keys that are the search's own affair.
@@ -81,6 +82,11 @@ class _Chosen:
                     OmegaConf.update(self._config, path, parent[key])
                 else:  # this option has no such key
                     del OmegaConf.select(self._config, path.rpartition(".")[0])[key]
+
+
+def is_program(config: DictConfig) -> bool:
+    """Whether a program trains, in a process of its own."""
+    return str(config.trainer._target_) == COMMAND
 
 
 def plain_config(config: DictConfig, *, resolve: bool) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from search.config.knobs import Knob, Value
+from search.config.trial_config import is_program
 from search.diagnostics.verdicts.advice import EPOCHS
 from search.diagnostics.verdicts.rules_rate import FEWEST
 from search.protocols.budget import (
@@ -22,7 +23,6 @@ from search.protocols.joint_request import FEW, joint_request
 from search.protocols.learned import PERFECT
 from search.protocols.next_knob import next_sweep, sweep_request
 from search.protocols.step import Request, Step
-from trainers.command_line import COMMAND
 
 TIMES = 4  # as many epochs, where the incumbent's are too few
 ROUNDING = 1e-9  # of a share of a budget that is a whole number of trials
@@ -188,7 +188,7 @@ def _lr_range(history: History, index: int, argument: str) -> Request:
     skip = PERFECT if history.perfect else ""
     if not history.settings.named(history.rate):
         skip = NO_RATE
-    elif str(history.base.trainer._target_) == COMMAND:
+    elif is_program(history.base):
         skip = OUT_OF_REACH
     return Request(entry=index, stage="lr_range", because=why, rules=("R31",), skip=skip)
 
