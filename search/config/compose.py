@@ -123,7 +123,9 @@ def _check_direction(config: DictConfig, words: list[str]) -> None:
     """
     keys = list(map(key_of, words))
     name, option = config.metric.get("name"), config.chosen.get("metric")
-    is_error = name in ERRORS or str(name).endswith("loss")
+    # of neg_log_loss more is better, of negative_log_likelihood_loss less: either may be said
+    is_loss = str(name).endswith("loss") and not str(name).startswith("neg")
+    is_error = name in ERRORS or is_loss
     own, wrong = ("minimize", "maximize") if is_error else ("maximize", "minimize")
     is_known = (is_error or name in METRICS) and not config.metric.get("formula")
     if is_known and "metric.direction" in keys and config.metric.direction == wrong:

@@ -95,6 +95,13 @@ def test_a_text_with_letters_beyond_ascii_needs_no_quotes_of_hydras(value):
     assert _config(f"name={value}").name == value.strip("'\"")
 
 
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+def test_a_loss_that_is_called_negative_is_better_where_its_user_says(direction):
+    """Of `neg_log_loss` more is better, of `negative_log_likelihood_loss` less."""
+    words = ["metric=reported", "metric.name=neg_log_loss", f"metric.direction={direction}"]
+    assert _config(*words, experiment="own_trainer").metric.direction == direction
+
+
 @pytest.mark.parametrize("mark", [";", ",", "|"])
 def test_a_separator_whose_quotes_a_shell_has_taken_is_that_separator(mark):
     table = ["data=csv", "data.path=t.csv", "data.task=classification", "data.target=label"]
