@@ -268,6 +268,15 @@ def test_what_belongs_to_other_trainings_or_is_cut_off_is_named_and_opens_no_tes
     error = capsys.readouterr().err
     check_told(error, "predict-not-importable", "trainer.predict", "'nowhere.mine'")
     folder.best_config.write_text(sound)
+    note = folder.best / "provenance.json"
+    checked = read_json(note, keys=["config"])
+    write_json(note, {key: checked[key] for key in checked if key != "config"})  # as once written
+    for path in (folder.best_config, folder.best / "config.yaml"):
+        path.write_text(re.sub("(?m)^expected: .*", "expected: null", path.read_text()))
+    assert main(["test", "smoke"]) == 2
+    check_told(capsys.readouterr().err, "export-was-changed", "best.yaml")
+    for path in (folder.best_config, folder.best / "config.yaml"):
+        path.write_text(sound)
     assert not list(smoke.glob("results/test_ledger*"))
     assert main(["test", "smoke"]) == 0
 
