@@ -163,7 +163,11 @@ def _choices(path: str, node: Node) -> tuple[Any, ...]:
         if isinstance(choice, Mapping | list) or is_infinite:
             rule = "a choice is a finite number, a string, true, false or null"
             raise refused(
-                path, code="choice-not-plain", rule=rule, got=choice, remedy="name it by a string"
+                path,
+                code="choice-not-plain",
+                rule=rule,
+                got=choice,
+                remedy=f"write the string '{choice}', which your code reads",
             )
     if len(set(choices)) < 2 or len(set(choices)) < len(choices):
         rule = "`choices` needs at least two different values"

@@ -70,7 +70,7 @@ def files(elsewhere, monkeypatch):
         (["lr_sweep", "~space.optimizer", "+space.model.width={choices: []}"], ("choices-not-different", "space.model.width")),
         (["lr_sweep", "~space.optimizer", "+space.model.width={choices: [8, 8.0]}"], ("choices-not-different",)),
         (["lr_sweep", "~space.optimizer", "+space.trainer.clip={choices: [None, 1]}"], ("choice-of-bare-none", "null")),
-        (["lr_sweep", "~space.optimizer", "+space.model.width={choices: [[1], [2]]}"], ("choice-not-plain", "[1")),
+        (["lr_sweep", "~space.optimizer", "+space.model.width={choices: [[1], [2]]}"], ("choice-not-plain", "got [1]", "'[1]'")),
         (["lr_sweep", "~space.optimizer", "+space.model.width={low: 8}"], ("range-lacks-an-end", "space.model.width")),
         (["lr_sweep", "~space.optimizer", "space.model.width=interval(9,1)"], ("range-holds-no-value", "space.model.width", "low=9", "high=1")),
         (["lr_sweep", "~space.optimizer", "space.model.width=choise(1,2)"], ("domain-not-understood", "space.model.width", "'choise(1,2)'")),

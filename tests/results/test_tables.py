@@ -122,6 +122,20 @@ def test_a_program_that_never_gets_the_number_of_epochs_is_not_asked_to_sweep_it
     assert lines[1][1].startswith("  python -m search lr_sweep space=epochs")
 
 
+def test_further_seeds_are_asked_of_a_program_that_gets_none_with_the_word_that_gives_it_one(
+    tmp_path,
+):
+    script = tmp_path / "train.py"
+    script.write_text("import sys\nrate = float(sys.argv[1])\n")
+    none = "or more with {seed} in trainer.command (your program gets none)"
+    for word, more in (("{seed}", "or more"), ("-v", none)):
+        command = json.dumps(["python", str(script), "{optimizer.lr}", word])
+        words = (f"trainer.command={command}",)
+        findings = findings_of(planted(0.01), *words, experiment="own_command", seeds=1)
+        said = next(line for line in conclusion(findings) if line.startswith("one seed"))
+        assert said.endswith(f"; use seeds=3 {more}")
+
+
 def test_a_winner_that_ended_by_itself_is_told_of_more_epochs_only_where_its_last_one_was_its_best(
     tmp_path,
 ):
@@ -219,12 +233,16 @@ def test_the_summary_counts_means_and_marks():
     assert summary.complete.tolist() == [3, 3, 3, 3, 2]
     assert summary.infeasible.tolist() == [0, 0, 0, 0, 1]
     assert summary.seconds.tolist() == [6.0] * 5
-    assert summary.loc[1.0, "decision"] == "breaks in 1 of 3 seeds"
+    assert summary.loc[1.0, "decision"] == "1 of 3 seeds broke"
     assert summary.loc[0.01, "decision"] == "best, chosen"
     assert summary.loc[0.1, "decision"] == "baseline, worse"
     told = text(findings, summary.reset_index())
     assert "| 0.01 | 3 | 0.9010 | 0.0010 |" in told  # a spread has the decimals of its mean
     assert "- optimizer.lr = 0.01 is adopted" in told
+    assert (
+        "- seeds that broke (collapsed, or gave no result): 1.0 in 1 of 3, the baseline in 0 of 3; "
+        "a value that breaks in a larger share than the baseline is not adopted (P8)"
+    ) in told
 
 
 def test_the_summary_is_told_by_value_and_by_rank_with_the_distance_from_the_baseline():

@@ -20,8 +20,9 @@ from search.results.summary.verdicts import out_of_patience, usual_reason
 from search.stages.comparison import Comparison
 from search.stages.decision import Decision
 from search.stages.group import Candidate, change_nothing
-from search.stages.racing import LEVEL, MOST, Race
+from search.stages.racing import LEVEL, MOST, STABLE, Race
 from search.storage.trials import TrialState
+from trainers.mentions import never_gets
 
 LISTED = 6  # names in a line
 REASONS = 3  # of values without a result
@@ -57,6 +58,8 @@ def certainty(findings: Findings, *, more: str) -> list[str]:
     decision = findings.decision
     if decision is None or decision.winner is None:
         return []
+    if never_gets(findings.plan.config, "seed"):
+        more += " with {seed} in trainer.command (your program gets none)"
     return [
         *untested(decision, more=more),
         *tie(findings, decision, more=more),
@@ -157,7 +160,11 @@ def _broken(findings: Findings, decision: Decision) -> list[str]:
     ]
     shown = shares[:LISTED] + ([f"{len(shares) - LISTED} more"] if len(shares) > LISTED else [])
     text = ", ".join([*shown, f"the baseline in {share(baseline)}"])
-    lines = [f"seeds that collapsed or gave no result: {text}"]
+    often = any(
+        decision.comparisons[index].broken_share - baseline.broken_share > STABLE for index in broke
+    )
+    rule = "; a value that breaks in a larger share than the baseline is not adopted (P8)"
+    lines = [f"seeds that broke (collapsed, or gave no result): {text}{rule if often else ''}"]
     more_often = _holm([decision.comparisons[index].p_breaks for index in rivals])
     less_often = _holm([decision.comparisons[index].p_steadier for index in rivals])
     for words, places in (("more", more_often), ("less", less_often)):

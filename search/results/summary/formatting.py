@@ -35,7 +35,7 @@ LABELS = {
     "tie": "tie",
     "worse": "worse",
     "dropped": "dropped early",
-    "unstable": "breaks",
+    "unstable": "seeds broke",
     "unusable": "not usable",
 }
 
@@ -170,7 +170,7 @@ def labels(decision: Decision | None, index: int) -> str:
     standing = LABELS[decision.standings[index]]
     if decision.standings[index] == "unstable":
         compared = decision.comparisons[index]
-        standing = f"breaks in {compared.broken} of {compared.trained} seeds"
+        standing = f"{compared.broken} of {compared.trained} {standing}"
     if decision.untested and decision.standings[index] == "worse":
         standing = ""  # nothing was tested
     chosen = "chosen" if decision.winner == index else ""
