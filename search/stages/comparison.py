@@ -73,7 +73,7 @@ def compare(
         for index, scores in enumerate((baseline, candidate))
     ]
     scores = scores_of(groups)
-    of = statistics_of(scores, resolution=least_deviation(scores, share=resolution))
+    of = statistics_of(scores, noise_floor=least_deviation(scores, share=resolution))
     upper, lower = (
         comparisons(of, advantage(of, reference=0, level=LEVEL / 2 / values))[1] for values in among
     )

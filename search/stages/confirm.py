@@ -106,7 +106,7 @@ def _go_on(
         on = goes_on(scores, seeds=after, ties=False)
     else:
         floor = least_deviation(first, share=resolution)
-        on = (trained >= after) & still_open(first, _opening_of(plan), resolution=floor)
+        on = (trained >= after) & still_open(first, _opening_of(plan), noise_floor=floor)
         on[0] = on[1:].any()  # what was dropped may lead by its kind seeds, and gets no more
     on[0] &= not fixed.broke or np.isfinite(first[0]).any()
     return list(on)

@@ -50,7 +50,7 @@ class Decision:
     taken without a test. `spread`: standard deviation between seeds among the values near the
     best. `worth`: a gain above it would be worth further seeds. `confidence`: of the intervals of
     differences. `own_level`: whether value 1 was compared at a level of its own. `race`: its rules.
-    `resolution`: the least standard deviation between seeds that is believed.
+    `noise_floor`: the least standard deviation between seeds that is believed.
     """
 
     winner: int | None
@@ -67,7 +67,7 @@ class Decision:
     confidence: float = NO_RACE.confidence
     own_level: bool = False
     race: Race = NO_RACE
-    resolution: float = 0.0
+    noise_floor: float = 0.0
 
     @property
     def word(self) -> Literal["none", "adopt", "keep"]:
@@ -135,8 +135,8 @@ def decide(
         than `racing.STABLE`, is not adopted.
     """
     scores = scores_of(groups)
-    floor = least_deviation(scores, share=resolution)
-    of = statistics_of(scores, resolution=floor)
+    noise_floor = least_deviation(scores, share=resolution)
+    of = statistics_of(scores, noise_floor=noise_floor)
     usable = of.counts > 0
     if not usable.any():
         return Decision(winner=None, standings=tuple("unusable" for _ in groups))
@@ -165,18 +165,18 @@ def decide(
         half_widths=tuple(map(float, interval_widths(of, winners=np.array(winner), race=race))),
         comparisons=comparisons(of, edge),
         spread=float(pooled_deviation(of)),
-        worth=float(worth_of(of, resolution=floor)) if race.worth is None else race.worth,
+        worth=float(worth_of(of, noise_floor=noise_floor)) if race.worth is None else race.worth,
         confidence=race.confidence,
         own_level=race.own_level,
         race=race,
-        resolution=floor,
+        noise_floor=noise_floor,
     )
 
 
 def best_group(groups: Sequence[Group], *, resolution: float) -> int | None:
     """The best mean, to look beside it for better values; None where no group is usable."""
     scores = scores_of(groups)
-    of = statistics_of(scores, resolution=least_deviation(scores, share=resolution))
+    of = statistics_of(scores, noise_floor=least_deviation(scores, share=resolution))
     return _best(groups, of, _dropped(of, NO_RACE)) if of.counts.any() else None
 
 
@@ -186,7 +186,7 @@ def seeds_of_each(groups: Sequence[Group], race: Race, *, resolution: float) -> 
     """
     scores = scores_of(groups)
     floor = least_deviation(scores[:, : race.first], share=resolution)  # the same in every round
-    return [int(count) for count in seeds_needed(scores, race, resolution=floor)]
+    return [int(count) for count in seeds_needed(scores, race, noise_floor=floor)]
 
 
 def _dropped(of: SeedStatistics, race: Race) -> Bools:

@@ -102,7 +102,7 @@ class Group:
 def mark_collapsed(groups: Sequence[Group], *, resolution: float) -> tuple[Group, ...]:
     """The groups with their collapsed seeds marked, as `decide` sees them."""
     scores = scores_of(groups)
-    broken = broken_seeds(scores, resolution=least_deviation(scores, share=resolution))
+    broken = broken_seeds(scores, noise_floor=least_deviation(scores, share=resolution))
     return tuple(
         replace(group, collapsed=frozenset(np.flatnonzero(row & np.isfinite(line)).tolist()))
         for group, row, line in zip(groups, broken, scores, strict=True)

@@ -186,7 +186,7 @@ def _least_score(
     scores = scores_of(groups)[:, :seeds]
     is_known = are_identical(scores, perfect=groups[0].perfect)
     of = statistics_of(
-        scores, resolution=0 if is_known else least_deviation(scores, share=resolution)
+        scores, noise_floor=0 if is_known else least_deviation(scores, share=resolution)
     )
     if not np.isfinite(of.variances).any():
         return -np.inf

@@ -44,7 +44,7 @@ class SeedStatistics:
     """Numbers per value [..., values], of the seeds that neither collapsed nor failed.
 
     `counts`: of these seeds; `broken`: of the others that were trained. `means`: NaN without a
-    seed. `variances`: own, unbiased, at least the resolution's; NaN below two seeds.
+    seed. `variances`: own, unbiased, at least the noise floor's; NaN below two seeds.
     `correlation` [...]: of two values' noise on the same seed, 0 or more. `opposition` [...,
     values, values]: that of a pair which seeds move against each other, else 0. `skews`: third
     moment over the second to the power 1.5; 0 below two seeds.
@@ -86,10 +86,10 @@ class Advantage:
     critical: Floats
 
 
-def statistics_of(scores: Floats, *, resolution: Floats | float = 0.0) -> SeedStatistics:
-    """The numbers of every value. `resolution` [...]: least standard deviation that is believed."""
+def statistics_of(scores: Floats, *, noise_floor: Floats | float = 0.0) -> SeedStatistics:
+    """The numbers of every value. `noise_floor` [...]: the least standard deviation believed."""
     trained = ~np.isnan(scores)
-    is_broken = trained & broken_seeds(scores, resolution=resolution)
+    is_broken = trained & broken_seeds(scores, noise_floor=noise_floor)
     clean = trained & ~is_broken
     counts = clean.sum(-1)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -98,12 +98,12 @@ def statistics_of(scores: Floats, *, resolution: Floats | float = 0.0) -> SeedSt
         variances = (deviations**2).sum(-1) / np.where(counts > 1, counts - 1, np.nan)
         units = deviations / np.sqrt((deviations**2).sum(-1) / counts)[..., None]
         skews = np.nan_to_num((units**3).sum(-1) / counts)
-    floor = np.asarray(resolution, dtype=float)[..., None] ** 2
+    least = np.asarray(noise_floor, dtype=float)[..., None] ** 2
     return SeedStatistics(
         counts=counts,
         broken=is_broken.sum(-1),
         means=means,
-        variances=np.maximum(variances, floor),
+        variances=np.maximum(variances, least),
         correlation=mean_correlation(deviations, clean),
         opposition=opposition(deviations, clean),
         skews=skews,

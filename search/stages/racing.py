@@ -151,16 +151,16 @@ def _is_sounder(
         return np.asarray(often & (lost | (steadier & (edge.differences >= -HIDDEN * error))))
 
 
-def still_open(scores: Floats, race: Race, *, resolution: float) -> Bools:
+def still_open(scores: Floats, race: Race, *, noise_floor: float) -> Bools:
     """The values whose comparison with the baseline a first look leaves open, and the baseline with
     them: none once one of them is better, else those that are not behind it in the mean.
 
     Args:
         scores: [..., values, seeds], the baseline first.
         race: its rules; the look errs as one of its looks.
-        resolution: least standard deviation between seeds that is believed.
+        noise_floor: least standard deviation between seeds that is believed.
     """
-    of = statistics_of(scores, resolution=resolution)
+    of = statistics_of(scores, noise_floor=noise_floor)
     edge = advantage(of, reference=0, level=race.level, alone=race.alone)
     better = is_better(of, edge, fewest=race.fewest, sound=race.sound)
     breaks = of.broken_share[..., :1]  # of the baseline: where it mostly does, equal means are open
@@ -201,11 +201,11 @@ def interval_widths(of: SeedStatistics, *, winners: Counts, race: Race) -> Float
     return half_widths(of, chosen_among=np.where(adopted, usable, 1.0), level=level)
 
 
-def worth_of(of: SeedStatistics, *, resolution: Floats | float) -> Floats:
+def worth_of(of: SeedStatistics, *, noise_floor: Floats | float) -> Floats:
     """A gain that is worth further seeds: a third of the noise near the best, and at least what
     the metric resolves.
     """
-    return np.fmax(WORTH * pooled_deviation(of), resolution)
+    return np.fmax(WORTH * pooled_deviation(of), noise_floor)
 
 
 def _contenders(of: SeedStatistics, edge: Advantage, *, worth: Floats | float, least: int) -> Bools:
@@ -230,38 +230,38 @@ def _contenders(of: SeedStatistics, edge: Advantage, *, worth: Floats | float, l
     return racing
 
 
-def _hidden_gain(scores: Floats, of: SeedStatistics, race: Race, resolution: Floats) -> Bools:
+def _hidden_gain(scores: Floats, of: SeedStatistics, race: Race, noise_floor: Floats) -> Bools:
     """The value that would lead the baseline clearly if the seeds that lie apart had collapsed,
     its own among them: further seeds tell whether they have. [sweeps, values], of `scores` with
     their numbers `of`.
     """
     apart = lying_apart(scores)
-    kept = statistics_of(np.where(apart, -np.inf, scores), resolution=resolution)
+    kept = statistics_of(np.where(apart, -np.inf, scores), noise_floor=noise_floor)
     with np.errstate(invalid="ignore", divide="ignore"):
         seeds = np.sqrt(1 / kept.counts + 1 / kept.counts[..., :1])
         error = np.nan_to_num(pooled_deviation(kept), nan=np.inf)[..., None] * seeds
         lead = kept.means - kept.means[..., :1]
-        ahead = (lead > HIDDEN * error) & (lead > _worth(kept, race, resolution)[..., None])
+        ahead = (lead > HIDDEN * error) & (lead > _worth(kept, race, noise_floor)[..., None])
     ahead &= apart.any(-1) & (of.trained >= race.first)
     lead = np.where(ahead, lead, -np.inf)
     return np.asarray(ahead & (lead == lead.max(-1, keepdims=True)))
 
 
-def _worth(of: SeedStatistics, race: Race, resolution: Floats) -> Floats:
+def _worth(of: SeedStatistics, race: Race, noise_floor: Floats) -> Floats:
     """The gain that is worth further seeds in each sweep: the race's own, else `worth_of`."""
     if race.worth is not None:
         return np.full(of.counts.shape[:-1], race.worth)
-    return worth_of(of, resolution=resolution)
+    return worth_of(of, noise_floor=noise_floor)
 
 
-def seeds_needed(scores: Floats, race: Race, *, resolution: Floats | float = 0.0) -> Counts:
+def seeds_needed(scores: Floats, race: Race, *, noise_floor: Floats | float = 0.0) -> Counts:
     """How many seeds each value needs, as far as the scores that are there tell.
 
     Args:
         scores: [..., values, seeds], the baseline first; NaN, or no column, where a seed has not
             been trained.
         race: its rules.
-        resolution: [...] least standard deviation between seeds that is believed.
+        noise_floor: [...] least standard deviation between seeds that is believed.
 
     Returns:
         [..., values] numbers of seeds. While a score of the last round is missing, the race waits.
@@ -269,7 +269,7 @@ def seeds_needed(scores: Floats, race: Race, *, resolution: Floats | float = 0.0
     room = np.full((*scores.shape[:-1], max(race.most - scores.shape[-1], 0)), np.nan)
     padded = np.concatenate([scores, room], axis=-1)
     sweeps = padded.reshape(-1, *padded.shape[-2:])
-    floor = np.broadcast_to(np.asarray(resolution, dtype=float), scores.shape[:-2]).reshape(-1)
+    floors = np.broadcast_to(np.asarray(noise_floor, dtype=float), scores.shape[:-2]).reshape(-1)
     counts = np.full(sweeps.shape[:-1], race.first)
     if race.halved:  # what was dropped waits for nothing
         counts = np.minimum(counts, np.maximum((~np.isnan(sweeps)).sum(-1), race.halved))
@@ -277,11 +277,11 @@ def seeds_needed(scores: Floats, race: Race, *, resolution: Floats | float = 0.0
     for seeds in range(race.first, race.most if race.on else race.first):
         asked = seed < counts[alive, :, None]
         shown = np.where(asked, sweeps[alive], np.nan)
-        of = statistics_of(shown, resolution=floor[alive])
+        of = statistics_of(shown, noise_floor=floors[alive])
         edge = advantage(of, reference=0, level=race.level, alone=race.alone)
-        worth = _worth(of, race, floor[alive])
+        worth = _worth(of, race, floors[alive])
         racing = _contenders(of, edge, worth=worth, least=race.first)
-        racing |= _hidden_gain(shown, of, race, floor[alive])
+        racing |= _hidden_gain(shown, of, race, floors[alive])
         adopted = is_better(of, edge, fewest=race.fewest, sound=race.sound)
         racing &= ~adopted.any(-1, keepdims=True)
         waits = np.any(np.isnan(shown) & asked, axis=(1, 2), keepdims=True)

@@ -22,7 +22,7 @@ IDENTICAL = 4  # repeats in all, beyond the first seed of each value, that must 
 ONCE = 1e-4  # how often the robust deviation itself may be that much too small by chance
 
 
-def broken_seeds(scores: Floats, *, resolution: Floats | float = 0.0) -> Bools:
+def broken_seeds(scores: Floats, *, noise_floor: Floats | float = 0.0) -> Bools:
     """Seeds without a result, and those that collapsed: far below the other seeds of their value,
     and far below what good values reach. No seed above all of the baseline's, the first value.
 
@@ -35,7 +35,7 @@ def broken_seeds(scores: Floats, *, resolution: Floats | float = 0.0) -> Bools:
     ordered = np.sort(np.where(finite, scores, np.nan), axis=-1)  # NaN comes last
     counts = finite.sum(-1)
     typical, scale, freedom = _good_values(ordered, counts)
-    scale = np.maximum(scale, np.asarray(resolution, dtype=float))
+    scale = np.maximum(scale, np.asarray(noise_floor, dtype=float))
     far = np.maximum(BREAK, special.stdtrit(np.maximum(freedom, 1), 1 - ONCE)) * scale
     least, highest = far[..., None], typical - far[..., None]
     limit = _apart(ordered, counts, least=least, highest=highest, good=highest)

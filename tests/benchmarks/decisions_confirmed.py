@@ -22,10 +22,10 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
 import numpy as np
 from simulated_confirmations import confirmed
-from simulated_sweeps import LAWS, OTHER_LAWS, RESOLUTION
+from simulated_sweeps import LAWS, NOISE_FLOORS, OTHER_LAWS
 
 ALL = LAWS | OTHER_LAWS | {"rounded": lambda dice, shape: np.round(dice.normal(size=shape))}
-STEPS = RESOLUTION | {"rounded": 0.5}  # scores in steps of one deviation: most of them tie
+STEPS = NOISE_FLOORS | {"rounded": 0.5}  # scores in steps of one deviation: most of them tie
 TRUTHS = {
     "false": (0.0, 0.0, 0.0, 0.0, 0.0),
     **{f"+{gain}": (0.0, float(gain), 0.0, 0.0, 0.0) for gain in (1, 2, 3, 4)},
@@ -41,7 +41,9 @@ def cells(law: str, *, most: int, confirmations: int) -> list[str]:
         gains = np.array(truth)
         noise = ALL[law](np.random.default_rng(place), (confirmations, len(gains), most))
         before, after = (
-            confirmed(noise + gains[:, None], own_level=own, resolution=STEPS.get(law, 0.0)).winners
+            confirmed(
+                noise + gains[:, None], own_level=own, noise_floor=STEPS.get(law, 0.0)
+            ).winners
             for own in (False, True)
         )
         change = (after > 0).astype(float) - (before > 0)

@@ -135,7 +135,7 @@ def raced(groups: list[Group], *, resolution: float) -> list[Group]:
     """The groups with the seeds that the race gives to each."""
     scores = scores_of(groups)
     floor = least_deviation(scores[:, :SEEDS], share=resolution)
-    needed = seeds_needed(scores, RACE, resolution=floor)
+    needed = seeds_needed(scores, RACE, noise_floor=floor)
     return [
         replace(group, scores=group.scores[:count])
         for group, count in zip(groups, needed, strict=True)

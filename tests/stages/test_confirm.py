@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from simulated import begun, tune_plan
 from simulated_confirmations import confirmed
-from simulated_sweeps import LAWS, OTHER_LAWS, RESOLUTION
+from simulated_sweeps import LAWS, NOISE_FLOORS, OTHER_LAWS
 
 from search.config.tune_settings import RATE
 from search.protocols.stage_plan import stage_plan
@@ -226,13 +226,13 @@ WAYS = (
 @pytest.mark.slow
 @pytest.mark.parametrize(("law", "most"), list(zip(WAYS, cycle([5, 10]), strict=False)))
 def test_an_own_level_finds_the_incumbent_more_often_and_leaders_as_before(law, most):
-    resolution = RESOLUTION.get(law, 0.0)
+    noise_floor = NOISE_FLOORS.get(law, 0.0)
 
     def shares(*truth):
         noise = (LAWS | OTHER_LAWS)[law](np.random.default_rng(5), (400, len(truth), most))
         scores = noise + np.array(truth)[:, None]
         for own_level in (False, True):
-            winners = confirmed(scores, own_level=own_level, resolution=resolution).winners
+            winners = confirmed(scores, own_level=own_level, noise_floor=noise_floor).winners
             yield float(np.mean(winners > 0)), float(np.mean(np.array(truth)[winners]))
 
     (former, _), (false, _) = shares(0, 0, 0, 0, 0)
@@ -264,7 +264,7 @@ def test_beside_the_best_score_of_all_the_baseline_stays_by_chance_and_a_plain_g
         for place, share in enumerate(rivals, start=1):
             scores[:, place] = np.where(dice.random((500, 5)) < share, 0.95, 1.0)
         at_rows = np.round(np.clip(scores, 0, 1) * 252) / 252
-        winners = confirmed(at_rows, own_level=True, resolution=0.5 / 252).winners
+        winners = confirmed(at_rows, own_level=True, noise_floor=0.5 / 252).winners
         return float(np.mean(winners > 0))
 
     assert adopted() <= 0.08

@@ -274,7 +274,7 @@ def test_a_baseline_of_which_no_seed_reaches_what_is_good_is_bad_and_not_broken(
         Group(candidate=4, scores=(0.5714,)),
     ]
     scores = np.array([[0.4048, 0.4048, 0.5317], *[[1.0] * 3] * 3])
-    assert not broken_seeds(scores, resolution=0.004).any()
+    assert not broken_seeds(scores, noise_floor=0.004).any()
     decision = decide(groups, resolution=1 / 126)
     assert (decision.winner, decision.adopted) == (2, True)  # the middle of those that are perfect
     dice = np.random.default_rng(11)
@@ -298,7 +298,7 @@ def test_a_baseline_of_which_no_seed_reaches_what_is_good_is_bad_and_not_broken(
 )
 def test_no_seed_has_broken_beside_rivals_without_noise_only(baseline, rival, broken):
     others = [(1.0,) * len(rival)] * 2
-    of = statistics_of(scores_of(_groups([baseline, rival, *others])), resolution=0.002)
+    of = statistics_of(scores_of(_groups([baseline, rival, *others])), noise_floor=0.002)
     assert of.broken.tolist() == [*broken, 0, 0]
 
 

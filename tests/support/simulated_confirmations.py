@@ -24,7 +24,7 @@ class Confirmed:
     trainings: np.ndarray
 
 
-def confirmed(scores: np.ndarray, *, own_level: bool, resolution: float = 0.0) -> Confirmed:
+def confirmed(scores: np.ndarray, *, own_level: bool, noise_floor: float = 0.0) -> Confirmed:
     """Of scores [confirmations, configurations, seeds], as many seeds as the budget pays."""
     most = scores.shape[-1]
     opening = Race(first=EARLY, most=EARLY + 1, halved=HALVED, own_level=own_level)
@@ -32,22 +32,22 @@ def confirmed(scores: np.ndarray, *, own_level: bool, resolution: float = 0.0) -
     kept = goes_on(scores, seeds=HALVED, ties=False)
     seed = np.arange(most)
     shown = np.where(seed < np.where(kept, EARLY, HALVED)[..., None], scores, np.nan)
-    on = kept & still_open(shown[..., :EARLY], opening, resolution=resolution)
+    on = kept & still_open(shown[..., :EARLY], opening, noise_floor=noise_floor)
     on[:, 0] = on[:, 1:].any(1)
     shown = np.where((seed < EARLY) & ~on[..., None], shown, np.nan)
     shown = np.where(on[..., None], scores, shown)
     open_still = on[:, 0]
     counts = np.where(on, FEWEST, np.where(kept, EARLY, HALVED))
     if open_still.any():
-        counts[open_still] = seeds_needed(shown[open_still], race, resolution=resolution)
+        counts[open_still] = seeds_needed(shown[open_still], race, noise_floor=noise_floor)
     shown = np.where(seed < counts[..., None], shown, np.nan)
-    early, late = (_chosen(shown, each, resolution=resolution) for each in (opening, race))
+    early, late = (_chosen(shown, each, noise_floor=noise_floor) for each in (opening, race))
     return Confirmed(winners=np.where(open_still, late, early), trainings=counts.sum(1))
 
 
-def _chosen(shown: np.ndarray, race: Race, *, resolution: float) -> np.ndarray:
+def _chosen(shown: np.ndarray, race: Race, *, noise_floor: float) -> np.ndarray:
     """The places of the winners; the incumbent stays within one standard error of the best."""
-    of = statistics_of(shown, resolution=resolution)
+    of = statistics_of(shown, noise_floor=noise_floor)
     edge = advantage(of, reference=0, level=race.level, alone=race.alone)
     better = is_better(of, edge, fewest=race.fewest, sound=race.sound) & (of.trained >= race.first)
     means = np.where(better, of.means, -np.inf)

@@ -140,7 +140,7 @@ OTHER_LAWS: dict[str, Law] = {  # beside those by which the rules were chosen
     "in a row, 0.2": _in_a_row(0.2),
     "in a row, 0.5": _in_a_row(0.5),
 }
-RESOLUTION = {"80 rows": 0.5 / ROWS_DEVIATION, "counts": 0.5 / 2**0.5}  # half a row, half a count
+NOISE_FLOORS = {"80 rows": 0.5 / ROWS_DEVIATION, "counts": 0.5 / 2**0.5}  # half a row, half a count
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,14 +192,14 @@ def simulate(
     dice = np.random.default_rng(seed)
     noise = (LAWS | OTHER_LAWS)[law](dice, (sweeps, values, race.most))
     scores = noise + np.broadcast_to(truth, values)[:, None]
-    return decided(scores, race=race, resolution=RESOLUTION.get(law, 0.0))
+    return decided(scores, race=race, noise_floor=NOISE_FLOORS.get(law, 0.0))
 
 
-def decided(scores: np.ndarray, *, race: Race, resolution: float = 0.0) -> Simulated:
+def decided(scores: np.ndarray, *, race: Race, noise_floor: float = 0.0) -> Simulated:
     """The same of given scores [sweeps, values, seeds], as many seeds as a race may give."""
-    seeds = seeds_needed(scores, race, resolution=resolution)
+    seeds = seeds_needed(scores, race, noise_floor=noise_floor)
     shown = np.where(np.arange(race.most) < seeds[..., None], scores, np.nan)
-    statistics = statistics_of(shown, resolution=resolution)
+    statistics = statistics_of(shown, noise_floor=noise_floor)
     edge = advantage(statistics, reference=0, level=race.level)
     better = is_better(statistics, edge, fewest=race.fewest, sound=race.sound)
     best = np.where(better, statistics.means, -np.inf).argmax(1)
