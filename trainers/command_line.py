@@ -2,11 +2,12 @@
 its program is there.
 """
 
+import itertools
 import json
 import re
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ COMMAND = "trainers.command.train"  # import path of what runs a program
 PLACE = re.compile(r"(?<!\$)\{([A-Za-z_][\w.]*)\}")
 FLAG = re.compile(r"\{(--?[A-Za-z][\w-]*):([A-Za-z_][\w.]*)\}")  # a whole word: {--amp:trainer.amp}
 FILE = re.compile(r"\{file:([^{}]+)\}")
+HYDRA = re.compile(r"^@hydra\.main\b", re.MULTILINE)
+OVERRIDE = re.compile(r"[+~]{0,2}[A-Za-z_][\w.@/]*=")  # a word for Hydra: +optimizer.lr=0.1
 BARE = re.compile(r"(?<![\w.])(-?\d)(?=e[-+]\d)")  # 1e-05, which PyYAML takes for text
 
 EXAMPLE = ["{python}", "train.py", "--lr", "{optimizer.lr}"]
@@ -91,7 +94,36 @@ def command_line(config: Config, *, config_file: Path, folder: Path) -> list[str
         setting = _value(word, flag[2], keys)
         if setting is not None and setting is not False:
             words += [flag[1]] if setting is True else [flag[1], str(setting)]
-    return words
+    return _with_hydras_folder(words, folder)
+
+
+def _with_hydras_folder(words: list[str], folder: Path) -> list[str]:
+    """The words with this trial's folder as that of a Hydra app, which names its own by the time:
+    two that start in one second would share it.
+    """
+    apps = [at for at, path in scripts_of(words).items() if _is_hydra_app(path)]
+    if not apps or any("hydra.run.dir=" in word for word in words):
+        return words
+    # beside the overrides: Hydra's parser takes none behind further flags
+    given = [at for at in range(apps[0] + 1, len(words)) if OVERRIDE.match(words[at])]
+    place = given[-1] + 1 if given else len(words)
+    quoted = str(folder).replace("'", r"\'")
+    return [*words[:place], f"hydra.run.dir='{quoted}'", *words[place:]]
+
+
+def _is_hydra_app(path: Path) -> bool:
+    return HYDRA.search(path.read_text(encoding="utf-8", errors="replace")) is not None
+
+
+def scripts_of(words: Sequence[str]) -> dict[int, Path]:
+    """The Python files that a command names, by the word's place: as a path, or as `-m module` in
+    the working folder.
+    """
+    paths = {at: Path(word) for at, word in enumerate(words) if word.endswith(".py")}
+    for at, (word, module) in enumerate(itertools.pairwise(words), 1):
+        if word == "-m":
+            paths[at] = Path(*module.split(".")).with_suffix(".py")
+    return {at: path for at, path in paths.items() if path.is_file()}
 
 
 def files_named(config: Mapping[str, Any]) -> list[Path]:

@@ -1,7 +1,6 @@
 """Whether a user's code mentions a key of the config: one that it never names, it hardly reads."""
 
 import ast
-import itertools
 import os
 import re
 import sys
@@ -10,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from trainers.command_line import COMMAND, keys_named
+from trainers.command_line import COMMAND, keys_named, scripts_of
 from trainers.libraries import is_users
 
 WORD = re.compile(r"\w+")
@@ -65,7 +64,7 @@ def _sources(config: Mapping[str, Any]) -> list[Path]:
     """The sources of the code that trains: the scripts of a command, or the user's modules."""
     target = str(config["trainer"]["_target_"])
     if target == COMMAND:
-        return _scripts([str(word) for word in config["trainer"]["command"]])
+        return [*scripts_of([str(word) for word in config["trainer"]["command"]]).values()]
     return _user_files(target.rpartition(".")[0])
 
 
@@ -83,14 +82,6 @@ def _user_files(module: str) -> list[Path]:
         if name == module or is_users(path, here=here):
             files.add(path)
     return sorted(files)
-
-
-def _scripts(words: Sequence[str]) -> list[Path]:
-    """The Python files that a command names: as a path, or as `-m module` in the working folder."""
-    paths = [Path(word) for word in words if word.endswith(".py")]
-    modules = [after for word, after in itertools.pairwise(words) if word == "-m"]
-    paths += [Path(*name.split(".")).with_suffix(".py") for name in modules]
-    return [path for path in paths if path.is_file()]
 
 
 def _names(path: Path) -> set[str]:

@@ -536,6 +536,31 @@ def test_flags_are_there_or_not_and_nothing_is_filled_in_that_programs_misread()
         assert (word in str(caught.value)) is (value is not None)
 
 
+@pytest.mark.slow
+def test_a_hydra_app_writes_into_its_trials_own_folder_and_no_two_share_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("app.yaml").write_text("lr: 1\n")
+    Path("app.py").write_text(
+        "import hydra\n\n@hydra.main(version_base=None, config_path='.', config_name='no')\n"
+        "def main(config):\n    print('{\"accuracy\": 0.5}')\n\nmain()\n"
+    )
+    command = ["env", "A=1", "{python}", "app.py", "lr={lr}", "--config-name", "app"]
+    config = {"lr": 0.1, "metric": {}, "trainer": {"grace": 5, "command": command}}
+    for name in ("it's 1", "2,b=3"):
+        checkpoint = FolderCheckpoint(tmp_path / name)
+        assert len(list(train(config, DATA, "cpu", checkpoint))) == 1
+        assert (checkpoint.files / ".hydra" / "overrides.yaml").read_text() == "- lr=0.1\n"
+    assert not Path("outputs").exists()
+    for tail, told in (
+        (["app.py", "--config-name", "app"], ["hydra.run.dir='f'"]),  # behind the flag's value
+        (["-m", "app", "++hydra.run.dir={folder}/run"], []),
+        (["other.py", "lr=1"], []),
+    ):
+        config["trainer"]["command"] = ["run", *tail]
+        words = command_line(config, config_file=Path("c.json"), folder=Path("f"))
+        assert words == ["run", *(word.replace("{folder}", "f") for word in tail), *told]
+
+
 def test_a_file_of_settings_is_filled_in_as_its_readers_take_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     keys = {"optimizer": {"lr": 1e-05, "nesterov": True}, "model": {"kind": "mlp", "drop": None}}
