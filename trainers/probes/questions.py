@@ -65,7 +65,8 @@ def learned_by_heart(
             return {"rows": len(few.index), "tries": tries, "left_out": len(rates) - len(tries)}
         tries.append(_fit(subject, data, rate=rate, steps=FIT_STEPS, loss=loss))
         if few.x is None and tries[-1]["rows"] > OTHERS * len(few.index):
-            return {"cause": "the trainer does not heed data.train.index: it takes rows of its own"}
+            cause = "the trainer takes rows of its own, or makes more than"
+            return {"cause": f"{cause} {OTHERS} of each row of data.train.index"}
         if tries[-1]["fitted"]:
             break
     best = max(
