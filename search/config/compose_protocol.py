@@ -3,7 +3,7 @@
 Reads `conf/space/NAME.yaml`, ours and the user's. Never composes by itself.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from search.config.compose import compose_experiment
 from search.config.knob_roles import fits, lacks
 from search.config.knobs import Knob
 from search.config.overrides import in_grammar, parse_override
-from search.config.ranges import read_shipped_space
+from search.config.ranges import ENDS, read_shipped_space
 from search.config.space import read_space
 from search.config.sweep_grammar import read_domain
 from search.config.sweep_words import KNOB, LISTING, knob_names
@@ -56,13 +56,18 @@ def compose_protocol(
     _check_lists_stages(draft)
     spaces = _spaces(named, config_dir) if named or own else _listed(draft, config_dir)
     spaces |= own
-    _narrow(spaces, bounds)
+    keys = _narrow(spaces, bounds)
+    theirs = {
+        name: node for name, node in spaces.items() if name in own or name not in _files(None)
+    }
     config = compose_experiment(
         experiment, overrides=overrides, config_dir=config_dir, spaces=spaces
     )
     OmegaConf.set_readonly(config, False)
     with open_dict(config):
         config.protocol.chosen = bool(named or own)
+        kept = config.protocol.get("own_ranges") or ()
+        config.protocol.own_ranges = sorted({*kept, *_own_ranges(theirs, keys)})
     OmegaConf.set_readonly(config, True)
     return config
 
@@ -188,16 +193,39 @@ def _about(path: Path, *, changed_at: int) -> Knob:
     return about
 
 
-def _narrow(spaces: dict[str, Any], bounds: list[str]) -> None:
-    """Sets keys of knobs, such as `space.optimizer.lr.low=1e-3`, in every space that has the knob.
+def _own_ranges(spaces: Mapping[str, Any], keys: Iterable[str]) -> set[str]:
+    """The paths of knobs whose values the user names, without `min` or `max`, which say how far
+    trials may leave a range. `spaces`: his own. `keys`: of any knob, that the command sets.
+    """
+    named = [*keys, *(key for node in spaces.values() for key in _keys_of_ranges(node, ""))]
+    split = [key.rpartition(".")[::2] for key in named]
+    limited = {path for path, key in split if key in ENDS}
+    return {path for path, key in split if key in ("low", "high", "choices")} - limited
+
+
+def _keys_of_ranges(node: Any, path: str) -> Iterator[str]:
+    """The keys of all knobs of a nested space: `optimizer.lr.low`."""
+    if isinstance(node, str):
+        node = read_domain(path, node)
+    for key, below in node.items() if isinstance(node, Mapping) else ():
+        yield f"{path}.{key}".lstrip(".")
+        if isinstance(below, Mapping) or not {"low", "choices"} & set(node):
+            yield from _keys_of_ranges(below, f"{path}.{key}".lstrip("."))
+
+
+def _narrow(spaces: dict[str, Any], bounds: list[str]) -> list[str]:
+    """Sets keys of knobs, such as `space.optimizer.lr.low=1e-3`, in every space that has the knob,
+    and returns them: `optimizer.lr.low`.
 
     Raises:
         UsageError: no space has such a key.
     """
+    keys = []
     for word in bounds:
         override = parse_override(in_grammar(word))
         path = override.key_or_group.removeprefix("space.")
         text = word.partition("=")[2]  # a sweep of Hydra's is no bound
+        keys.append(path)
         *parents, key = path.split(".")
         is_set = False
         for space in spaces.values():
@@ -211,3 +239,4 @@ def _narrow(spaces: dict[str, Any], bounds: list[str]) -> None:
             raise refused(
                 f"space.{path}", code="unknown-key-of-knob", rule=rule, got=word, remedy=remedy
             )
+    return keys

@@ -1,10 +1,11 @@
 """In which keys two configs of one search differ, and in which of them they may."""
 
+import copy
 import re
 from collections.abc import Mapping
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from search.config.overrides import baseline_of
 from search.config.shipped_defaults import is_shipped_default
@@ -17,10 +18,25 @@ FREE_KEYS = (
     "lanes", "results_root", "rehearse", "report", "accept_code", "storage.patience",
     "chosen.preflight", "chosen.callbacks",
 )  # fmt: skip
+LATER = ("own_ranges",)  # of `protocol`: a search that was begun before them has its old rules
 OF_THE_SEARCH = ("name", "chosen.", "choices.", "from")  # no words of a resumption
 PLAIN = re.compile(r"[A-Za-z][\w.+-]*")  # what Hydra's grammar reads as it stands
 MOST_WORDS = 3
 RENAMED = " (a folder that was renamed goes on once it is named {name} again)"
+
+
+def as_begun(config: DictConfig, former: DictConfig) -> DictConfig:
+    """The config without the keys whose rules a search in its folder was begun before."""
+    later = [key for key in LATER if key in config.protocol and key not in former.protocol]
+    if not later:
+        return config
+    own = copy.deepcopy(config)
+    OmegaConf.set_readonly(own, False)
+    with open_dict(own):
+        for key in later:
+            del own.protocol[key]
+    OmegaConf.set_readonly(own, True)
+    return own
 
 
 def flat_config(config: DictConfig) -> dict[str, Any]:

@@ -4,8 +4,8 @@ config.
 Never decides which stage comes next.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -192,7 +192,11 @@ def _spaces(config: DictConfig) -> tuple[dict[str, tuple[Knob, ...]], tuple[str,
     chosen = bool(config.protocol.get("chosen"))
     stock = OmegaConf.select(config, "trainer._target_") == STOCK
     listed = (config.protocol.get("knobs") or ()) if stock and not chosen else ()
-    read = {str(name): read_space(node) for name, node in plain.items()}
+    own = own_ranges(config)
+    read = {
+        str(name): tuple(_kept(knob) if knob.path in own else knob for knob in read_space(node))
+        for name, node in plain.items()
+    }
     turned = {knob.path for knobs in read.values() for knob in knobs}
     spaces, missing = {}, object()
     left_out = [str(name) for name in listed if name not in plain]
@@ -208,6 +212,18 @@ def _spaces(config: DictConfig) -> tuple[dict[str, tuple[Knob, ...]], tuple[str,
                 check_knob(config, knob)
         spaces[name] = knobs
     return spaces, tuple(left_out)
+
+
+def _kept(knob: Knob) -> Knob:
+    """The knob, whose range no trial leaves."""
+    return knob if knob.choices else replace(knob, least=knob.low, most=knob.high)
+
+
+def own_ranges(config: DictConfig) -> Sequence[str]:
+    """The paths of knobs whose values the user names, which no trial leaves; none in a search from
+    before there was such a key: it goes on as it began.
+    """
+    return config.protocol.get("own_ranges") or ()
 
 
 def _called_rate(config: DictConfig, spaces: Mapping[str, tuple[Knob, ...]]) -> str | None:

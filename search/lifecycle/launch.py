@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig
 from rich.console import Console
 
+from search.config.drift import as_begun
 from search.config.plan import Plan, read_plan
 from search.config.quick_imports import quick_imports
 from search.config.tune_settings import TuneSettings
@@ -82,7 +83,11 @@ def _way(plan: Plan, *, words: Sequence[str]) -> "Callable[..., Findings]":
 def plan_in_folder(config: DictConfig) -> tuple[Plan, Folder]:
     """The plan of a composed config, and its folder."""
     plan = read_plan(completed(config), root=Path.cwd())
-    return plan, Folder(plan.folder)
+    folder = Folder(plan.folder)
+    if folder.started:
+        config = as_begun(plan.config, folder.load_config())
+        plan = plan if config is plan.config else read_plan(config, root=Path.cwd())
+    return plan, folder
 
 
 def _check_folder(plan: Plan, folder: Folder, *, console: Console) -> None:

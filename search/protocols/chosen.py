@@ -89,7 +89,7 @@ def at_the_edge(history: History, knobs: Mapping[str, Value], *, idle: Sequence[
         step for step in history.steps if step.request.stage == "joint" and knobs in step.leaders
     ]
     searched = [knob for knob in joint[-1].request.knobs if knob.path not in idle] if joint else []
-    ends = at_edges(searched, knobs)
+    ends = at_edges(searched, knobs, config=history.base)
     if not ends:
         return ""
     lies = "lies" if len(ends) == 1 else "lie"

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from search.config.incumbent import incumbent_config
 from search.config.knob_roles import default_of, lacks
 from search.config.knobs import Knob, Value, is_number
-from search.config.tune_settings import TuneSettings
+from search.config.tune_settings import TuneSettings, own_ranges
 from search.diagnostics.verdicts.advice import EPOCHS
 from search.protocols.learned import nothing_learned
 from search.protocols.step import Request, Step
@@ -222,12 +222,23 @@ class History:
         return self.swept(path) is None or self.is_stale(path)
 
     @property
-    def penalties_off(self) -> Mapping[str, Value]:
+    def penalties_on(self) -> Mapping[str, Value]:
         """The penalties that are on in the incumbent, each with its value when it is off."""
         return {
             path: value
             for path, value in PENALTIES.items()
             if OmegaConf.select(self.config, path) not in (None, 0, 0.0, value)
+        }
+
+    @property
+    def penalties_off(self) -> Mapping[str, Value]:
+        """Those of them that may be switched off: a range that the user names is not left."""
+        own = own_ranges(self.base)
+        ranges = {knob.path: knob for knob, *_ in self.settings.spaces.values() if knob.path in own}
+        return {
+            path: value
+            for path, value in self.penalties_on.items()
+            if path not in ranges or ranges[path].holds(value)
         }
 
     def value(self, knob: Knob) -> Value:

@@ -14,7 +14,6 @@ from search.protocols.history import MOVES_THE_RATE, History
 from search.protocols.learned import PERFECT
 from search.protocols.next_knob import (
     IN_RANGE,
-    affordable,
     hand,
     holds,
     nothing_left,
@@ -22,6 +21,7 @@ from search.protocols.next_knob import (
     remedies,
 )
 from search.protocols.step import Request, Step
+from search.protocols.swept_range import affordable
 from search.results.summary.formatting import count
 
 FEWEST = 3  # trials of a joint stage per knob, below which it tells nothing

@@ -21,9 +21,10 @@ from search.protocols.budget import (
 from search.protocols.history import History
 from search.protocols.learned import PERFECT
 from search.protocols.step import Request, Step
+from search.protocols.swept_range import AROUND, affordable, moved_rate
 from search.stages.racing import Race
 
-AROUND, POINTS = 4.0, 5  # a stale rate is swept from a fourth to four times the incumbent's
+POINTS = 5  # of a sweep, but for the first one of the rate
 SPOKEN_OF = {remedy.knob for remedies in ADVICE.values() for remedy in remedies}
 IN_RANGE = 7  # learning rates tried in a measured range
 LEAST = 2  # further seeds of a race: with one, it finds less than a single look does (simulated)
@@ -64,16 +65,16 @@ def sweep_request(
     """A sweep of a knob, cut to what the budget still pays for.
 
     A learning rate keeps the range that was measured (R31). One that is stale is swept around the
-    incumbent's (P6).
+    incumbent's (P6). Neither leaves the knob's limits.
     """
     about, *beside = history.settings.spaces[name]
     if about.path == history.rate and history.is_stale(about.path):
         value = as_number(history.value(about))
-        low, high = (float(f"{end:.3g}") for end in (value / AROUND, value * AROUND))
-        about = replace(about, low=low, high=high, points=POINTS)
+        about, cut = moved_rate(about, value / AROUND, value * AROUND, points=POINTS)
+        because += cut
     elif about.path == history.rate and history.rates is not None:
-        low, high = (float(f"{rate:.3g}") for rate in history.rates)
-        about = replace(about, low=low, high=high, points=IN_RANGE)
+        about, cut = moved_rate(about, *history.rates, points=IN_RANGE)
+        because += cut
     elif not about.choices and about.path != history.rate:
         about = affordable(about, history)
         about = replace(about, points=min(about.points, POINTS))
@@ -98,19 +99,6 @@ def sweep_request(
         left = f"it needs {cost} trials, and the sweeps' share leaves {max(room, 0):.0f}"
         return replace(request, skip=left + hours_for(history, cost))
     return request
-
-
-def affordable(knob: Knob, history: History) -> Knob:
-    """A size of the model up to four times the incumbent's, unless the command names the knobs.
-
-    A layer of eight times the width costs up to 64 times as much. Where the best lies at the
-    edge, the range is extended (P2). An incumbent below the knob's range counts as its low end.
-    """
-    is_size = knob.path.startswith("model.") and knob.log and knob.integer
-    if not is_size or history.base.protocol.get("chosen"):
-        return knob
-    size = max(as_number(history.value(knob)), knob.low)
-    return replace(knob, high=min(knob.high, AROUND * size))
 
 
 def _cost(about: Knob, beside: list[Knob], history: History, *, halved: bool = False) -> int:

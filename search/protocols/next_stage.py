@@ -115,12 +115,12 @@ def _baseline(history: History, index: int, argument: str) -> Request:
 
 
 def _regularisers_off(history: History, index: int, argument: str) -> Request:
-    off = history.penalties_off
-    why = (
-        f"a penalty may hide that nothing is learned: {', '.join(off)} switched off"
-        if off
-        else "no regulariser is on"
-    )
+    off, on = history.penalties_off, history.penalties_on
+    why = "no regulariser is on"
+    if off:
+        why = f"a penalty may hide that nothing is learned: {', '.join(off)} switched off"
+    elif on:
+        why = f"{', '.join(on)}: what would switch it off lies outside of the range that you named"
     return Request(
         entry=index,
         stage="regularisers_off",

@@ -3,6 +3,7 @@
 And which trials of earlier stages are the stage's own too, so that nothing is trained twice.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -107,10 +108,18 @@ def _found_before(history: History, configurations: Sequence[Mapping[str, Value]
 
 def _follower(history: History, request: Request) -> Follower | None:
     """The rate moves with the root of the batch size (R39)."""
-    rate = OmegaConf.select(history.config, history.rate)
+    rate, name = (
+        OmegaConf.select(history.config, history.rate),
+        history.settings.named(history.rate),
+    )
     if request.path != BATCH or not isinstance(rate, int | float):
         return None
-    return Follower(path=history.rate, start=float(rate), power=0.5, whole=False)
+    least, most = -math.inf, math.inf
+    if name is not None and not (about := history.settings.spaces[name][0]).choices:
+        least, most = min(about.least, rate), max(about.most, rate)
+    return Follower(
+        path=history.rate, start=float(rate), power=0.5, whole=False, least=least, most=most
+    )
 
 
 def _joint(plan: Plan, history: History, request: Request) -> JointSettings:

@@ -5,9 +5,12 @@ values in the gaps beside it (R30). Pure functions.
 import math
 from collections.abc import Sequence
 
+from omegaconf import DictConfig
+
 from search.config.knobs import Knob, Value, as_number
 from search.config.plan import Plan
 from search.config.schema import rules_of
+from search.config.tune_settings import own_ranges
 from search.stages.decision import Decision, decide
 from search.stages.group import Group
 from search.stages.racing import Race
@@ -26,17 +29,21 @@ def edge(knob: Knob, tried: Sequence[Value], value: Value) -> int:
     return 0
 
 
-def hard_limit(plan: Plan, knob: Knob, value: Value) -> str:
-    """`min` or `max` where a value is the lowest or highest that the knob may take, else empty.
+def hard_limit(config: DictConfig, knob: Knob, value: Value) -> str:
+    """In words, the limit at which a value is the lowest or highest that the knob may take; empty
+    where it is not.
 
     What the key itself may not leave is no limit that could be moved, nor is 0: nothing lies beyond
     all rows, one unit, or a penalty that is off.
     """
-    number, rule = as_number(value), rules_of(plan.config).get(knob.path, {})
-    if number >= knob.most:
-        return "max" if number < rule.get("maximum", math.inf) else ""
-    is_open = number <= knob.least and number > rule.get("minimum", -math.inf)
-    return "min" if is_open and number != 0 else ""
+    number, rule = as_number(value), rules_of(config).get(knob.path, {})
+    is_high = number >= knob.most
+    is_low = knob.least >= number > rule.get("minimum", -math.inf) and number != 0
+    if not (number < rule.get("maximum", math.inf) if is_high else is_low):
+        return ""
+    if knob.path in own_ranges(config):
+        return "end of the range that you named"
+    return f"hard limit space.{knob.path}.{'max' if is_high else 'min'}"
 
 
 def clear_edge(knob: Knob, tried: Sequence[Value], decision: Decision) -> int:

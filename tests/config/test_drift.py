@@ -1,10 +1,14 @@
 """A search resumes with the config that it began with; keys that came later have their defaults."""
 
+from pathlib import Path
+
 import pytest
 from omegaconf import OmegaConf
 
 from search.config.compose import compose_experiment
-from search.config.drift import drift, words_back
+from search.config.compose_protocol import compose_protocol
+from search.config.drift import as_begun, drift, words_back
+from search.config.plan import read_plan
 from search.config.shipped_defaults import is_shipped_default
 
 
@@ -121,3 +125,19 @@ def test_a_search_whose_baseline_lay_outside_its_range_resumes(before, words, li
     old = OmegaConf.create(OmegaConf.to_container(new, resolve=False))
     old.optimizer.lr = before
     assert drift(old, new) == [line] * bool(line)
+
+
+def test_a_protocol_begun_before_ranges_were_kept_goes_on_without_keeping_them():
+    words = ["knob.optimizer.lr=log(1e-4,1e-2)", "optimizer.lr=0.003"]
+    now = compose_protocol(words, config_dir=None)
+    former = OmegaConf.create(OmegaConf.to_container(now, resolve=False))
+    del former.protocol.own_ranges
+    went_on = as_begun(now, former)
+    assert drift(former, went_on) == []
+    limits = [
+        read_plan(config, root=Path("/nowhere")).settings.spaces["lr"][0].most
+        for config in (now, went_on)
+    ]
+    assert limits[0] == 1e-2
+    assert limits[1] > 1
+    assert as_begun(now, now) is now

@@ -331,3 +331,64 @@ def test_a_search_without_preflight_that_keeps_a_baseline_of_which_nothing_is_kn
     is_silent = bool(words) and not of and verdict != "still_learning"
     assert bool(command) == is_silent
     assert all(line.endswith("preflight=on") for line in command)
+
+
+def _rising(knobs, seed):
+    """The higher the rate, the better, and the best rate moves with the width, which pays."""
+    noise = np.random.default_rng([seed, *map(ord, str(knobs))]).normal(0, 0.001)
+    rate, width = (float(knobs.get(path, 0)) for path in ("optimizer.lr", "model.width"))
+    return 0.7 + 0.02 * math.log10(rate or 3e-3) + 0.0005 * (width or 32) + noise
+
+
+STOCK = ("optimizer.lr=0.003", "model.width=32", "optimizer.weight_decay=0.01")
+
+
+@pytest.mark.parametrize(
+    ("words", "leaves"),
+    [
+        (["space.optimizer.lr.low=1e-4", "space.optimizer.lr.high=1e-2"], False),
+        (["space.optimizer.lr.high=1e-2", "space.optimizer.lr.max=1e3"], True),
+        (["knob.optimizer.lr=log(1e-4,1e-2)", "knob.model.width=int(log(16,64))"], False),
+        (["knob.optimizer.lr=log(1e-4,1e-2)", "knob.trainer.batch_size=int(log(8,512))"], False),
+        (["knob.optimizer.weight_decay=log(1e-4,1e-1)", "knob.optimizer.lr=log(1e-4,1e-2)"], False),
+    ],
+)
+def test_no_trial_leaves_a_range_that_the_command_names_unless_it_names_a_limit_too(words, leaves):
+    plan = tune_plan(*STOCK, *words, "protocol.extend=2", "budget_trials=120")
+    history, rows = carried_out(plan, _rising)
+    named = [knobs[0] for knobs in plan.settings.spaces.values() if knobs[0].path in str(words)]
+    outside = [
+        (knob.path, row.spec.knobs[knob.path])
+        for row in rows
+        for knob in named
+        if not knob.holds(row.spec.knobs.get(knob.path, plan.default(knob)))
+    ]
+    assert bool(outside) is leaves, outside
+    page = " ".join(step.says for step in history.steps)
+    assert leaves or "0.01, the best, lies at the end of the range that you named" in page
+
+
+@pytest.mark.parametrize(
+    ("measured", "swept", "told"),
+    [
+        ((1e-6, 10.0), (1e-4, 1e-2), "; of 1e-06 to 10 what lies within its limits"),
+        ((2e-4, 5e-3), (2e-4, 5e-3), ""),
+        (
+            (9e-3, 10.0),
+            (1e-4, 1e-2),
+            "; 0.009 to 10 lies beyond its limits, so its own range is swept",
+        ),
+    ],
+)
+def test_a_measured_range_of_rates_is_cut_to_the_one_that_the_command_names(measured, swept, told):
+    plan = tune_plan("knob.optimizer.lr=log(1e-4,1e-2)", "optimizer.lr=0.003")
+    ramp = Step(
+        number=1,
+        request=Request(entry=4, stage="lr_range", because=""),
+        decision="done",
+        says="",
+        rates=measured,
+    )
+    request = next_stage(begun(plan, ramp))
+    assert (request.knobs[0].low, request.knobs[0].high) == swept
+    assert request.because.endswith(f"matters most{told}")

@@ -3,8 +3,11 @@
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
+from omegaconf import DictConfig
+
 from search.config.knobs import Knob, Value, as_number
 from search.config.plan import Plan
+from search.config.tune_settings import own_ranges
 from search.results.findings import Findings
 from search.stages.range_ends import hard_limit
 
@@ -30,17 +33,24 @@ def edges(findings: Findings) -> list[str]:
     ]
 
 
-def at_edges(knobs: Iterable[Knob], values: Mapping[str, Value]) -> list[str]:
+def at_edges(
+    knobs: Iterable[Knob], values: Mapping[str, Value], *, config: DictConfig
+) -> list[str]:
     """The values of a configuration at the edge of what a stage searched (P2): `a=1`, `b=2`. A
-    penalty at its low end is as good as off, with nothing beyond.
+    penalty at its low end is as good as off, with nothing beyond. `config`: of the search.
     """
     return [
         f"{knob.path}={values[knob.path]}"
         for knob in knobs
         if knob.path in values and (end := _end(knob, values[knob.path]))
         if (knob.group, end) != ("regularization", "low")
-        if knob.beyond(knob.typed(knob.low if end == "low" else knob.high), direction=_step(end))
+        if knob.beyond(bound := _bound(knob, end), direction=_step(end))
+        or (knob.path in own_ranges(config) and hard_limit(config, knob, bound))
     ]
+
+
+def _bound(knob: Knob, end: str) -> Value:
+    return knob.typed(knob.low if end == "low" else knob.high)
 
 
 def _step(end: str) -> Literal[-1, 1]:
@@ -57,16 +67,12 @@ def _end(knob: Knob, value: Value) -> Literal["low", "high", ""]:
 
 
 def _edge(plan: Plan, knob: Knob, value: Value, *, end: str) -> list[str]:
-    bound = knob.typed(knob.low if end == "low" else knob.high)
+    bound = _bound(knob, end)
     further = knob.beyond(bound, direction=_step(end))
     if not further:
-        limit = hard_limit(plan, knob, bound)
-        if not limit:
-            return []
-        return [
-            f"{knob.path} = {value} lies at the hard limit space.{knob.path}.{limit}: what lies "
-            "beyond was not tried (P2)"
-        ]
+        limit = hard_limit(plan.config, knob, bound)
+        text = f"{knob.path} = {value} lies at the {limit}: what lies beyond was not tried (P2)"
+        return [text] if limit else []
     room = as_number(further[-1])
     text = f"{knob.path} = {value} lies at the edge of its range: the range may be wrong (P2)"
     return [f"{text}; try space.{knob.path}.{end}={room:.12g} name=…"]

@@ -213,8 +213,7 @@ def edges(findings: Findings, decision: Decision, winner: int) -> list[str]:
         lies = f"{written(best)}, the best, lies at the"
         if clear_edge(knob, findings.values, decision):
             lines.append(f"{lies} edge of what was tried: the range may be wrong (P2)")
-        elif limit := hard_limit(plan, knob, best):
-            limit = f"hard limit space.{knob.path}.{limit}"
+        elif limit := hard_limit(plan.config, knob, best):
             lines.append(f"{lies} {limit}: what lies beyond was not tried (P2)")
     chosen = findings.groups[winner].value
     nuisance = plan.nuisance(chosen)
