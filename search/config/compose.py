@@ -1,21 +1,21 @@
 """From YAML files and overrides to one config: Hydra composes, once. Never reads results."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir
+from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from search.config.catalogue import CONF, experiments, roots
 from search.config.check_keys import check_keys
 from search.config.config_file import check_complete, first_part
+from search.config.group_options import add_choices, composed
 from search.config.misspelt import refusal
 from search.config.overrides import Overrides
 from search.config.schema import check_groups, check_settings
-from search.config.sweep_grammar import read_domain
 from search.config.trial_config import resolved_config
 from search.config.words import key_of
 from search.contract.tasks import ERRORS, METRICS
@@ -29,13 +29,13 @@ def compose_experiment(
     *,
     overrides: list[str],
     config_dir: Path | None,
-    spaces: Mapping[str, Any] | None = None,
+    spaces: Callable[[DictConfig], Mapping[str, Any]] | None = None,
 ) -> DictConfig:
     """The config of an experiment with the command line's overrides: unresolved, read-only.
 
     Args:
         experiment: a file of `conf/experiment/`; None for the defaults.
-        spaces: nested spaces by name, in place of the config's own: those of a protocol.
+        spaces: from the config, nested spaces by name in place of its own: those of a protocol.
 
     Raises:
         UsageError: Hydra could not compose it: a misspelt key, an unknown option, a syntax error.
@@ -52,27 +52,35 @@ def compose_experiment(
     words += [*([f"experiment={experiment}"] if experiment is not None else []), *given.hydra]
     try:
         with _our_hydra():
-            config = _composed(words)
+            config = composed(words)
             check_groups(OmegaConf.to_container(config, resolve=False))
             _check_direction(config, words)
             given.apply(config)
-            with open_dict(config):
-                if spaces is not None:
-                    config.space = spaces
-                config.choices = {
-                    group: options
-                    for space in (
-                        [config.get("space") or {}] if spaces is None else spaces.values()
-                    )
-                    for group, options in _choices(config, space, words).items()
-                }
-            resolved_config(config, where=where)
+            own = [config.get("space") or {}]
+            add_choices(config, own, words, config_dir=config_dir)
+            _complete(config, where)
+            if spaces is not None:
+                with open_dict(config):
+                    config.space = spaces(config)
+                add_choices(config, config.space.values(), words, config_dir=config_dir)
+                _complete(config, where)
     except SearchError:
         raise
     except Exception as error:  # Hydra raises ValueError, TypeError, AttributeError as well
         reason = refusal(error, words, where=where, compose=_opened, config_dir=config_dir)
         text = f"{where}: {first_part(error)}"
         raise reason or UsageError(text, code="config-cannot-be-composed") from error
+    OmegaConf.set_readonly(config, True)
+    return config
+
+
+def _complete(config: DictConfig, where: str) -> None:
+    """Names a config, and checks that it has all keys, with values that can be.
+
+    Raises:
+        UsageError: it does not.
+    """
+    resolved_config(config, where=where)
     with open_dict(config):
         if config.get("name", "") is None:
             config.name = where
@@ -80,8 +88,6 @@ def compose_experiment(
     _check_budget(config)
     check_settings(resolved_config(config, where=where))
     check_keys(config)
-    OmegaConf.set_readonly(config, True)
-    return config
 
 
 @contextmanager
@@ -143,7 +149,7 @@ def _check_direction(config: DictConfig, words: list[str]) -> None:
     else:
         given = [key for key in MEANING if key in keys]
         before = [word for word, key in zip(words, keys, strict=True) if key not in given]
-        preset = _composed(before).metric if given else config.metric
+        preset = composed(before).metric if given else config.metric
         other = any(preset.get(key) != config.metric.get(key) for key in ("name", "formula"))
         if config.chosen.get("trainer") == "stock" and not config.metric.get("formula"):
             other = False  # a name that does not exist is refused as such
@@ -167,41 +173,4 @@ def compose_defaults() -> DictConfig:
 def _opened(words: list[str]) -> DictConfig:
     """Hydra begun anew, and its config of these words."""
     with _our_hydra():
-        return _composed(words)
-
-
-def _composed(words: list[str]) -> DictConfig:
-    """A config with `chosen`: the option of every config group in it, also of the user's groups."""
-    config = compose(config_name="search", overrides=words, return_hydra_config=True)
-    with open_dict(config):
-        groups = config.pop("hydra").runtime.choices.items()
-        config.chosen = {
-            str(group): str(option)
-            for group, option in groups
-            if group != "experiment" and not str(group).startswith("hydra")
-        }
-    return config
-
-
-def _choices(
-    config: DictConfig, space: Mapping[str, Any], words: list[str]
-) -> dict[str, dict[str, DictConfig]]:
-    """Every option that a space names for a config group, composed (P7).
-
-    The chosen option stands as it is in the config, with all overrides.
-    """
-    chosen, choices = config.chosen, dict[str, dict[str, DictConfig]]()
-    for group, node in space.items():
-        if group not in chosen:
-            continue
-        if isinstance(node, str):
-            node = read_domain(f"space.{group}", node)
-        if not isinstance(node, DictConfig | dict) or "choices" not in node:
-            continue
-        others = [word for word in words if key_of(word).partition(".")[0] != group]
-        choices[group] = {str(chosen[group]): config[group]}
-        for option in node["choices"]:
-            if option != chosen[group]:
-                changed = [*others, f"{group}={option}"]
-                choices[group][str(option)] = _composed(changed)[group]
-    return choices
+        return composed(words)

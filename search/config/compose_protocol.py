@@ -52,17 +52,21 @@ def compose_protocol(
             overrides = [f"{key}={default}", *overrides]
     bounds = [word for word in overrides if word.lstrip("+").startswith("space.")]
     overrides = [word for word in overrides if word not in bounds]
-    draft = compose_experiment(experiment, overrides=overrides, config_dir=config_dir)
-    _check_lists_stages(draft)
-    spaces = _spaces(named, config_dir) if named or own else _listed(draft, config_dir)
-    spaces |= own
-    keys = _narrow(spaces, bounds)
+    spaces, keys = dict[str, Any](), list[str]()
+
+    def spaces_for(draft: DictConfig) -> dict[str, Any]:
+        _check_lists_stages(draft)
+        spaces.update(_spaces(named, config_dir) if named or own else _listed(draft, config_dir))
+        spaces.update(own)
+        keys.extend(_narrow(spaces, bounds))
+        return spaces
+
+    config = compose_experiment(
+        experiment, overrides=overrides, config_dir=config_dir, spaces=spaces_for
+    )
     theirs = {
         name: node for name, node in spaces.items() if name in own or name not in _files(None)
     }
-    config = compose_experiment(
-        experiment, overrides=overrides, config_dir=config_dir, spaces=spaces
-    )
     OmegaConf.set_readonly(config, False)
     with open_dict(config):
         config.protocol.chosen = bool(named or own)

@@ -159,6 +159,35 @@ def test_choices_of_a_config_group_may_stand_as_a_string_in_a_file(tmp_path):
     assert sweep.first_round(read_plan(config, root=tmp_path)) == ("sgd", "adam")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [[], ["optimizer.lr=0.3", "data=whole"]])
+def test_a_choice_is_what_its_option_gives_whatever_else_files_say(words, tmp_path):
+    whole = "# @package _global_\n"
+    for name, text in {
+        "optimizer/plain": "_target_: mine.Plain\nlr: ${seed}\nsteps: [1, 2]\n",
+        "optimizer/wide": f"{whole}optimizer:\n  _target_: mine.Wide\nmodel:\n  width: 7\n",
+        "optimizer/more": "defaults: [sgd, _self_]\nmomentum: 0.5\n",
+        "data/whole": f"{whole}defaults: [digits@data]\nnormalise:\n  shift: 2\n",
+        "experiment/four": f"{whole}optimizer:\n  weight_decay: 0.5\nspace:\n  optimizer:\n"
+        "    choices: [sgd, plain, wide, more]\n  normalise:\n"
+        "    choices: [zscore, minmax]\n",
+    }.items():
+        path = tmp_path / f"{name}.yaml"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+
+    def composed(words):
+        return compose_experiment("four", overrides=words, config_dir=tmp_path)
+
+    config, alone = composed(words), ["~space.optimizer", "~space.normalise"]
+    for group, options in config.choices.items():
+        others = [word for word in words if not word.startswith(group)]
+        for option, node in options.items():
+            given = words if option == config.chosen[group] else [*others, f"{group}={option}"]
+            chosen = composed([*given, *alone])[group]
+            assert OmegaConf.to_container(node) == OmegaConf.to_container(chosen)
+
+
 def test_a_model_class_of_ones_own_takes_its_own_arguments_and_none_of_the_composed_models():
     config = _config("model._target_=mods.Net", "model.hidden=64", "model.rate=${optimizer.lr}")
     assert OmegaConf.to_container(config.model, resolve=True) == {

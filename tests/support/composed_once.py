@@ -17,7 +17,7 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigResult, ConfigSource
 from omegaconf import DictConfig
 
-from search.config import compose
+from search.config import compose, group_options
 from search.config.catalogue import CONF
 
 GROUPS = {str(folder.relative_to(CONF)) for folder in CONF.rglob("*") if folder.is_dir()}
@@ -25,7 +25,9 @@ GROUPS = {str(folder.relative_to(CONF)) for folder in CONF.rglob("*") if folder.
 
 def compose_once(put: Callable[[object, str, object], None]) -> None:
     """Puts the faster way in place, by `setattr` or what takes it back later."""
-    put(compose, "_composed", _faster(compose._composed))
+    faster = _faster(group_options.composed)
+    for module in (compose, group_options):
+        put(module, "composed", faster)
     Plugins.instance()  # it registers the sources
     source = SourcesRegistry.instance().types["file"]
     put(source, "load_config", _read_once(source.load_config))
