@@ -71,16 +71,18 @@ def _sources(config: Mapping[str, Any]) -> list[Path]:
 def _user_files(module: str) -> list[Path]:
     """The sources of a module and of all imported ones below the working folder.
 
-    Each folder is resolved once, however many of the thousands of modules lie in it.
+    Each folder is looked at once, however many of the thousands of modules lie in it.
     """
-    here, files, real = Path.cwd().resolve(), set[Path](), cache(os.path.realpath)
+    here, files = Path.cwd().resolve(), set[Path]()
+    folder_of = cache(lambda folder: Path(os.path.realpath(folder)))
+    is_of_user = cache(lambda folder: is_users(folder_of(folder), here=here))
     for name, loaded in list(sys.modules.items()):
         source = getattr(loaded, "__file__", None)
         if not source or not source.endswith(".py"):
             continue
-        path = Path(real(os.path.dirname(source)), os.path.basename(source))
-        if name == module or is_users(path, here=here):
-            files.add(path)
+        folder, file = os.path.split(source)
+        if name == module or is_of_user(folder):
+            files.add(folder_of(folder) / file)
     return sorted(files)
 
 
