@@ -101,19 +101,19 @@ def _at_least_around(knob: Knob, value: float) -> Knob:
 
 
 def _never_tried(history: History) -> tuple[Knob, ...]:
-    """The knobs that the verdict names and no sweep has tried, over their whole range; then those
-    that may generalise better where nothing is wrong, and the user's own, of which no verdict
-    speaks, unless the verdict needs a hand.
+    """The knobs that the verdict names and no sweep has tried, over their whole range; then, unless
+    the verdict needs a hand, the user's own, of which no verdict speaks, and those that may
+    generalise better where nothing is wrong.
     """
     named = [remedy for _, _, remedy in remedies(history)]
-    further = () if hand(history) else ADVICE["converged"]
-    paths = dict.fromkeys(
-        remedy.knob
-        for remedy in (*named, *further)
-        if remedy.turn != CHECK and holds(remedy, history)
-    )
     own = () if hand(history) else [about.path for _, about in own_knobs(history)]
-    untried = [path for path in dict.fromkeys([*paths, *own]) if history.swept(path) is None]
+    further = () if hand(history) else ADVICE["converged"]
+    advised, general = (
+        [each.knob for each in some if each.turn != CHECK and holds(each, history)]
+        for some in (named, further)
+    )
+    paths = dict.fromkeys([*advised, *own, *general])
+    untried = [path for path in paths if history.swept(path) is None]
     names = [history.settings.named(path) for path in untried]
     spaces = [history.settings.spaces[name] for name in names if name is not None]
     # A knob with another one tuned beside it would be one dimension of many.

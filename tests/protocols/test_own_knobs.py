@@ -113,8 +113,10 @@ def test_a_program_whose_steps_no_ramp_reaches_has_no_range_test():
 
 
 def test_knobs_of_ones_own_that_the_sweeps_left_are_turned_by_the_joint_stage():
-    words = (*TRAINER[:2], "budget_trials=50", RATE, WIDTH, "knob.my.decay=log(1e-6,1e-1)")
-    history, _ = carried_out(tune_plan(*words), _by_width)
+    general = "knob.model.dropout=interval(0,0.5)"  # advised where nothing is wrong
+    own = (RATE, WIDTH, "knob.my.decay=log(1e-6,1e-1)")
+    plan = tune_plan(*TRAINER[:2], "budget_trials=50", general, *own)
+    history, _ = carried_out(plan, _by_width, lambda knobs: "lr_too_low")
     joint = next(step for step in history.steps if step.request.stage == "joint")
     swept = {step.request.path for step in history.sweeps}
     left = {"my.lr", "my.width", "my.decay"} - swept

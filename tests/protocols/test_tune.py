@@ -902,6 +902,16 @@ def test_the_page_says_which_knobs_were_turned_and_by_how_many_seeds_values_were
     assert (line in unresolved(findings.steps)) == (len(tied) > 1)
 
 
+def test_the_answer_says_which_knobs_of_the_command_were_never_turned():
+    named = staged_findings(_rate_matters, "space=[lr,dropout,width,depth]", "budget_trials=45")
+    (line,) = (line for line in conclusion(named) if "although the command names them" in line)
+    others = ["model.dropout", "model.width", "model.depth"]
+    never = [path for path in others if path not in joint_paths(named)]
+    assert 0 < len(never) < len(others)
+    assert line.endswith(f"names them: {', '.join(never)} (P1)")
+    assert not any("never turned" in line for line in caveats(named))
+
+
 def test_a_value_that_was_adopted_before_a_joint_stage_is_not_said_to_be_turned_by_it():
     findings = staged_findings(_rate_matters)
     joint = next(step for step in findings.steps if step["kind"] == "joint")

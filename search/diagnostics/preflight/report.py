@@ -113,9 +113,9 @@ def soundness(content: Mapping[str, Any]) -> str:
         parts.append(f"failed, and let through: {', '.join(failed)}")
     if warned:
         parts.append(f"warnings, to be looked at: {', '.join(warned)}")
-    if missing := unmade(content["checks"]):
-        return "; ".join([missing, *(parts if failed or warned else ["no other one failed"])])
     outcomes = [check["outcome"] for check in content["checks"]]
-    if unseen := outcomes.count("not checkable"):
-        parts.append(f"{unseen} of {len(outcomes)} checks could not be made")
-    return "; ".join(parts if failed or warned else ["no check failed", *parts])
+    unseen = outcomes.count("not checkable")
+    missing = [f"{unseen} of {len(outcomes)} checks could not be made"] if unseen else []
+    if unmade(content["checks"]):  # the reasons stand above, and in the file
+        return "; ".join([*missing, *(parts or ["no other one failed"])])
+    return "; ".join([*(parts or ["no check failed"]), *missing])

@@ -81,7 +81,24 @@ def conclusion(findings: Findings) -> list[str]:
             lines.append(f"{step['kind']}: {step['says']}")
     near = _good_region(findings, final["trials"]) if final["learned"] else ""
     lines.append(f"{_trained(findings)} in {len(steps)} stages{near}")
+    never = _never_turned(findings)
+    if never and _are_named(findings) and not findings.stage:
+        lines.append(f"never turned, although the command names them: {', '.join(never)} (P1)")
     return [*lines, *_broke_off(findings), *curve_lines(findings)]
+
+
+def _never_turned(findings: Findings) -> list[str]:
+    """The paths of the protocol's knobs that no stage gave another value."""
+    settings = findings.plan.settings
+    assert isinstance(settings, TuneSettings)
+    turned = {*swept_paths(findings), *joint_paths(findings), *_adopted(findings)}
+    paths = (knobs[0].path for knobs in settings.spaces.values())
+    return [path for path in paths if path not in turned]
+
+
+def _are_named(findings: Findings) -> bool:
+    """Whether the command names the protocol's knobs."""
+    return bool(findings.plan.search_config.protocol.get("chosen"))
 
 
 def _broke_off(findings: Findings) -> list[str]:
@@ -173,10 +190,9 @@ def caveats(findings: Findings) -> list[str]:
     """What the answer rests on (P1)."""
     settings = findings.plan.settings
     assert isinstance(settings, TuneSettings)
-    paths = [knobs[0].path for knobs in settings.spaces.values()]
     swept, together = swept_paths(findings), joint_paths(findings)
     only_together = [path for path in together if path not in swept]
-    never = [path for path in paths if path not in {*swept, *together, *_adopted(findings)}]
+    never = [] if _are_named(findings) else _never_turned(findings)
     lines = [told] if (told := no_constant(findings.plan)) else []
     if only_together:
         lines.append(f"turned by the joint stage, in no sweep: {', '.join(only_together)} (P1)")
