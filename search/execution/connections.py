@@ -56,7 +56,7 @@ class WorkerHandle:
     @property
     def memory(self) -> str:
         """What it shares with other workers: a GPU's memory, or that of its machine."""
-        return f"{self.device or 'cpu'} of {self.host}" if self.node else self.slot.memory
+        return f"{self.device or 'cpu'} of {self.host}" if self.node else self.slot.label
 
     @property
     def place(self) -> str:

@@ -44,11 +44,6 @@ class Slot:
         return "cpu" if self.gpu is None else f"cuda:{self.gpu}"
 
     @property
-    def memory(self) -> str:
-        """What its workers share with those of other slots: a GPU's memory, or the machine's."""
-        return self.label
-
-    @property
     def log(self) -> str:
         """The name of its workers' log, for output that belongs to no trial."""
         return f"worker-{self.number}.log"

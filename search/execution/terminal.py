@@ -84,7 +84,7 @@ def aligned(header: Sequence[str], lines: Sequence[Line], *, left: Collection[st
         ]
         return "  ".join(padded).rstrip()
 
-    text = Text(row(header), style="", no_wrap=True, overflow="ellipsis")
+    text = Text(row(header), no_wrap=True, overflow="ellipsis")
     text.stylize("bold")
     for line, cells in zip(lines, rows, strict=True):
         text.append(f"\n{row(cells)}", style=line.style)

@@ -44,7 +44,7 @@ def check_rows_fit(plan: Plan, prepared: Prepared) -> None:
         UsageError: a step or an augmentation does not take the rows.
     """
     baseline, values = configs_of(plan)
-    tried = {""}
+    tried = set[str]()
     for path, configs in {"": [baseline], **values}.items():
         for config in configs:
             steps, augment = config.get("features"), config.get("augment") or {}

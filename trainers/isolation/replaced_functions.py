@@ -2,7 +2,7 @@
 
 Such as `nn.Linear.reset_parameters = skip` under a setting: the next trial of the process, which
 has another setting, would train so too. Nothing is put back: a script may hold in a global that it
-has replaced them. What torch itself puts there, as around `Optimizer.step`, is none.
+has replaced them. What torch itself puts there, as around `Optimizer.step`, does not count.
 """
 
 import sys
