@@ -120,7 +120,7 @@ def test_search_never_imports_torch_and_trainers_never_import_search():
                 f"search.commands.{verb}",
                 ["torch", "numpy", "hydra", "omegaconf", "optuna", "pandas"],
             )
-            for verb in ("run", "tune", "sweep", "train", "plan", "preflight", "lr_range")
+            for verb in ("help", "run", "tune", "sweep", "train", "plan", "preflight", "lr_range")
         ),
     ],
 )

@@ -7,7 +7,7 @@ from search.commands.support.arguments import WIDTH, VerbParser
 from search.config import catalogue
 from search.config.program import as_started
 from search.errors import UsageError, unknown
-from search.results.report.rules import CITED, rules
+from search.results.rules import CITED, rules
 
 KNOBS = ("knobs", "knob", "spaces", "space")  # all words for one list
 SUMMARY = "tells what an experiment or a verb does and takes, or what a cited rule says"

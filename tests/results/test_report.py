@@ -40,9 +40,9 @@ from search.results.report.go_on import follow_up
 from search.results.report.numbers import with_interval
 from search.results.report.page import cited
 from search.results.report.provenance import redacted
-from search.results.report.rules import CITED, rules
 from search.results.report.thinning import thinned
 from search.results.reporters import write_results
+from search.results.rules import CITED, rules
 from search.results.summary import conclusion
 from search.results.tables import table_files
 from search.storage.layers import LayerLog, read_series

@@ -14,7 +14,7 @@ from search.results.export import EXPORTED
 from search.results.findings import Findings
 from search.results.report import NAME as PAGE
 from search.results.report.go_on import next_commands
-from search.results.report.rules import CITED
+from search.results.rules import CITED
 from search.results.summary import conclusion, show_summary
 from search.storage.trials import TrialRecord
 

@@ -13,7 +13,7 @@ from search.config.text import for_terminal, one_line
 from search.results.report.blocks import Group, Page
 from search.results.report.chart import script
 from search.results.report.page_data import PageData
-from search.results.report.rules import CITED, rules
+from search.results.rules import CITED, rules
 
 BROWSER = Path(__file__).parent / "browser"  # what runs there: template, style, scripts
 SCRIPTS = ("base.js", "charts.js", "curves.js", "tables.js", "page.js")

@@ -4,7 +4,7 @@ import re
 from functools import cache
 from pathlib import Path
 
-README = Path(__file__).parents[2] / "README.md"
+README = Path(__file__).parents[1] / "README.md"
 ROW = re.compile(r"^\| ((?:[RP]\d+a?b?(?: – |, )?)+) \| (.+?) \|$", re.MULTILINE)
 CITED = re.compile(r"\b[RP]\d+[ab]?\b")
 
