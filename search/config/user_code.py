@@ -1,6 +1,7 @@
 """Which files of the user's a config runs: found by import paths and imports, without running them.
 
-Only files below the working folder count; those of installed packages have versions of their own.
+Only files below the working folder count, also where a link there leads elsewhere; those of
+installed packages have versions of their own.
 """
 
 import ast
@@ -15,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from search.config.foreign_code import import_paths, resolved
 from trainers.command_line import FILE
-from trainers.libraries import is_users
+from trainers.libraries import is_library, is_users
 
 OURS = Path(__file__).resolve().parent.parent.parent
 OUR_ROOMS = (OURS / "search", OURS / "trainers")  # imports into these are not followed
@@ -25,17 +26,18 @@ SCRIPTS = (".py", ".sh", ".bash", ".pl", ".r", ".R", ".jl", ".lua", ".js", ".m")
 def user_code(config: DictConfig) -> dict[str, str]:
     """SHA-256 of every such file, by its path from the working folder."""
     here = Path.cwd().resolve()
-    roots = [here, *(Path(entry).resolve() for entry in sys.path if entry)]
-    roots = [root for root in dict.fromkeys(roots) if is_users(root, here=here)]
+    entries = [_users_place(Path(entry), here) for entry in [str(here), *sys.path] if entry]
+    roots = list(dict.fromkeys(root for root in entries if root is not None))
     waiting: list[tuple[Path, Path]] = []  # files, and the folder that their imports start from
     for path in dict.fromkeys(import_paths(resolved(config))):
         waiting += _first_files(path.split("."), roots)
     for script in _scripts(OmegaConf.select(config, "trainer.command", default=None), here):
-        waiting.append((script, script.parent))
+        waiting.append((script, script.resolve().parent))
     files: dict[Path, str] = {}
     while waiting:
-        file, root = waiting.pop()
-        if file in files or not is_users(file, here=here):
+        found, root = waiting.pop()
+        file = _users_place(found, here)
+        if file is None or file in files:
             continue
         content = file.read_bytes()
         files[file] = hashlib.sha256(content).hexdigest()
@@ -43,6 +45,16 @@ def user_code(config: DictConfig) -> dict[str, str]:
             for name in _imports(content, file, root):
                 waiting += _first_files(name, [root, *roots])
     return {str(file.relative_to(here)): files[file] for file in sorted(files)}
+
+
+def _users_place(path: Path, here: Path) -> Path | None:
+    """A file or folder of the user's by its real path, or by that of the link which leads out of
+    the working folder; None for another one.
+    """
+    real, named = path.resolve(), Path(os.path.abspath(path))
+    if is_users(real, here=here):
+        return real
+    return named if is_users(named, here=here) and not is_library(real) else None
 
 
 def _first_files(names: Sequence[str], roots: Sequence[Path]) -> list[tuple[Path, Path]]:
@@ -62,9 +74,9 @@ def _files_of(names: Sequence[str], root: Path) -> Iterator[Path]:
     for name in names:
         package, module = place / name / "__init__.py", place / f"{name}.py"
         if module.is_file():
-            yield module.resolve()
+            yield module
         if package.is_file():
-            yield package.resolve()
+            yield package
         place = place / name
         if not place.is_dir():
             return
@@ -86,7 +98,7 @@ def _scripts(command: Any, here: Path) -> Iterator[Path]:
         except (OSError, ValueError):  # a word that is no path
             continue
         if runs:
-            yield path.resolve()
+            yield path
 
 
 def _imports(content: bytes, file: Path, root: Path) -> Iterator[list[str]]:

@@ -25,19 +25,23 @@ class CodeRecord:
         versions = self._versions()
         if not versions:
             return []
-        last = versions[-1]["files"]
-        return sorted(path for path in {*last, *code} if last.get(path) != code.get(path))
+        last, links = versions[-1]["files"], versions[-1].get("links", False)
+        return sorted(
+            path
+            for path in {*last, *code}
+            if last.get(path) != code.get(path) and (path in last or links or not _leads_out(path))
+        )
 
     def begin(self, code: Code) -> None:
         """Writes the first version down; nothing where there is one."""
         if not self._versions():
-            self._write([{"files": dict(code)}])
+            self._write([_version(code)])
 
     def change(self, code: Code, *, ended: Sequence[int]) -> None:
         """Begins another version. `ended`: all trials that have ended so far."""
         versions, older = self._versions(), set(self.older())
         versions[-1]["trials"] = sorted(set(ended) - older)
-        self._write([*versions, {"files": dict(code)}])
+        self._write([*versions, _version(code)])
 
     def older(self) -> list[int]:
         """The trials that were trained with an earlier version."""
@@ -77,6 +81,17 @@ class CodeRecord:
             return [{**version, "files": dict(version["files"])} for version in versions]
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise damaged(self._path, got=f"no record of code ({error})") from error
+
+
+def _version(code: Code) -> dict[str, Any]:
+    """What is written of a version; `links`: links out of the working folder were followed, which
+    earlier ones did not.
+    """
+    return {"files": dict(code), "links": True}
+
+
+def _leads_out(path: str) -> bool:
+    return not Path(path).resolve().is_relative_to(Path.cwd().resolve())
 
 
 def _digest(path: Path) -> str:

@@ -13,6 +13,7 @@ from refusals import check_told
 from search.config.foreign_code import say_code
 from search.config.user_code import user_code
 from search.storage.code_record import CodeRecord
+from search.storage.sealed import write_json
 from trainers.libraries import is_library, is_users
 
 FILES = {
@@ -68,6 +69,31 @@ def test_the_files_that_a_config_runs_are_found_with_what_they_import():
     assert "run.sh" in user_code(_config(command=["./run.sh"]))
     assert "mine.py" in user_code(_config(_target_="x.y", command=["{python}", "-m", "mine"]))
     assert "data.csv" in user_code(_config(command=["./run.sh", "--settings={file:data.csv}"]))
+
+
+def test_code_behind_a_link_out_of_the_folder_counts_and_one_in_it_is_named_once(tmp_path):
+    _write()
+    record, elsewhere = CodeRecord(tmp_path), tmp_path.with_name(f"{tmp_path.name}-elsewhere")
+    (elsewhere / "site-packages").mkdir(parents=True)
+    for name in ("steps.py", "site-packages/foreign.py"):
+        (elsewhere / name).write_text("import shared.steps, again.near\n")
+    Path("shared").symlink_to(elsewhere)
+    Path("again").symlink_to("pkg")
+    Path("foreign.py").symlink_to(elsewhere / "site-packages" / "foreign.py")
+    record.begin(user_code(_config()))
+    Path("metrics.py").write_text("import shared.steps, again.near, foreign\n")
+    found = user_code(_config())
+    assert {"shared/steps.py", "pkg/near.py"} <= set(found)
+    assert not {"again/near.py", "foreign.py"} & set(found)
+    record.change(found, ended=[])
+    (elsewhere / "steps.py").write_text("rate = 2\n")
+    assert record.changed(user_code(_config())) == ["shared/steps.py"]
+    record.note_edits()
+    assert record.edited() == ["shared/steps.py"]
+    # a record of a version that followed no links has none to compare with
+    files = {name: digest for name, digest in found.items() if name != "shared/steps.py"}
+    write_json(tmp_path / "code.json", {"versions": [{"files": files}]})
+    assert record.changed(user_code(_config())) == []
 
 
 def test_files_of_python_and_of_environments_are_libraries_and_those_beside_them_are_not(tmp_path):
