@@ -13,6 +13,7 @@ from search.diagnostics.preflight.class_words import by_targets
 from search.diagnostics.preflight.inputs import otherwise_given
 from search.diagnostics.preflight.leaking_pairs import by_ratio
 from search.diagnostics.preflight.leaking_rows_around import made_of_targets
+from search.diagnostics.preflight.sets import shared_rows
 from search.diagnostics.preflight.target_leakage import telltale_seen
 from trainers.api import Data, Part
 from trainers.probes.answers_seen import AnswersSeen
@@ -251,6 +252,32 @@ def test_a_slow_series_whose_last_values_all_tell_the_next_one_is_no_leak():
     assert telltale_seen(pairs).outcome == "pass"
 
 
+def _visits(dice, patients):
+    """Four visits of each patient, in the order of the patients."""
+    usual = dice.normal(0, 1, (patients, 8)).repeat(4, axis=0)
+    return usual + dice.normal(0, 0.1, usual.shape)
+
+
+@pytest.mark.parametrize(
+    ("order", "further", "outcome"),
+    [(np.random.default_rng(0).permutation(400), 0, "fail"), (np.arange(400), 0, "pass"),
+     (np.random.default_rng(0).permutation(400), 40, None)],
+)  # fmt: skip
+def test_visits_of_a_patient_in_both_sets_are_told_of_rows_that_a_trainer_loads_itself(
+    order, further, outcome
+):
+    rows = _visits(np.random.default_rng(1), 100)[order]
+    answers = _answers(rows[:320], rows[:320, 0])
+    for held in torch.tensor(rows[320 - further :]).split(32):  # of train as well, if further
+        answers.evaluated(held)
+    kept = answers.handed_on(val_rows=80)["held"]
+    if outcome is None:
+        assert kept == []
+        return
+    check = shared_rows({"train": rows[:320], "val": np.array(kept)})
+    assert (check.name, check.outcome) == ("shared_rows", outcome)
+
+
 def test_targets_that_a_batch_has_in_common_are_no_rows_of_a_table():
     x = np.random.default_rng(2).normal(0, 1, (128, 5))
     assert _answers(x, np.repeat([0.0, 1.0], 64)).handed_on() is None
@@ -272,6 +299,7 @@ def test_weights_that_grow_with_their_class_are_told_by_the_targets_where_rows_a
         ([1.2, 0.1], False, 0.002, "pass"),
         ([0.1, 1.2], False, 0.002, "warn"),
         ([0.48, 0.0], True, 0.5, "pass"),
+        ([0.41, 0.25], True, 0.0, "warn"),
         ([], True, 0.002, "pass"),
     ],
 )

@@ -196,6 +196,14 @@ def test_divergences_and_softmaxes_of_the_wrong_numbers_are_told(loss, told):
     assert told in check.told
 
 
+def test_shares_of_classes_are_a_teachers_and_single_classes_are_labels():
+    out, classes = torch.randn(8, 3, requires_grad=True), torch.arange(8) % 3
+    for targets, soft in ((F.one_hot(classes, 3).float(), 0), (torch.randn(8, 3).softmax(1), 1)):
+        with watched.Watch() as watch:
+            F.kl_div((out * 1).log_softmax(1), targets, reduction="batchmean")
+        assert watch.calls_seen.soft_targets == soft
+
+
 def test_weights_of_rows_that_are_no_weights_of_classes_tell_nothing():
     dice = np.random.default_rng(0)
     labels = dice.integers(0, 2, 500).astype(float)

@@ -172,7 +172,7 @@ class OwnLoss(nn.Module):
         self.axis = axis
 
     def forward(self, out, y):
-        return -out.log_softmax(self.axis).gather(1, y[:, None]).mean()
+        return -out.log_softmax(self.axis).gather(1, y.view(-1, *[1] * (out.ndim - 1))).mean()
 
 
 class Attends(nn.Module):
@@ -187,9 +187,12 @@ class Attends(nn.Module):
         return out * out.softmax(0)
 
 
+PICTURES = nn.Sequential(nn.Linear(6, 12), nn.Unflatten(1, (3, 2, 2)))
+
+
 @pytest.mark.parametrize(
     ("loss", "net", "found"),
-    [(OwnLoss(0), nn.Linear(6, 3), True), (OwnLoss(1), nn.Linear(6, 3), False), (nn.CrossEntropyLoss(), Attends(), False)],
+    [(OwnLoss(0), nn.Linear(6, 3), True), (OwnLoss(1), nn.Linear(6, 3), False), (OwnLoss(0), PICTURES, True), (nn.CrossEntropyLoss(), Attends(), False)],
 )  # fmt: skip
 def test_a_softmax_over_rows_inside_a_losss_own_module_is_told(loss, net, found):
     torch.manual_seed(0)
@@ -206,6 +209,21 @@ def test_a_softmax_over_rows_inside_a_losss_own_module_is_told(loss, net, found)
     check = output.output_layer(seen, classification=True, classes=3)
     assert (check.outcome == "fail") == found
     assert ("over the rows of a batch" in check.told) == found
+
+
+@pytest.mark.parametrize(("margin", "clears", "cleared"), [(-9.0, False, 0), (9.0, False, 0), (9.0, True, 3)])  # fmt: skip
+def test_gradients_of_a_margin_that_is_reached_are_none_that_were_cleared(margin, clears, cleared):
+    x, net = _table(16, 0)[0], nn.Linear(6, 3)
+    optimizer = torch.optim.SGD(net.parameters(), RATE)
+    with Watch() as watch:
+        for _ in range(3):
+            optimizer.zero_grad()
+            torch.relu(net(x).square().sum(1) + margin).mean().backward()
+            if clears:
+                optimizer.zero_grad()
+            optimizer.step()
+        watch.epoch()
+    assert watch.seen.cleared == cleared
 
 
 # Train losses that hold the epoch before, and others

@@ -331,7 +331,7 @@ def test_a_graph_given_whole_is_no_evaluation_of_train_rows(how, outcome, tmp_pa
     assert (made.outcome, "all rows that were evaluated" in made.told) == (outcome, bool(how == "on train"))  # fmt: skip
 
 
-def test_rows_that_a_trainer_leaves_out_need_not_be_learned_by_heart():
+def test_labels_of_rows_that_are_left_out_or_that_a_teacher_answers_need_not_be_learned_by_heart():
     batch = {"shape": [30, 6]}
     whole = {**CALM, "rows": 120, "batches": [batch] * 4, "epochs": [4]}
     part = {**whole, "batches": [batch] * 2, "epochs": [2]}  # it draws fewer of the frequent class
@@ -339,6 +339,8 @@ def test_rows_that_a_trainer_leaves_out_need_not_be_learned_by_heart():
     made = [by_heart.overfit({"rows": 64, "tries": [attempt]}, optimizers=1, seen=seen) for seen in (part, whole)]  # fmt: skip
     assert [check.outcome for check in made] == ["note", "fail"]
     assert "50% of the rows" in made[0].told
+    taught = by_heart.overfit({"rows": 64, "tries": [attempt]}, optimizers=1, seen={**whole, "soft_targets": 4})  # fmt: skip
+    assert (taught.outcome, "another model's answers" in taught.told) == ("note", True)
     unknown = {"rows": 64, "tries": [{**attempt, "end": 0.7}]}
     assert by_heart.overfit(unknown, optimizers=1, seen=part).outcome == "fail"
 

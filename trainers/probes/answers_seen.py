@@ -1,5 +1,5 @@
-"""What a loss teaches each output of a row, and whether a row's input holds its target. Changes
-nothing; never judges.
+"""What a loss teaches each output of a row, whether a row's input holds its target, and the rows
+themselves, also those that are evaluated. Changes nothing; never judges.
 """
 
 import math
@@ -11,9 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from trainers.probes.rows_seen import row_keys
+
 PASSES, VALUES = 24, 512  # batches that are noted; most values of a row
 HANDED = 200_000  # numbers that are handed on, at most
 FEWEST = 64  # fewest rows that can tell
+WHOLE = 0.9  # share of the validation rows that those evaluated are at least
 EACH = 20  # rows per output that can tell whether it is taught
 ROUNDING = 1e-6  # share of outputs by which rows of one answer differ
 NORMAL = 1e-3  # how near to 1 the sum of probabilities lies
@@ -27,6 +30,8 @@ class AnswersSeen:
     """Inputs, targets, and the gradients of outputs, of the first batches."""
 
     def __init__(self) -> None:
+        self.evaluated_keys = set[int]()  # rows that any module saw without gradients
+        self._held: dict[int, Numbers] = {}  # such rows by their keys, if they have few values
         self._given: Tensor | None = None
         self._measures = True  # inputs are no whole numbers, as tokens are
         self._pairs: list[tuple[Numbers, Numbers]] = []
@@ -41,8 +46,7 @@ class AnswersSeen:
         rows = output.detach() if isinstance(output, Tensor) and 0 < output.ndim < 3 else None
         if rows is not None and len(rows) > 3:
             self._alike.append(_are_alike(rows))
-        few = isinstance(given, Tensor) and given.ndim > 1 and 1 < given[0].numel() <= VALUES
-        self._given = given.detach() if few else None
+        self._given = given.detach() if isinstance(given, Tensor) and _is_narrow(given) else None
         self._measures &= self._given is None or self._given.is_floating_point()
         known = isinstance(output, Tensor) and output.ndim == 2 and len(output) == len(keys)
         if not known or output.shape[1] < 2 or not output.requires_grad or self._left < 1:
@@ -54,6 +58,14 @@ class AnswersSeen:
         output.register_hook(lambda gradient: self._taught.append((keys, gradient.detach())))
         self._awake.append((plain > 0).any(dim=0))  # others may sleep behind a ReLU that follows
 
+    def evaluated(self, rows: Tensor) -> Keys:
+        """Any module was given these rows, without gradients."""
+        keys = row_keys(rows)
+        self.evaluated_keys.update(keys)
+        if _is_narrow(rows) and len(self._held) * rows[0].numel() < HANDED:
+            self._held.update(zip(keys, _flat(rows), strict=True))
+        return keys
+
     def lost(self, targets: Any) -> None:
         """A loss is asked for against these targets."""
         given, self._given = self._given, None
@@ -64,8 +76,7 @@ class AnswersSeen:
             and len(targets) == len(given)
             and targets[0].numel() <= given[0].numel() / 2
         ):
-            x, y = (side.detach().double().cpu().numpy() for side in (given, targets))
-            self._pairs.append((x.reshape(len(x), -1), y.reshape(len(y), -1)))
+            self._pairs.append((_flat(given), _flat(targets)))
 
     def of_own_class_alone(self, labels: Mapping[int, float]) -> int:
         """Of how many rows only the output of the row's own class is ever taught, and upwards; 0
@@ -111,16 +122,25 @@ class AnswersSeen:
         x, y = (np.concatenate(part) for part in zip(*self._pairs, strict=True))
         return (x, y) if np.isfinite(x).all() and np.isfinite(y).all() else None
 
-    def handed_on(self) -> dict[str, Any] | None:
+    def handed_on(self, *, val_rows: int = 0) -> dict[str, Any] | None:
         """The same for rules of tables: of rows of measures with one target each, where
         targets differ within batches, as those of a real and a made one do not; else None.
+
+        `held`: the rows that were evaluated, if they are as many as there are `val_rows`: others
+        may be rows of train.
         """
         pairs = self.pairs()
         alike = [len(aims) > 1 and not np.ptp(aims) for _, aims in self._pairs]
         if pairs is None or sum(alike) > 1 or not self._measures or pairs[1].shape[1] > 1:
             return None
-        most = HANDED // pairs[0].shape[1]
-        return {"x": pairs[0][:most].tolist(), "y": pairs[1][:most, 0].tolist()}
+        width = pairs[0].shape[1]
+        most, held = HANDED // width, [row for row in self._held.values() if len(row) == width]
+        whole = WHOLE * val_rows <= len(held) <= val_rows and bool(np.isfinite(held).all())
+        return {
+            "x": pairs[0][:most].tolist(),
+            "y": pairs[1][:most, 0].tolist(),
+            "held": np.array(held).tolist() if whole else [],
+        }
 
     def target_among_inputs(self) -> int | None:
         """The input that is a row's target, times a number and shifted, or has a value per class;
@@ -132,6 +152,16 @@ class AnswersSeen:
         places = [_place_among(pairs[0], column) for column in pairs[1].T]
         told = [place for place in places if place is not None]
         return told[0] if told and 2 * len(told) >= len(places) else None
+
+
+def _is_narrow(rows: Tensor) -> bool:
+    """Whether rows have several values each, and few enough to be kept."""
+    return rows.ndim > 1 and len(rows) > 0 and 1 < rows[0].numel() <= VALUES
+
+
+def _flat(rows: Tensor) -> Numbers:
+    plain: Numbers = rows.detach().double().cpu().numpy()
+    return plain.reshape(len(plain), -1)
 
 
 def _place_among(x: Numbers, y: Numbers) -> int | None:

@@ -32,6 +32,7 @@ class CallsSeen:
         self.answer_dropped = 0  # losses whose outputs come straight from a dropout
         self.divergence_of_probabilities = 0
         self.divergence = ""  # what else it is given that it does not take
+        self.soft_targets = 0  # divergences from fixed shares, as a teacher's
         self.softmax_twice = 0  # logarithms of a softmax of a softmax
         self._nodes: list[Any] = []  # of the last dropouts
         self._read: dict[int, tuple[Tensor, Tensor]] = {}  # embedding → its weights, its counts
@@ -48,7 +49,9 @@ class CallsSeen:
             self.answer_dropped += self._is_dropped(args[0])
         elif func is F.kl_div:
             self.divergence_of_probabilities += _sums_to_one(args[0])
-            self._diverges(args[0], args[1] if len(args) > 1 else kwargs["target"], kwargs)
+            targets = args[1] if len(args) > 1 else kwargs["target"]
+            self.soft_targets += not targets.requires_grad and bool((targets % 1 != 0).any())
+            self._diverges(args[0], targets, kwargs)
         elif func in functions.LOGARITHMS:
             name = last_operation(args[0])[0]
             self.softmax_twice += "Softmax" in name and "Log" not in name

@@ -63,8 +63,9 @@ def viewed_from(outputs: Tensor) -> tuple[int, ...]:
 
 def over_rows(args: tuple[Any, ...], kwargs: dict[str, Any], *, outputs: tuple[int, ...]) -> bool:
     """Whether a softmax is asked for over the rows of what a model put out, of this shape [n,
-    classes], rather than over the classes.
+    classes] or of pictures [n, classes, height, width], rather than over the classes.
     """
     given, axis = args[0], kwargs.get("dim", args[1] if len(args) > 1 else None)
     alike = tuple(given.shape) == outputs and given.requires_grad
-    return alike and len(outputs) == 2 and axis in (0, -2) and 1 < outputs[1] != outputs[0]
+    plain = len(outputs) in (2, 4) and 1 < outputs[1] != outputs[0]
+    return alike and plain and axis in (0, -len(outputs))

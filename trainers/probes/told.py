@@ -80,7 +80,8 @@ class Watched(TypedDict):
     tokens: Answer | None  # as given, and as an embedding is asked for them
     next_tokens: Answer | None  # targets ahead of tokens
     target_among_inputs: int | None
-    pairs: Answer | None  # rows of measures, and their targets, of a trainer's own rows
+    # Of a trainer's own rows: rows of measures, their targets, and the rows evaluated (`held`).
+    pairs: Answer | None
     one_answer: bool  # all rows of every batch had the same outputs
 
     # Losses.
@@ -99,6 +100,7 @@ class Watched(TypedDict):
     answer_dropped: int  # losses whose outputs come straight from a dropout
     divergence: str  # what kl_div was given
     divergence_of_probabilities: int
+    soft_targets: int  # divergences from fixed shares, as a teacher's
 
     # The model.
     passes: int  # of any module, without gradients

@@ -25,7 +25,6 @@ from trainers.probes.evaluation import evaluate_again, mixes_rows
 from trainers.probes.following import share_followed
 from trainers.probes.hooks import DROPOUTS, is_transformed, named_weights
 from trainers.probes.labels_seen import LabelsSeen
-from trainers.probes.rows_seen import row_keys
 from trainers.probes.seen import Pass, batch_of, loss_call
 from trainers.probes.shapes import broadcast_shapes, over_rows
 from trainers.probes.units_seen import UnitsSeen
@@ -48,7 +47,6 @@ class Watch(StepWatch):
         self._train_rows, self._taught = train_rows, set(train_rows)  # given; trained on too
         self.labels_seen, self.calls_seen = LabelsSeen(), CallsSeen()
         self.evaluated_losses = EvaluatedLosses(train_rows)
-        self.evaluated_keys = set[int]()  # rows that any module saw without gradients
         self._calibrating: set[str] = set()  # what was active in the pass without gradients
         # And in such passes since the last backward pass; in those that one came after.
         self._noisy, self._helping = set[str](), set[str]()
@@ -248,7 +246,7 @@ class Watch(StepWatch):
             leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor) and leaf.ndim
         ]
         if not torch.is_grad_enabled() and tensors and any(True for _ in module.parameters()):
-            self._note_evaluation(module, row_keys(tensors[0]))
+            self._note_evaluation(module, tensors[0])
         if module is not self._first:
             if not kwargs:
                 self._note_piece(module, args, output)
@@ -287,10 +285,10 @@ class Watch(StepWatch):
         finally:
             self._paused = False
 
-    def _note_evaluation(self, module: nn.Module, keys: tuple[int, ...]) -> None:
+    def _note_evaluation(self, module: nn.Module, rows: Tensor) -> None:
         """A pass of any module without gradients; one of a copy may set its statistics."""
         self.seen.passes += 1
-        self.evaluated_keys.update(keys)
+        keys = self.labels_seen.answers.evaluated(rows)
         self.evaluated_losses.passed(keys)
         self._helps |= bool(self._calibrating)
         known = self._train_rows if module is self._first or not module.training else self._taught

@@ -165,9 +165,9 @@ class StepWatch(Hooked):
         decays = (group["lr"] * group.get("weight_decay", 0) for group in optimizer.param_groups)
         self.seen.decay = max(self.seen.decay, *map(float, decays))
         self.seen.maximized += bool(optimizer.param_groups[0].get("maximize"))
-        self.seen.cleared += bool(
-            self._fresh and not any(p.grad is not None and dense(p.grad).any() for p in mine)
-        )
+        none_left = not any(p.grad is not None and dense(p.grad).any() for p in mine)
+        # A loss of 0, as of triplets that are far apart, has no gradient from the start.
+        self.seen.cleared += bool(self._fresh) and self._kept is not None and none_left
         self._note_between(mine)
         for parameter in mine:
             self._note_parameter(f"tensor {tuple(parameter.shape)}", parameter).optimized = True

@@ -130,8 +130,9 @@ def _rows(watch: Watch, *, train: frozenset[int], val: frozenset[int]) -> Answer
     """Which rows came, and in which order."""
     batches = [[batch.keys for batch in epoch] for epoch in _trained(watch)]
     trained = [list(itertools.chain(*epoch)) for epoch in batches]
+    evaluated = watch.labels_seen.answers.evaluated_keys
     return {
-        "rows_seen": rows_seen(trained, watch.evaluated_keys, train=train, val=val),
+        "rows_seen": rows_seen(trained, evaluated, train=train, val=val),
         "followers_kept": followers_kept(batches),
     }
 
@@ -159,19 +160,21 @@ def _labels(watch: Watch, data: Data, *, classes: bool) -> Answer:
 
 def _calls(watch: Watch, data: Data) -> Answer:
     """What single calls, and the inputs of single batches, show."""
-    calls = watch.calls_seen
+    calls, answers = watch.calls_seen, watch.labels_seen.answers
+    own = data.train.x is None  # the trainer loads its rows itself
     return {
         "evaluated_losses": watch.evaluated_losses.epochs,
         "evaluated_means": watch.evaluated_losses.means,
-        "target_among_inputs": watch.labels_seen.answers.target_among_inputs(),
-        "pairs": watch.labels_seen.answers.handed_on() if data.train.x is None else None,
-        "never_taught": watch.labels_seen.answers.never_taught(),
-        "one_answer": watch.labels_seen.answers.one_answer(),
+        "target_among_inputs": answers.target_among_inputs(),
+        "pairs": answers.handed_on(val_rows=len(data.val.index)) if own else None,
+        "never_taught": answers.never_taught(),
+        "one_answer": answers.one_answer(),
         "centred_batches": _centred_batches(_trained(watch)),
         "dropped": calls.dropped,
         "answer_dropped": calls.answer_dropped,
         "divergence_of_probabilities": calls.divergence_of_probabilities,
         "divergence": calls.divergence,
+        "soft_targets": calls.soft_targets,
         "softmax_twice": calls.softmax_twice,
         "tokens": _tokens(watch, data),
     }

@@ -72,6 +72,8 @@ def overfit(
         return judge.unknown(f"{sentence}; {cause}", **numbers)
     if heart.get("numbers") and (best["score"] or 0.0) >= NEARLY:
         return judge.note(f"{sentence}: nearly all", "label_signal tells of noise", **numbers)
+    if text := _answers_of_another(seen, losses):
+        return judge.note(f"{sentence}; {text}", "how good is the teacher on these?", **numbers)
     if text := _left_out(seen, losses):
         return judge.note(f"{sentence}; {text}", "are the others left out on purpose?", **numbers)
     suspects, may_be_floor = _suspects(losses)
@@ -94,6 +96,14 @@ def _left_out(seen: Watched | None, tries: Sequence[Try]) -> str:
     if taken >= TAKEN or not any(0 <= one["end"] < LEAST * one["start"] for one in known):
         return ""
     return f"but an epoch takes {taken:.0%} of the rows that it is given, and knows those"
+
+
+def _answers_of_another(seen: Watched | None, tries: Sequence[Try]) -> str:
+    """How another model's answers were learned, which need not be the labels; else empty."""
+    known = [one for one in tries if one["end"] is not None and one["start"] is not None]
+    learned = any(0 <= one["end"] < KNOWN * one["start"] for one in known)
+    taught = seen is not None and seen["soft_targets"] > 0
+    return "but it is taught another model's answers, and knows those" if taught and learned else ""
 
 
 def _suspects(tries: Sequence[Try]) -> tuple[str, bool]:
@@ -135,8 +145,8 @@ def _floor(seen: Watched | None) -> tuple[str, float]:
     loss = seen.get("loss")
     if loss is not None and loss["name"] in PIXELS and not loss["classes"]:
         return "targets between 0 and 1 leave their own entropy as a floor", FALLS
-    is_matched = loss is not None and loss["partners"]
-    return ("rows that find their partners among others have a floor" if is_matched else ""), KNOWN
+    is_matched = loss is not None and loss["partners"]  # at any share: a temperature sets it
+    return ("rows that find their partners among others have a floor" if is_matched else ""), FALLS
 
 
 def _falls_for_ever(attempt: Try, times: float = ENDLESS) -> bool:
@@ -159,7 +169,7 @@ def _wrong_way(tries: Sequence[Try], *, metric: str, higher: bool) -> str:
         if len(attempt.get("metric") or ()) == 2
         and attempt["start"] is not None
         and attempt["end"] is not None
-        and 0 < attempt["end"] < KNOWN * attempt["start"]
+        and 0 <= attempt["end"] < KNOWN * attempt["start"]  # 0: of a margin
     ]
     sign = 1 if higher else -1
     if not known or not all(_is_worse(*one["metric"], sign=sign) for one in known):

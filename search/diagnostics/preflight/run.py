@@ -28,6 +28,7 @@ from search.diagnostics.preflight import (
 )
 from search.diagnostics.preflight.check import Check, Preflight, excused
 from search.diagnostics.preflight.of_data import of_data
+from search.diagnostics.preflight.sets import shared_rows
 from search.diagnostics.preflight.target_leakage import telltale_seen
 from search.diagnostics.probe import probed
 from search.execution.slots import Slot
@@ -86,8 +87,10 @@ def of_training(
     classification = plan.config.data.task in ("classification", "tagging")
     labels = train.y if classification else None
     expected, classes = (None, 0) if labels is None else (entropy(labels), 1 + int(labels.max()))
-    if outcomes.get("telltale_feature") == "not checkable" and seen["pairs"]:
-        yield telltale_seen(seen["pairs"])
+    if outcomes.get("telltale_feature") == "not checkable" and (pairs := seen["pairs"]):
+        yield telltale_seen(pairs)
+        if pairs["held"]:
+            yield shared_rows({"train": np.array(pairs["x"]), "val": np.array(pairs["held"])})
     yield loop.trains(seen, flood=float(trainer.get("flood") or 0.0) if plan.stock else 0.0)
     heart, alike = answers["overfit"], plan.config.split.kind not in APART
     yield losses.reported_losses(seen, heart=heart)

@@ -133,7 +133,7 @@ def shared_rows(
     if numbers and lengths is None and (not exact or by_accident):
         again = repeated(x, like=drawn_by_chance(x["train"]))
         if again:
-            remedy = "keep what belongs together in one set with split=grouped or split=ordered"
+            remedy = "keep what belongs together in one set, as split=grouped or split=ordered do"
             return judge.fail(again, f"{remedy}; augment after the split", **measured)
     if not exact:
         return judge.passed(sentence, **measured)
@@ -143,7 +143,7 @@ def shared_rows(
         return judge.note(f"{sentence}, which may be chance", "", **measured)
     if exact >= (LEAKED if lengths is None else OFTEN) and copies > 1:
         remedy = (
-            "drop the duplicates, or keep copies together with split=grouped; validation "
+            "drop the duplicates, or keep copies together, as split=grouped does; validation "
             "measures memory otherwise"
         )
         return judge.fail(sentence, remedy, **measured)
