@@ -215,7 +215,7 @@ def nothing_left(history: History) -> str:
         )
     by_hand = hand(history)
     if by_hand is not None:
-        return f"{main} needs a hand: {by_hand.says} ({by_hand.rule})"
+        return f"{main} needs a hand: {by_hand.alone} ({by_hand.rule})"
     absent = ", ".join(_not_among_the_knobs(history, main))
     if absent:
         return f"{main}: what is advised and was not tried is no knob of this search: {absent}"

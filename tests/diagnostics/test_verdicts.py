@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from omegaconf import OmegaConf
 from planted_curves import FILE
 
 from search.diagnostics.verdicts.across_trials import Trained, across
@@ -613,6 +614,9 @@ def test_a_clip_that_cuts_every_step_is_told_beside_the_verdict_and_one_that_cut
     for shares in (np.r_[np.ones(count - 1), 0.9], np.zeros(count), None):
         sides = judge(replace(falls, clipped=shares)).sides
         assert "always_clipped" not in [side.name for side in sides]
+    for optimizer, lines in (("torch.optim.SGD", 1), ("torch.optim.AdamW", 0)):
+        config = {"optimizer": {"_target_": optimizer}, "trainer": {"clip": 0.1}}
+        assert len(advice("always_clipped", OmegaConf.create(config))) == lines
 
 
 def test_a_rate_that_fell_while_losses_still_fall_is_told_and_usual_schedules_are_not():
@@ -884,6 +888,14 @@ def test_losses_told_every_third_epoch_are_no_training_of_a_third_of_its_epochs(
     for step, words in ((1, "4 epochs"), (3, "4 of 12 epochs")):
         curves = Curves(epochs=step * np.arange(1, 5), train=train, val=val, classes=10)
         assert too_short(Shape(curves)).startswith(f"{words}, and")
+
+
+def test_a_first_remedy_is_not_joined_to_one_before_it():
+    joined = ("or ", "and ", "then ")
+    every = [(name, one.knob) for name, remedies in ADVICE.items() for one in remedies]
+    firsts = [line for name, knob in every for line in advice(name, turnable={knob})[:1]]
+    assert "a lower learning rate, if they died while training (optimizer.lr: lower, R19)" in firsts
+    assert not [first for first in firsts if first.startswith(joined)]
 
 
 def test_more_epochs_are_not_advised_where_patience_ended_the_training():

@@ -14,7 +14,7 @@ DROPOUT, CLIP = "model.dropout", "trainer.clip"
 SMOOTHING, PATIENCE = "loss.label_smoothing", "trainer.patience"
 NORM, AUGMENT = "model.norm", "augment"
 CHECK = "check"  # the turn of a remedy that needs a hand
-ON, CLASSES, RARE = "on", "classification", "rare"  # conditions of remedies
+ON, CLASSES, RARE, BY_LENGTH = "on", "classification", "rare", "length"  # conditions of remedies
 BY_CLASS = ("balanced_accuracy", "f1", "recall")  # metrics that a rare class weighs in as others do
 MOST_DROPOUT = 0.5  # above which more of it is no remedy (R45)
 ALARMS = (
@@ -45,7 +45,8 @@ class Advice:
 
     `turn`: raise, lower, set, check. `when`: the condition under which it holds: ON, its penalty is
     on already; CLASSES, the task is classification; RARE, the metric weighs rare classes as much as
-    others; empty where it always does.
+    others; BY_LENGTH, a longer gradient makes a longer step, as in SGD, where Adam and the like
+    divide by its length; empty where it always does.
     """
 
     knob: str
@@ -268,6 +269,7 @@ ADVICE: dict[str, tuple[Advice, ...]] = {
             CLIP,
             "R48",
             "clip less, or tune the clip with the rate: it shortens every step",
+            BY_LENGTH,
         ),
     ),
 }
@@ -293,6 +295,8 @@ def applies(advice: Advice, config: DictConfig, *, out_of_patience: bool = False
             return False
     if advice.when == RARE:
         return str(config.data.task) == CLASSES and str(config.metric.name) in BY_CLASS
+    if advice.when == BY_LENGTH:
+        return str(OmegaConf.select(config, "optimizer._target_")).endswith("SGD")
     if advice.when == ON:
         value = OmegaConf.select(config, advice.knob)
         return isinstance(value, int | float) and value > 0

@@ -54,11 +54,12 @@ def advice(
     `out_of_patience`: it ended before its last epoch, so that more epochs would change nothing. The
     others are those of `remedies`.
     """
-    lines = []
+    lines: list[str] = []
     for one in remedies(verdict, config, tried=tried, turnable=turnable):
         stopped = out_of_patience and is_longer(one)
         knob, more = (PATIENCE, "; its patience had ended it") if stopped else (one.knob, "")
-        lines.append(f"{one.says}{more} ({knob}: {one.turn}, {one.rule})")
+        says = one.says if lines else one.alone  # a first remedy follows no other
+        lines.append(f"{says}{more} ({knob}: {one.turn}, {one.rule})")
     return lines
 
 
