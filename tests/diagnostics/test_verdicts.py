@@ -624,9 +624,11 @@ def test_a_rate_that_fell_while_losses_still_fall_is_told_and_usual_schedules_ar
     at = np.arange(len(falls.train))
     end = at[-1]
     dropped = 0.3 * np.where(at < 2, 1.0, 0.01)
+    shocks = 0.01 * np.where(at % 10 == 5, 30.0, 1.0)
     cosine, steps = 0.15 * (1 + np.cos(np.pi * at / end)), 0.3 * 0.1 ** (2 * at // end)
     one_cycle = 0.3 * np.minimum(at / (0.3 * end) + 0.04, 0.5 * (1 + np.cos(np.pi * at / end)))
     usual = (np.full(end + 1, 0.3), cosine, 0.3 * 0.98**at, 0.3 / np.sqrt(at + 1), steps, one_cycle)
+    usual = (*usual, 0.3 * 0.9**at, shocks)
     for rates, is_early in ((dropped, True), *((each, False) for each in usual)):
         verdict = judge(replace(falls, lr=rates))
         assert verdict.name == "still_learning"

@@ -18,7 +18,7 @@ SELDOM = 0.2  # share of epochs in which a steadily sinking loss may rise
 LASTING = 0.45  # pace in the last sixth over that in the last third, above which it lasts
 LOST = 0.93  # share of a constant prediction's loss below which a model has learned something
 CLIPPED = 0.99  # share of an epoch's steps whose gradient was clipped, from which all were
-EARLY = 0.2  # of its highest, where a rate that is lower in the mean of the epochs fell early
+SMALL = 0.1  # of its highest: a rate that is lower from a quarter of the epochs on fell early
 BLOWN = 3.0  # a loss of so many times its first value, or a constant prediction's, has blown up
 
 
@@ -48,10 +48,12 @@ def fell_early(shape: Shape) -> str:
     """R38: the schedule had taken most of the rate away while there was much to learn."""
     rates = shape.curves.lr
     known = rates[np.isfinite(rates)] if rates is not None else np.empty(0)
-    if len(known) < FEWEST or not 0 < known.mean() < EARLY * known.max():
+    if len(known) < FEWEST or known.max() <= 0:
         return ""
-    share, most = f"{known.mean() / known.max():.0%}", f"{known.max():.3g}"
-    return f"the rate is {share} of its highest, {most}, in the mean of the epochs"
+    most = float(known.max())
+    is_small = bool((known[len(known) // 4 :] < SMALL * most).all())
+    small = f"below a tenth of its highest, {most:.3g}, since a quarter of the epochs or longer"
+    return f"the rate is {small}" if is_small else ""
 
 
 def lr_too_high_late(shape: Shape) -> str:
