@@ -1,5 +1,6 @@
 """Text logs, as people's own loops and the usual frameworks print them, are read as curves."""
 
+import io
 import json
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from refusals import raises
 
 from search.__main__ import main
 from search.diagnostics.logs.read import read_logs
+from search.diagnostics.logs.thinned import LARGE, MOST, stands_for, thinned
 from search.diagnostics.verdicts.rules import judge
 
 TRAIN = [2.0 / epoch for epoch in range(1, 9)]
@@ -765,3 +767,23 @@ def test_folders_of_events_that_are_no_sets_are_runs_of_their_own(tmp_path):
     log = read_logs(str(tmp_path / "runs"))
     assert list(log.trainings) == ["first", "train_again"]
     assert log.trainings["train_again"].val == pytest.approx(np.multiply(VAL, 2))
+
+
+def test_of_a_log_of_very_many_lines_all_rare_ones_stay_and_others_stand_for_their_like():
+    steps = [f"{step},{2.0 / (1 + step):.5f},\n" for step in range(3 * MOST)]
+    steps[999::1000] = [
+        line.replace(",\n", f",{at}.5\n") for at, line in enumerate(steps[999::1000])
+    ]
+    lines = [line.encode() for line in ["step,loss,val_loss\n", *steps]]
+    kept, count = stands_for(lines)
+    assert (count, kept[:2]) == (len(lines), lines[:2])
+    assert [line for line in kept if b".5\n" in line] == [line for line in lines if b".5\n" in line]
+    assert MOST / 2 < len(kept) < 1.1 * MOST
+    numbers = [int(line.partition(b",")[0]) for line in kept[1:]]
+    assert numbers == sorted(numbers)
+
+
+@pytest.mark.parametrize("start", [b"step,loss\n1,2.5\n", b"{\n", b"run_id,epoch,loss\n"])
+def test_short_logs_and_those_whose_lines_belong_together_stay_whole(start):
+    content = start if start.startswith(b"step") else start + b"1\n" * (LARGE // 2)
+    assert thinned(io.BytesIO(content)) == (content, "")

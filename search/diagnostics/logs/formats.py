@@ -12,6 +12,7 @@ from search.diagnostics.logs.line import Line
 from search.diagnostics.logs.printed_records import printed_records
 from search.diagnostics.logs.tensorboard_events import event_lines, is_events
 from search.diagnostics.logs.text_lines import is_text_log, text_lines
+from search.diagnostics.logs.thinned import thinned
 from search.errors import refused
 
 NUL = "\0"  # in no text
@@ -38,7 +39,12 @@ def lines_of(path: Path) -> tuple[list[str], list[Line], dict[str, str]]:
         return *event_lines(path), {}
     if path.is_dir() and (series := _metric_files(path)):
         return *json_lines(path, json.dumps(series)), {}
-    text = _text(path)
+    content, share = _content(path)
+    header, lines, told = _lines(path, _text(path, content))
+    return header, lines, told | ({"": share} if share else {})
+
+
+def _lines(path: Path, text: str) -> tuple[list[str], list[Line], dict[str, str]]:
     if JSON.match(text):
         return *json_lines(path, text), {}
     if records := printed_records(text):
@@ -62,17 +68,22 @@ def _metric_files(path: Path) -> dict[str, dict[str, list[float]]]:
     return series
 
 
-def _text(path: Path) -> str:
+def _content(path: Path) -> tuple[bytes, str]:
+    """What the file holds, thinned where that is very much, and how much of it that is."""
     try:
-        content = path.read_bytes()
-        if content.startswith(GZIP):
-            content = gzip.decompress(content)
+        with path.open("rb") as file:
+            packed = file.read(len(GZIP)) == GZIP
+        with gzip.open(path) if packed else path.open("rb") as file:
+            return thinned(file)
     except (OSError, EOFError) as error:
         rule = "must be a CSV file, JSON, JSON lines, TensorBoard events or text, as .gz or not"
         remedy = "give the file's path"
         raise refused(
             str(path), code="log-not-readable", rule=rule, got=str(error), remedy=remedy
         ) from error
+
+
+def _text(path: Path, content: bytes) -> str:
     text = _decoded(content)
     if NUL in text:
         rule, remedy = "must be text in UTF-8 or UTF-16", "save it so"

@@ -180,7 +180,11 @@ def _read(
     }
     boosted = layout.epoch == ROUND or all("logloss" in name for name in layout.train)
     used = (layout.epoch, *layout.train, *layout.val, layout.metric)
-    read = [f"{text} in {name}" for name, text in unsure.items() if name in used]
+    read = [
+        text if not name else f"{text} in {name}"
+        for name, text in unsure.items()
+        if name in ("", *used)
+    ]
     read += [text for text in logarithms if text.partition(" = ")[0] in used]
     read += [f"taken up again from {layout.epoch} {at:g}" for at in again]
     read += ["an error in place of a loss, which classes are no scale of"] if is_error else []

@@ -1,0 +1,58 @@
+"""What stands for a log of very many lines: of lines of one form every second, fourth, eighth one.
+
+A line's form is the line without its numbers, so that the few lines which tell of validation all
+stay among the many which tell of single steps of training.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from io import BufferedIOBase
+from itertools import chain
+
+from search.diagnostics.logs.columns import TRIAL
+from search.diagnostics.logs.line import plain_name
+
+LARGE = 1 << 24  # bytes above which a log is thinned
+MOST = 1 << 15  # lines of a form that are kept at most
+NUMBERS = re.compile(rb"[-+.\d]+(?:e[-+]?\d+)?")
+WHOLE = (b"}", b"},")  # how a line ends that is a record in JSON by itself
+JSON = (b"{", b"[")
+WORD = re.compile(r"[^,;\t|]+")
+
+
+def thinned(file: BufferedIOBase) -> tuple[bytes, str]:
+    """The content, and how many of its lines these are, where not all.
+
+    What is written over several lines, as JSON may be, and a table with a column of trainings, each
+    of which may have few lines, stay whole.
+    """
+    start = file.read(LARGE)
+    first, _, _ = start.lstrip().partition(b"\n")
+    one = first.startswith(JSON) and not first.rstrip().endswith(WHOLE)
+    trained = any(
+        plain_name(name) in TRIAL for name in WORD.findall(first.decode(errors="replace"))
+    )
+    if len(start) < LARGE or one or trained:
+        return start + file.read(), ""
+    rest = file.readline()  # the line that the first part ends in
+    lines = chain((start + rest).splitlines(keepends=True), file)
+    kept, count = stands_for(lines)
+    share = f"{len(kept)} of its {count} lines stand for all" if len(kept) < count else ""
+    return b"".join(kept), share
+
+
+def stands_for(lines: Iterable[bytes]) -> tuple[list[bytes], int]:
+    """The lines that stand for all, in order, and how many all are."""
+    kept: dict[bytes, list[tuple[int, bytes]]] = {}
+    seen, stride = Counter[bytes](), dict[bytes, int]()
+    number = 0
+    for number, line in enumerate(lines, start=1):
+        form = NUMBERS.sub(b"0", line)
+        own, step = kept.setdefault(form, []), stride.setdefault(form, 1)
+        if seen[form] % step == 0:
+            own.append((number, line))
+        seen[form] += 1
+        if len(own) > MOST:
+            kept[form], stride[form] = own[::2], 2 * step
+    return [line for _, line in sorted(chain.from_iterable(kept.values()))], number
