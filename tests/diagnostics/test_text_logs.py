@@ -716,9 +716,9 @@ def test_an_export_of_a_spreadsheet_is_read_as_its_numbers_are(tmp_path):
     assert curves.train == pytest.approx(np.multiply(TRAIN, 1000), abs=0.01)
     assert curves.val == pytest.approx(np.multiply(VAL, 1000), abs=0.01)
     assert curves.metric == pytest.approx(METRIC, abs=1e-3)
-    rows = [f"epoch {e}: loss {1e3 * v:,.2f} val_loss {1e6 * v:,.2f}" for e, v in enumerate(VAL)]
+    rows = [f"epoch {e}: loss {1e3 * v:,.2f} val_loss {2e3 * v:,.2f}" for e, v in enumerate(VAL)]
     (curves,) = read_of(tmp_path, "\n".join(rows)).trainings.values()
-    assert curves.train == pytest.approx(curves.val / 1000, abs=0.01)
+    assert curves.train == pytest.approx(curves.val / 2, abs=0.01)
     assert curves.train == pytest.approx(np.multiply(VAL, 1000), abs=0.01)
 
 
@@ -787,3 +787,38 @@ def test_of_a_log_of_very_many_lines_all_rare_ones_stay_and_others_stand_for_the
 def test_short_logs_and_those_whose_lines_belong_together_stay_whole(start):
     content = start if start.startswith(b"step") else start + b"1\n" * (LARGE // 2)
     assert thinned(io.BytesIO(content)) == (content, "")
+
+
+@pytest.mark.parametrize(("times", "is_left_out"), [(40, True), (1 / 40, True), (3, False)])
+def test_a_validation_that_is_no_measure_beside_train_is_left_out_and_losses_not_read_are_named(
+    times, is_left_out, tmp_path
+):
+    form = "epoch {e}: aux_loss=0.5 train_loss={t} val_loss={v}\n"
+    text = "".join(
+        form.format(e=e, t=t, v=times * v) for e, (t, v) in enumerate(zip(TRAIN, VAL, strict=True))
+    )
+    log = read_of(tmp_path, text)
+    (curves,) = log.trainings.values()
+    assert (not curves.held_out, "is left out" in log.columns) == (is_left_out, is_left_out)
+    assert "not read: aux_loss" in log.columns
+    (curves,) = read_of(tmp_path, text, columns={"val": "val_loss"}).trainings.values()
+    assert curves.val == pytest.approx(np.multiply(VAL, times))
+
+
+def test_what_batches_lose_gives_way_to_the_epochs_own_and_a_part_or_the_best_so_far_is_no_loss(
+    tmp_path,
+):
+    batches = "".join(f"Epoch {{e}} - Batch loss: {n}.5\n" for n in range(20))
+    log = read_logs(written_alone(tmp_path, f"{batches}Epoch {{e}} - Average Train Loss: {{t}}\n"))
+    assert next(iter(log.trainings.values())).train == pytest.approx(TRAIN)
+    with raises("file-holds-no-table", "trials"):
+        read_logs(written_alone(tmp_path, "TPE using {e}/8 trials with best loss {t}\n"))
+    with raises("log-lacks-losses", "nll, kl_loss", "--columns train=NAME"):
+        read_logs(written_alone(tmp_path, "epoch {e}: nll={t} kl_loss={v}\n"))
+
+
+def test_a_score_above_100_is_no_share_in_percent(tmp_path):
+    form = "epoch {e}: train_loss={t} val_loss={v} val_score="
+    for score, top in (("{p}", METRIC[-1]), ("2{p}", None)):
+        (curves,) = read_logs(written_alone(tmp_path, f"{form}{score}\n")).trainings.values()
+        assert top == (None if curves.metric is None else pytest.approx(curves.metric[-1]))

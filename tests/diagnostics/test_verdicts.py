@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from planted_curves import FILE
 
+from search.diagnostics.logs.doubts import without_other_scale
 from search.diagnostics.verdicts.across_trials import Trained, across
 from search.diagnostics.verdicts.advice import ADVICE, ALARMS, DROPOUT
 from search.diagnostics.verdicts.curves import Curves
@@ -74,6 +75,16 @@ def test_collection_holds_every_main_verdict_three_data_sets_and_three_kinds_of_
     assert {"digits", "mnist1d", "friedman"} <= set(frame.data)
     assert {"mlp", "cnn", "gru"} == set(frame.model)
     assert FILE.stat().st_size < 1.5e6
+
+
+def test_of_no_planted_training_is_validation_left_out_as_no_measure_beside_train():
+    curves = [curves for _, curves, _ in planted().values() if curves is not None]
+    trained = [
+        replace(each, epochs=each.epochs[1:], train=each.train[1:], val=each.val[1:])
+        for each in curves
+    ]
+    assert len(trained) > 500
+    assert not [why for each in trained if (why := without_other_scale(each)[1])]
 
 
 @pytest.mark.parametrize("aside", [False, True])

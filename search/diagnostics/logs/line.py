@@ -4,7 +4,20 @@ import re
 from collections.abc import Mapping
 
 Line = tuple[int, dict[str, str]]
-SETS = ("train", "training", "trn", "tr", "val", "va", "valid", "validation", "eval", "dev", "test")
+SETS = (
+    "train",
+    "training",
+    "trn",
+    "tr",
+    "val",
+    "va",
+    "valid",
+    "validation",
+    "eval",
+    "dev",
+    "test",
+    "tst",
+)
 JOINED = {
     before + after: f"{before}_{after}" for before in SETS for after in ("loss", "acc", "accuracy")
 }  # names that are written as one word

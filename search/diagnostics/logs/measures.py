@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from search.diagnostics.logs.line import Line, number_in
 
 ENTROPIES = ("nll", "ce", "xent", "cross_entropy", "cost")  # losses whose names do not say so
+PARTS = ("batch_loss", *ENTROPIES)  # of an epoch, or of a sum, where others stand beside them
 LOSS = re.compile(
     r"loss(?!_scale)|cross_?entropy$|(?:^|_)(?:nll|ce|xent)$|^(?:train_|val_|test_)?cost$"
 )
+OF_ANOTHER = {"best", "lowest", "min", "minimum", "previous", "prev"}  # of another epoch, or of all
 SHARES = (
     "map50_95_b", "map50_95", "map_0_5_0_95", "map50_b", "map50", "map_0_5", "map", "ap",
     "miou", "mean_iou", "mean_io_u", "iou", "dice", "dice_coef", "accuracy_top1",
@@ -36,7 +38,7 @@ METRICS = ("metric", *SHARES, *LOWER)
 OF_DATA = ("map", "ap")  # takes a whole set of data: of validation
 EVALUATED = (*OF_DATA, "miou", "accuracy_top1")  # the same, where no loss of train is beside it
 ERRORS = ("rmse", "mse", "mae", "mape", "l2", "l1", "error", "merror")  # where there is no loss
-OF_VAL = ("val_", "valid_", "validation_", "eval_", "dev_", "va_", "metrics_", "test_")
+OF_VAL = ("val_", "valid_", "validation_", "eval_", "dev_", "va_", "metrics_", "test_", "tst_")
 OF_TRAIN = ("train_", "training_", "trn_", "tr_")
 TRAIN = (
     "train_loss",
@@ -48,8 +50,7 @@ TRAIN = (
     "tr_loss",
     "avg_train_loss",
     "total_loss",
-    "batch_loss",
-    *ENTROPIES,
+    *PARTS,
     *(f"train_{name}" for name in ENTROPIES),
 )
 VAL = (
@@ -69,8 +70,8 @@ VAL = (
 
 
 def is_loss(name: str) -> bool:
-    """Whether a column of this name holds a loss."""
-    return LOSS.search(name) is not None
+    """Whether a column of this name holds a loss, as one of each epoch."""
+    return LOSS.search(name) is not None and not OF_ANOTHER & set(name.split("_"))
 
 
 def measure_of(name: str) -> str:

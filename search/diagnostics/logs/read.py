@@ -16,6 +16,7 @@ from typing import TypeVar
 import numpy as np
 
 from search.diagnostics.logs.columns import Layout, layout_of
+from search.diagnostics.logs.doubts import unread, without_other_scale
 from search.diagnostics.logs.epochs import are_apart, epochs_of, untaken
 from search.diagnostics.logs.formats import lines_of
 from search.diagnostics.logs.line import ROUND, Line, is_told, number_in
@@ -178,6 +179,10 @@ def _read(
         name: _training(path, name if layout.trial else "", own, layout=layout, scale=scale)
         for name, own in runs.items()
     }
+    apart: list[str] = []
+    for name, curves in trainings.items() if "val" not in chosen else ():
+        trainings[name], why = without_other_scale(curves)
+        apart += [why] if why else []
     boosted = layout.epoch == ROUND or all("logloss" in name for name in layout.train)
     used = (layout.epoch, *layout.train, *layout.val, layout.metric)
     read = [
@@ -193,6 +198,7 @@ def _read(
         read += [f"validation's loss is 0 in {zeros} {rows} before any other: it was not taken"]
     if not layout.val and not layout.train[0].startswith(OF_TRAIN) and "train" not in chosen:
         read += [f"{' + '.join(layout.train)} names no set and is taken as train's"]
+    read += [*apart[:1], *unread(header, lines, layout=layout)]
     columns = f"{layout}; {', '.join(read)}" if read else str(layout)
     return Log(trainings=trainings, columns=columns, boosted=boosted)
 
@@ -252,8 +258,9 @@ def _training(
     if not layout.val:
         columns["val_loss"] = columns["train_loss"]
     plain = measure_of(layout.metric)
-    if plain in SHARES and float(np.nanmax(columns["metric"], initial=0.0)) > 1.5:
-        columns["metric"] = columns["metric"] / 100  # told in percent
+    top = float(np.nanmax(columns["metric"], initial=0.0))
+    if plain in SHARES and top > 1.5:  # told in percent; above 100 it is no share at all
+        columns["metric"] = columns["metric"] / (100 if top <= 100 else math.nan)
     first = float(columns["train_loss"][0])
     chance = constant or (math.log(classes) if classes > 1 else math.inf)
     known = columns["epoch"][0] == 0 and first > 0.8 * chance

@@ -1,0 +1,141 @@
+"""Which columns of somebody's log hold the losses of train and of validation."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from search.diagnostics.logs.line import ROUND, Line, is_told, number_in
+from search.diagnostics.logs.measures import ERRORS, OF_TRAIN, OF_VAL, PARTS, TRAIN, VAL, is_loss
+from search.errors import refused
+
+EPOCH = ("epoch", "epochs", ROUND, "")  # a frame's index has no name
+SHOWN = 5  # names that a refusal gives as examples
+FEW = 3  # epochs that show no trend
+FILLED = 0.2  # of the rows of the fullest, below which a column of a known name is passed over
+
+
+def losses_of(
+    path: Path,
+    header: Sequence[str],
+    lines: Sequence[Line],
+    *,
+    filled: Counter[str],
+    roles: Mapping[str, tuple[str, ...]],
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The losses of train and of validation; none of validation where it was hardly taken."""
+    axis = next((name for name in EPOCH if name and name in header), None)
+    often = Counter({name: epochs_telling(lines, name, axis) for name in header})
+    twins = _twins(header, lines)
+    train: tuple[str, ...]
+    val: tuple[str, ...]
+    val = (name,) if (name := fullest(VAL, often, header)) else ()
+    train = (name,) if (name := _beside(val, lines) or fullest(TRAIN, often, header)) else ()
+    if not (train and val) and (not train or any(map(is_loss, twins[0]))):
+        train, val = twins if twins[0] else (train, val)
+    train = train or _only_loss_of_train(header)
+    others = [name for name in header if is_loss(name) and not name.startswith(OF_VAL)]
+    doubtful = len(train) == 1 and train[0] in PARTS and len(others) > 1
+    if "train" not in roles and (not train or doubtful):
+        _refuse(path, others if doubtful else header, TRAIN, role="train")
+    train = roles.get("train", train)
+    if val == VAL[-1:] and filled[VAL[-1]] == 1 and max(filled[name] for name in train) > 2:
+        val = ()  # of a test at the end
+    others = [name for name in header if name.startswith(OF_VAL) and "loss" in name]
+    if others and not val and "val" not in roles:  # their names do not say which of them counts
+        _refuse(path, others, VAL, role="val")
+    if 0 < _taken(lines, val) < FEW <= filled[train[0]]:
+        val = ()  # it was taken once or twice, as at the end alone
+    return train, roles.get("val", val)
+
+
+def _twins(header: Sequence[str], lines: Sequence[Line]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Losses that are told of train and of validation under the same name, or else an error; of
+    several, the one that is the sum of the others, else all.
+    """
+    train = {name: name for name in header if not name.startswith((*OF_TRAIN, *OF_VAL))}
+    train |= {rest: name for name in header if (rest := _rest(name, OF_TRAIN))}
+    val = {_rest(name, (of,)): name for of in reversed(OF_VAL) for name in header}
+    both = [name for name in train if name and name in val]
+    names = [name for name in both if is_loss(name)]
+    names = names or [name for name in ERRORS if name in both][:1]
+    sums = [name for name in names if all(_is_sum(name, names, of, lines) for of in (train, val))]
+    names = sums[:1] or names
+    return tuple(train[name] for name in names), tuple(val[name] for name in names)
+
+
+def _is_sum(
+    whole: str, names: Sequence[str], columns: Mapping[str, str], lines: Sequence[Line]
+) -> bool:
+    """Whether a loss is the sum of all others in every line that tells them."""
+    rows = [
+        [number_in(cells[columns[name]]) or 0.0 for name in names]
+        for _, cells in lines
+        if all(is_told(cells, columns[name]) for name in names)
+    ]
+    at = names.index(whole)
+    return bool(rows) and all(math.isclose(2 * row[at], sum(row), rel_tol=0.01) for row in rows)
+
+
+def _rest(name: str, before: Sequence[str]) -> str:
+    """A name without its prefix; empty where it has none."""
+    prefix = next((prefix for prefix in before if name.startswith(prefix)), "")
+    return name.removeprefix(prefix) if prefix else ""
+
+
+def _only_loss_of_train(header: Sequence[str]) -> tuple[str, ...]:
+    """The one loss of train under a name of its own, as `train_crossentropyloss`, or the only loss
+    of all, as `lm_loss`; none of several, which may be parts of a sum.
+    """
+    losses = [name for name in header if is_loss(name)]
+    names = [name for name in losses if name.startswith(OF_TRAIN)]
+    if not any(name.startswith(OF_VAL) for name in losses):
+        names = names or losses
+    return tuple(names) if len(names) == 1 else ()
+
+
+def _beside(val: Sequence[str], lines: Sequence[Line]) -> str:
+    """The first loss of train that all lines tell that tell validation's: those compare."""
+    rows = [cells for _, cells in lines if val and is_told(cells, val[0])]
+    whole = (name for name in TRAIN if all(is_told(cells, name) for cells in rows))
+    return next(whole, "") if len(rows) > 1 else ""
+
+
+def _taken(lines: Sequence[Line], val: Sequence[str]) -> int:
+    """In how many lines a loss of validation is told that is not 0; 0 where none is 0, or where
+    there is none.
+    """
+    told = [
+        [number_in(cells[name]) for name in val]
+        for _, cells in lines
+        if val and all(is_told(cells, name) for name in val)
+    ]
+    taken = sum(any(numbers) for numbers in told)
+    return taken if taken < len(told) else 0
+
+
+def fullest(names: Sequence[str], filled: Counter[str], header: Sequence[str]) -> str:
+    """The first of these that is not nearly empty, such as a total in the last row."""
+    present = [name for name in names if name in header]
+    most = max((filled[name] for name in present), default=0)
+    return next((name for name in present if filled[name] >= FILLED * most), "")
+
+
+def epochs_telling(lines: Sequence[Line], name: str, axis: str | None) -> int:
+    """How many epochs tell it."""
+    told = ((number, cells) for number, cells in lines if is_told(cells, name))
+    return len({number if axis is None else cells.get(axis) for number, cells in told})
+
+
+def is_nothing(lines: Sequence[Line], name: str) -> bool:
+    """Whether a loss is 0 wherever it is told, which stands for one that nobody took."""
+    told = [number_in(cells[name]) for _, cells in lines if is_told(cells, name)]
+    return bool(told) and not any(told)
+
+
+def _refuse(path: Path, header: Sequence[str], names: Sequence[str], *, role: str) -> NoReturn:
+    rule = f"needs a column {names[0]} (or {', '.join(names[1:SHOWN])} …)"
+    remedy = f"rename the one that holds it, write it, or say --columns {role}=NAME"
+    got = ", ".join(filter(None, header))
+    raise refused(str(path), code="log-lacks-losses", rule=rule, got=got, remedy=remedy)
