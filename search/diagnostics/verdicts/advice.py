@@ -264,13 +264,7 @@ ADVICE: dict[str, tuple[Advice, ...]] = {
     "more_epochs": (_turn("raise", EPOCHS, "P10", "train for longer"),),
     "fewer_epochs": (_turn("lower", EPOCHS, "R27", "stop earlier: the rest only overfits"),),
     "always_clipped": (
-        _turn(
-            "raise",
-            CLIP,
-            "R48",
-            "clip less, or tune the clip with the rate: it shortens every step",
-            BY_LENGTH,
-        ),
+        _turn("raise", CLIP, "R48", "clip less, or tune the clip with the rate", BY_LENGTH),
     ),
 }
 
