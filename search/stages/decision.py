@@ -250,12 +250,13 @@ def _standings(
             standings.append("tie" if of.means[index] >= of.means[best] else "worse")
         elif index == 0:
             standings.append("worse" if winner else "tie")
+        elif not winner and of.means[index] >= of.means[0]:
+            standings.append("tie")
         else:
             level = level_of_each(len(of.counts))
             edge = advantage(of, reference=index, level=level, own_noise=False)
             better = is_better(of, edge, reference=index) & ~dropped
-            below = winner != 0 or of.means[index] < of.means[0]
-            standings.append("worse" if below and better.any() else "tie")
+            standings.append("worse" if better.any() else "tie")
     if standings[best] == "worse":
         standings[best] = "tie"
     if standings[best] == "tie" and standings.count("tie") == 1:
