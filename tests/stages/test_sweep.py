@@ -497,7 +497,7 @@ def test_seeds_that_break_are_told_as_a_share():
 
     findings = _run(_plan("protocol.refine=0", "protocol.extend=0"), truth)
     lines = conclusion(findings)
-    broke = next(line for line in lines if line.startswith("seeds that collapsed"))
+    broke = next(line for line in lines if line.startswith("seeds that broke"))
     assert broke.endswith("the baseline in 3 of 10")
     assert "1.0" not in broke  # not usable at all, as the table says
     assert findings.groups[findings.decision.winner].value == 0.1
