@@ -117,6 +117,11 @@ def test_what_diverges_takes_no_room_and_the_means_of_folds_stand_for_a_trial(tm
     _, texts = _drawn(findings, tmp_path, curves)
     assert max(float(text) for text in texts if re.fullmatch(r"[\d.]+(e[+-]\d+)?", text)) <= 10
     assert _curves(tmp_path / "curves.svg", "#6c8ebf") == len(findings.rows)
+    assert "no finite value" not in texts
+    lost = {row.spec.trial for row in findings.rows if row.spec.knobs["optimizer.lr"] == 1.0}
+    for row in curves:
+        row.update({"train_loss": math.nan, "val_loss": math.inf} if row["trial"] in lost else {})
+    assert _drawn(findings, tmp_path, curves)[1].count("no finite value") == 1
 
 
 def test_without_losses_the_metric_is_drawn(tmp_path):

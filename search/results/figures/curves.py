@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from search.config.sweep_settings import SweepSettings
 from search.results.figures.places import place, shortened
-from search.results.figures.style import WINNER, log_axis, title
+from search.results.figures.style import WINNER, log_axis, say_empty, title
 from search.results.findings import Findings
 from search.storage.curves import MEAN
 from search.storage.trials import TrialRecord, ranked
@@ -125,6 +125,8 @@ def _draw_panel(
     for column, color in series:
         numbers = np.insert(shown[column].to_numpy(float), gaps, math.nan)
         axes.plot(epochs, numbers, color=color, linewidth=0.8)
+    if not np.isfinite(shown[[column for column, _ in series]].to_numpy(float)).any():
+        say_empty(axes)
     is_best = epochs == best  # on the last series, that of validation
     axes.plot(epochs[is_best], numbers[is_best], "o", color=series[-1][1], markersize=3)
 

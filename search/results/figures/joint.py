@@ -15,6 +15,7 @@ from search.results.figures.style import (
     SEED,
     UNUSABLE,
     WINNER,
+    say_empty,
     stand,
     title,
     with_zoom,
@@ -109,6 +110,8 @@ def _draw_knob(findings: Findings, knob: Knob, rows: Sequence[TrialRecord], axes
     values = [row.spec.knobs[knob.path] for row in mine]
     places = stand(knob, values, axes, most_ticks=TICKS)
     _dots(axes, list(zip(places, mine, strict=True)), labels=False)
+    if all(row.value is None for row in mine):
+        say_empty(axes)
     for place, row in zip(places, mine, strict=True):
         if row.spec.trial == chosen and row.value is not None:
             axes.plot(place, row.value, "o", color=WINNER, markersize=6, zorder=3)

@@ -62,6 +62,12 @@ def title(figure: Figure, text: str) -> None:
     figure.suptitle(one_line(text), x=0.01, ha="left", fontsize=10)
 
 
+def say_empty(axes: Axes) -> None:
+    """Says in a panel without a dot or a line why it has none."""
+    place = axes.transAxes
+    axes.text(0.5, 0.5, "no finite value", color=OTHERS, ha="center", va="center", transform=place)
+
+
 def log_axis(axis: Axis) -> None:
     """Plain numbers without minor ticks, which take a third of the drawing time."""
     axis.set_major_formatter(StrMethodFormatter("{x:g}"))
