@@ -41,6 +41,6 @@ def without_other_scale(curves: Curves) -> tuple[Curves, str]:
     far = f"{least:.3g} times train's" if least > APART else f"{1 / most:.3g} times below train's"
     words = (
         f"validation's loss is {far} or further in every epoch, the first too, and is left out: a "
-        "sum beside a mean, other terms, or rows prepared otherwise; --columns val=NAME reads it"
+        "sum beside a mean, other terms, or rows of another kind; --columns val=NAME reads it"
     )
     return replace(curves, val=curves.train, held_out=False), words

@@ -20,6 +20,7 @@ TOLD = re.compile(
     rf"(?: */ *({NUMBER}))?",
     re.I,
 )
+TIME = re.compile(r"\s?(?:m?s|secs?|seconds?|min(?:ute)?s?|h(?:ou)?rs?)\b", re.I)  # behind a number
 VALIDATION = r"\b(?:val|eval|test)[a-z]*\b"
 COUNTED = r"(?:epoch|iteration|iter|step) *\d+"
 # Who writes a line, as `pkg.training.trainer - ` and `[train.py:31]`: no phase of what it tells.
@@ -255,6 +256,9 @@ def _numbers(line: str, phase: str = "") -> dict[str, str]:
         behind = line[: match.start()].rstrip()[-1:].isdigit()  # a number: `0.5 loss, 0.8 acc`
         if "," in mark and ("loss" not in words.lower() or behind):
             continue  # a comma joins a loss to its number, and mostly parts others
+        if TIME.match(line, match.end()):
+            end = match.end()
+            continue  # what an epoch took, as `Cost: 667.9 sec`
         phase = _phase(_words(line[end : match.end(1)]), phase)
         name = _name(_words(words), phase)
         if name == "epoch" and "best" in _words(line[: match.start()]):
