@@ -31,12 +31,11 @@ from search.stages.racing import (
     seeds_needed,
     worth_of,
 )
-from search.stages.scores import Bools, Counts, Floats, are_identical, least_deviation
+from search.stages.scores import ROUNDING, Bools, Counts, Floats, are_identical, least_deviation
 
 Standing = Literal["best", "tie", "worse", "dropped", "unstable", "unusable"]
 NO_RACE = Race(first=1, most=1)
 ONE_ERROR = 0.16  # how often chance alone puts a mean one standard error ahead
-ROUNDING = 1e-12  # by which means of the same scores may differ
 
 
 @dataclass(frozen=True, kw_only=True)

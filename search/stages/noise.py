@@ -26,7 +26,7 @@ import numpy as np
 from scipy import special
 
 from search.stages.correlation import mean_correlation, opposition
-from search.stages.scores import Bools, Counts, Floats, better_half, broken_seeds
+from search.stages.scores import ROUNDING, Bools, Counts, Floats, better_half, broken_seeds
 
 FEW = 5  # seeds that show no skewness
 _NODES = np.linspace(-6, 6, 96)
@@ -121,6 +121,9 @@ def _shrunken(of: SeedStatistics, *, own: int | None) -> tuple[Floats, Floats]:
     if own is not None:
         among[..., own] = np.nan
     half = better_half(among)
+    # Values that tie with the last of them belong to it: which is first, rounding would decide.
+    last = np.where(half, among, np.inf).min(-1, keepdims=True)
+    half |= among >= last * (1 - ROUNDING * np.sign(last))
     number = half.sum(-1, keepdims=True)
     prior = np.where(half, of.variances, 0.0).sum(-1, keepdims=True) / np.maximum(number, 1)
     shrinks = np.broadcast_to(number > 1, freedom.shape).copy()

@@ -20,6 +20,7 @@ MANY = 5  # from so many seeds on, those that lie apart are left out of the nois
 NEARLY = 1e-9  # a log-loss of 0 is clipped this far above 0
 IDENTICAL = 4  # repeats in all, beyond the first seed of each value, that must not differ at all
 ONCE = 1e-4  # how often the robust deviation itself may be that much too small by chance
+ROUNDING = 1e-12  # by which means of the same scores may differ
 
 
 def broken_seeds(scores: Floats, *, noise_floor: Floats | float = 0.0) -> Bools:

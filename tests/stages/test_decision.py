@@ -205,6 +205,18 @@ def test_the_units_of_the_metric_change_no_decision(size):
     assert scaled.comparisons[4].p == pytest.approx(plain.comparisons[4].p)
 
 
+def test_of_values_with_one_mean_the_order_and_the_rounding_change_no_decision():
+    scores = np.array([[0.8, 0.78, 0.79], [0.9, 0.88, 0.92], [0.3, 0.6, 0.9], [0.61, 0.6, 0.59]])
+    two = np.array([[0.5, 0.5, 0.5], [0.1, 0.2, 0.3]])
+    scores = np.concatenate([scores, [[0.7, 0.1, 1.0]], two])  # three means of 0.6: sums that round
+    turned = [0, 1, 4, 3, 2, 5, 6]
+    (one, other) = (
+        advantage(statistics_of(each), reference=0, level=0.05) for each in (scores, scores[turned])
+    )
+    assert one.p[turned] == pytest.approx(other.p, rel=1e-9)
+    assert one.critical[1] == pytest.approx(other.critical[1], rel=1e-9)
+
+
 def test_a_loss_beyond_all_numbers_has_diverged():
     groups = _groups([[-1.0, -1.1, -0.9], [-1e200, -1e300, -3e250], [-2.0, -1e160, -2.1]])
     decision = decide(groups, resolution=0.0)
