@@ -1403,11 +1403,13 @@ def test_trainings_that_give_no_result_from_one_trial_on_are_named_and_rates_too
 
 
 def test_an_answer_at_the_edge_of_what_the_joint_stage_searched_is_said():
-    settings = tune_plan("space=[lr,width]").settings
-    rate, width = (settings.spaces[name][0] for name in ("lr", "width"))
-    at = {RATE: 0.01, "model.width": int(width.high)}
-    assert at_edges([rate, width], at) == [f"model.width={width.high:.0f}"]
-    assert at_edges([rate, width], {**at, "model.width": 64}) == []
+    own = tune_plan("knob.optimizer.lr=log(1e-4,1)", "knob.model.width=int(log(16,256))")
+    for plan in (tune_plan("space=[lr,width]"), own):
+        rate, width = (plan.settings.spaces[name][0] for name in ("lr", "width"))
+        at = {RATE: 0.01, "model.width": int(width.high)}
+        of = {"config": plan.config}
+        assert at_edges([rate, width], at, **of) == [f"model.width={width.high:.0f}"]
+        assert at_edges([rate, width], {**at, "model.width": 64}, **of) == []
     joint = Request(entry=6, stage="joint", because="", knobs=(rate, width))
     step = Step(number=1, request=joint, decision="done", says="", leaders=(at,))
     history = begun(tune_plan("space=[lr,width]"), step)
