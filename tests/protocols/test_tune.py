@@ -1412,7 +1412,7 @@ def test_an_answer_at_the_edge_of_what_the_joint_stage_searched_is_said():
         assert at_edges([rate, width], {**at, "model.width": 64}, **of) == []
     joint = Request(entry=6, stage="joint", because="", knobs=(rate, width))
     step = Step(number=1, request=joint, decision="done", says="", leaders=(at,))
-    history = begun(tune_plan("space=[lr,width]"), step)
+    history = begun(own, step)
     assert at_the_edge(history, at).endswith(
         "at the edge of what the joint stage searched: the best may lie beyond (P2)"
     )
