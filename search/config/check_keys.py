@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from search.config.catalogue import CONF
 from search.config.drift import flat_config
+from search.config.ranges import read_shipped
 from search.config.schema import TABLE
 from search.config.trial_config import STOCK, hidden_keys
 from search.errors import UsageError, refused
@@ -122,7 +122,7 @@ def _is_plain(value: Any) -> bool:
 def _shipped(config: DictConfig, group: str) -> dict[str, Any]:
     """The chosen file of a group; empty where it is not one that is shipped."""
     option = CONF / group / f"{(config.get('chosen') or {}).get(group)}.yaml"
-    return (yaml.safe_load(option.read_text(encoding="utf-8")) or {}) if option.is_file() else {}
+    return (read_shipped(option) or {}) if option.is_file() else {}
 
 
 def _plain(config: DictConfig, group: str) -> dict[Any, Any]:

@@ -16,7 +16,7 @@ from search.config.compose import compose_experiment
 from search.config.knob_roles import fits, lacks
 from search.config.knobs import Knob
 from search.config.overrides import in_grammar, parse_override
-from search.config.ranges import ENDS, read_shipped_space
+from search.config.ranges import ENDS, read_shipped
 from search.config.space import read_space
 from search.config.sweep_grammar import read_domain
 from search.config.sweep_words import KNOB, LISTING, knob_names
@@ -193,7 +193,7 @@ def spaces_by_path(config: DictConfig) -> dict[str, str]:
 @cache  # the advice at a search's end is given in several places
 def _about(path: Path, *, changed_at: int) -> Knob:
     """The knob that a file of `conf/space/` is about. `changed_at`: when the file was, [ns]."""
-    (about, *_) = read_space(read_shipped_space(path))
+    (about, *_) = read_space(read_shipped(path))
     return about
 
 

@@ -12,7 +12,7 @@ from search.config.compose_protocol import spaces_by_path
 from search.config.config_file import load_config
 from search.config.drift import drift
 from search.config.plan import check_task, read_plan
-from search.config.ranges import read_shipped_space
+from search.config.ranges import read_shipped
 from search.config.sweep_words import recipe_words
 from search.lifecycle.lifecycle import whole_batches
 from search.stages import sweep
@@ -165,7 +165,7 @@ def test_batches_larger_than_the_data_are_told(rows, words, message, tmp_path):
     "file", sorted((CONF / "space").glob("*.yaml")), ids=lambda file: file.stem
 )
 def test_a_shipped_space_is_read_quickly_to_what_omegaconf_reads(file):
-    assert read_shipped_space(file) == OmegaConf.to_container(OmegaConf.load(file))
+    assert read_shipped(file) == OmegaConf.to_container(OmegaConf.load(file))
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ from drawn import plan_of
 from kit import search
 from refusals import check_told, raises
 
-from search.config.check_keys import unusual_keys
+from search.config.check_keys import changed_settings, unusual_keys
 from search.config.compose import compose_experiment
 from search.execution.dry_run import unread_words
 from trainers.mentions import unmentioned
@@ -45,6 +45,12 @@ def test_a_key_that_the_stock_trainer_does_not_know_is_refused_with_the_nearest(
         _composed("lr_sweep", word)
 
 
+def test_a_setting_as_shipped_is_no_changed_one_however_its_number_is_written():
+    assert changed_settings(_composed("dropout_sweep", "optimizer=adam")) == {}
+    changed = _composed("dropout_sweep", "optimizer=adam", "optimizer.lr=1e-4")
+    assert changed_settings(changed) == {"optimizer.lr": 3e-4}
+
+
 def test_keys_that_are_linked_or_known_are_not_refused():
     assert _composed("lr_sweep", "+wide=32", "model.width=${wide}").model.width == 32
     words = ["metric=f1", "metric.average=micro", "split=kfold"]
@@ -67,6 +73,8 @@ def test_keys_that_own_code_never_mentions_are_named(tmp_path):
         assert {"optimizer.lr", "trainer.epochs", "model.scale"} <= set(keys)
         assert not {"trainer.patience", "trainer._target_", "data", "seed"} & set(keys)
         assert "seed" in unusual_keys(plan_of("own_command").config)  # nobody else seeds it
+        other = plan_of("own_trainer", "knob.my.rate=log(1e-4,1)").config  # lr as shipped: 3e-4
+        assert "optimizer.lr" not in unusual_keys(other)
         plain = {"trainer": {"_target_": "mine_own.train"}}
         assert set(unmentioned(plain, keys)) == {
             "optimizer.weight_decay",
