@@ -814,6 +814,16 @@ def test_what_batches_lose_gives_way_to_the_epochs_own_and_a_part_or_the_best_so
     for no_loss in ("TPE using {e}/8 trials with best loss {t}\n", "Epoch {e}, Cost: {t} sec\n"):
         with raises("file-holds-no-table", "some.log"):
             read_logs(written_alone(tmp_path, no_loss))
+    steps, form = "Step {e}00, Loss: {v}\n", "Epoch {e}/8 - Train Loss: {t}, Val Loss: {v}\n"
+    with raises("log-epoch-twice", "train_loss"):  # a training of one epoch before the other's
+        read_of(
+            tmp_path,
+            f"{steps}{steps}Epoch 1/1 - Train Loss: 9.5\n".format(e=1, v=1)
+            + "".join(
+                f"{steps}{form}".format(e=e, t=t, v=v)
+                for e, (t, v) in enumerate(zip(TRAIN, VAL, strict=True), 1)
+            ),
+        )
     with raises("log-lacks-losses", "nll, kl_loss", "--columns train=NAME"):
         read_logs(written_alone(tmp_path, "epoch {e}: nll={t} kl_loss={v}\n"))
 

@@ -1,12 +1,15 @@
 """The epochs of a log, from lines that tell of train, of validation or of both."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 
 from search.diagnostics.logs.columns import Layout
 from search.diagnostics.logs.line import GAPS, Line, is_told, number_in
+from search.diagnostics.logs.losses import FEW
 from search.errors import refused
 
 Cells = dict[str, float | None]
@@ -58,6 +61,7 @@ class Epoch:
 def _rows(path: Path, lines: Sequence[Line], *, layout: Layout) -> list[Epoch]:
     """The epochs in order; rows of one epoch that complete each other become one."""
     rows: list[Epoch] = []
+    several = layout.steps and not _told_once(lines, layout=layout)
     taken = False  # validation: a loss of 0 before any other stands for none
     for counted, (number, cells) in enumerate(lines, start=1):
         place = f"{path}: line {number}"
@@ -84,8 +88,15 @@ def _rows(path: Path, lines: Sequence[Line], *, layout: Layout) -> list[Epoch]:
         held = _sum(place, layout.val, cells)
         taken |= bool(held)
         values["val_loss"] = held if taken else None
-        _complete(place, rows[-1], values, layout=layout)
+        _complete(place, rows[-1], values, layout=layout, several=several)
     return rows
+
+
+def _told_once(lines: Sequence[Line], *, layout: Layout) -> bool:
+    """Whether most epochs tell train's loss in one line: further ones are of another training."""
+    axis, name = layout.epoch or "", layout.train[0]
+    often = Counter(cells.get(axis, "") for _, cells in lines if is_told(cells, name))
+    return layout.epoch is not None and len(often) >= FEW and median(often.values()) == 1
 
 
 def _sum(place: str, names: Sequence[str], cells: Mapping[str, str]) -> float | None:
@@ -95,10 +106,12 @@ def _sum(place: str, names: Sequence[str], cells: Mapping[str, str]) -> float | 
     return sum(present) if present and len(present) == len(parts) else None
 
 
-def _complete(place: str, row: Epoch, values: Cells, *, layout: Layout) -> None:
-    """Some loggers write an epoch's losses into separate rows, or train's at every few steps."""
+def _complete(place: str, row: Epoch, values: Cells, *, layout: Layout, several: bool) -> None:
+    """Some loggers write an epoch's losses into separate rows, or train's at every few steps, so
+    that `several` belong to one epoch.
+    """
     columns = {"train_loss": layout.train, "val_loss": layout.val}
-    strict = ("val_loss",) if layout.steps else ("train_loss", "val_loss")
+    strict = ("val_loss",) if several else ("train_loss", "val_loss")
     for name, value in values.items():
         if value is None:
             continue

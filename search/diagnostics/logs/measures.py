@@ -11,7 +11,16 @@ PARTS = ("batch_loss", *ENTROPIES)  # of an epoch, or of a sum, where others sta
 LOSS = re.compile(
     r"loss(?!_scale)|cross_?entropy$|(?:^|_)(?:nll|ce|xent)$|^(?:train_|val_|test_)?cost$"
 )
-OF_ANOTHER = {"best", "lowest", "min", "minimum", "previous", "prev"}  # of another epoch, or of all
+OF_ANOTHER = {
+    "best",
+    "lowest",
+    "min",
+    "minimum",
+    "previous",
+    "prev",
+    "improve",
+    "improved",
+}  # epoch
 SHARES = (
     "map50_95_b", "map50_95", "map_0_5_0_95", "map50_b", "map50", "map_0_5", "map", "ap",
     "miou", "mean_iou", "mean_io_u", "iou", "dice", "dice_coef", "accuracy_top1",
