@@ -75,14 +75,23 @@ def run(words: list[str], config_dir: Path | None) -> int:
         print("a metric with seconds depends on the machine and the moment, and is not compared")
         return 0
     if float(expected) != row.value:
-        print(
-            "they differ, as they may on another device, processor, thread count or library "
-            "version (best/provenance.json), where code or data that a trainer of yours reads "
-            "have changed since, or where it does not heed its seed (preflight tells)"
-        )
+        print(f"they differ, {_why(options.file.parent, findings.plan.folder)}")
         return 1
     print("the same, to the last digit")
     return 0
+
+
+def _why(made: Path, here: Path) -> str:
+    """What may make a value differ from the expected one; the folders of the searches of both."""
+    from search.storage.code_record import CodeRecord
+
+    if files := CodeRecord(made).differing(CodeRecord(here)):
+        return f"and your code has changed: {', '.join(files)}"
+    return (
+        "as they may on another device, processor, thread count or library version "
+        "(best/provenance.json), where code or data that a trainer of yours reads have changed "
+        "since, or where it does not heed its seed (preflight tells)"
+    )
 
 
 def _read(file: Path, overrides: list[str]) -> tuple["DictConfig", float | None, dict[str, Any]]:

@@ -32,6 +32,14 @@ class CodeRecord:
             if last.get(path) != code.get(path) and (path in last or links or not _leads_out(path))
         )
 
+    def differing(self, other: "CodeRecord") -> list[str]:
+        """The files that both folders name and that differ between their last versions."""
+        mine, others = (
+            record._versions()[-1]["files"] if record._versions() else {}
+            for record in (self, other)
+        )
+        return sorted(path for path in mine if others.get(path, mine[path]) != mine[path])
+
     def begin(self, code: Code) -> None:
         """Writes the first version down; nothing where there is one."""
         if not self._versions():

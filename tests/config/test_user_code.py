@@ -212,6 +212,9 @@ def test_trials_do_not_mix_code_and_finished_ones_are_named_as_older(tmp_path):
     finished = search(*WORDS, cwd=tmp_path)
     assert finished.returncode == 0
     assert "your code has changed since these trials were trained: mine_code.py" in finished.stdout
+    again = search("train", str(folder / "best.yaml"), cwd=tmp_path)
+    assert again.returncode == 1
+    assert "they differ, and your code has changed: mine_code.py" in again.stdout
 
 
 @pytest.mark.slow
