@@ -1,6 +1,7 @@
 """The page: its answer, its numbers, what it leaves out, and that nothing foreign can act in it."""
 
 import io
+import math
 import re
 from dataclasses import replace
 
@@ -31,6 +32,7 @@ from search.diagnostics.verdicts.rules import Verdict
 from search.results.report import report_page
 from search.results.report.answer import answer_of
 from search.results.report.budget import best_at, best_of
+from search.results.report.chart import Chart, Series, plotly
 from search.results.report.comparison import LoadedSearch, comparison_page
 from search.results.report.contract import _openings
 from search.results.report.costs import cost_of
@@ -187,6 +189,13 @@ def test_the_sweep_shows_every_seed_the_ties_the_winner_and_what_is_not_usable(t
     assert shapes == ["rect", "line"]
     assert chart["layout"]["shapes"][1]["x0"] == 1.0
     assert chart["zoom"] is not None
+
+
+@pytest.mark.parametrize(("numbers", "notes"), [([math.nan, None], 1), ([math.nan, 0], 0), ([], 1)])
+def test_axes_without_a_finite_value_say_so(numbers, notes):
+    line = Series(name="a", look="line", x=[*range(len(numbers))], y=numbers)
+    said = plotly(Chart(title="", alt="", series=[line]))["layout"]["annotations"]
+    assert [each["text"] for each in said] == ["no finite value"] * notes
 
 
 def test_a_trial_that_is_picked_by_a_click_has_its_curves_and_its_verdict_in_the_page(tmp_path):

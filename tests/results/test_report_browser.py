@@ -59,6 +59,7 @@ def pages(tmp_path_factory):
         why="<b>train</b> still falls",
     )
     joint = judged(joint_findings(smooth, "space=[lr,dropout,width]"))
+    lost = curves_of(joint).assign(train_loss=math.nan, val_loss=math.inf)
     other = judged(findings_of(planted(0.001), "name=other"))
     found = [
         LoadedSearch(
@@ -70,7 +71,7 @@ def pages(tmp_path_factory):
     ]
     texts = {
         "sweep": page_of(sweep, root / "sweep"),
-        "joint": page_of(joint, root / "joint"),
+        "joint": page_of(joint, root / "joint", curves=lost),
         "both": comparison_page(found),
     }
     for name, text in texts.items():
@@ -147,6 +148,7 @@ def test_a_hover_shows_a_seed_and_a_click_shows_its_learning_curves(opened):
     assert "<b>train</b> still falls" in page.locator(".chips").text_content()
     page.get_by_role("button", name="Remove").last.click()
     assert page.locator(".chips li").count() == 2
+    assert page.get_by_text("no finite value").count() == 0
 
 
 def test_a_trial_can_be_picked_by_keyboard(opened):
@@ -159,6 +161,8 @@ def test_a_trial_can_be_picked_by_keyboard(opened):
     assert page.locator(".chips li").count() == before + 1
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.tagName") == "BUTTON"
+    lost = page.locator(".curves .loss").get_by_text("no finite value")
+    assert (lost.count(), page.get_by_text("no finite value").count()) == (1, 1)
 
 
 def test_a_zoom_shows_what_is_near_the_best_and_comes_back(opened):

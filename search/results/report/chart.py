@@ -115,6 +115,13 @@ LOOKS: dict[str, dict[str, Any]] = {
 }
 
 
+EMPTINESS = {  # an annotation in the middle of axes without a number
+    "text": "no finite value",
+    "showarrow": False,
+    **{"x": 0.5, "y": 0.5, "xref": "paper", "yref": "paper"},
+}
+
+
 def _shade_look(share: float) -> dict[str, Any]:
     """A thin line whose color says how good it is: 0 the worst, 1 the best."""
     place = min(int(share * (len(SCALE) - 1) + 0.5), len(SCALE) - 1)
@@ -128,6 +135,7 @@ def _shade_look(share: float) -> dict[str, Any]:
 def plotly(chart: Chart) -> dict[str, Any]:
     """The chart as Plotly's JSON. Colors of text and grid are the page's, which has two themes."""
     named = sum(series.listed for series in chart.series) > 1
+    is_empty = all(_number(y) is None for series in chart.series for y in series.y)
     layout = {
         "height": chart.height,
         "margin": {"l": 64, "r": 16, "t": 36 if named else 12, "b": 56},
@@ -140,7 +148,7 @@ def plotly(chart: Chart) -> dict[str, Any]:
         "xaxis": _axis(chart.x),
         "yaxis": _axis(chart.y),
         "shapes": [*_band(chart), *_level(chart), *map(_gap, chart.gaps)],
-        "annotations": [*map(_note, chart.notes)],
+        "annotations": [*map(_note, chart.notes), *([EMPTINESS] if is_empty else [])],
     }
     return {"data": [_trace(series, chart) for series in chart.series], "layout": layout}
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from search.config.text import one_line
 from search.results.report.blocks import Block, Curves, Figures, Table
-from search.results.report.chart import plotly
+from search.results.report.chart import EMPTINESS, plotly
 from search.storage.json_numbers import plain
 
 FEW = 12  # different texts below which a column is stored by code
@@ -43,6 +43,7 @@ class PageData:
     def text(self) -> str:
         """JSON that may stand inside a script element."""
         data = {"charts": self._charts, "tables": self._tables, "curves": self._curves}
+        data["emptiness"] = EMPTINESS
         text = json.dumps(plain(data), separators=(",", ":"), ensure_ascii=True, allow_nan=False)
         return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 

@@ -86,29 +86,29 @@ const drawCurves = (node) => {
   );
   const log = losses.length > 0 && losses.every((loss) => loss > 0);
   const wide = log && Math.max(...losses) > 100 * Math.min(...losses);
-  const layout = (name, type) => ({
-    height: 360,
-    margin: { l: 60, r: 14, t: 12, b: 50 },
-    hovermode: "closest",
-    paper_bgcolor: "rgba(0,0,0,0)",
-    plot_bgcolor: "rgba(0,0,0,0)",
-    xaxis: { title: { text: "epoch" } },
-    yaxis: {
-      title: { text: safe(name) },
-      type,
-      automargin: true,
-      nticks: 8,
-      ...(type === "log" && wide ? { dtick: 1 } : {}),
-    },
-  });
-  draw(node.querySelector(".loss"), {
-    data: lines(shown, trials, ["train_loss", "val_loss"]),
-    layout: layout("loss", log ? "log" : "linear"),
-  });
-  draw(node.querySelector(".metric"), {
-    data: lines(shown, trials, [metric]),
-    layout: layout(metric, "linear"),
-  });
+  const panel = (place, title, names, type) => {
+    const drawn = lines(shown, trials, names);
+    const isEmpty = shown.length > 0 && !drawn.some(({ y }) => y.some((value) => value !== null));
+    const layout = {
+      height: 360,
+      margin: { l: 60, r: 14, t: 12, b: 50 },
+      hovermode: "closest",
+      paper_bgcolor: "rgba(0,0,0,0)",
+      plot_bgcolor: "rgba(0,0,0,0)",
+      xaxis: { title: { text: "epoch" } },
+      yaxis: {
+        title: { text: safe(title) },
+        type,
+        automargin: true,
+        nticks: 8,
+        ...(type === "log" && wide ? { dtick: 1 } : {}),
+      },
+      annotations: isEmpty ? [data.emptiness] : [],
+    };
+    draw(node.querySelector(place), { data: drawn, layout });
+  };
+  panel(".loss", "loss", ["train_loss", "val_loss"], log ? "log" : "linear");
+  panel(".metric", metric, [metric], "linear");
 };
 const pick = (from, trial) => {
   const group = from.closest("details.group") ?? document;
