@@ -274,8 +274,16 @@ def test_visits_of_a_patient_in_both_sets_are_told_of_rows_that_a_trainer_loads_
     if outcome is None:
         assert kept == []
         return
-    check = shared_rows({"train": rows[:320], "val": np.array(kept)})
+    check = shared_rows({"train": rows[:320], "val": np.array(kept)}, forms=False)
     assert (check.name, check.outcome) == ("shared_rows", outcome)
+
+
+def test_other_forms_of_rows_are_not_looked_for_among_those_that_a_loop_gives():
+    dice = np.random.default_rng(4)
+    series = dice.normal(size=412)
+    windows = np.stack([series[at : at + 12] for at in range(400)])[dice.permutation(400)]
+    sets = {"train": windows[:320], "val": windows[320:]}
+    assert [shared_rows(sets, forms=forms).outcome for forms in (True, False)] == ["fail", "pass"]
 
 
 def test_targets_that_a_batch_has_in_common_are_no_rows_of_a_table():

@@ -30,17 +30,20 @@ Array = NDArray[Any]
 View = Callable[[Array], Array]
 
 
-def repeated(sets: Mapping[str, Array], *, like: Array) -> str:
+def repeated(sets: Mapping[str, Array], *, like: Array, forms: bool = True) -> str:
     """How rows of held-out sets stand in train, nearly or in another form; empty if they do not.
 
     Args:
         sets: rows by set, `train` among them.
         like: rows of train with their features drawn independently: how near rows are by chance
             where features have few values.
+        forms: other forms too: of rows as a loop gives them they are none, as of mixed rows.
     """
     near = near_copies(sets, like)
     if max(near.values(), default=0.0) >= LEAKED:
         return f"{_told(near)} nearly repeat a row of train"
+    if not forms:
+        return ""
     scaled = near_copies(*_in_form(sets, like))
     if max(scaled.values(), default=0.0) >= LEAKED:
         return f"{_told(scaled)} nearly repeat a row of train, times a factor"

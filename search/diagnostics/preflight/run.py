@@ -90,7 +90,8 @@ def of_training(
     if outcomes.get("telltale_feature") == "not checkable" and (pairs := seen["pairs"]):
         yield telltale_seen(pairs)
         if pairs["held"]:
-            yield shared_rows({"train": np.array(pairs["x"]), "val": np.array(pairs["held"])})
+            sets = {"train": np.array(pairs["x"]), "val": np.array(pairs["held"])}
+            yield shared_rows(sets, forms=False)
     yield loop.trains(seen, flood=float(trainer.get("flood") or 0.0) if plan.stock else 0.0)
     heart, alike = answers["overfit"], plan.config.split.kind not in APART
     yield losses.reported_losses(seen, heart=heart)

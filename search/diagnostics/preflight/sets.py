@@ -93,14 +93,19 @@ def same_distribution(
 
 
 def shared_rows(
-    x: Sets, *, lengths: NDArray[np.int64] | None = None, numbers: bool = True
+    x: Sets,
+    *,
+    lengths: NDArray[np.int64] | None = None,
+    numbers: bool = True,
+    forms: bool = True,
 ) -> Check:
     """Rows of validation and test that stand in train as well, or nearly (R3).
 
     `lengths`: of train's sequences, which stand in front of their steps. Alike processes bring
     short sequences twice, copies are of any length: only the longer half is looked at, and of it
     those longer than what chance brings twice. `numbers`: features are numbers, between which
-    distances mean something.
+    distances mean something; `forms`: rows stand there as they were read, so that other forms of
+    them are looked for too.
     """
     judge, noun = Judge(name="shared_rows", rule="R3"), "rows"
     if lengths is None and not numbers:
@@ -131,7 +136,7 @@ def shared_rows(
         or (lengths is not None and copies < LEAST)
     )
     if numbers and lengths is None and (not exact or by_accident):
-        again = repeated(x, like=drawn_by_chance(x["train"]))
+        again = repeated(x, like=drawn_by_chance(x["train"]), forms=forms)
         if again:
             remedy = "keep what belongs together in one set, as split=grouped or split=ordered do"
             return judge.fail(again, f"{remedy}; augment after the split", **measured)
