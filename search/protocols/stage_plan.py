@@ -116,7 +116,9 @@ def _follower(history: History, request: Request) -> Follower | None:
         return None
     least, most = -math.inf, math.inf
     if name is not None and not (about := history.settings.spaces[name][0]).choices:
-        least, most = min(about.least, rate), max(about.most, rate)
+        least, most = about.least, about.most
+    if not least <= rate <= most:
+        return None  # wherever it moves to, it would lie outside of the knob's range
     return Follower(
         path=history.rate, start=float(rate), power=0.5, whole=False, least=least, most=most
     )

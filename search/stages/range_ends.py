@@ -77,7 +77,9 @@ def extension(
 
 
 def refinement(knob: Knob, tried: Sequence[Value], best: Value) -> tuple[Value, ...]:
-    """Four values: on the knob's scale a quarter and half of the way to the values beside (R30)."""
+    """Four values: on the knob's scale a quarter and half of the way to the values beside (R30). A
+    baseline may lie outside of the knob's limits; they do not.
+    """
     places = {knob.scaled(value): value for value in tried}
     ordered = [places[place] for place in sorted(places) if math.isfinite(place)]
     if best not in ordered:
@@ -85,4 +87,5 @@ def refinement(knob: Knob, tried: Sequence[Value], best: Value) -> tuple[Value, 
     at = ordered.index(best)
     beside = [ordered[index] for index in (at - 1, at + 1) if 0 <= index < len(ordered)]
     points = {knob.between(best, other, share=share) for other in beside for share in (0.25, 0.5)}
-    return tuple(sorted((point for point in points if point not in tried), key=knob.scaled))
+    inside = (point for point in points if knob.least <= as_number(point) <= knob.most)
+    return tuple(sorted((point for point in inside if point not in tried), key=knob.scaled))
