@@ -110,6 +110,8 @@ def _read(file: Path, overrides: list[str]) -> tuple["DictConfig", float | None,
             config.name = f"{config.name}-train"
         config.protocol = {"kind": "train"}
         config.space = {}
+        if expected is not None and not any(word.startswith("preflight") for word in overrides):
+            config.preflight.mode = "off"  # it has been trained: its search has checked the set-up
         if OmegaConf.select(config, "placement.slots") == "auto":
             config.placement.slots = 1  # one training needs one worker
     OmegaConf.set_readonly(config, True)

@@ -413,9 +413,12 @@ def test_any_trial_is_exported_and_trains_again_to_its_own_value(smoke, capsys):
 
 def test_another_result_than_expected_is_told_and_exits_1(smoke):
     path = smoke / "results" / "smoke" / "best.yaml"
-    path.write_text(re.sub(r"expected: .*", "expected: 0.123", path.read_text()))
+    text, checked = re.subn(r"(preflight:\s+mode:) .*", r"\1 'on'", path.read_text())
+    path.write_text(re.sub(r"expected: .*", "expected: 0.123", text))
     done = search("train", str(path), cwd=smoke)
     assert done.returncode == 1
+    assert checked == 1
+    assert not (smoke / "results" / "smoke-train" / "preflight.json").exists()  # as its search did
     assert "expected: 0.123\n" in done.stdout
     assert "they differ, as they may on another device" in done.stdout
 
