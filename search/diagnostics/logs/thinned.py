@@ -24,16 +24,19 @@ WORD = re.compile(r"[^,;\t|]+")
 def thinned(file: BufferedIOBase) -> tuple[bytes, str]:
     """The content, and how many of its lines these are, where not all.
 
-    What is written over several lines, as JSON may be, and a table with a column of trainings, each
-    of which may have few lines, stay whole.
+    What is written over several lines, as JSON or a cell may be, and a table with a column of
+    trainings, each of which may have few lines, stay whole.
     """
     start = file.read(LARGE)
+    if len(start) < LARGE:
+        return start, ""
     first, _, _ = start.lstrip().partition(b"\n")
-    one = first.startswith(JSON) and not first.rstrip().endswith(WHOLE)
-    trained = any(
-        plain_name(name) in TRIAL for name in WORD.findall(first.decode(errors="replace"))
-    )
-    if len(start) < LARGE or one or trained:
+    names = WORD.findall(first.decode(errors="replace"))
+    if (
+        (first.startswith(JSON) and not first.rstrip().endswith(WHOLE))
+        or any(plain_name(name) in TRIAL for name in names)
+        or any(line.count(b'"') % 2 for line in start.split(b"\n")[:-1])
+    ):
         return start + file.read(), ""
     rest = file.readline()  # the line that the first part ends in
     lines = chain((start + rest).splitlines(keepends=True), file)
