@@ -11,6 +11,7 @@ from itertools import pairwise
 from trainers.probes.told import Watched
 
 GONE = 1e-2  # no schedule that goes on falls to this share of its greatest rate in two epochs
+ROUNDING = 1e-9  # share of a rate
 FADED = 1e-3  # a rate below this share of its greatest one is as good as 0
 SLOW = 0.98  # momentum of Adam above which it is no usual one
 LATE, NEARLY = 0.5, 0.2  # share of its steps that a schedule takes; of a number, near it
@@ -63,7 +64,9 @@ def ends_early(rates: Sequence[float], *, steps: float, epochs: int) -> str:
         epochs: of the whole training.
     """
     low, high = rates[-1], max(rates)
-    at = rates.index(min(rates[rates.index(high) :]), rates.index(high))
+    # The first of several peaks, which rounding makes a little higher or lower than the others.
+    peak = next(step for step, rate in enumerate(rates) if rate >= high * (1 - ROUNDING))
+    at = rates.index(min(rates[peak:]), peak)
     again = [after - before for before, after in pairwise(rates[at : at + 6])]
     if rates[at] < GONE * high and len(again) > 1 and min(again) >= 0 and max(again) < high / 2:
         return f"the rate falls from {high:.3g} to {rates[at]:.1g} at step {at} and rises again"
