@@ -5,6 +5,7 @@ Pure functions of what `trainers.probes` has measured; never trains.
 
 import math
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any
 
 from search.diagnostics.preflight.check import Check, Judge
@@ -47,11 +48,8 @@ def overfit(
         error = next((attempt["error"] for attempt in tries), "")
         return judge.unknown(heart.get("cause") or error or "nothing was tried")
     scored = [attempt for attempt in tries if attempt["score"] is not None]
-    best = (
-        max(scored, key=lambda attempt: attempt["score"])
-        if scored
-        else min(losses, key=lambda attempt: attempt["end"])
-    )
+    by_score, by_end = itemgetter("score"), itemgetter("end")
+    best = max(scored, key=by_score) if scored else min(losses, key=by_end)
     level = (
         f"{best['score']:.2f} of 1" if scored else f"loss {best['start']:.3g} → {best['end']:.3g}"
     )

@@ -34,7 +34,7 @@ from search.diagnostics.probe import probed
 from search.execution.slots import Slot
 from trainers.probes.answers import Answers
 from trainers.probes.limits import Budget
-from trainers.probes.told import Watched
+from trainers.probes.told import Answer, Watched
 
 ASKED = ("overfit", "labels_matter", "speed", "padding")  # of every training
 OF_DATA = 90.0  # seconds of all checks of the data together
@@ -88,10 +88,7 @@ def of_training(
     labels = train.y if classification else None
     expected, classes = (None, 0) if labels is None else (entropy(labels), 1 + int(labels.max()))
     if outcomes.get("telltale_feature") == "not checkable" and (pairs := seen["pairs"]):
-        yield telltale_seen(pairs)
-        if pairs["held"]:
-            sets = {"train": np.array(pairs["x"]), "val": np.array(pairs["held"])}
-            yield shared_rows(sets, forms=False)
+        yield from _of_rows(pairs)
     yield loop.trains(seen, flood=float(trainer.get("flood") or 0.0) if plan.stock else 0.0)
     heart, alike = answers["overfit"], plan.config.split.kind not in APART
     yield losses.reported_losses(seen, heart=heart)
@@ -121,6 +118,14 @@ def of_training(
     search = {"epochs": plan.epochs, "trainings": trainings, "slots": len(slots)}
     yield learning.speed(answers["speed"], batch=batch, **search)
     yield model.own_gradients(answers["own_gradients"])
+
+
+def _of_rows(pairs: Answer) -> Iterator[Check]:
+    """Checks of rows that a trainer loads itself, as its model is given them."""
+    yield telltale_seen(pairs)
+    if pairs["held"]:
+        sets = {"train": np.array(pairs["x"]), "val": np.array(pairs["held"])}
+        yield shared_rows(sets, forms=False)
 
 
 def _complete(answers: Answers, *, stock: bool) -> Answers:

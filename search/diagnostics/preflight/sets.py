@@ -123,11 +123,9 @@ def shared_rows(
     distinct = len(train) / max(len(keys["train"]), 1)
     matches = {name: np.isin(keys[name], train) for name in keys if name != "train"}
     shares = {name: float(mask.mean()) for name, mask in matches.items()}
-    text = ", ".join(
-        f"{int(mask.sum())} of {len(mask)} {noun} of {name}" for name, mask in matches.items()
-    )
+    told = (f"{mask.sum()} of {len(mask)} {noun} of {name}" for name, mask in matches.items())
     measured = {"shares": shares, "distinct_in_train": distinct}
-    sentence = f"{text} stand in train too"
+    sentence = f"{', '.join(told)} stand in train too"
     exact = max(shares.values(), default=0.0)
     copies = sum(int(mask.sum()) for mask in matches.values())
     by_accident = (
@@ -142,10 +140,9 @@ def shared_rows(
             return judge.fail(again, f"{remedy}; augment after the split", **measured)
     if not exact:
         return judge.passed(sentence, **measured)
-    if by_accident:
-        return judge.note(f"{sentence}, as chance brings where values are few", "", **measured)
-    if copies == 1 and not continuous_columns(x["train"]):
-        return judge.note(f"{sentence}, which may be chance", "", **measured)
+    if by_accident or (copies == 1 and not continuous_columns(x["train"])):
+        chance = "as chance brings where values are few" if by_accident else "which may be chance"
+        return judge.note(f"{sentence}, {chance}", "", **measured)
     if exact >= (LEAKED if lengths is None else OFTEN) and copies > 1:
         remedy = (
             "drop the duplicates, or keep copies together, as split=grouped does; validation "
