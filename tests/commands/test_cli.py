@@ -95,6 +95,7 @@ def test_without_a_word_it_lists_experiments_and_verbs_and_exits_2(elsewhere):
         (["lr_sweep", "placement.gpus=[7]"], ("gpu-not-visible", "placement.gpus")),
     ],
 )  # fmt: skip
+@pytest.mark.slow
 def test_a_wrong_command_is_told_by_its_text_with_exit_2_and_writes_nothing(
     words, message, elsewhere, capsys, monkeypatch
 ):

@@ -235,6 +235,7 @@ def _read(x, y):
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.4])
+@pytest.mark.slow
 def test_label_noise_is_measured_among_the_surest_rows(noise):
     dice = np.random.default_rng(7)
     y = np.arange(900) % 3
@@ -833,6 +834,7 @@ def test_a_whole_part_before_others_kept_from_the_optimizer_or_loaded_is_frozen_
 
 
 @pytest.mark.parametrize(("share", "outcome"), [(0.0, "pass"), (0.05, "pass"), (0.3, "warn")])
+@pytest.mark.slow
 def test_three_labels_of_ten_that_are_wrong_are_told_and_one_of_twenty_is_not(share, outcome):
     x, y = load_digits(return_X_y=True)
     wrong = np.random.default_rng(0).random(len(y)) < share

@@ -81,6 +81,7 @@ def _own_rows(fault, tmp_path):
         ("large batches", "not checkable", "an epoch has 5 batches, which are too few"), ("turns", "not checkable", "its optimizers take turns, each"),
     ],
 )  # fmt: skip
+@pytest.mark.slow
 def test_what_a_copy_learns_of_some_rows_holds_for_others_unless_targets_or_columns_are_mixed_up(
     fault, outcome, told, tmp_path
 ):

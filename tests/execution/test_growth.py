@@ -117,6 +117,7 @@ def _calls_of_a_trial(trials, words, folder):
 
 
 @pytest.mark.parametrize("words", SEARCHES.values(), ids=SEARCHES)
+@pytest.mark.slow
 def test_a_trial_costs_as_many_calls_among_three_thousand_as_among_eight_hundred(words, tmp_path):
     few, many = (_calls_of_a_trial(trials, words, tmp_path / f"{trials}") for trials in (800, 3000))
     assert many < 1.1 * few

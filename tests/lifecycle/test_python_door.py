@@ -297,6 +297,7 @@ def test_a_wrong_call_is_refused_and_writes_nothing(arguments, message, elsewher
     assert list(elsewhere.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_path_and_an_array_of_numpy_are_what_they_stand_for(elsewhere):
     import toys
 

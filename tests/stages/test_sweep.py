@@ -289,6 +289,7 @@ def test_every_optimizer_gets_its_own_default_rate_and_the_same_budget():
     assert rate == adam["optimizer.adam.lr"]
 
 
+@pytest.mark.slow
 def test_a_trial_gets_the_same_config_whichever_trials_came_before_it():
     base = _plan_of(
         "optimizer_sweep", "schedule=one_cycle", "+optimizer.link=${optimizer.lr}"

@@ -147,6 +147,7 @@ def test_an_lstm_of_ones_own_squash_is_torchs_where_that_is_tanh():
 
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("pool", POOLS)
+@pytest.mark.slow
 def test_every_cell_and_pool_learns_a_short_sequence(cell, pool):
     rows = _marked(256, 8)
     model = _recurrent(inputs=16, cell=cell, pool=pool, bidirectional=True, init="xavier_uniform")

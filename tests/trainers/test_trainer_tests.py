@@ -143,6 +143,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("trainer", FAULTS, ids=lambda trainer: trainer.__name__)
+@pytest.mark.slow
 def test_a_planted_fault_is_found_by_the_test_of_its_name(tmp_path, trainer):
     test, text = FAULTS[trainer]
     failures = _failures(trainer, tmp_path)
