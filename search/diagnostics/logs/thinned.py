@@ -7,7 +7,7 @@ stay among the many which tell of single steps of training.
 import re
 from collections import Counter
 from collections.abc import Iterable
-from io import BufferedIOBase
+from io import BufferedIOBase, BytesIO
 from itertools import chain
 
 from search.diagnostics.logs.columns import TRIAL
@@ -24,8 +24,8 @@ WORD = re.compile(r"[^,;\t|]+")
 def thinned(file: BufferedIOBase) -> tuple[bytes, str]:
     """The content, and how many of its lines these are, where not all.
 
-    What is written over several lines, as JSON or a cell may be, and a table with a column of
-    trainings, each of which may have few lines, stay whole.
+    What is written over several lines, as JSON or a cell may be, what has two bytes a letter, and
+    a table with a column of trainings, each of which may have few lines, stay whole.
     """
     start = file.read(LARGE)
     if len(start) < LARGE:
@@ -35,12 +35,12 @@ def thinned(file: BufferedIOBase) -> tuple[bytes, str]:
     if (
         (first.startswith(JSON) and not first.rstrip().endswith(WHOLE))
         or any(plain_name(name) in TRIAL for name in names)
+        or b"\0" in first
         or any(line.count(b'"') % 2 for line in start.split(b"\n")[:-1])
     ):
         return start + file.read(), ""
     rest = file.readline()  # the line that the first part ends in
-    lines = chain((start + rest).splitlines(keepends=True), file)
-    kept, count = stands_for(lines)
+    kept, count = stands_for(chain(BytesIO(start + rest), file))
     share = f"{len(kept)} of its {count} lines stand for all" if len(kept) < count else ""
     return b"".join(kept), share
 
