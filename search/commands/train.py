@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from search.commands.support.arguments import VerbParser
 from search.config.quick_imports import quick_imports
 from search.config.results_root import from_here
-from search.config.words import changed_keys
+from search.config.words import changed_keys, group_of
 from search.errors import RunError, refused
 from search.execution.terminal import Terminal
 
@@ -110,7 +110,7 @@ def _read(file: Path, overrides: list[str]) -> tuple["DictConfig", float | None,
             config.name = f"{config.name}-train"
         config.protocol = {"kind": "train"}
         config.space = {}
-        if expected is not None and not any(word.startswith("preflight") for word in overrides):
+        if expected is not None and "preflight" not in map(group_of, overrides):
             config.preflight.mode = "off"  # it has been trained: its search has checked the set-up
         if OmegaConf.select(config, "placement.slots") == "auto":
             config.placement.slots = 1  # one training needs one worker

@@ -12,7 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from search.config.catalogue import roots
 from search.config.sweep_grammar import read_domain
-from search.config.words import key_of
+from search.config.words import group_of
 
 COPIES = "_copies_"  # where the options of groups stand that are composed at once
 OUTWARD = re.compile(r"@package|^defaults:", re.MULTILINE)  # in a file that is no plain option
@@ -54,7 +54,7 @@ def add_choices(
     at_once = _composed_at_once(config, wanted, words, config_dir=config_dir)
     choices = dict[str, dict[str, DictConfig]]()
     for group, options in wanted.items():
-        others = [word for word in words if key_of(word).partition(".")[0] != group]
+        others = [word for word in words if group_of(word) != group]
         own = str(config.chosen[group])
         choices[group] = {own: config[group]}
         for option in options:
@@ -84,7 +84,7 @@ def _composed_at_once(
     plain = [pair for pair in dict.fromkeys(pairs) if _is_plain(*pair, config_dir=config_dir)]
     if not plain:
         return {}
-    kept = [word for word in words if key_of(word).partition(".")[0] not in wanted]
+    kept = [word for word in words if group_of(word) not in wanted]
     added = [f"+{group}@{COPIES}.at{at}={option}" for at, (group, option) in enumerate(plain)]
     try:
         found = composed([*kept, *(f"~{group}" for group in wanted), *added])

@@ -22,6 +22,11 @@ def key_of(word: str) -> str:
     return word.lstrip("+~").partition("=")[0]
 
 
+def group_of(word: str) -> str:
+    """The first part of the key that a word sets, adds or removes: a config group, mostly."""
+    return key_of(word).partition(".")[0]
+
+
 def take(words: Sequence[str], key: str) -> tuple[str | None, list[str]]:
     """The last value of `key=VALUE` among the words, and the words without it.
 

@@ -7,7 +7,7 @@ from search.config.overrides import value_word
 from search.config.passwords import redacted
 from search.config.plan import Plan, name_after
 from search.config.sweep_settings import SweepSettings
-from search.config.words import EXPERIMENT, key_of, with_experiment
+from search.config.words import EXPERIMENT, group_of, key_of, with_experiment
 
 # Keys of a protocol's command that a stage by itself does not need, or sets itself.
 OWN = (
@@ -26,7 +26,7 @@ LINK = {0.5: "sqrt", 1.0: "linear"}
 def stage_words(words: Sequence[str]) -> list[str]:
     """The words of a protocol's command that its stages share: the experiment, then the set-up."""
     experiment, overrides = with_experiment(words)
-    kept = [word for word in overrides if key_of(word).partition(".")[0] not in OWN]
+    kept = [word for word in overrides if group_of(word) not in OWN]
     return [experiment or EXPERIMENT, *map(redacted, kept)]
 
 

@@ -108,13 +108,10 @@ def _found_before(history: History, configurations: Sequence[Mapping[str, Value]
 
 def _follower(history: History, request: Request) -> Follower | None:
     """The rate moves with the root of the batch size (R39)."""
-    rate, name = (
-        OmegaConf.select(history.config, history.rate),
-        history.settings.named(history.rate),
-    )
+    rate = OmegaConf.select(history.config, history.rate)
     if request.path != BATCH or not isinstance(rate, int | float):
         return None
-    least, most = -math.inf, math.inf
+    least, most, name = -math.inf, math.inf, history.settings.named(history.rate)
     if name is not None and not (about := history.settings.spaces[name][0]).choices:
         least, most = about.least, about.most
     if not least <= rate <= most:

@@ -13,6 +13,7 @@ from matplotlib.ticker import NullLocator, StrMethodFormatter
 from search.config.knobs import Knob, Value
 from search.config.text import one_line
 from search.results.figures.places import place
+from search.results.summary.formatting import EMPTY
 
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text
@@ -65,7 +66,7 @@ def title(figure: Figure, text: str) -> None:
 def say_empty(axes: Axes) -> None:
     """Says in a panel without a dot or a line why it has none."""
     place = axes.transAxes
-    axes.text(0.5, 0.5, "no finite value", color=OTHERS, ha="center", va="center", transform=place)
+    axes.text(0.5, 0.5, EMPTY, color=OTHERS, ha="center", va="center", transform=place)
 
 
 def log_axis(axis: Axis) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from search.config.text import one_line
+from search.results.summary.formatting import EMPTY
 
 Number = float | int | None
 GREEN, ORANGE, BLUE, GREY = "#009e73", "#d55e00", "#3b8fd0", "#8291a5"  # Okabe and Ito 2008, near
@@ -116,7 +117,7 @@ LOOKS: dict[str, dict[str, Any]] = {
 
 
 EMPTINESS = {  # an annotation in the middle of axes without a number
-    "text": "no finite value",
+    "text": EMPTY,
     "showarrow": False,
     **{"x": 0.5, "y": 0.5, "xref": "paper", "yref": "paper"},
 }

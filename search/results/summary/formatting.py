@@ -21,6 +21,7 @@ LARGE = 1e6  # from here on a power of ten is shorter
 DECIMALS, DIGITS, EPOCHS = "z.4f", "z.4g", "z.1f"  # forms of a score, any number, a mean epoch
 WHOLE = "z.12g"  # form of a knob's value: 0.9999 and 0.99995 are two values
 NARROW = 80  # columns below which a sweep's table has no trials, a joint one no decision beside
+EMPTY = "no finite value"  # what axes without a dot or a line say
 USUAL = (
     ("optimizer", "lr"),
     ("trainer", "batch_size"),
