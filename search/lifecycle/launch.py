@@ -22,6 +22,7 @@ from search.errors import COPY, ELSEWHERE, Interrupted, disk_error
 from search.execution.gpu_sharing import gpus_announced
 from search.execution.terminal import say
 from search.execution.worker_pool import slots_of, started_workers
+from search.protocols.opening import opening
 from search.storage.folder import Folder
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ def launch(
     slots = slots_of(plan)
     with _told(plan.folder, command=command):
         _check_folder(plan, folder, console=console)
+        if isinstance(plan.settings, TuneSettings):
+            say(console, opening(plan, plan.settings))
         labels = ", ".join(slot.label for slot in slots)
         noun = "worker" if len(slots) == 1 else "workers"
         say(console, f"starting {len(slots)} {noun} ({labels}) …")

@@ -222,7 +222,8 @@ def check_set_up(
     from search.diagnostics.preflight.run import preflight  # scikit-learn takes a second
 
     since = time.monotonic()
-    made = preflight(plan, prepared, place=folder.path, slots=pool.slots, trainings=trainings)
+    with console.status("checking data, model and learning"):
+        made = preflight(plan, prepared, place=folder.path, slots=pool.slots, trainings=trainings)
     seconds = time.monotonic() - since
     write(made, folder.path, seconds=seconds)
     show(made.checks, console, seconds=seconds, briefly=True)

@@ -40,7 +40,8 @@ from search.protocols.conclude import conclude, gain
 from search.protocols.former import Former
 from search.protocols.history import History
 from search.protocols.next_knob import check_until
-from search.protocols.next_stage import stage_due
+from search.protocols.next_stage import next_stage, stage_due
+from search.protocols.opening import heading
 from search.protocols.record import as_decided, record_of
 from search.protocols.stage_plan import borrowed, past_trials, stage_plan, with_all_knobs
 from search.protocols.step import Request, Step
@@ -98,6 +99,8 @@ def run_protocol(
 
     def checked(prepared: Prepared) -> None:
         if any(entry.stage == "preflight" for entry in settings.stages):
+            if (first := next_stage(history)) is not None and first.stage == "preflight":
+                say(console, heading(history.opened(first)))
             tuned = (RATE_CHECK,) if settings.named(settings.rate) is not None else ()
             many = settings.budget_trials or TRAININGS
             check_set_up(plan, folder, prepared, pool, console, trainings=many, tuned=tuned)
@@ -154,7 +157,8 @@ class _ManyStages:
         while request is not None:
             opened = then.opened(request)
             self._command = ""
-            self._say_start(opened)
+            if (opened.number, request.stage) != (1, "preflight"):  # said before the checks
+                say(self._console, heading(opened))
             done = opened if request.skip else self._carry_out(opened, then)
             step = as_decided(done, self._former.steps, self._rows)
             history = history.with_step(step)
@@ -284,10 +288,6 @@ class _ManyStages:
         folder, metric = self._folder, self._plan.metric.name
         epochs = {row.spec.trial: row.epochs for row in findings.rows}
         return read_curves(folder.curve_log, folder.curves, metric=metric, epochs=epochs)
-
-    def _say_start(self, step: Step) -> None:
-        rules = f" ({', '.join(step.request.rules)})" if step.request.rules else ""
-        say(self._console, f"\n{step.name}: {step.request.because}{rules}")
 
     def _say_end(self, step: Step, history: History) -> None:
         say(self._console, f"  {step.decision}: {step.says}")

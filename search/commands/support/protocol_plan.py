@@ -11,6 +11,7 @@ from search.execution.terminal import Terminal
 from search.protocols.budget import check_budget, foreseen_trials
 from search.protocols.history import History
 from search.protocols.next_knob import check_until
+from search.protocols.opening import budget_words
 from search.storage.trials import TrialRecord
 
 
@@ -51,24 +52,7 @@ def show_protocol(plan: Plan, rows: Sequence[TrialRecord], console: Terminal) ->
     if settings.left_out:
         console.say(f"not in this set-up: {', '.join(settings.left_out)}")
     total, done = sum(trials for _, trials in foreseen), sum(row.finished for row in rows)
-    console.say(_budget(plan, settings))
+    console.say(budget_words(plan, settings))
     if settings.budget_trials is not None:
         total = min(total, settings.budget_trials)
     return max(total - done, 0)
-
-
-def _budget(plan: Plan, settings: TuneSettings) -> str:
-    """What ends the search, in words."""
-    share = f"{'' if settings.has_joint else 'at least '}{settings.share:.0%}"
-    if settings.budget_trials is not None:
-        return f"budget: {settings.budget_trials} trials, {share} of them for sweeps"
-    if plan.config.budget_hours is not None:
-        hours = f"{plan.config.budget_hours:g} hours of the clock"
-        return f"budget: {hours}, {share} of what the checks leave for sweeps"
-    if settings.gpu_budget is not None:
-        return f"budget: {settings.gpu_budget:g} seconds of GPUs, {share} of them for sweeps"
-    end = f"after {settings.idle} knobs in a row that bring nothing" if settings.idle else ""
-    return (
-        f"no budget: the sweeps end {end or 'once every knob was swept'}; "
-        "budget_trials= or budget_hours= set one"
-    )
