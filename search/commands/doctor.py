@@ -14,7 +14,7 @@ from search.diagnostics.verdicts.rules import Verdict, judge, unheld, unscaled
 from search.errors import UsageError, refused
 from search.results.diagnosis import diagnosed
 from search.results.findings import Findings, open_results
-from search.results.summary.advise import deleted, next_lines
+from search.results.summary.advise import deleted, next_lines, remarks
 from search.results.summary.verdicts import turnable
 from search.results.tables import curves_so_far
 
@@ -110,7 +110,7 @@ def _of_search(options: Namespace) -> Reading:
         verdicts={str(trial): verdict for trial, verdict in findings.verdicts.items()},
         findings=findings,
         acts=turnable(findings, findings.rows),
-        together=findings.together,
+        together=remarks(findings),
         then=[*next_lines(findings), *deleted(findings)],
     )
 

@@ -11,11 +11,12 @@ from refusals import raises
 from rich.console import Console
 
 from search.config.knob_roles import COLUMNS
+from search.diagnostics.verdicts.across_trials import Together
 from search.diagnostics.verdicts.rules import Verdict
 from search.results.findings import find
 from search.results.report.answer import answer_of
 from search.results.summary import conclusion, joint, show_summary, sweep
-from search.results.summary.advise import next_lines
+from search.results.summary.advise import curve_lines, next_lines
 from search.results.summary.certainty import inert
 from search.results.summary.formatting import bullets, two_digits
 from search.results.summary.sweep import frame, records, text
@@ -156,6 +157,25 @@ def test_a_winner_that_ended_by_itself_is_told_of_more_epochs_only_where_its_las
         ]
         (line,) = next_lines(replace(findings, rows=rows, verdicts=verdicts))
         assert line.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("experiment", "verdict", "following"),
+    [
+        ("lr_sweep", "lr_too_high", "next: more_epochs: train for longer (R34, P10)"),
+        # Trials of other lengths have told whether more are better.
+        ("epochs_sweep", "too_short", "next: too_short: no remedy is left to try"),
+    ],
+)
+def test_more_epochs_are_either_what_is_next_or_were_tried_and_are_asked_for_no_more(
+    experiment, verdict, following
+):
+    findings = findings_of(lambda *_: 0.9, "trainer.patience=null", experiment=experiment)
+    late = Together(name="more_epochs", rule="P10", says="raise trainer.epochs")
+    verdicts = {row.spec.trial: Verdict(name=verdict, why="") for row in findings.rows}
+    lines = curve_lines(replace(findings, verdicts=verdicts, together=(late,)))
+    assert any(line.startswith(following) for line in lines)
+    assert ("together: raise trainer.epochs (P10)" in lines) == ("more_epochs" in following)
 
 
 def test_numbers_far_from_one_are_shown_with_four_digits_and_an_option_none_by_its_name():

@@ -12,7 +12,7 @@ from search.results.findings import Findings
 from search.results.report.blocks import Block, Curves, Section, Words, table_of
 from search.results.report.epochs import epoch_figures
 from search.results.report.numbers import setting
-from search.results.summary.advise import tried_paths
+from search.results.summary.advise import remarks, tried_paths
 from search.results.summary.verdicts import advice, config_of, out_of_patience, turnable
 from search.storage.folder import Folder
 from search.storage.layers import read_series
@@ -67,7 +67,7 @@ def curves_section(findings: Findings, curves: pd.DataFrame) -> Section | None:
     )
     if records is not None:
         blocks.append(records)
-    lines = [f"{together.says} ({together.rule})" for together in findings.together]
+    lines = [f"{together.says} ({together.rule})" for together in remarks(findings)]
     return Section(
         name="curves",
         title="Learning curves",

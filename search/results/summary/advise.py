@@ -13,6 +13,7 @@ from search.config.plan import Plan, name_after
 from search.config.results_root import address
 from search.config.sweep_words import recipe_words
 from search.config.tune_settings import TuneSettings
+from search.diagnostics.verdicts.across_trials import Together
 from search.diagnostics.verdicts.advice import (
     ADVICE,
     CAUSES,
@@ -54,19 +55,16 @@ def curve_lines(findings: Findings) -> list[str]:
             else f"trial {agreed[0].spec.trial}, the winner's first seed"
         )
         lines = [f"the curves of {of}: {verdict.name}: {verdict.why}", *next_lines(findings)]
-    lines += [
-        f"together: {remark.says} ({remark.rule})"
-        for remark in findings.together
-        if remark.name not in LENGTHS or not _length_was_kept(findings)
-    ]
+    lines += [f"together: {remark.says} ({remark.rule})" for remark in remarks(findings)]
     return [*lines, *deleted(findings)]
 
 
-def _length_was_kept(findings: Findings) -> bool:
-    """Whether the last sweep of the number of epochs left it as it was."""
-    of_epochs = (step for step in reversed(findings.steps) if step["path"] == EPOCHS)
-    last = next((step for step in of_epochs if step["kind"] == "sweep"), None)
-    return last is not None and last["decision"] == "keep"
+def remarks(findings: Findings) -> list[Together]:
+    """What all trials say together. Of their number of epochs nothing, where it was turned: the
+    trials themselves have told whether more or fewer are better.
+    """
+    is_tried = EPOCHS in tried_paths(findings)
+    return [each for each in findings.together if not (is_tried and each.name in LENGTHS)]
 
 
 def next_lines(findings: Findings) -> list[str]:
@@ -90,7 +88,8 @@ def next_lines(findings: Findings) -> list[str]:
     takes_more = improves and acts is not None and EPOCHS not in acts
     own_length = UNTOLD if never_gets(plan.config, EPOCHS) else ITSELF
     by_hand = [own_length] if takes_more and any(map(is_longer, ADVICE[verdict.name])) else []
-    names = (verdict.name, *(side.name for side in verdict.sides))
+    together = [each.name for each in remarks(findings) if each.name in ADVICE]
+    names = [verdict.name, *(side.name for side in verdict.sides), *together]
     for name in sorted(names, key=lambda each: each not in CAUSES):
         closed = tried - {EPOCHS} if ended else tried
         for remedy in remedies(name, config, tried=closed, turnable=acts):
