@@ -69,6 +69,12 @@ def best_config(plan: Plan, row: TrialRecord, *, contract: dict[str, Any]) -> st
         f"# `python -m search train` on this file repeats trial {row.spec.trial} of {plan.name} "
         f"and compares {plan.metric.name} with `expected`.\n"
     )
+    if not plan.stock:
+        head += (
+            f"# {plan.config.trainer._target_} gets all these keys and heeds those that its code "
+            "reads: classes that they name,\n# such as an optimizer, are its own only where it "
+            "builds them from here.\n"
+        )
     return head + OmegaConf.to_yaml(OmegaConf.create(config))
 
 

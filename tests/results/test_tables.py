@@ -5,6 +5,7 @@ import json
 from dataclasses import replace
 
 import pytest
+import yaml
 from drawn import findings_of, plan_of, planted
 from pages import joint_findings, smooth
 from refusals import raises
@@ -13,6 +14,7 @@ from rich.console import Console
 from search.config.knob_roles import COLUMNS
 from search.diagnostics.verdicts.across_trials import Together
 from search.diagnostics.verdicts.rules import Verdict
+from search.results.export import best_config
 from search.results.findings import find
 from search.results.report.answer import answer_of
 from search.results.summary import conclusion, joint, show_summary, sweep
@@ -176,6 +178,17 @@ def test_more_epochs_are_either_what_is_next_or_were_tried_and_are_asked_for_no_
     lines = curve_lines(replace(findings, verdicts=verdicts, together=(late,)))
     assert any(line.startswith(following) for line in lines)
     assert ("together: raise trainer.epochs (P10)" in lines) == ("more_epochs" in following)
+
+
+@pytest.mark.parametrize(("experiment", "is_said"), [("own_trainer", True), ("lr_sweep", False)])
+def test_a_best_config_says_that_a_trainer_of_ones_own_may_heed_none_of_the_classes_in_it(
+    experiment, is_said
+):
+    findings = findings_of(planted(0.01), experiment=experiment)
+    contract = {"data": {}, "split": {"hash": ""}}
+    text = best_config(findings.plan, findings.winner, contract=contract)
+    assert ("\n# trainers.examples.own.train gets all these keys" in text) == is_said
+    assert yaml.safe_load(text)["optimizer"]["_target_"].startswith("torch.optim.")
 
 
 def test_numbers_far_from_one_are_shown_with_four_digits_and_an_option_none_by_its_name():
