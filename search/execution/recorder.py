@@ -55,7 +55,7 @@ class Recorder:
     ) -> None:
         self._plan, self._study = plan, study
         self._stage, self._callback = stage, callback
-        study.on_wait(callback.note)
+        study.storage.on_wait(callback.note)
         self._layers, self._runs = LayerLog(folder.layers), folder.runs
         self._rows = TrialRows(study.rows(alive=True))
         self._worst = self._worst_of(contract.floor, *(row.value for row in self._rows))
@@ -131,7 +131,7 @@ class Recorder:
         if refused := self._layers.flush():
             self._callback.note(f"layers/ is written no more: {refused}")
         self._curves.flush()
-        self._study.flush()
+        self._study.storage.flush()
 
     def sync(self) -> None:
         """As `flush`; soon the ends of trials survive a power cut, too: one call for many of them,
@@ -148,7 +148,7 @@ class Recorder:
         self.flush()
         if self._ended:
             self._ended, began = False, time.monotonic()
-            self._study.sync()
+            self._study.storage.sync()
             now = time.monotonic()
             self._next_sync = now + max(SYNC_EVERY, (now - began) / SYNC_SHARE)
 
@@ -265,7 +265,7 @@ class Recorder:
 
     def end_wait(self) -> None:
         """Nothing waits for the storage any more; may be called by a signal handler."""
-        self._study.end_wait()
+        self._study.storage.end_wait()
 
     def close(self) -> None:
         """Ends the writing."""

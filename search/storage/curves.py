@@ -26,7 +26,7 @@ MEAN = -1  # in the column `fold`: the mean over a trial's folds
 LAST = ("lr", "grad_norm", "update_ratio", "seconds")
 
 
-class CurveLog:
+class CurveLog(LineFile):
     """The append-only file: records of this run, and of trials that an earlier run did not finish.
 
     Raises:
@@ -39,20 +39,12 @@ class CurveLog:
         for record in records:
             if record["trial"] in unfinished:
                 self._keep(record)
-        self._file = LineFile(log, size=whole)
+        super().__init__(log, size=whole)
 
     def append(self, record: EpochRecord) -> None:
         """Adds one record."""
-        self._file.add(seal_line(record))
+        self.add(seal_line(record))
         self._keep(record)
-
-    def flush(self) -> None:
-        """All records survive a kill from now on. Raises OSError when the disk is full."""
-        self._file.flush()
-
-    def put_back(self) -> str:
-        """See `LineFile.put_back`."""
-        return self._file.put_back()
 
     def records(self, trial: int) -> list[EpochRecord]:
         """The records of an unfinished trial, of this run and earlier ones, by epoch."""
@@ -63,10 +55,6 @@ class CurveLog:
         records = self.records(trial)
         self._records.pop(trial, None)
         return records
-
-    def close(self) -> None:
-        """Closes the file."""
-        self._file.close()
 
     def _keep(self, record: EpochRecord) -> None:
         """The last record of an epoch counts: with folds, their mean, which comes last."""

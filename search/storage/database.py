@@ -25,7 +25,7 @@ from search.config.passwords import complete, redacted
 from search.errors import UsageError, refused
 from search.storage.files import write_text
 from search.storage.sealed import read_json
-from search.storage.trial_storage import WRITER
+from search.storage.trial_storage import WRITER, TrialStorage
 from search.storage.write_through import Patience, WriteThrough, reason_of
 
 KEY = "storage.url"
@@ -40,8 +40,8 @@ READ_ONLY = {
 PSYCOPG = "postgresql+psycopg"  # the driver of the extra `postgresql`
 
 
-class Database:
-    """`search.storage.trial_storage.TrialStorage` in a database.
+class Database(TrialStorage):
+    """The trials in a database.
 
     `address`: as SQLAlchemy takes it. `marker`: file of the search's folder that names the writer.
     `patience`: how long a write waits for the server [s].
@@ -49,14 +49,10 @@ class Database:
 
     def __init__(self, address: str, *, marker: Path, patience: float) -> None:
         self._url, self._marker = _read_url(address), marker
-        self.url, self.repaired = redacted(self._url.render_as_string(hide_password=True)), ""
+        self.url = redacted(self._url.render_as_string(hide_password=True))
         self._patience = Patience(self.url, seconds=patience)
         self._opened: WriteThrough | None = None
         self._database: RDBStorage | None = None
-
-    def exists(self) -> bool:
-        """True if a search has opened it before."""
-        return self._marker.exists()
 
     def check(self, *, name: str) -> None:
         """Whether the server can be reached, and the name is not another search's there.
@@ -101,9 +97,6 @@ class Database:
         """
         return self._opened or self._connected(read_only=True)
 
-    def flush(self) -> None:
-        """Every record is written at once."""
-
     def sync(self) -> None:
         """Every record is durable as soon as it is written; nobody else may have begun to write.
 
@@ -112,10 +105,6 @@ class Database:
         """
         if self._opened is not None:
             self._opened.check_alone()
-
-    def put_back(self) -> str:
-        """What a server holds, no file system takes away."""
-        return ""
 
     def on_wait(self, say: Callable[[str], None]) -> None:
         """Who is told that a write waits for a server that is away."""
@@ -142,7 +131,9 @@ class Database:
 
     def _writer(self) -> str:
         """The name under which this folder's search writes; empty before it has."""
-        return str(read_json(self._marker, keys=[WRITER])[WRITER]) if self.exists() else ""
+        if not self._marker.exists():
+            return ""
+        return str(read_json(self._marker, keys=[WRITER])[WRITER])
 
     def _own(self, database: RDBStorage, *, name: str) -> list[FrozenStudy]:
         """The studies of the search that a study belongs to.

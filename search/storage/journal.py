@@ -6,7 +6,7 @@ backend could never read a file with such a line again. What a trial's records m
 business.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,32 +16,25 @@ from optuna.storages.journal import BaseJournalBackend
 from search.errors import UsageError, refused
 from search.storage.files import LineFile
 from search.storage.sealed import read_lines, seal_line, whole_lines
-from search.storage.trial_storage import CLAIM, WRITER
+from search.storage.trial_storage import CLAIM, WRITER, TrialStorage
 
 CREATE_STUDY, DELETE_STUDY, SET_STUDY_USER_ATTR = 0, 1, 2
 REPORTS, ATTRIBUTES = 7, 8  # of a trial: they are gathered until another record, or `flush`
 Log = dict[str, Any]
 
 
-class JournalFile:
-    """`search.storage.trial_storage.TrialStorage` in a file of the search's folder."""
+class JournalFile(TrialStorage):
+    """The trials in a file of the search's folder."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._backend: Journal | None = None
         self._opened: BaseStorage | None = None
-        self.url, self.repaired = str(path), ""
-
-    def exists(self) -> bool:
-        """True if a search has opened it before."""
-        return self._path.exists()
-
-    def check(self, *, name: str) -> None:
-        """Nothing can be wrong before there is a file."""
+        self.url = str(path)
 
     def holds_records(self) -> bool:
         """True if something was recorded in it."""
-        return self.exists() and self._path.stat().st_size > 0
+        return self._path.exists() and self._path.stat().st_size > 0
 
     def open(self, *, name: str) -> BaseStorage:
         """Opens the file for its one writer, once. Raises UsageError as `Journal`."""
@@ -58,22 +51,16 @@ class JournalFile:
     def flush(self) -> None:
         """All records survive a kill from now on."""
         if self._backend is not None:
-            self._backend.flush()
+            self._backend.file.flush()
 
     def sync(self) -> None:
         """Makes all records durable."""
         if self._backend is not None:
-            self._backend.sync()
+            self._backend.file.sync()
 
     def put_back(self) -> str:
         """See `LineFile.put_back`."""
-        return "" if self._backend is None else self._backend.put_back()
-
-    def on_wait(self, say: Callable[[str], None]) -> None:
-        """A file is never away."""
-
-    def end_wait(self) -> None:
-        """See `on_wait`."""
+        return "" if self._backend is None else self._backend.file.put_back()
 
     def clear(self) -> None:
         """Removes the file."""
@@ -82,12 +69,15 @@ class JournalFile:
     def close(self) -> None:
         """Syncs and closes the file."""
         if self._backend is not None:
-            self._backend.close()
+            self._backend.file.sync()
+            self._backend.file.close()
             self._backend = self._opened = None
 
 
 class Journal(BaseJournalBackend):
     """The single writer's backend. `repaired`: what had to be cut off at opening, if anything.
+
+    Records survive a kill once its `file` is flushed, and a power cut once it is synced.
 
     Raises:
         UsageError: the file is damaged, or somebody else has written to it; it is left as it is.
@@ -101,7 +91,7 @@ class Journal(BaseJournalBackend):
         torn = len(data) - len(whole)
         self.repaired = f"cut off a torn last line of {torn} bytes" if torn else ""
         self._first = 0
-        self._file = LineFile(path, size=len(whole))
+        self.file = LineFile(path, size=len(whole))
 
     def read_logs(self, log_number_from: int) -> Iterable[Log]:
         """Records from a number on.
@@ -113,31 +103,14 @@ class Journal(BaseJournalBackend):
         return list(self._pending)
 
     def append_logs(self, logs: list[Log]) -> None:
-        """Adds records. They survive a kill after `flush`, and a power cut after `sync`."""
+        """Adds records."""
         for log in logs:
             if log.get("user_attr", {}).get(WRITER) == CLAIM:  # no public call tells the name
                 log["user_attr"][WRITER] = _writer_of(log)
-            self._file.add(seal_line(log))
+            self.file.add(seal_line(log))
             if log["op_code"] not in (REPORTS, ATTRIBUTES):
-                self.flush()
+                self.file.flush()
         self._pending.extend(logs)
-
-    def flush(self) -> None:
-        """All records survive a kill from now on. Raises OSError when the disk is full."""
-        self._file.flush()
-
-    def sync(self) -> None:
-        """Makes all records durable."""
-        self._file.sync()
-
-    def put_back(self) -> str:
-        """See `LineFile.put_back`."""
-        return self._file.put_back()
-
-    def close(self) -> None:
-        """Syncs and closes the file."""
-        self.sync()
-        self._file.close()
 
 
 class ReadOnlyJournal(BaseJournalBackend):

@@ -5,7 +5,7 @@ values is the business of `search.stages`.
 """
 
 import warnings
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
@@ -37,7 +37,7 @@ REPEATING_STAGE = "confirm"
 
 
 class Study:
-    """All trials of one search.
+    """All trials of one search. `storage`: where they lie.
 
     Open it with `for_writing` (the conductor) or `for_reading` (everybody else).
     """
@@ -50,14 +50,13 @@ class Study:
         storage: TrialStorage,
         older: Collection[int] = (),
     ) -> None:
-        self._study, self._storage = study, storage
+        self._study, self.storage = study, storage
         self._older = frozenset(older)
         self._knobs = {knob.path: knob for knob in knobs}
         self._running: dict[int, int] = {}  # Optuna's number of a trial by its own
         for frozen in self._trials():
             if frozen.state == OptunaState.RUNNING:
                 self._running[int(frozen.user_attrs["trial"])] = frozen._trial_id
-        self.repaired = storage.repaired
 
     @classmethod
     def for_writing(
@@ -123,7 +122,7 @@ class Study:
         `alive`: True while a conductor lives; otherwise unfinished trials count as queued.
         """
         unfinished = TrialState.RUNNING if alive else TrialState.QUEUED
-        with _damage_named(self._storage):
+        with _damage_named(self.storage):
             rows = [_row(frozen, unfinished, knobs=self._knobs) for frozen in self._trials()]
         return sorted(rows, key=lambda row: row.spec.trial)
 
@@ -158,14 +157,6 @@ class Study:
         """
         self._study._storage.set_trial_intermediate_value(self._running[trial], epoch, value)
 
-    def flush(self) -> None:
-        """What was recorded survives a kill from now on."""
-        self._storage.flush()
-
-    def sync(self) -> None:
-        """What was recorded survives a power cut, too. Raises RunError as the storage."""
-        self._storage.sync()
-
     def hopeless(self, trial: int) -> bool:
         """True if the pruner would end the trial now."""
         study, number = self._pruning_study, self._running[trial]
@@ -194,17 +185,9 @@ class Study:
         else:
             storage.set_trial_state_values(number, OptunaState.COMPLETE, [row.sampler_value])
 
-    def on_wait(self, say: Callable[[str], None]) -> None:
-        """Who is told that the storage is waited for."""
-        self._storage.on_wait(say)
-
-    def end_wait(self) -> None:
-        """The storage is waited for no more; may be called by a signal handler."""
-        self._storage.end_wait()
-
     def close(self) -> None:
         """Ends the writing."""
-        self._storage.close()
+        self.storage.close()
 
     def _trials(self) -> list[FrozenTrial]:
         trials = self._study.get_trials(deepcopy=False)

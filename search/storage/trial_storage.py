@@ -1,7 +1,6 @@
 """The seam between a search and the place where Optuna keeps its trials."""
 
 from collections.abc import Callable
-from typing import Protocol
 
 from optuna.storages import BaseStorage
 
@@ -18,8 +17,8 @@ class ServerAway(RunError):
     """A server did not come back in time, or the search was interrupted while it waited."""
 
 
-class TrialStorage(Protocol):
-    """Where the trials of one search lie.
+class TrialStorage:
+    """Where the trials of one search lie. What a place need not do, it leaves as it is here.
 
     Attributes:
         url: the place in words, without a password.
@@ -27,7 +26,7 @@ class TrialStorage(Protocol):
     """
 
     url: str
-    repaired: str
+    repaired = ""
 
     def check(self, *, name: str) -> None:
         """Whether a search of this name may use it, before anything is written.
@@ -36,11 +35,9 @@ class TrialStorage(Protocol):
             UsageError: it cannot be reached, or another search has this name there.
         """
 
-    def exists(self) -> bool:
-        """True if a search has opened it before."""
-
     def holds_records(self) -> bool:
         """True if something was recorded in it."""
+        raise NotImplementedError
 
     def open(self, *, name: str) -> BaseStorage:
         """The storage for its one writer, repaired where a kill has left it incomplete.
@@ -48,9 +45,11 @@ class TrialStorage(Protocol):
         Raises:
             UsageError: it is damaged, or somebody else has written to it; it is left as it is.
         """
+        raise NotImplementedError
 
     def read(self) -> BaseStorage:
         """The storage as it stands, also while a conductor writes; it refuses to write."""
+        raise NotImplementedError
 
     def flush(self) -> None:
         """All records survive a kill of this process from now on."""
@@ -64,6 +63,7 @@ class TrialStorage(Protocol):
         Raises:
             RunError: something else is in its place.
         """
+        return ""
 
     def on_wait(self, say: Callable[[str], None]) -> None:
         """Who is told that a write waits for a server that is away."""
@@ -73,6 +73,8 @@ class TrialStorage(Protocol):
 
     def clear(self) -> None:
         """Forgets all trials: the search begins anew."""
+        raise NotImplementedError
 
     def close(self) -> None:
         """Ends the writing."""
+        raise NotImplementedError

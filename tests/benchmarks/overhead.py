@@ -99,7 +99,7 @@ def recorded(storage: TrialStorage, trials: int) -> float:
             study.report(number, epoch=epoch, value=epoch / 100)
         row = TrialRecord(spec=spec, state="complete", value=0.5, epochs=EPOCHS, best_epoch=3, seconds=1.0, wall=1.0)  # fmt: skip
         study.finish(replace(row, device="cpu", strategy="loop", source="computed", sampler_value=0.5))  # fmt: skip
-        study.sync()
+        study.storage.sync()
     seconds = (time.process_time() - begun) / trials
     study.close()
     return seconds

@@ -55,7 +55,7 @@ def _carry_out(study: Study, number: int, state: str = "complete") -> None:
     study.start(_ask(number), values={"lr": (0.1, 0.5, 1.0)})
     study.report(number, epoch=1, value=0.25)
     study.finish(TrialRecord(spec=_ask(number), state=state, value=0.5, epochs=1, best_epoch=1, sampler_value=0.5, reason="why"))  # fmt: skip
-    study.sync()
+    study.storage.sync()
 
 
 @pytest.mark.slow
@@ -84,7 +84,7 @@ def test_a_resumed_study_in_a_database_keeps_its_rows_and_what_was_underway(tmp_
 def test_a_write_whose_answer_is_lost_is_recorded_once(call, arrives, tmp_path, monkeypatch):
     database = _database(tmp_path / "one", patience=30)
     study, says = _study(database), []
-    study.on_wait(says.append)
+    study.storage.on_wait(says.append)
     _carry_out(study, 0)
     rdb = database._database
     whole, cuts = getattr(rdb, call), [0]
@@ -152,7 +152,7 @@ def test_a_server_that_stays_away_ends_the_search_in_words_and_so_does_an_interr
     database = _database(tmp_path / "one", patience=10**6)
     study = _study(database)
     monkeypatch.setattr(database._database, "create_new_trial", away)
-    study.end_wait()
+    study.storage.end_wait()
     with pytest.raises(ServerAway):
         study.start(_ask(0), values={})
     assert study.rows(alive=True) == []  # the copy in memory answers

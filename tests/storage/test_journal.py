@@ -137,7 +137,7 @@ def test_a_torn_last_line_is_cut_off_and_said_and_nothing_else_is_lost(bytes_tor
     last = whole.rstrip(b"\n").rsplit(b"\n", 1)[1]
     path.write_bytes(whole + last[:bytes_torn])
     study = _study(path)
-    assert study.repaired == f"cut off a torn last line of {bytes_torn} bytes"
+    assert study.storage.repaired == f"cut off a torn last line of {bytes_torn} bytes"
     assert [row.value for row in study.rows(alive=False)] == [0.5] * 3
     study.close()
     assert path.read_bytes().startswith(whole)
@@ -232,7 +232,7 @@ def test_reports_are_in_the_file_from_the_flush_on_and_before_every_other_record
     for epoch in (1, 2):
         study.report(0, epoch=epoch, value=epoch / 10)
     assert path.read_bytes() == before
-    study.flush()
+    study.storage.flush()
     reported = path.read_bytes()
     assert [json.loads(line)["step"] for line in reported[len(before) :].splitlines()] == [1, 2]
     study.report(0, epoch=3, value=0.3)
