@@ -200,7 +200,7 @@ def test_every_experiment_begins_with_its_own_command_and_runs(path, elsewhere):
     assert lines[1] == f"# python -m search {path.stem}"
     plan = read_plan(compose_experiment(path.stem, overrides=[], config_dir=None), root=elsewhere)
     assert (
-        answer(questions(plan))["wrong"] == ""
+        answer(questions(plan)).wrong == ""
     )  # every knob has an effect, every choice can be built
     if path.stem in LIKE_OTHERS:
         return

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any
 
 from search.config.check_keys import changed_settings, unusual_keys
 from search.config.foreign_code import resolved
@@ -24,10 +24,10 @@ from search.config.text import one_line
 from search.config.trial_config import TrialConfigs
 from search.errors import UsageError, refused
 from search.execution.connections import WorkerConnections
-from search.execution.messages import DryRunQuestions, MessageError
+from search.execution.messages import DryRunAnswer, DryRunQuestions, MessageError
 from search.execution.process_guard import GuardedProcess, spawn_guarded
 from search.execution.running_trial import SLOW_START
-from search.execution.worker.dry_run import ALONE, Answer, Questions
+from search.execution.worker.dry_run import ALONE, Questions
 
 # What Python says where a file of that name stands in place of the module that it needs.
 IMPORTING = re.compile(r"ImportError|ModuleNotFoundError|cannot be imported|has no attribute")
@@ -60,13 +60,13 @@ def dry_run(
     else:
         yield
         answer = _from_early(plan, early) or _from_a_process(plan)
-    if answer["wrong"]:
-        if IMPORTING.search(answer["wrong"]) and (path := named_in(answer["wrong"])):
+    if answer.wrong:
+        if IMPORTING.search(answer.wrong) and (path := named_in(answer.wrong)):
             raise is_hidden(path)
-        raise UsageError(answer["wrong"], code="dry-run-failed")
-    if answer["alike"]:
+        raise UsageError(answer.wrong, code="dry-run-failed")
+    if answer.alike:
         raise refused(
-            f"space.{answer['alike']}",
+            f"space.{answer.alike}",
             code="knob-trains-alike",
             rule="a knob must have an effect",
             got="one and the same training at all of its values",
@@ -74,9 +74,9 @@ def dry_run(
         )
     if say is None:
         return
-    if answer["unread"]:
-        say(unread_words(plan, answer["unread"]))
-    for line in [*answer["inert"], *unwatched_files(plan, answer["files"])]:
+    if answer.unread:
+        say(unread_words(plan, answer.unread))
+    for line in [*answer.inert, *unwatched_files(plan, answer.files)]:
         say(line)
 
 
@@ -126,7 +126,7 @@ def unread_words(plan: Plan, keys: Sequence[str]) -> str:
     return f"{text}, and this search turns {', '.join(turned)}{way}"
 
 
-def _from_early(plan: Plan, early: WorkerConnections) -> Answer | None:
+def _from_early(plan: Plan, early: WorkerConnections) -> DryRunAnswer | None:
     """The answer of a worker; None if it has died."""
     message, limit = DryRunQuestions(questions=json.dumps(questions(plan))), _limit(plan)
     try:
@@ -135,25 +135,17 @@ def _from_early(plan: Plan, early: WorkerConnections) -> Answer | None:
         return None
     except TimeoutError as error:
         raise _hangs(limit) from error
-    if reply is None or reply.wrong is None:
-        return None
-    return Answer(
-        wrong=reply.wrong,
-        alike=reply.alike,
-        unread=reply.unread,
-        inert=reply.inert,
-        files=reply.files,
-    )
+    return None if reply is None or reply.wrong is None else reply
 
 
-def _from_a_process(plan: Plan) -> Answer:
+def _from_a_process(plan: Plan) -> DryRunAnswer:
     """The answer of a process that begins now."""
     with _in_a_process(plan) as answered:
         return answered()
 
 
 @contextmanager
-def _in_a_process(plan: Plan) -> Iterator[Callable[[], Answer]]:
+def _in_a_process(plan: Plan) -> Iterator[Callable[[], DryRunAnswer]]:
     """A process that is asked; within the block, waits for its answer."""
     with (
         tempfile.TemporaryFile("w+") as asked,
@@ -171,17 +163,15 @@ def _in_a_process(plan: Plan) -> Iterator[Callable[[], Answer]]:
             yield lambda: _answer_of(process, printed, limit=_limit(plan))
 
 
-def _answer_of(process: GuardedProcess, printed: IO[str], *, limit: float) -> Answer:
+def _answer_of(process: GuardedProcess, printed: IO[str], *, limit: float) -> DryRunAnswer:
     """The last line that a process prints; what else that is, tells why there is no answer."""
     _await(process, limit=limit)
     printed.seek(0)
     text = printed.read().strip()
     last = text.splitlines()[-1] if text else ""
-    with suppress(ValueError):
-        if isinstance(answer := json.loads(last), dict):
-            return cast(Answer, answer)
-    wrong = one_line(last) or "the trainer cannot be built: it ended at once"
-    return Answer(wrong=wrong, alike="", unread=[], inert=[], files=[])
+    with suppress(ValueError, TypeError):  # no JSON, or not ours
+        return DryRunAnswer(**json.loads(last))
+    return DryRunAnswer(wrong=one_line(last) or "the trainer cannot be built: it ended at once")
 
 
 def _await(process: GuardedProcess, *, limit: float) -> None:

@@ -124,7 +124,12 @@ class TrialEnded(Message, frozen=True, kw_only=True):
 
 
 class DryRunAnswer(Message, frozen=True, kw_only=True):
-    """As `worker/dry_run.py` says; `wrong` is None where the dry run has died."""
+    """What a dry run has found.
+
+    `wrong`: what cannot be imported or built, empty if nothing, None where the dry run has died;
+    `alike`: a knob that changes nothing, empty if none; `unread`: keys that no code mentions;
+    `inert`: a line per setting that changes nothing; `files`: with data, that the code names.
+    """
 
     wrong: str | None
     alike: str = ""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import joblib
 
+from search.config.settings import PlacementSettings
 from search.errors import refused
 from search.execution.gpus import VISIBLE_DEVICES, visible_gpus
 from search.execution.memory import GB, MEMORY_LIMIT, check_memory
@@ -70,34 +71,18 @@ class Slot:
         return {**STEADY, **dict.fromkeys(POOLS, str(self.threads))}
 
 
-def find_slots(
-    *,
-    slots: int | str,
-    slots_per_gpu: int,
-    gpus_per_trial: int = 1,
-    gpus: Sequence[str] | None,
-    threads: int,
-    memory_gb: float | None = None,
-    by_torch: bool = True,
-) -> tuple[Slot, ...]:
-    """The slots of this machine.
+def find_slots(settings: PlacementSettings, *, by_torch: bool) -> tuple[Slot, ...]:
+    """The slots of this machine: as many as `slots` says; of auto one for every GPU ×
+    `slots_per_gpu`, else for `threads` of the cores that cgroup and affinity allow.
 
-    Args:
-        slots: a number, or auto: every GPU × `slots_per_gpu`, else cores / `threads`, with the
-            cores that cgroup and affinity allow.
-        slots_per_gpu: workers that share a GPU.
-        gpus_per_trial: GPUs of one worker; above 1 they must be there.
-        gpus: names of the GPUs to use; None for all that are visible.
-        threads: of each worker.
-        memory_gb: of each worker on its device; None: not promised.
-        by_torch: whether it is torch that must be able to use the GPUs.
+    `by_torch`: whether it is torch that must be able to use the GPUs.
 
     Raises:
         UsageError: a GPU is asked for that is not there, or that torch cannot use, or more memory
             than is free.
     """
     visible = visible_gpus(by_torch=by_torch)
-    chosen = list(gpus) if gpus is not None else visible
+    chosen = list(settings.gpus) if settings.gpus is not None else visible
     missing = [gpu for gpu in chosen if gpu not in visible]
     if missing:
         raise refused(
@@ -107,14 +92,16 @@ def find_slots(
             got=", ".join(missing),
             remedy="name visible ones, or leave it out",
         )
-    groups = _groups(chosen, size=gpus_per_trial, slots_per_gpu=slots_per_gpu)
-    places: list[str | None] = [group for _ in range(slots_per_gpu) for group in groups]
+    shared = settings.slots_per_gpu
+    groups = _groups(chosen, size=settings.gpus_per_trial or 1, slots_per_gpu=shared)
+    places: list[str | None] = [*groups] * shared
     if not places:
-        places = [None] * max(1, joblib.cpu_count() // threads)
-    if slots != "auto":
-        places = [places[index % len(places)] for index in range(int(slots))]
+        places = [None] * max(1, joblib.cpu_count() // settings.threads)
+    if settings.slots != "auto":
+        places = [places[index % len(places)] for index in range(int(settings.slots))]
+    memory_gb = settings.memory_gb
     found = tuple(
-        Slot(number=number, gpu=gpu, threads=threads, memory_gb=memory_gb)
+        Slot(number=number, gpu=gpu, threads=settings.threads, memory_gb=memory_gb)
         for number, gpu in enumerate(places)
     )
     if memory_gb is not None:

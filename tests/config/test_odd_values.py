@@ -63,7 +63,7 @@ def _problem(config, key, *, build):
         if key.split(".")[0] in PREPARED:
             prepare(plan.config, metric=plan.metric)
         if build and key.split(".")[0] in BUILT:
-            return answer(questions(plan))["wrong"]
+            return answer(questions(plan)).wrong
     except SearchError as error:
         return str(error)
     return ""

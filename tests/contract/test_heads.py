@@ -87,7 +87,7 @@ def test_every_head_learns_and_a_head_without_weight_does_not(table):
     for weight in (1, 0):
         plan = _plan(*table, TASKS, "loss=heads", f"loss.weights={{price: {weight}}}")
         assert plan.config.data.outputs == 3 + 1 + 2
-        assert answer(questions(plan))["wrong"] == ""
+        assert answer(questions(plan)).wrong == ""
         check_task(plan)
         prepared = prepare(plan.config, metric=plan.metric)
         losses[weight] = _trained(plan, next(prepared.folds()).data, epochs=12)
@@ -175,7 +175,7 @@ def test_what_does_not_fit_is_refused_in_words(words, message, table):
 )
 def test_heads_that_cannot_be_built_are_refused_by_the_dry_run(words, message, table):
 
-    assert re.search(message, answer(questions(_plan(*table, "loss=heads", *words)))["wrong"])
+    assert re.search(message, answer(questions(_plan(*table, "loss=heads", *words))).wrong)
 
 
 def test_losses_that_are_not_on_one_scale_are_said_and_others_never():

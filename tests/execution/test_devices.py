@@ -1,12 +1,14 @@
 """Slots: GPUs, cores, choices; the driver and torch are asked, a variable is not believed."""
 
 import sys
+from pathlib import Path
 
 import joblib
 import pytest
 from kit import search
 from refusals import check_told, raises
 
+from search.config.settings import PlacementSettings
 from search.errors import UsageError
 from search.execution.gpus import driver_gpus
 from search.execution.slots import Slot, find_slots
@@ -51,8 +53,10 @@ def gpus(tmp_path, monkeypatch):
     return asked
 
 
-def _slots(**chosen):
-    return find_slots(**{"slots": "auto", "slots_per_gpu": 1, "gpus": None, "threads": 1} | chosen)
+def _slots(*, by_torch=True, **chosen):
+    usual = {"slots": "auto", "slots_per_gpu": 1, "gpus": None, "threads": 1}
+    usual |= {"target": "", "grace": 1.0, "folder": Path()}
+    return find_slots(PlacementSettings(**usual | chosen), by_torch=by_torch)
 
 
 def test_every_visible_gpu_has_its_slots(gpus):

@@ -1698,7 +1698,7 @@ def test_rare_classes_are_drawn_more_often_where_the_metric_counts_each_class_al
     "words", [("data=diabetes", "metric=mse", "loss=mse"), ("data=latch", "model=gru")]
 )
 def test_the_guides_own_knobs_can_be_turned_whatever_the_task(words):
-    assert answer(questions(tune_plan(*words, "budget_trials=44")))["wrong"] == ""
+    assert answer(questions(tune_plan(*words, "budget_trials=44"))).wrong == ""
 
 
 @pytest.mark.slow

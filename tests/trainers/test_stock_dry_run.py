@@ -91,7 +91,7 @@ def test_a_model_of_rows_of_another_shape_is_left_to_the_first_trial():
     ],
 )
 def test_token_ids_before_a_model_of_numbers_are_refused_before_the_first_trial(words, said):
-    wrong = answer(questions(_plan(*words)))["wrong"]
+    wrong = answer(questions(_plan(*words))).wrong
     assert said in wrong
     assert bool(wrong) == bool(said)
 
@@ -121,7 +121,7 @@ def test_what_is_tuned_beside_a_knob_may_act_at_other_values_of_it_alone():
         root=Path("/r"),
     )
     said = answer(questions(plan))
-    assert (said["wrong"], said["alike"]) == ("", "")
+    assert (said.wrong, said.alike) == ("", "")
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_a_loss_trains_with_its_tasks_and_is_refused_in_words_with_every_other(t
     plan = replace(plan, config=config)
     if task in LOSS_TASKS[loss]:
         check_task(plan)
-        assert answer(questions(plan))["wrong"] == ""
+        assert answer(questions(plan)).wrong == ""
         return
     with raises("loss-does-not-fit-task", task, loss):
         check_task(plan)
@@ -172,14 +172,14 @@ def test_two_classes_by_one_sigmoid_need_two_classes():
     ],
 )
 def test_a_setting_that_changes_nothing_is_said(words, inert):
-    said = answer(questions(_plan(*words)))["inert"]
+    said = answer(questions(_plan(*words))).inert
     assert len(said) == len(inert)
     assert all(line.startswith(start) for line, start in zip(said, inert, strict=True))
 
 
 def test_a_setting_that_acts_with_one_value_of_a_knob_is_not_inert():
     plan = _plan("model.slope=0.3", experiment="activation_sweep")
-    assert answer(questions(plan))["inert"] == []
+    assert answer(questions(plan)).inert == []
 
 
 # Rows that do not take what is made of them
@@ -241,7 +241,7 @@ def test_data_files_that_a_command_or_its_code_names_are_told_where_nothing_watc
     words = 'trainer.command=["{python}",code/train.py,rows.csv,"--x=more.npy",--out,new.csv]'
     (told,) = unwatched_files(_plan(words, experiment="own_command"))
     assert "'data.files=[rows.csv,more.npy]'" in told
-    in_code = answer(questions(_plan(words, experiment="own_command")))["files"]
+    in_code = answer(questions(_plan(words, experiment="own_command"))).files
     (told,) = unwatched_files(_plan(words, experiment="own_command"), in_code)
     assert "'data.files=[rows.csv,more.npy,code/y.npz]'" in told
     files = "data.files=[rows.csv,./more.npy,code]"

@@ -9,6 +9,7 @@ import socket
 import threading
 import traceback
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from search.config.settings import PlacementSettings
 from search.execution.link import Link
@@ -33,14 +34,7 @@ class InlinePlacement:
     @classmethod
     def slots(cls, settings: PlacementSettings, *, by_torch: bool) -> tuple[Slot, ...]:
         """One slot."""
-        return find_slots(
-            slots=1,
-            slots_per_gpu=settings.slots_per_gpu,
-            gpus=settings.gpus,
-            threads=settings.threads,
-            memory_gb=settings.memory_gb,
-            by_torch=by_torch,
-        )
+        return find_slots(replace(settings, slots=1, gpus_per_trial=None), by_torch=by_torch)
 
     def start(self, slot: Slot) -> None:
         """Starts the worker's thread."""

@@ -33,15 +33,7 @@ class LocalPlacement(ThreadedPlacement):
     @classmethod
     def slots(cls, settings: PlacementSettings, *, by_torch: bool) -> tuple[Slot, ...]:
         """GPUs or cores of this machine."""
-        return find_slots(
-            slots=settings.slots,
-            slots_per_gpu=settings.slots_per_gpu,
-            gpus_per_trial=settings.gpus_per_trial or 1,
-            gpus=settings.gpus,
-            threads=settings.threads,
-            memory_gb=settings.memory_gb,
-            by_torch=by_torch,
-        )
+        return find_slots(settings, by_torch=by_torch)
 
     def kill(self, slot: Slot) -> None:
         """Ends the slot's worker now."""
@@ -49,10 +41,6 @@ class LocalPlacement(ThreadedPlacement):
             process = self._processes.get(slot.number)
         if process is not None:
             process.kill()
-
-    def avoid(self, node: str) -> bool:
-        """There is no other place."""
-        return False
 
     def _serve(self, slot: Slot) -> None:
         try:

@@ -32,6 +32,10 @@ class ThreadedPlacement(ABC):
     def kill(self, slot: Slot) -> None:
         """Ends the slot's worker now."""
 
+    def avoid(self, node: str) -> bool:
+        """On one machine there is no other place."""
+        return False
+
     def close(self, *, grace: float) -> None:
         """Ends all workers: those that are there after `grace` seconds are killed, and so are those
         that begin only then, of which a first kill finds nothing.

@@ -12,12 +12,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn, TypedDict
 
+from msgspec import structs
+
 from search.execution import process_guard as guard
 
 if __name__ == "__main__":
     ARGUMENTS = guard.enter()
 
 from search.errors import shortened
+from search.execution.messages import DryRunAnswer
 from trainers.api import Config
 from trainers.callable import rehearse
 from trainers.mentions import named_files, unmentioned
@@ -47,20 +50,7 @@ class Questions(TypedDict):
     endings: list[str]
 
 
-class Answer(TypedDict):
-    """`wrong`: what cannot be imported or built, empty if nothing; `alike`: a knob that changes
-    nothing, empty if none; `unread`: keys that no code mentions; `inert`: a line per setting that
-    changes nothing; `files`: with data, that the code names.
-    """
-
-    wrong: str
-    alike: str
-    unread: list[str]
-    inert: list[str]
-    files: list[str]
-
-
-def answer(asked: Questions) -> Answer:
+def answer(asked: Questions) -> DryRunAnswer:
     """Whether all can be built, and what acts on the training."""
     wrong, alike = "", ""
     try:
@@ -71,9 +61,14 @@ def answer(asked: Questions) -> Answer:
         cause = "" if names_its_key else f"the trainer cannot be built: {type(error).__name__}: "
         wrong = f"{cause}{message}"
     if wrong or alike:
-        return {"wrong": wrong, "alike": alike, "unread": [], "inert": [], "files": []}
+        return DryRunAnswer(wrong=wrong, alike=alike)
     unread, files = _read_off_the_code(asked)
-    return {"wrong": "", "alike": "", "unread": unread, "inert": _inert(asked), "files": files}
+    return DryRunAnswer(wrong="", unread=unread, inert=_inert(asked), files=files)
+
+
+def _written(asked: Questions) -> str:
+    """The answer as a line of JSON."""
+    return json.dumps(structs.asdict(answer(asked)))
 
 
 def _read_off_the_code(asked: Questions) -> tuple[list[str], list[str]]:
@@ -127,8 +122,8 @@ def _same(config: dict[str, Any], group: str, key: str, value: Any, shape: Seque
 
 
 @contextmanager
-def answered_in_copy(questions: str) -> Iterator[Answer | None]:
-    """As `answer`, in a fork of this process; None where the fork ends without an answer.
+def answered_in_copy(questions: str) -> Iterator[DryRunAnswer]:
+    """As `answer`, in a fork of this process.
 
     After the block the fork and its children are gone. Call it before there are threads and before
     a GPU is touched, since a fork can use neither.
@@ -148,7 +143,8 @@ def answered_in_copy(questions: str) -> Iterator[Answer | None]:
             ended = os.waitid(os.P_PID, copy, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
     os.close(reading)
     try:
-        yield json.loads(reply) if reply.endswith(END) else None
+        told = json.loads(reply) if reply.endswith(END) else {"wrong": None}
+        yield DryRunAnswer(**told)
     finally:
         os.kill(copy, signal.SIGKILL)
         os.waitpid(copy, 0)
@@ -162,12 +158,12 @@ def _answer_to(writing: int, asked: Questions) -> NoReturn:
         silent = os.open(os.devnull, os.O_WRONLY)
         for stream in (1, 2):
             os.dup2(silent, stream)
-        os.write(writing, json.dumps(answer(asked)).encode() + END)
+        os.write(writing, _written(asked).encode() + END)
     finally:
         os._exit(0)
 
 
 if __name__ == "__main__":
     with os.fdopen(int(ARGUMENTS[0])) as file:
-        print("\n" + json.dumps(answer(json.load(file))), flush=True)
+        print("\n" + _written(json.load(file)), flush=True)
     os._exit(0)  # at once: threads of a user's module must not hold up the answer

@@ -29,7 +29,6 @@ from search.execution.link import Link
 from search.execution.machine_fault import machine_fault
 from search.execution.messages import (
     LEFT,
-    DryRunAnswer,
     DryRunQuestions,
     Hello,
     MachineFault,
@@ -89,7 +88,7 @@ def serve(link: Link, early: str, *, notice: Notice) -> None:
     setup = link.receive()
     while isinstance(setup, DryRunQuestions):
         with answered_in_copy(setup.questions) as answer:
-            link.send(DryRunAnswer(wrong=None) if answer is None else DryRunAnswer(**answer))
+            link.send(answer)
         setup = link.receive()
     if not isinstance(setup, Setup):
         return

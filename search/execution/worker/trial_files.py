@@ -5,7 +5,6 @@ import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Protocol
 
 from search.contract.arrays import STAMP
 from search.execution.carried_files import LOGS, ROWS, places_of
@@ -25,8 +24,8 @@ from search.execution.worker.node_rows import rows_of_node
 Stamp = tuple[int, int]  # a file's size [bytes] and time of change [ns]
 
 
-class TrialFiles(Protocol):
-    """Files between a worker and the search."""
+class TrialFiles:
+    """Files between a worker and the search; here its folder is the search's: nothing travels."""
 
     def fetch(self, trial: int) -> None:
         """Gets what an earlier attempt of the trial has left."""
@@ -41,20 +40,7 @@ class TrialFiles(Protocol):
         """Brings what has been printed to the search."""
 
 
-class FilesInPlace:
-    """The worker's folder is the search's: nothing travels."""
-
-    def fetch(self, trial: int) -> None:
-        """Nothing to do."""
-
-    def send(self, trials: Iterable[int], *, ended: bool = False) -> None:
-        """Nothing to do."""
-
-    def send_logs(self) -> None:
-        """Nothing to do."""
-
-
-class SentFiles:
+class SentFiles(TrialFiles):
     """Files travel in messages. `folder`: the worker's own, which nobody else sees."""
 
     def __init__(self, link: Channel, *, folder: Path) -> None:

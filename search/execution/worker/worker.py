@@ -31,7 +31,7 @@ from search.execution.worker.lane_assignment import OpenedTrainer, open_trainer
 from search.execution.worker.log_redirect import LogRedirect
 from search.execution.worker.notice import Notice
 from search.execution.worker.seated import WINDOW, Seated
-from search.execution.worker.trial_files import FilesInPlace, TrialFiles
+from search.execution.worker.trial_files import TrialFiles
 from search.execution.worker.trial_runner import StepResult
 from trainers.api import Config
 
@@ -58,7 +58,7 @@ class Worker:
     ) -> None:
         config = json.loads(setup.config)
         self._conductor, self._setup = ConductorChannel(link), setup
-        self._files, self._notice = files or FilesInPlace(), notice or Notice()
+        self._files, self._notice = files or TrialFiles(), notice or Notice()
         self._configs = TrialConfigs(DictConfig(config))
         self._every = float(config["trainer"]["checkpoint_every"])
         self._most_printed = int(float(config["trainer"]["max_log_mb"]) * 2**20)
