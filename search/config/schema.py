@@ -245,7 +245,7 @@ def check_there(config: Mapping[str, Any], paths: Iterable[str]) -> None:
 
 
 def check_groups(config: object) -> None:
-    """Every group of a config is there, and is a group. Raises UsageError: the first that is not."""
+    """Every group of a config is there, and is one. Raises UsageError: the first that is not."""
     check("config", config, mapping())
     assert isinstance(config, Mapping)
     for group in (*MAPPINGS, *OPTIONAL_MAPPINGS):
