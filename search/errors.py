@@ -105,7 +105,6 @@ def disk_error(error: OSError, *, path: object, remedy: str = ELSEWHERE) -> Sear
     """What the file system refuses, as an error of the run or of the command.
 
     Args:
-        error: as the system raised it.
         path: what is named where the error names no file.
         remedy: what helps where the place may not be written, and is not to be mended.
     """
@@ -150,8 +149,6 @@ def unknown(
 
     Args:
         kind: what is named, such as "key".
-        name: as the user gave it.
-        known: all that exist there.
         nearest: a name that exists elsewhere and is meant more likely than any of `known`.
         listing: the command that lists all that exist.
     """

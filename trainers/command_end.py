@@ -58,7 +58,6 @@ def check_end(
 
     Args:
         status: its exit status; another one than 0 is an error.
-        command: its words.
         said: its last lines of errors.
         late: those of them that came after its last record.
         at: where it ended before its last epoch, such as `epoch 3 of 20`; empty if it did not.

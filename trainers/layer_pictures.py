@@ -25,10 +25,7 @@ WEIGHTED = (nn.Linear, *CONVOLUTIONS, nn.RNNBase)
 def layer_arrays(config: Config, data: Data, weights: Path) -> dict[str, NDArray[Any]]:
     """Filters [filters, channels, …] and activations [rows, units or channels, …] by their name.
 
-    Args:
-        config: of the trained model.
-        data: its validation rows; the first ones are sent through the model.
-        weights: the file of its weights.
+    `data`: its validation rows; the first ones are sent through the model.
     """
     config, data = with_features(config, data)
     model: nn.Module = made(config, "model")

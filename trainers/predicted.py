@@ -20,8 +20,6 @@ def predicted(
         function: what `trainer.predict` names.
         config: the training's whole config.
         data: all rows; those of `test` are predicted.
-        device: as torch names it.
-        weights: the file that the training wrote.
     """
     own_config, rows = with_features(config, own_rows(data))
     return dict(function(deepcopy(own_config), rows, device, weights))

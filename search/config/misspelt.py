@@ -31,15 +31,7 @@ def refusal(
     compose: Callable[[list[str]], DictConfig],
     config_dir: Path | None,
 ) -> UsageError | None:
-    """The error for a name that does not exist, nearest first; None for other errors.
-
-    Args:
-        error: as Hydra raised it.
-        words: the overrides that were composed.
-        where: what is composed.
-        compose: words to a config.
-        config_dir: the user's configs.
-    """
+    """The error for a name that does not exist, nearest first; None for other errors."""
     if isinstance(error, MissingConfigException):
         return _no_such_option(
             str(error.missing_cfg_file or ""), where=where, config_dir=config_dir

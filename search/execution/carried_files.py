@@ -49,7 +49,6 @@ class CarriedFiles:
         """The answer to a worker.
 
         Args:
-            message: from the worker.
             trials: that it trains.
             log: its own log's name.
 

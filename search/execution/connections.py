@@ -189,7 +189,6 @@ class WorkerConnections:
         """Asks the first worker before it is set up; the next `wait` delivers what else happens.
 
         Args:
-            message: the question.
             seconds: time for the answer.
             slow: called once if the answer takes longer than SLOW_START.
 

@@ -51,7 +51,6 @@ class EarlyStopping:
 
         Args:
             epoch: its number; 0 is the untrained model.
-            value: the metric.
             losses: of train and validation; None where the trainer reports none.
         """
         self.epoch = epoch

@@ -39,7 +39,6 @@ def encrypted(
 
     Args:
         connection: a blocking one.
-        certificates: of this side.
         as_server: True on the side of the conductor.
 
     Raises:

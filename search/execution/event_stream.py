@@ -51,7 +51,6 @@ class EventStream(Callback):
         Args:
             callbacks: makers of callbacks, by name; called in the callback's thread.
             judge: the verdict on a finished trial's records and why, empty strings for none.
-            warn: shows a line.
         """
         self._judge = judge
         self._deliveries = [_Delivery(name, make, warn) for name, make in callbacks.items()]

@@ -57,7 +57,6 @@ def decide(pace: Pace, *, candidates: int, most: int | None) -> Fusion:
     """Whether lanes are used.
 
     Args:
-        pace: what was measured of the key.
         candidates: trials of the key that can train at the same time in one worker.
         most: the number of lanes that the user wants; None where the pace decides.
     """

@@ -127,7 +127,6 @@ def connect(address: Address, *, token: bytes, patience: float = PATIENCE) -> so
     """A worker's connection to its conductor.
 
     Args:
-        address: of the conductor.
         token: opens the connection.
         patience: silence of the conductor's machine after which the connection has ended [s].
 

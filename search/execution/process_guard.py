@@ -139,8 +139,7 @@ def start_guard(lifeline: int) -> None:
     Call it before threads exist and before `die_with_starter`. The guard is forked twice, so that
     it is no child of this process, whose children belong to its trials.
 
-    Args:
-        lifeline: read end of a pipe whose other end the starter holds.
+    `lifeline`: read end of a pipe whose other end the starter holds.
     """
     guarded, mark = os.getpid(), os.environ[MARK]
     between = os.fork()

@@ -171,11 +171,7 @@ class Recorder:
     ) -> None:
         """Records the end of a trial.
 
-        Args:
-            trial: the trial.
-            state: its final state.
-            reason: why, for its row.
-            cause: equal for errors from the same line of code; None where nothing failed.
+        `cause`: equal for errors from the same line of code; None where nothing failed.
 
         Raises:
             RunError: the first trials, or those of other seeds, all failed for the same reason, or

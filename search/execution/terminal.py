@@ -68,10 +68,7 @@ class Line:
 def aligned(header: Sequence[str], lines: Sequence[Line], *, left: Collection[str]) -> Group:
     """A table of lines, each cut at the edge of the terminal rather than broken.
 
-    Args:
-        header: names of the columns.
-        lines: the rows.
-        left: columns of words, which begin at the left; numbers end at the right.
+    `left`: columns of words, which begin at the left; numbers end at the right.
     """
     rows = [[one_line(cell) for cell in line.cells] for line in lines]
     columns = zip(header, *rows, strict=True)

@@ -185,9 +185,7 @@ class TrialEndings:
 def machine_error(fault: str, worker: WorkerHandle) -> RunError:
     """The error by which a fault of the machine ends the search.
 
-    Args:
-        fault: as of `machine_fault`.
-        worker: that has met it.
+    `fault`: as of `machine_fault`.
     """
     what, _, remedy = fault.rpartition("; ")
     return RunError(

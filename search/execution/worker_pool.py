@@ -164,10 +164,7 @@ class WorkerPool:
 def started_workers(plan: Plan, *, slots: tuple[Slot, ...], early: bool) -> Iterator[WorkerPool]:
     """A pool while the block runs.
 
-    Args:
-        plan: whose placement and trainer are used.
-        slots: a worker is started for each.
-        early: workers start at once, since they need as long as all that comes before trials.
+    `early`: workers start at once, since they need as long as all that comes before trials.
     """
     pool = WorkerPool(
         slots, _placement_class(plan.placement), trainer=str(plan.config.trainer._target_)

@@ -40,8 +40,6 @@ def launch(
     """Runs or resumes a search to its end, writes its tables and exports its winner.
 
     Args:
-        config: composed.
-        console: where progress is shown.
         contract: one that must hold here too.
         words: of the command, from which a protocol tells the command of each stage by itself.
         command: that goes on with the search, for whoever looks at it later.

@@ -56,11 +56,7 @@ def run_search(
     """Runs or resumes a search to its end; writes its tables, figures and its winner's export.
 
     Args:
-        plan: of the search.
-        folder: where it lies.
-        pool: the workers.
         contract: one that must hold here too.
-        console: where progress is shown.
         command: that goes on with it.
 
     Raises:
@@ -206,11 +202,8 @@ def check_set_up(
     """The preflight of a search that wants one and has not passed it yet.
 
     Args:
-        plan: of the search.
         folder: begun and locked.
         prepared: its data, the test rows included.
-        pool: the workers.
-        console: where the checks are shown.
         trainings: that the search foresees, for its time.
         tuned: checks that may fail, since what they look at is tuned next.
 

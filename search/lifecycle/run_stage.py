@@ -83,12 +83,7 @@ def conduct(
     """Trains what the stage wants; whether it has paused, and wants more.
 
     Args:
-        plan: of the stage.
         folder: begun and locked.
-        study: of the stage.
-        contract: that the folder holds.
-        pool: the workers.
-        console: where progress is shown.
         events: where its trials and epochs are posted.
         past: earlier trials, for a sampler that learns from them.
         borrowed: trials of earlier stages that are this stage's too.

@@ -36,13 +36,10 @@ def check_still_trains(
     """Trains the incumbent again, apart from the search, where the last trials gave no result.
 
     Args:
-        plan: of the whole search.
         folder: begun and locked.
         pool: the workers of the search: what is broken may be these.
-        contract: that the folder holds.
         rows: of all stages so far, with all their knobs.
         incumbent: the trials of the incumbent before the last stage.
-        console: where it is said.
 
     Raises:
         RunError: trainings that had worked give no result any more. Interrupted: by a signal.

@@ -27,11 +27,9 @@ def tracked(
     """A stream of events while the block runs; None without callbacks.
 
     Args:
-        plan: of the search.
         folder: of the search, begun.
         callbacks: makers by name, see `configured_callbacks`.
         finished: trials of earlier runs.
-        console: where warnings are shown.
     """
     if not callbacks:
         yield None

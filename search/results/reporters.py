@@ -33,7 +33,6 @@ def write_results(
 
     Args:
         findings: With their verdicts, as `tables.settled` returns them.
-        curves: The learning curves of all trials.
         folder: The search's folder, locked.
         redraw: Draw figures and page in any case, as the verb `table` does.
     """

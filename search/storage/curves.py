@@ -104,8 +104,6 @@ def check_scores(
     Args:
         frame: as `read_curves` gives it.
         scores: by trial, its best epoch and the value there.
-        metric: its column.
-        table: the file.
 
     Raises:
         UsageError: they are of other trainings.

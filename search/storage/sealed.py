@@ -159,8 +159,6 @@ def read_lines(
     """The records of lines that were sealed.
 
     Args:
-        data: the lines.
-        path: where they lie.
         fault: what is wrong with a record, in words; empty where nothing is.
         first: the number of the first line.
 

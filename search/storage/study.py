@@ -73,10 +73,7 @@ class Study:
         """Creates or resumes the study.
 
         Args:
-            storage: where the trials lie.
-            name: the study's name.
             metric: of the trials; stock tools write its name at their axes.
-            knobs: of the search.
             pruner: whom `hopeless` asks.
             held: knobs that all its trials share, and that their records leave out.
             older: trials of other code, with which the pruner compares none.
@@ -218,7 +215,6 @@ def begin_anew(storage: TrialStorage, *, search: str, trials: Collection[int]) -
 
     Args:
         storage: of the search; nobody else writes to it.
-        search: its name.
         trials: their running numbers.
     """
     with _damage_named(storage):

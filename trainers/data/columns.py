@@ -103,9 +103,7 @@ def check_texts(column: "pd.Series[Any]", path: str) -> None:
 def check_zeros(texts: pd.DataFrame, path: str) -> None:
     """Whether numbers that name something differ by more than zeros in front.
 
-    Args:
-        texts: the columns as they are written.
-        path: of the file, for the message.
+    `texts`: the columns as they are written.
 
     Raises:
         DataError: two do not, and would be one class, category or group.

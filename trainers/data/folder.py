@@ -23,7 +23,6 @@ def load(*, path: str, side: int, channels: int) -> DataSet:
     test/ are given sets.
 
     Args:
-        path: the folder.
         side: pixels of each side of the scaled images.
         channels: 1 for grey, 3 for colour.
 

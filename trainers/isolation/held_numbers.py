@@ -67,8 +67,6 @@ def held(
     """What can be compared of a value, and of its parts, by name.
 
     Args:
-        name: of the value.
-        value: anything.
         modules: whose classes' objects are looked into.
         depth: how much deeper to look.
     """

@@ -41,8 +41,6 @@ def evaluate(
     """Evaluates all lanes.
 
     Args:
-        program: of the lanes.
-        rows: of all lanes.
         x, y: the data, [n, …].
         rates: of dropout [lanes, layers], for models that read them.
 

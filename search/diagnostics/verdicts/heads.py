@@ -19,9 +19,7 @@ SCORES = ("accuracy_", "r2_")  # columns of the curves, by head
 def heads_scores(columns: Columns, names: Collection[str]) -> Columns:
     """The scores of further heads by epoch, by column.
 
-    Args:
-        columns: of one training's curves, by epoch.
-        names: of the further heads.
+    `columns`: of one training's curves, by epoch.
     """
     wanted = [f"{score}{name}" for name in names for score in SCORES]
     return {column: columns[column] for column in wanted if column in columns}

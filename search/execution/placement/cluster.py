@@ -228,7 +228,6 @@ def slots_of(settings: PlacementSettings, *, gpus: float, rooms: int) -> tuple[C
     """The slots of a search in a cluster.
 
     Args:
-        settings: of the search.
         gpus: of one slot, or its share of one.
         rooms: for how many the cluster has room.
     """

@@ -241,9 +241,7 @@ def rooms(
 
     Args:
         nodes: by address.
-        threads: of a slot.
         memory: of a slot [bytes]; 0: not counted.
-        gpus: of a slot.
         slots_per_gpu: slots that share each of them.
     """
     by_cpu: dict[str, int] = defaultdict(int)

@@ -48,7 +48,6 @@ def run_worker(
     """Starts a worker, and waits for its end: its exit status, and what it printed.
 
     Args:
-        order: what to start.
         certificates: of the engine on this node, where it has TLS.
         started: called with the process.
     """

@@ -100,10 +100,7 @@ def any_gpus() -> bool:
 def places_for(threads: int, *, gpus: float, memory: int) -> dict[str, int]:
     """Nodes that have room for a slot, and for how many.
 
-    Args:
-        threads: of one slot.
-        gpus: of one slot.
-        memory: of one slot [bytes]; 0: not counted.
+    `memory`: of one slot [bytes]; 0: not counted.
     """
     places = {name: _room(each, threads, gpus, memory) for name, each in _nodes().items()}
     return {name: number for name, number in places.items() if number}

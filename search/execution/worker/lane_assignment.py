@@ -157,11 +157,7 @@ def open_trainer(
 ) -> OpenedTrainer:
     """The trainer that a trial's config names, and how its trials sit.
 
-    Args:
-        config: of the worker's first trial.
-        setup: of the worker.
-        folds: the data.
-        ask: sends a message and returns the answer.
+    `config`: of the worker's first trial.
     """
     runner = TrialRunner(
         config["trainer"]["_target_"], folds=folds, device=setup.device, metric=setup.metric

@@ -45,7 +45,6 @@ def main(descriptor: int, early: str, *certificates: str) -> None:
     """Serves over a socket.
 
     Args:
-        descriptor: the socket's.
         early: a module to import before anything is asked; its function `warm`, if there is one,
             is called.
         certificates: files of `Certificates`; none for a connection that is not encrypted.

@@ -37,7 +37,6 @@ def page_of(findings: Findings, curves: pd.DataFrame, folder: Folder, *, refresh
 
     Args:
         findings: With their verdicts.
-        curves: The learning curves of all trials.
         folder: The search's folder, which is read only.
         refresh: Seconds after which the page loads itself again; 0 never.
     """

@@ -59,7 +59,6 @@ def best_of(
 
     Args:
         values: Of all trials; None, the worst of all, where a trial gave none.
-        budget: How many trials are drawn.
         share: Which quantile, from 0 to 1.
         sign: 1 if more is better, −1 if less is.
 

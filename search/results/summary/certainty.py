@@ -51,9 +51,7 @@ def gain(findings: Findings, index: int) -> str:
 def certainty(findings: Findings, *, more: str) -> list[str]:
     """All that limits a decision, a line each.
 
-    Args:
-        findings: a search with a decision.
-        more: the words that give more seeds.
+    `more`: the words that give more seeds.
     """
     decision = findings.decision
     if decision is None or decision.winner is None:

@@ -193,8 +193,7 @@ def percent(share: float) -> str:
 def two_digits(value: float, *, sign: str = "") -> str:
     """Two digits, as a difference is known no better: `-450`, and `+0.012`.
 
-    Args:
-        sign: as in a format: "+" shows it above zero too, "z" none at a zero.
+    `sign`: as in a format: "+" shows it above zero too, "z" none at a zero.
     """
     rounded = float(f"{value:.1e}")
     return f"{rounded:{sign}.0f}" if 10 <= abs(rounded) < LARGE else f"{value:{sign}.2g}"

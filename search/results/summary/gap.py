@@ -25,7 +25,6 @@ def gap_lines(
     """The gap of each, and its reading.
 
     Args:
-        metric: the contract's.
         validation: scores of the same trainings, by whose they are: the answer's first.
         test: likewise, training by training.
         rows: of validation and of test.

@@ -73,7 +73,6 @@ def remedies(
     """The remedies of a verdict that a training can take.
 
     Args:
-        verdict: its name.
         config: of the trial, which has the knobs, and whose conditions are looked at; None, where
             no config is known: those that rest on none.
         tried: paths that were swept, and are not named again.
