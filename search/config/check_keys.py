@@ -16,7 +16,7 @@ from search.config.catalogue import CONF
 from search.config.drift import flat_config
 from search.config.ranges import read_shipped
 from search.config.schema import TABLE
-from search.config.trial_config import STOCK, hidden_keys
+from search.config.trial_config import STOCK, hidden_keys, plain_config
 from search.errors import UsageError, refused
 
 # Groups that this program reads key by key; a class or function takes the keys of the others.
@@ -80,7 +80,7 @@ def unusual_keys(config: DictConfig) -> list[str]:
     for group in GIVEN:
         shipped = _shipped(config, group)
         keys += [
-            f"{group}.{key!s}"
+            f"{group}.{key}"
             for key, value in _plain(config, group).items()
             if key != "_target_"
             and not (group == "trainer" and key in READ_BY_SEARCH)
@@ -110,7 +110,7 @@ def changed_settings(config: DictConfig) -> dict[str, Any]:
             before = shipped.get(key, value)
             is_linked = f"${{{group}.{key}}}" in links
             if before != value and _is_plain(before) and _is_plain(value) and not is_linked:
-                changed[f"{group}.{key!s}"] = before
+                changed[f"{group}.{key}"] = before
     return changed
 
 
@@ -125,12 +125,10 @@ def _shipped(config: DictConfig, group: str) -> dict[str, Any]:
     return (read_shipped(option) or {}) if option.is_file() else {}
 
 
-def _plain(config: DictConfig, group: str) -> dict[Any, Any]:
+def _plain(config: DictConfig, group: str) -> dict[str, Any]:
     """A group as it stands, links as written."""
     node = config.get(group)
-    plain = OmegaConf.to_container(node, resolve=False) if OmegaConf.is_dict(node) else {}
-    assert isinstance(plain, dict)
-    return plain
+    return plain_config(node, resolve=False) if isinstance(node, DictConfig) else {}
 
 
 def _knobs(node: Any, prefix: str) -> Iterator[str]:

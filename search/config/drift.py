@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from search.config.overrides import baseline_of
 from search.config.shipped_defaults import is_shipped_default
-from search.config.trial_config import STOCK
+from search.config.trial_config import STOCK, plain_config
 from trainers.settings import flat
 
 # Keys that may change from start to start: those that begin so, and these.
@@ -41,9 +41,7 @@ def as_begun(config: DictConfig, former: DictConfig) -> DictConfig:
 
 def flat_config(config: DictConfig) -> dict[str, Any]:
     """Every leaf of a config by its dotted path, links as written."""
-    plain = OmegaConf.to_container(config, resolve=False)
-    assert isinstance(plain, dict)
-    return flat(plain)
+    return flat(plain_config(config, resolve=False))
 
 
 def drift(old: DictConfig, new: DictConfig, *, grown: bool = False) -> list[str]:

@@ -7,12 +7,10 @@ what the older version did, so such a search resumes.
 
 from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-
 from search.config.catalogue import CONF
+from search.config.ranges import read_shipped
 
 GLOBAL = "# @package _global_"  # first line of a file whose keys stand below their groups
 
@@ -22,7 +20,8 @@ def is_shipped_default(key: str, value: object) -> bool:
     group, _, inner = key.partition(".")
     whole = _whole()
     if group == "chosen":
-        return value in [entry[inner] for entry in whole["defaults"] if inner in _names(entry)]
+        listed = [entry for entry in whole["defaults"] if isinstance(entry, Mapping)]
+        return value in [entry[inner] for entry in listed if inner in entry]
     if not inner:
         return (group in whole and whole[group] == value) or value in _files(group)
     keys = inner.split(".")
@@ -33,7 +32,7 @@ def is_shipped_default(key: str, value: object) -> bool:
 
 @cache
 def _whole() -> dict[str, Any]:
-    return dict(_read(CONF / "search.yaml"))
+    return dict(read_shipped(CONF / "search.yaml"))
 
 
 @cache
@@ -41,17 +40,9 @@ def _files(group: str) -> list[Any]:
     files = []
     for path in sorted((CONF / group).glob("*.yaml")):
         is_global = path.read_text(encoding="utf-8").startswith(GLOBAL)
-        files.append(_read(path).get(group) if is_global else _read(path))
+        node = read_shipped(path)
+        files.append(node.get(group) if is_global else node)
     return files
-
-
-def _read(path: Path) -> Any:
-    """As Hydra reads it: 1e-8 is a number."""
-    return OmegaConf.to_container(OmegaConf.load(path), resolve=False)
-
-
-def _names(entry: object) -> Mapping[str, Any]:
-    return entry if isinstance(entry, Mapping) else {}
 
 
 def _has(node: object, keys: list[str], value: object) -> bool:

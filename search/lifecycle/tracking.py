@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from omegaconf import OmegaConf
 from rich.console import Console
 
 from search.config.plan import Plan
+from search.config.trial_config import plain_config
 from search.errors import Interrupted, Told
 from search.execution.event_stream import EventStream
 from search.execution.events import DecisionMade, EventCallback, SearchBegun, SearchEnded
@@ -43,8 +43,7 @@ def tracked(
     stream = EventStream(
         callbacks, judge=verdict, warn=lambda text: say(console, text, style="yellow")
     )
-    config = OmegaConf.to_container(plan.config, resolve=False)
-    assert isinstance(config, dict)
+    config = plain_config(plan.config, resolve=False)
     config.pop("callbacks", None)  # which may name addresses that nobody else should see
     stream.post(
         SearchBegun(
@@ -54,7 +53,7 @@ def tracked(
             direction=plan.metric.direction,
             knobs=[knob.path for knob in plan.knobs],
             finished=finished,
-            config={str(key): value for key, value in config.items()},
+            config=config,
         )
     )
     try:

@@ -6,8 +6,9 @@ from functools import partial
 from typing import Any
 
 from hydra.utils import get_object
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
+from search.config.trial_config import plain_config
 from search.errors import refused
 from search.execution.events import EventCallback
 
@@ -43,8 +44,7 @@ def _maker(name: str, node: Any) -> Callable[[], EventCallback]:
             got=repr(node),
             remedy="see conf/callbacks/",
         )
-    arguments = OmegaConf.to_container(node, resolve=True)
-    assert isinstance(arguments, dict)
+    arguments = plain_config(node, resolve=True)
     target = str(arguments.pop("_target_"))
     package = LIBRARIES.get(target, target.partition(".")[0])
     if importlib.util.find_spec(package) is None:
@@ -56,7 +56,7 @@ def _maker(name: str, node: Any) -> Callable[[], EventCallback]:
             got="none installed",
             remedy=remedy,
         )
-    return partial(_made, target, {str(key): value for key, value in arguments.items()})
+    return partial(_made, target, arguments)
 
 
 def _made(target: str, arguments: dict[str, Any]) -> EventCallback:
