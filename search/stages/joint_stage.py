@@ -5,24 +5,23 @@ It says how many trials there are and numbers them; what they are, the sequence 
 Never trains.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from itertools import islice
 
 from search.config.joint_settings import ADAPTIVE, default_point
-from search.config.knobs import Value
 from search.config.plan import Plan
 from search.stages import joint, joint_confirmation
 from search.stages.lookahead import PEEK
 from search.stages.past_trial import ENOUGH
 from search.stages.sampler_thread import SamplerThread
-from search.stages.stage import FixedStage, Silence, StageContext, numbered
+from search.stages.stage import FixedStage, Silence, Stage, StageContext, numbered
 from search.storage.trial_rows import TrialRows
 from search.storage.trials import TrialRecord, TrialSpec, TrialState, UnnumberedTrial
 
 
-class JointStage:
-    """`search.stages.stage.Stage`. `rows`: the trials of earlier runs.
+class JointStage(Stage):
+    """`rows`: the trials of earlier runs.
 
     An adaptive sampler has no more trials under way than there are slots, or an eighth of all
     trials: it would learn too late.
@@ -35,10 +34,9 @@ class JointStage:
             max(slots, self._settings.n_trials // 8) if self._settings.sampler in ADAPTIVE else PEEK
         )
         default = default_point(plan.config, plan.knobs)
+        values = {path: (value,) for path, value in default.items()}
+        super().__init__(values=values, silence=Silence(context.silent))
         self._baseline = joint.key(plan, default)
-        self.values: Mapping[str, Sequence[Value]] = {
-            path: (value,) for path, value in default.items()
-        }
         self._confirmation = FixedStage(
             lambda own: joint_confirmation.confirmations(plan, own, resolution=context.resolution),
             values={},
@@ -53,7 +51,6 @@ class JointStage:
         )
         self._requested = 0
         self._spent = False
-        self._silence = Silence(context.silent)
         if self._sampler_thread is not None:
             for known in past:
                 self._sampler_thread.recall(known.point, known.value)
@@ -67,11 +64,6 @@ class JointStage:
     def thinking(self) -> bool:
         """Whether the sampler is at it."""
         return self._requested > 0 and not self.paused
-
-    @property
-    def paused(self) -> bool:
-        """Whether several trials in a row gave no result."""
-        return self._silence.is_long
 
     def wanted(self, rows: TrialRows, *, room: int) -> list[TrialSpec]:
         """Trials for the workers that wait: of the start, the sampler, or the confirmation."""
@@ -133,7 +125,7 @@ class JointStage:
 
         A pruned trial counts with its best so far: unknown, it would be proposed again.
         """
-        self._silence.hear(row)
+        super().ended(row)
         if self._sampler_thread is not None and row.spec.stage == joint.STAGE:
             infeasible = row.state == TrialState.INFEASIBLE
             self._sampler_thread.learn(row.spec.point, row.sampler_value, infeasible=infeasible)

@@ -2,70 +2,12 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from search.config.knobs import Value
 from search.config.plan import Plan
 from search.stages.past_trial import Past
 from search.storage.trial_rows import TrialRows
 from search.storage.trials import TrialRecord, TrialSpec, UnnumberedTrial
-
-
-class Stage(Protocol):
-    """What the conductor asks of a stage. Every call returns at once: a slow sampler runs in a
-    thread of its own, and what is asked after every trial takes no longer the more there are.
-
-    `values`: what a knob may take beside its own domain.
-    """
-
-    values: Mapping[str, Sequence[Value]]
-
-    @property
-    def thinking(self) -> bool:
-        """Whether the sampler is proposing now, so that more trials may come."""
-
-    @property
-    def paused(self) -> bool:
-        """Whether it wants nothing more for now, since its last trials gave no result."""
-
-    def wanted(self, rows: TrialRows, *, room: int) -> list[TrialSpec]:
-        """Trials to start now, given all that exist; `room`: seats that wait."""
-
-    def foreseen(self, rows: TrialRows) -> int:
-        """How many trials there will be in all, as far as can be foreseen."""
-
-    def candidates(self, rows: TrialRows) -> Iterable[UnnumberedTrial]:
-        """Trials that may train at the same time if there is room for all."""
-
-    def rungs(self, spec: TrialSpec) -> tuple[int, ...]:
-        """Epochs at which the pruner is asked about a trial."""
-
-    def compares(self, spec: TrialSpec) -> bool:
-        """Whether the pruner measures others against a trial."""
-
-    def ended(self, row: TrialRecord) -> None:
-        """A trial has its row."""
-
-    def close(self) -> None:
-        """Nothing more will be asked."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class StageContext:
-    """What a stage needs beside the plan and its trials.
-
-    `past`: earlier trials, for a sampler that learns from them. `borrowed`: trials of earlier
-    stages that are this stage's too, so that it need not train them again. `slots`: workers.
-    `resolution`: as `decision.decide` takes it. `wake`: called when a sampler has a proposal.
-    `silent`: trials in a row without a result, after which it pauses.
-    """
-
-    past: Sequence[Past] = ()
-    borrowed: Sequence[TrialRecord] = ()
-    slots: int
-    resolution: float
-    wake: Callable[[], None]
-    silent: int | None = None
 
 
 class Silence:
@@ -89,12 +31,77 @@ class Silence:
         self._count = self._count + 1 if row.value is None else 0
 
 
-class FixedStage:
-    """A stage without a sampler: its trials follow from the rows alone. `silence`: at which it
-    pauses.
+class Stage:
+    """What the conductor asks of a stage. Every call returns at once: a slow sampler runs in a
+    thread of its own, and what is asked after every trial takes no longer the more there are.
+
+    `values`: what a knob may take beside its own domain. `silence`: at which it pauses.
     """
 
-    thinking = False
+    def __init__(
+        self, *, values: Mapping[str, Sequence[Value]], silence: Silence | None = None
+    ) -> None:
+        self.values = values
+        self._silence = silence or Silence(None)
+
+    @property
+    def thinking(self) -> bool:
+        """Whether the sampler is proposing now, so that more trials may come."""
+        return False
+
+    @property
+    def paused(self) -> bool:
+        """Whether it wants nothing more for now, since its last trials gave no result."""
+        return self._silence.is_long
+
+    def wanted(self, rows: TrialRows, *, room: int) -> list[TrialSpec]:
+        """Trials to start now, given all that exist; `room`: seats that wait."""
+        raise NotImplementedError
+
+    def foreseen(self, rows: TrialRows) -> int:
+        """How many trials there will be in all, as far as can be foreseen."""
+        raise NotImplementedError
+
+    def candidates(self, rows: TrialRows) -> Iterable[UnnumberedTrial]:
+        """Trials that may train at the same time if there is room for all."""
+        raise NotImplementedError
+
+    def rungs(self, spec: TrialSpec) -> tuple[int, ...]:
+        """Epochs at which the pruner is asked about a trial."""
+        return ()
+
+    def compares(self, spec: TrialSpec) -> bool:
+        """Whether the pruner measures others against a trial."""
+        return True
+
+    def ended(self, row: TrialRecord) -> None:
+        """A trial has its row."""
+        self._silence.hear(row)
+
+    def close(self) -> None:
+        """Nothing more will be asked."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageContext:
+    """What a stage needs beside the plan and its trials.
+
+    `past`: earlier trials, for a sampler that learns from them. `borrowed`: trials of earlier
+    stages that are this stage's too, so that it need not train them again. `slots`: workers.
+    `resolution`: as `decision.decide` takes it. `wake`: called when a sampler has a proposal.
+    `silent`: trials in a row without a result, after which it pauses.
+    """
+
+    past: Sequence[Past] = ()
+    borrowed: Sequence[TrialRecord] = ()
+    slots: int
+    resolution: float
+    wake: Callable[[], None]
+    silent: int | None = None
+
+
+class FixedStage(Stage):
+    """A stage without a sampler or a pruner: its trials follow from the rows alone."""
 
     def __init__(
         self,
@@ -103,14 +110,9 @@ class FixedStage:
         values: Mapping[str, Sequence[Value]],
         silence: Silence | None = None,
     ) -> None:
-        self._wanted, self.values = wanted, values
+        super().__init__(values=values, silence=silence)
+        self._wanted = wanted
         self._seen, self._next = (-1, -1), list[TrialSpec]()
-        self._silence = silence or Silence(None)
-
-    @property
-    def paused(self) -> bool:
-        """Whether several trials in a row gave no result."""
-        return self._silence.is_long
 
     def wanted(self, rows: TrialRows, *, room: int) -> list[TrialSpec]:
         """All of a round at once."""
@@ -127,21 +129,6 @@ class FixedStage:
     def candidates(self, rows: TrialRows) -> Iterable[UnnumberedTrial]:
         """The rest of the round, all of which has been asked for."""
         return (row.spec for row in rows.unfinished)
-
-    def rungs(self, spec: TrialSpec) -> tuple[int, ...]:
-        """No trial is pruned."""
-        return ()
-
-    def compares(self, spec: TrialSpec) -> bool:
-        """Every trial counts, though none is pruned."""
-        return True
-
-    def ended(self, row: TrialRecord) -> None:
-        """There is no sampler to tell."""
-        self._silence.hear(row)
-
-    def close(self) -> None:
-        """Nothing to close."""
 
 
 def missing(
