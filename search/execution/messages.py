@@ -38,9 +38,8 @@ class Hello(Message, frozen=True, kw_only=True):
 
 
 class AskForWork(Message, frozen=True, kw_only=True):
-    """An idle worker asks for trials. `room`: its free seats.
-
-    `wants_candidates`: True if the worker wants to know which trials could share a program.
+    """An idle worker asks for trials. `room`: its free seats. `wants_candidates`: True if it wants
+    to know which trials could share a program.
     """
 
     room: int
@@ -74,9 +73,8 @@ class MemoryExceeded(Message, frozen=True, kw_only=True):
 
 
 class TrialBegun(Message, frozen=True, kw_only=True):
-    """A trial starts from its checkpoint of `epoch`; 0 for a fresh start.
-
-    `damage`: the checkpoint's, in words, if it was damaged.
+    """A trial starts from its checkpoint of `epoch`; 0 for a fresh start. `damage`: the
+    checkpoint's, in words, if it was damaged.
     """
 
     trial: int
@@ -124,11 +122,10 @@ class TrialEnded(Message, frozen=True, kw_only=True):
 
 
 class DryRunAnswer(Message, frozen=True, kw_only=True):
-    """What a dry run has found.
-
-    `wrong`: what cannot be imported or built, empty if nothing, None where the dry run has died;
-    `alike`: a knob that changes nothing, empty if none; `unread`: keys that no code mentions;
-    `inert`: a line per setting that changes nothing; `files`: with data, that the code names.
+    """What a dry run has found. `wrong`: what cannot be imported or built, empty if nothing, None
+    where the dry run has died; `alike`: a knob that changes nothing, empty if none; `unread`: keys
+    that no code mentions; `inert`: a line per setting that changes nothing; `files`: with data,
+    that the code names.
     """
 
     wrong: str | None
