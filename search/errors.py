@@ -142,7 +142,13 @@ def _is_short_write(error: OSError) -> bool:
 
 
 def unknown(
-    kind: str, *, name: str, known: Iterable[str], nearest: str = "", listing: str = ""
+    kind: str,
+    *,
+    name: str,
+    known: Iterable[str],
+    nearest: str = "",
+    listing: str = "",
+    remedy: str = "",
 ) -> str:
     """The message for a name that does not exist: the nearest one first, then all that exist; of
     very many, the three nearest alone, and what lists all.
@@ -151,6 +157,7 @@ def unknown(
         kind: what is named, such as "key".
         nearest: a name that exists elsewhere and is meant more likely than any of `known`.
         listing: the command that lists all that exist.
+        remedy: what to do where the name is meant, before the list, which may be long.
     """
     names = sorted(known)
     prefix = name.rpartition(".")[0]
@@ -166,7 +173,8 @@ def unknown(
     there = f"there are: {', '.join(names) or 'none'}"
     if is_long and (near or listing):
         there = f"there are {len(names)}{f', listed by {listing}' if listing else ''}"
-    return f"{kind} {shortened(name)!r} does not exist; {hint}{there}"
+    meant = f"{remedy}; " if remedy else ""
+    return f"{kind} {shortened(name)!r} does not exist; {hint}{meant}{there}"
 
 
 def shortened(text: str) -> str:

@@ -63,7 +63,7 @@ def refusal(
         if (name in groups and name != key) or name.startswith("hydra.")
     ]
     config = compose(choices)
-    return unknown_key(config, key, where=where, more="" if deletion else _added(key))
+    return unknown_key(config, key, where=where, remedy="" if deletion else _added(key))
 
 
 def _of_several(key: str, values: str) -> str:
@@ -105,15 +105,15 @@ def _added(key: str) -> str:
     """Where a key exists, and how it becomes a new one."""
     group, _, inner = key.partition(".")
     options = [f"{group}={option}" for option in options_with(group, inner)]
-    elsewhere = f"; it exists with {' or '.join(options)}" if options else ""
-    return f"{elsewhere}; a new key is added with +{key}=…"
+    elsewhere = f"it exists with {' or '.join(options)}; " if options else ""
+    return f"{elsewhere}a new key is added with +{key}=…"
 
 
-def unknown_key(config: DictConfig, path: str, *, where: str, more: str = "") -> UsageError:
-    """The error for a key that a config does not have; `more`: what is said behind the names."""
+def unknown_key(config: DictConfig, path: str, *, where: str, remedy: str = "") -> UsageError:
+    """The error for a key that a config does not have; `remedy`: what to do, if it is meant."""
     name, known = _place(config, path)
-    text = unknown("key", name=name, known=known, nearest=_elsewhere(config, name))
-    return UsageError(f"{where}: {text}{more}", code="unknown-key")
+    text = unknown("key", name=name, known=known, nearest=_elsewhere(config, name), remedy=remedy)
+    return UsageError(f"{where}: {text}", code="unknown-key")
 
 
 def _place(config: DictConfig, path: str) -> tuple[str, list[str]]:

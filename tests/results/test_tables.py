@@ -80,6 +80,8 @@ def test_where_nothing_differs_the_baseline_stays_and_it_is_called_a_tie():
     assert "optimizer.lr = 0.1, the baseline, stays" in conclusion(findings)[0]
     assert conclusion(findings)[1].startswith("a tie: 0.0001, 0.001, 0.01, 0.1, 1: no signif")
     assert findings.winner.spec.trial == 0
+    many = findings_of(lambda rate, seed: 0.9 + 0.004 * seed, "space.optimizer.lr.points=9")
+    assert conclusion(many)[1].startswith("a tie: all 9 of the table: no signif")
 
 
 def test_values_that_give_the_same_score_are_named_by_what_the_curves_say():
@@ -212,6 +214,14 @@ def test_values_of_a_knob_that_differ_late_stay_apart_in_every_table_and_sentenc
     assert rows == ["0.9", "0.9999", "0.99995", "1"]
     cells = [line.split(" | ")[0] for line in sweep.text(findings, frame(findings)).splitlines()]
     assert {"| 0.9999", "| 0.99995", "| 1"} <= set(cells)
+
+
+def test_a_trial_without_a_verdict_has_no_empty_brackets_in_a_table_of_any_width():
+    for width in (60, 80, 140):
+        shown = io.StringIO()
+        show_summary(joint_findings(smooth), Console(file=shown, width=width))
+        assert "dropout=" in shown.getvalue()
+        assert "()" not in shown.getvalue()
 
 
 def test_the_next_command_stands_as_code_below_the_line_that_it_belongs_to():

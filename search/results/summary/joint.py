@@ -140,7 +140,8 @@ def table(findings: Findings, *, width: int) -> Group:
         ]
         beside = [f"{record['seconds']:.1f}", record["verdict"], knobs] if wide else []
         decided = f"{record['decision']}: " if narrow and record["decision"] else ""
-        parts = textwrap.wrap(f"{decided}{knobs} ({record['verdict']})", width - INDENT)
+        verdict = f" ({record['verdict']})" if record["verdict"] else ""
+        parts = textwrap.wrap(f"{decided}{knobs}{verdict}", width - INDENT)
         below = "" if wide else "\n".join(parts)
         style = style_of(record["decision"])
         lines.append(Line(cells=[*cells, *beside], below=below, style=style))

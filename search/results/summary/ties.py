@@ -4,6 +4,8 @@ from search.results.findings import Findings
 from search.results.summary.formatting import count, listed, ordered
 from search.stages.decision import Decision
 
+MANY = 8  # that tie, above which all of a table are not named one by one
+
 
 def tie(findings: Findings, decision: Decision, *, more: str) -> list[str]:
     """The values that do not differ from the best one beyond chance; none where only one leads.
@@ -17,8 +19,10 @@ def tie(findings: Findings, decision: Decision, *, more: str) -> list[str]:
     is_best = decision.best is None or means[decision.best] == max(means)
     among = "" if is_best else " of those that break least"
     few = _fewer_seeds(findings, decision)
+    is_all = len(ties) == len(findings.groups) > MANY
+    names = f"all {len(ties)} of the table" if is_all else listed(ordered(ties))
     return [
-        f"a tie: {listed(ordered(ties))}: no significant difference from the best mean{among}"
+        f"a tie: {names}: no significant difference from the best mean{among}"
         f"{few} (5 % for all together, each with its own noise: Welch)"
         f"{_apart(findings, decision, more=more)}"
     ]
