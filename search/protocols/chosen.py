@@ -47,7 +47,7 @@ def chosen_words(findings: Findings, history: History, step: Step, *, val_rows: 
     rows = findings.of(winner.candidate)
     idle = (EPOCHS,) if mostly_out_of_patience(plan, rows) else ()
     edge = at_the_edge(history, plan.all_knobs(findings.chosen[winner.candidate]), idle=idle)
-    blind = "".join(f"; {line}" for line in untested(decision) if decision.identical)
+    blind = "".join(f"; {line}" for line in untested(findings, decision) if decision.identical)
     blind += "".join(f"; {line}" for line in sounder(decision))
     return text + _own_level(decision) + blind + lost + few_rows(plan, gain, val_rows) + edge
 

@@ -127,7 +127,7 @@ def test_a_program_that_never_gets_the_number_of_epochs_is_not_asked_to_sweep_it
     assert lines[1][1].startswith("  python -m search lr_sweep space=epochs")
 
 
-def test_further_seeds_are_asked_of_a_program_that_gets_none_with_the_word_that_gives_it_one(
+def test_seeds_are_asked_of_a_program_that_gets_none_with_the_word_that_gives_it_one(
     tmp_path,
 ):
     script = tmp_path / "train.py"
@@ -139,6 +139,9 @@ def test_further_seeds_are_asked_of_a_program_that_gets_none_with_the_word_that_
         findings = findings_of(planted(0.01), *words, experiment="own_command", seeds=1)
         said = next(line for line in conclusion(findings) if line.startswith("one seed"))
         assert said.endswith(f"; use seeds=3 {more}")
+        alike = findings_of(lambda rate, seed: rate, *words, experiment="own_command", seeds=3)
+        said = next(line for line in conclusion(alike) if line.startswith("every seed"))
+        assert ("trainer.command holds no {seed}: add it" in said) == (word == "-v")
 
 
 def test_a_winner_that_ended_by_itself_is_told_of_more_epochs_only_where_its_last_one_was_its_best(

@@ -7,14 +7,7 @@ from typing import Any
 from search.config.plan import Plan
 from search.diagnostics.verdicts.advice import EPOCHS, NOT_LEARNED
 from search.results.findings import Findings
-from search.results.summary.formatting import (
-    count,
-    listed,
-    number,
-    ordered,
-    percent,
-    two_digits,
-)
+from search.results.summary.formatting import count, listed, number, ordered, percent, two_digits
 from search.results.summary.ties import tie
 from search.results.summary.verdicts import out_of_patience, usual_reason
 from search.stages.comparison import Comparison
@@ -59,7 +52,7 @@ def certainty(findings: Findings, *, more: str) -> list[str]:
     if never_gets(findings.plan.config, "seed"):
         more += " with {seed} in trainer.command (your program gets none)"
     return [
-        *untested(decision, more=more),
+        *untested(findings, decision, more=more),
         *tie(findings, decision, more=more),
         *_undecided(findings, decision, more=more),
         *_without_result(findings, decision),
@@ -84,16 +77,19 @@ def no_constant(plan: Plan) -> str:
     )
 
 
-def untested(decision: Decision, *, more: str = "") -> list[str]:
+def untested(findings: Findings, decision: Decision, *, more: str = "") -> list[str]:
     """Why a value was chosen without a test; none where it was tested.
 
     `more`: the words that give more seeds.
     """
     if decision.identical:
+        take = "let the config's `seed` set weights and order of the rows"
+        if never_gets(findings.plan.config, "seed"):
+            take = "trainer.command holds no {seed}: add it, and let your program draw by it"
         return [
             "every seed gave the same score, so a difference was compared without a test: the "
-            "trainer ignores the seed (let the config's `seed` set weights and order of the rows), "
-            "or the metric's steps are too coarse to tell seeds apart"
+            f"trainer ignores the seed ({take}), or the metric's steps are too coarse to tell "
+            "seeds apart"
         ]
     if decision.untested:
         return [
