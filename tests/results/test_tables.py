@@ -196,6 +196,21 @@ def test_a_best_config_says_that_a_trainer_of_ones_own_may_heed_none_of_the_clas
     assert yaml.safe_load(text)["optimizer"]["_target_"].startswith("torch.optim.")
 
 
+@pytest.mark.parametrize(
+    ("good", "other", "words", "is_said"),
+    [
+        (93.0, 0.91, [], True),  # the program that one knob calls prints shares
+        (93.0, 0.2, [], False),  # one training that learned nothing, in per cent
+        (0.93, 0.91, [], False),
+        (93.0, 0.91, ["metric=mse"], False),
+    ],
+)
+def test_shares_beside_percents_are_named_and_bad_percents_are_not(good, other, words, is_said):
+    findings = findings_of(lambda rate, seed: good if rate > 0.01 else other, *words)
+    said = [line for line in conclusion(findings) if "are compared as they are" in line]
+    assert len(said) == is_said
+
+
 def test_numbers_far_from_one_are_shown_with_four_digits_and_an_option_none_by_its_name():
     text = io.StringIO()
     large = findings_of(lambda rate, seed: 1e7 * planted(0.01)(rate, seed), "metric=mse")

@@ -16,7 +16,7 @@ from search.config.text import one_line
 from search.execution.terminal import say
 from search.results.findings import Findings
 from search.results.summary import joint, single, sweep, tune
-from search.results.summary.formatting import PLUS_MINUS
+from search.results.summary.formatting import PLUS_MINUS, count
 from search.storage.code_record import CodeRecord
 
 
@@ -90,10 +90,29 @@ def code_notes(findings: Findings) -> list[str]:
     return named
 
 
+def two_units(findings: Findings) -> list[str]:
+    """That some trials seem to give the metric as a share and others in per cent, as programs do
+    that were edited meanwhile or call other code by a knob: a share that is a good value in per
+    cent. A trial of 0.5 % beside others of 90 % is none.
+    """
+    metric = findings.plan.metric
+    values = [row.value for row in findings.rows if row.value is not None]
+    shares, above = [v for v in values if 0 < v < 1], [v for v in values if v > 1]
+    if 100.0 not in metric.perfect or not shares or not above:
+        return []
+    if 100 * max(shares) < max(above) / 2:
+        return []
+    return [
+        f"{metric.name}: {count(len(shares), 'trial')} below 1 (up to {max(shares):.4g}) and "
+        f"{len(above)} above (up to {max(above):.4g}) are compared as they are: if these are per "
+        "cent and those shares, print one of the two, in a search of another name="
+    ]
+
+
 def conclusion(findings: Findings) -> list[str]:
-    """The decision in words, a line each, and what is to know of the code."""
+    """The decision in words, a line each, and what is to know of its numbers and of the code."""
     lines = view_of(findings.plan).teller.conclusion(findings)
-    return [one_line(line) for line in (*lines, *code_notes(findings))]
+    return [one_line(line) for line in (*lines, *two_units(findings), *code_notes(findings))]
 
 
 def show_summary(findings: Findings, console: Console) -> None:

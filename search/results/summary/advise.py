@@ -61,10 +61,11 @@ def curve_lines(findings: Findings) -> list[str]:
 
 def remarks(findings: Findings) -> list[Together]:
     """What all trials say together. Of their number of epochs nothing, where it was turned: the
-    trials themselves have told whether more or fewer are better.
+    trials themselves have told whether more or fewer are better; nor of a program that never gets
+    it.
     """
-    is_tried = EPOCHS in tried_paths(findings)
-    return [each for each in findings.together if not (is_tried and each.name in LENGTHS)]
+    is_settled = EPOCHS in tried_paths(findings) or never_gets(findings.plan.config, EPOCHS)
+    return [each for each in findings.together if not (is_settled and each.name in LENGTHS)]
 
 
 def next_lines(findings: Findings) -> list[str]:
