@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.ensemble import ExtraTreesRegressor
 
 from search.diagnostics.preflight.reading import Reading, readable, some_rows
 
@@ -85,8 +84,7 @@ def _differ(others: Reading, marked: Array, value: float) -> bool:
     """Whether trees expect other targets of a mark's rows than of the rest, in the mean, or targets
     that are nearer to the mark.
     """
-    trees = ExtraTreesRegressor(100, min_samples_leaf=2, random_state=0)
-    expected, usual = trees.fit(others.x, others.y).predict(marked), others.numbers[0]
+    expected, usual = others.forest.predict(marked), others.numbers[0]
     return _is_beyond_chance(expected, usual) or _is_beyond_chance(
         np.abs(expected - value), np.abs(usual - value)
     )

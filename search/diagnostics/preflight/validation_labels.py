@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
-from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 
 from search.diagnostics.preflight.check import Check, Judge
 from search.diagnostics.preflight.reading import Reading, some_rows
@@ -46,8 +45,7 @@ def validation_labels(reading: Reading, val: tuple[Array, Array], *, alike: bool
 def _of_classes(judge: Judge, reading: Reading, val: tuple[Array, Array], *, alike: bool) -> Check:
     train, (chances, classes) = (reading.x, reading.y), reading.chances
     guess = classes[chances.argmax(axis=1)]
-    trees = ExtraTreesClassifier(100, min_samples_leaf=2, random_state=0).fit(*train)
-    got = trees.predict(val[0])
+    got = reading.forest.predict(val[0])
     usual, here = float((guess == train[1]).mean()), float((got == val[1]).mean())
     constant = float(np.unique(train[1], return_counts=True)[1].max() / len(train[1]))
     sentence = (
@@ -100,8 +98,7 @@ def swapped(train: tuple[Array, Array], val: tuple[Array, Array]) -> tuple[int, 
 def _of_numbers(judge: Judge, reading: Reading, val: tuple[Array, Array], *, alike: bool) -> Check:
     y, guess = reading.columns[0], reading.numbers[0]
     val_y = val[1].reshape(len(val[1]), -1)[:, 0].astype(np.float64)
-    trees = ExtraTreesRegressor(100, min_samples_leaf=2, random_state=0).fit(reading.x, y)
-    got = trees.predict(val[0])
+    got = reading.forest.predict(val[0])
     usual, here = _correlation(guess, y), _correlation(got, val_y)
     sentence = (
         f"what trees predict correlates by {usual:.2f} with held-out train targets, and by "
