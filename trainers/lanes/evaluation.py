@@ -22,40 +22,22 @@ ROWS = 512
 LOSS_ROWS = 4096  # of one loss, as in a seat
 
 
-@dataclass(frozen=True, kw_only=True)
-class Observed:
-    """What a sample of the training data shows of each lane.
-
-    `losses` [lanes]: plain losses. `dead` [lanes, activations]: shares of dead units; `names`: of
-    the activations.
+def losses_of(program: Program, rows: Rows, x: Tensor, y: Tensor, rates: Tensor) -> Tensor:
+    """Mean plain losses [lanes] of the data `x`, `y` [n, …]. `rates`: of dropout [lanes, layers],
+    for models that read them.
     """
-
-    losses: list[float]
-    names: list[str]
-    dead: list[list[float]]
-
-
-def evaluate(
-    program: Program, rows: Rows, x: Tensor, y: Tensor, rates: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Evaluates all lanes.
-
-    Args:
-        x, y: the data, [n, …].
-        rates: of dropout [lanes, layers], for models that read them.
-
-    Returns:
-        Mean plain losses [lanes] and outputs [lanes, n, …].
-    """
-    outputs = torch.cat(
-        _passes(program, program.outputs, rows, torch.split(x, ROWS), rates=rates), dim=1
-    )
-    return _mean_loss(program.plain, outputs, y), outputs
+    parts = _passes(program, program.outputs, rows, torch.split(x, ROWS), rates=rates)
+    return _mean_loss(program.plain, torch.cat(parts, dim=1), y)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Observation:
-    """What `observe` finds, on the device: see there."""
+    """What `observe` finds, on the device.
+
+    `losses` [lanes], plain, and `outputs` [lanes, n, …] of the data; `sample_losses` and
+    `sample_outputs` of the sample. `dead` [lanes, activations]: shares of dead units; `names`: of
+    the activations.
+    """
 
     losses: Tensor
     outputs: Tensor
@@ -63,12 +45,6 @@ class Observation:
     sample_losses: Tensor
     dead: Tensor
     names: list[str]
-
-    @property
-    def observed(self) -> Observed:
-        """What the sample shows, as numbers of the host."""
-        losses, dead = self.sample_losses.tolist(), self.dead.tolist()
-        return Observed(losses=losses, names=self.names, dead=dead)
 
 
 def observe(
@@ -80,7 +56,7 @@ def observe(
     *,
     sample: tuple[Tensor, Tensor],
 ) -> Observation:
-    """As `evaluate`, and observes the lanes on a sample of other data in the same pass.
+    """Evaluates the lanes on the data, and on a sample of other data in the same pass.
 
     A pass of its own would double the time. The host waits for nothing here.
     """

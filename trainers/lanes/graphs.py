@@ -17,7 +17,7 @@ from trainers.build import Sets
 from trainers.lanes.evaluation import Observation
 from trainers.lanes.lane import LaneEpoch
 from trainers.lanes.program import Program
-from trainers.lanes.rows import WEIGHTS, Rows
+from trainers.lanes.rows import WEIGHTS, Rows, size_of
 from trainers.lanes.steps import Steps
 
 KEPT = 2  # capacities whose recordings are kept: those used last
@@ -80,8 +80,7 @@ class GraphedSteps(Steps):
         return recording.run(rows, rates)
 
     def _too_large(self, rows: Rows) -> bool:
-        size = sum(tensor.numel() * tensor.element_size() for tensor in rows.values())
-        return self.given_up or size > SHARE * memory_of(self.x.device)
+        return self.given_up or size_of(rows) > SHARE * memory_of(self.x.device)
 
     def _recording(
         self, name: tuple[object, ...], make: Callable[[], "_Recording"]
@@ -209,10 +208,7 @@ def recorded(calls: Callable[[], None], device: torch.device) -> Replay:
     graph = torch.cuda.CUDAGraph()
     with _no_collection(), torch.cuda.graph(graph, stream=stream):
         calls()
-
-    def replay() -> None:
-        graph.replay()
-
+    replay: Replay = graph.replay
     return replay
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn, optim
 
 from trainers.api import Epoch, Values
 from trainers.build import Sets, restore_unsaved
-from trainers.lanes.evaluation import Observation, evaluate
+from trainers.lanes.evaluation import Observation, losses_of
 from trainers.lanes.graphs import capacity, lane_steps
 from trainers.lanes.lane import Lane, dropout_rates, lane_epoch
 from trainers.lanes.program import Program
@@ -103,10 +103,10 @@ class Group:
 
     def _evaluated(self, lanes: Sequence[Lane], observation: Observation) -> list[Values]:
         """What a sample of train shows of each lane, and its outputs where they are wanted."""
-        observed = observation.observed
+        losses, shares = observation.sample_losses.tolist(), observation.dead.tolist()
         values: list[Values] = [
-            {"train_eval_loss": loss, **dead(observed.names, share)}
-            for loss, share in zip(observed.losses, observed.dead, strict=True)
+            {"train_eval_loss": loss, **dead(observation.names, share)}
+            for loss, share in zip(losses, shares, strict=True)
         ]
         if not any(lane.tells for lane in lanes):
             return values
@@ -153,7 +153,7 @@ class Group:
     def _untrained(self, rows: Rows, lanes: Sequence[Lane]) -> list[Values]:
         """Epoch 0; the learning rate is that of the first step."""
         rates = dropout_rates(lanes, rows[WEIGHTS])
-        losses, _ = evaluate(self._program, rows, self._steps.x, self._steps.y, rates)
+        losses = losses_of(self._program, rows, self._steps.x, self._steps.y, rates)
         first = [float(lane.schedule.at(1, step=0, watched=[])["lr"]) for lane in lanes]
         return [
             {"train_loss": loss, "lr": rate}

@@ -48,11 +48,15 @@ def taken(rows: Rows, lanes: Sequence[int]) -> Rows:
     return {name: tensor.index_select(0, index) for name, tensor in rows.items()}
 
 
+def size_of(rows: Rows) -> int:
+    """Their memory [bytes]."""
+    return sum(tensor.nbytes for tensor in rows.values())
+
+
 def on_host(rows: Rows) -> Rows:
     """The rows in the host's memory, from a GPU in one copy each; very large ones stay there.
 
     Every lane's state is saved after every epoch: tensor by tensor, 64 lanes would wait for a
     thousand small copies.
     """
-    size = sum(tensor.numel() * tensor.element_size() for tensor in rows.values())
-    return rows if size > COPIED else {name: tensor.cpu() for name, tensor in rows.items()}
+    return rows if size_of(rows) > COPIED else {name: tensor.cpu() for name, tensor in rows.items()}
