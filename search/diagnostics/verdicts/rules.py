@@ -4,7 +4,7 @@ train, then validation (R22).
 The first rule that holds gives the main verdict. Knows no search.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,15 +51,17 @@ def judge(curves: Curves) -> Verdict:
             name="nan", why=text, sides=(Finding(name="lr_too_high", why=grew),) if grew else ()
         )
     shape = Shape(curves)
-    asked = [name for name in SIDES if curves.held_out or name not in NEED_VALIDATION]
     for name, rule in RULES:
         if not curves.held_out and name in NEED_VALIDATION:
             continue
         if text := rule(shape):
             sides = [
                 Finding(name=side, why=why)
-                for side in asked
-                if side != name and (why := SIDES[side](shape, name))
+                for side, (mains, looks) in SIDES.items()
+                if name in mains
+                and side != name
+                and (curves.held_out or side not in NEED_VALIDATION)
+                and (why := looks(shape))
             ]
             alike = _alike_of(name, shape)
             text = f"{text}; {_to_record(name, alike)}" if alike else text
@@ -182,60 +184,28 @@ RULES: tuple[tuple[str, Callable[[Shape], str]], ...] = (
 )
 
 
-# Beside the main verdict
-
-
-def _early(shape: Shape, main: str) -> str:
-    return rules_rate.fell_early(shape) if main in FALLING else ""
-
-
-def _more(shape: Shape, main: str) -> str:
-    if main not in FALLING:
-        return ""
+def _fall_longer(shape: Shape) -> str:
     return f"{rules_generalisation.falling(shape)} at epoch {last_epoch(shape)}"
 
 
-def _fewer(shape: Shape, main: str) -> str:
-    if (
-        main not in ("overfitting", "overconfident")
-        or shape.turn > shape.count / 3
-        or shape.val_goes != "up"
-    ):
+def _was_best_early(shape: Shape) -> str:
+    if shape.turn > shape.count / 3 or shape.val_goes != "up":
         return ""
     return f"validation was best at epoch {shape.turned} of {last_epoch(shape)}"
 
 
-def _shocks(shape: Shape, main: str) -> str:
-    return rules_training.shocks(shape) if main not in ("lr_too_high", "lr_too_high_late") else ""
-
-
-def _apart(shape: Shape, main: str) -> str:
-    return (
-        rules_generalisation.overfitting(shape)
-        if main in ("unstable", "lr_drop_due", "still_learning")
-        else ""
-    )
-
-
-def _rate(shape: Shape, main: str) -> str:
-    return rules_rate.lr_too_high(shape) if main == "data_suspect" else ""
-
-
-def _clipped(shape: Shape, main: str) -> str:
-    return rules_rate.always_clipped(shape)
-
-
-def _easier(shape: Shape, main: str) -> str:
-    return rules_training.data_suspect(shape) if main in ("unstable", "lr_too_high_late") else ""
-
-
-SIDES: dict[str, Callable[[Shape, str], str]] = {
-    "unstable": _shocks,
-    "overfitting": _apart,
-    "data_suspect": _easier,
-    "lr_too_high": _rate,
-    "rate_fell_early": _early,
-    "more_epochs": _more,
-    "fewer_epochs": _fewer,
-    "always_clipped": _clipped,
+ALL = frozenset(name for name, _ in RULES)
+# Beside which main verdicts each is looked for, and its rule.
+SIDES: dict[str, tuple[Collection[str], Callable[[Shape], str]]] = {
+    "unstable": (ALL - {"lr_too_high", "lr_too_high_late"}, rules_training.shocks),
+    "overfitting": (
+        ("unstable", "lr_drop_due", "still_learning"),
+        rules_generalisation.overfitting,
+    ),
+    "data_suspect": (("unstable", "lr_too_high_late"), rules_training.data_suspect),
+    "lr_too_high": (("data_suspect",), rules_rate.lr_too_high),
+    "rate_fell_early": (FALLING, rules_rate.fell_early),
+    "more_epochs": (FALLING, _fall_longer),
+    "fewer_epochs": (("overfitting", "overconfident"), _was_best_early),
+    "always_clipped": (ALL, rules_rate.always_clipped),
 }
