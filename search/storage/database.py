@@ -79,7 +79,8 @@ class Database(TrialStorage):
             self._database = self._connected()
             studies = self._own(self._database, name=name)
             if not self._marker.exists():
-                content = {"url": self.url, WRITER: _new_writer(self._marker.parent)}
+                place = f"{socket.gethostname()}:{self._marker.parent.absolute()}"
+                content = {"url": self.url, WRITER: f"{place}#{uuid.uuid4().hex[:12]}"}
                 write_text(self._marker, json.dumps(content) + "\n")
             self._opened = WriteThrough(
                 self._database, studies=studies, writer=self._writer(), patience=self._patience
@@ -217,10 +218,6 @@ def _read_url(address: str) -> URL:
     if url.drivername == "postgresql" and find_spec("psycopg") is not None:
         return url.set(drivername=PSYCOPG)
     return url
-
-
-def _new_writer(folder: Path) -> str:
-    return f"{socket.gethostname()}:{folder.absolute()}#{uuid.uuid4().hex[:12]}"
 
 
 def _say_to_each(database: RDBStorage, statement: str) -> None:

@@ -47,7 +47,7 @@ class LibraryState:
         """The state of this process. A setting that cannot be read is left out."""
         return cls(
             values=_values(),
-            kept=_kept(),
+            kept={name: tuple(map(dict, objects)) for name, objects in _objects().items()},
             is_distributed=_is_distributed(),
             allocated=_allocated(),
         )
@@ -81,11 +81,6 @@ def _values() -> dict[str, Any]:
             with suppress(Exception):  # torch refuses where old and new ways to set it are mixed
                 values[name] = read(sys.modules[module])
     return values
-
-
-def _kept() -> dict[str, tuple[Attributes, ...]]:
-    """What they hold now, by module."""
-    return {name: tuple(map(dict, objects)) for name, objects in _objects().items()}
 
 
 def _empty_again(before: Mapping[str, tuple[Attributes, ...]]) -> None:

@@ -95,7 +95,8 @@ class DaskPlacement(ClusterPlacement):
     def __init__(
         self, slots: Sequence[Slot], *, trainer: str, post: Callable[[Event], None]
     ) -> None:
-        self._cluster = connected_cluster(_scheduler(slots))
+        scheduler = next(slot.scheduler for slot in slots if isinstance(slot, DaskSlot))
+        self._cluster = connected_cluster(scheduler)
         node = next(iter(self._cluster.nodes(by_torch=False)), "")
         host = own_host(host_of(node))
         super().__init__(
@@ -286,7 +287,3 @@ class DaskPlacement(ClusterPlacement):
         if reason:
             raise WorkerLost(reason)
         return True
-
-
-def _scheduler(slots: Sequence[Slot]) -> str:
-    return next(slot.scheduler for slot in slots if isinstance(slot, DaskSlot))

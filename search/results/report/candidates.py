@@ -1,5 +1,7 @@
 """The section of what was compared: every candidate with its seeds, mean, interval and ties."""
 
+from collections.abc import Sequence
+
 from search.config.knobs import Knob
 from search.config.sweep_settings import SweepSettings
 from search.results.figures.places import Places, place, side_by_side
@@ -113,24 +115,29 @@ def _chart(findings: Findings, subject: str) -> Chart:
 
 
 def _seeds(findings: Findings, placement: Places) -> Series:
-    """A dot per seed."""
     points = [
         (spot, row)
         for spot, group in zip(placement.places, findings.groups, strict=True)
         for row in findings.of(group.candidate)
         if row.value is not None
     ]
+    hover = [
+        f"trial {row.spec.trial}, seed {row.spec.seed}\n{findings.plan.metric.name} "
+        f"{number(row.value)} at epoch {row.best_epoch}\nclick: its learning curves"
+        for _, row in points
+    ]
+    return seeds_of([(spot, row.value, row.spec.trial) for spot, row in points], hover=hover)
+
+
+def seeds_of(points: Sequence[tuple[float, float | None, int]], *, hover: list[str]) -> Series:
+    """A dot per seed: where it stands, its score, its trial."""
     return Series(
         name="one seed",
         look="seed",
-        x=[spot for spot, _ in points],
-        y=[row.value for _, row in points],
-        hover=[
-            f"trial {row.spec.trial}, seed {row.spec.seed}\n{findings.plan.metric.name} "
-            f"{number(row.value)} at epoch {row.best_epoch}\nclick: its learning curves"
-            for _, row in points
-        ],
-        trials=[row.spec.trial for _, row in points],
+        x=[spot for spot, _, _ in points],
+        y=[score for _, score, _ in points],
+        hover=hover,
+        trials=[trial for _, _, trial in points],
     )
 
 

@@ -59,14 +59,12 @@ def _shares(knob: Knob, rows: Sequence[TrialRecord]) -> list[float | None]:
     spots = np.array(placement.places, dtype=float)
     if placement.log:
         spots = np.log(spots)
-    low, high = (0.0, max(len(knob.choices) - 1.0, 1.0)) if knob.choices else _limits(knob)
+    low, high = 0.0, max(len(knob.choices) - 1.0, 1.0)
+    if not knob.choices:
+        low, high = knob.scaled(knob.low), knob.scaled(knob.high)
     shares = np.clip((spots - low) / (high - low), -0.05, 1.05)
     of_trial = dict(zip((row.spec.trial for row in mine), shares.tolist(), strict=True))
     return [of_trial.get(row.spec.trial) for row in rows]
-
-
-def _limits(knob: Knob) -> tuple[float, float]:
-    return knob.scaled(knob.low), knob.scaled(knob.high)
 
 
 def _ranks(scores: np.ndarray) -> list[float | None]:

@@ -23,7 +23,7 @@ from search.results.report.blocks import (
     table_of,
 )
 from search.results.report.budget import budget_section
-from search.results.report.candidates import axis_of
+from search.results.report.candidates import axis_of, seeds_of
 from search.results.report.chart import Axis, Chart, Series
 from search.results.report.checks import preflight_section, range_section
 from search.results.report.knobs import knob_sections
@@ -159,14 +159,8 @@ def _seeds(values: Sequence[Candidate], spots: Sequence[float], metric: str) -> 
         for score, trial in zip(each["scores"], each["trials"], strict=False)
         if score is not None
     ]
-    return Series(
-        name="one seed",
-        look="seed",
-        x=[spot for spot, _, _ in points],
-        y=[score for _, score, _ in points],
-        hover=[f"trial {trial}: {metric} {number(score)}" for _, score, trial in points],
-        trials=[trial for _, _, trial in points],
-    )
+    hover = [f"trial {trial}: {metric} {number(score)}" for _, score, trial in points]
+    return seeds_of(points, hover=hover)
 
 
 def _means(

@@ -91,7 +91,8 @@ def _never_turned(findings: Findings) -> list[str]:
     """The paths of the protocol's knobs that no stage gave another value."""
     settings = findings.plan.settings
     assert isinstance(settings, TuneSettings)
-    turned = {*swept_paths(findings), *joint_paths(findings), *_adopted(findings)}
+    adopted = {step["path"] for step in findings.steps if step["decision"] == "adopt"}
+    turned = {*swept_paths(findings), *joint_paths(findings), *adopted}
     paths = (knobs[0].path for knobs in settings.spaces.values())
     return [path for path in paths if path not in turned]
 
@@ -201,11 +202,6 @@ def caveats(findings: Findings) -> list[str]:
     if settings.left_out:
         lines.append(f"not in this set-up: {', '.join(settings.left_out)}")
     return [*lines, *([_seeds(findings, settings)] if swept else [])]
-
-
-def _adopted(findings: Findings) -> set[str]:
-    """The paths of knobs of which a stage adopted another value, a sweep or not."""
-    return {step["path"] for step in findings.steps if step["decision"] == "adopt"}
 
 
 def _seeds(findings: Findings, settings: TuneSettings) -> str:
