@@ -46,7 +46,10 @@ def load(data: bytes) -> Any:
 
 def copy(state: Any, path: str = "state") -> Any:
     """A copy of the state that shares no memory with it, tensors on the CPU; dict subclasses become
-    dict. Raises TypeError: as of `dump`. `path`: where the state stands, for the text of an error.
+    dict. `path`: where the state stands, for the text of an error.
+
+    Raises:
+        TypeError: as of `dump`.
     """
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(state, torch.Tensor):

@@ -63,8 +63,10 @@ class Stock:
     # Lanes
 
     def key(self, config: Config) -> Key:
-        """What trainings have in common that may share a program. Raises TypeError: it cannot be
-        built.
+        """What trainings have in common that may share a program.
+
+        Raises:
+            TypeError: it cannot be built.
         """
         seed_all(int(config["seed"]), self._device)
         built = build(config, self._device)

@@ -28,7 +28,11 @@ def teacher_files(source: str) -> tuple[Path, Path]:
 
 
 def read_teacher(file: Path) -> Config:
-    """A teacher's config. Raises ValueError: it is no config."""
+    """A teacher's config.
+
+    Raises:
+        ValueError: it is no config.
+    """
     try:
         config = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeError, yaml.YAMLError) as error:

@@ -75,8 +75,10 @@ def compose_experiment(
 
 
 def _complete(config: DictConfig, where: str) -> None:
-    """Names a config, and checks that it has all keys, with values that can be. Raises UsageError:
-    it does not.
+    """Names a config, and checks that it has all keys, with values that can be.
+
+    Raises:
+        UsageError: it does not.
     """
     resolved_config(config, where=where)
     with open_dict(config):
@@ -101,8 +103,10 @@ def _our_hydra() -> Iterator[None]:
 
 
 def _check_budget(config: DictConfig) -> None:
-    """`budget_trials` bounds a protocol; one sweep or joint search would not look at it. Raises
-    UsageError: it is set where nothing reads it.
+    """`budget_trials` bounds a protocol; one sweep or joint search would not look at it.
+
+    Raises:
+        UsageError: it is set where nothing reads it.
     """
     kind, budget = config.protocol.get("kind"), config.get("budget_trials")
     if budget is not None and kind in ("sweep", "joint"):

@@ -217,7 +217,10 @@ def _keys_of_ranges(node: Any, path: str) -> Iterator[str]:
 
 def _narrow(spaces: dict[str, Any], bounds: list[str]) -> list[str]:
     """Sets keys of knobs, such as `space.optimizer.lr.low=1e-3`, in every space that has the knob,
-    and returns them: `optimizer.lr.low`. Raises UsageError: no space has such a key.
+    and returns them: `optimizer.lr.low`.
+
+    Raises:
+        UsageError: no space has such a key.
     """
     keys = []
     for word in bounds:

@@ -117,7 +117,11 @@ def override_keys(config: DictConfig, words: Sequence[str], *, where: str) -> No
 
 
 def check_whole(config: DictConfig, path: Path) -> None:
-    """A config to train needs every group. Raises UsageError: some are not there."""
+    """A config to train needs every group.
+
+    Raises:
+        UsageError: some are not there.
+    """
     lacking = [group for group in GROUPS if group not in config]
     if lacking:
         raise refused(
@@ -157,8 +161,10 @@ def first_part(error: Exception) -> str:
 
 
 def _check_size(path: Path) -> None:
-    """Aliases may let a small file grow without end, so it is measured before it is read. Raises
-    UsageError: it has too many values.
+    """Aliases may let a small file grow without end, so it is measured before it is read.
+
+    Raises:
+        UsageError: it has too many values.
     """
     sizes: dict[int, float] = {}
 

@@ -25,7 +25,11 @@ COLUMNS = (
 
 
 def check_paths(knobs: Sequence[Knob]) -> None:
-    """No two knobs turn the same key. Raises UsageError: they do."""
+    """No two knobs turn the same key.
+
+    Raises:
+        UsageError: they do.
+    """
     paths = [knob.path for knob in knobs]
     twice = sorted({path for path in paths if paths.count(path) > 1})
     if twice:
@@ -40,7 +44,9 @@ def check_paths(knobs: Sequence[Knob]) -> None:
 
 def check_roles(knobs: Sequence[Knob]) -> None:
     """A sweep has one knob that it is about, and at most one nuisance beside each of its values.
-    Raises UsageError: it has not.
+
+    Raises:
+        UsageError: it has not.
     """
     check_paths(knobs)
     about = [knob.path for knob in knobs if not knob.nuisance]
@@ -204,8 +210,10 @@ def _check_default(where: str, knob: Knob, default: object) -> None:
 
 
 def check_values(resolved: Mapping[str, Any], knob: Knob) -> None:
-    """Every value of a knob is one that its key may have, under the knob's own option. Raises
-    UsageError: one is not.
+    """Every value of a knob is one that its key may have, under the knob's own option.
+
+    Raises:
+        UsageError: one is not.
     """
     choices, path = resolved.get("choices") or {}, knob.path
     if path in choices:

@@ -147,7 +147,11 @@ def baseline_of(path: str, node: Mapping[str, Any]) -> Value:
 
 
 def parse_override(word: str) -> Override:
-    """A word by Hydra's grammar. Raises UsageError: it is none."""
+    """A word by Hydra's grammar.
+
+    Raises:
+        UsageError: it is none.
+    """
     remedy = "put odd text into quotes: key='\"…\"'"
     if word.partition("=")[2].startswith("["):
         odd = ODD.search(word.partition("=")[2])

@@ -33,7 +33,11 @@ def reference_names() -> list[str]:
 
 
 def read_reference(name: str) -> Reference:
-    """One of them. Raises UsageError: there is none of this name."""
+    """One of them.
+
+    Raises:
+        UsageError: there is none of this name.
+    """
     if name not in reference_names():
         raise UsageError(
             unknown("reference", name=name, known=reference_names()), code="unknown-reference"

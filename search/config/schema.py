@@ -222,8 +222,10 @@ OPTIONAL_MAPPINGS = (
 
 
 def check_settings(config: Mapping[str, Any]) -> None:
-    """Every key of a resolved config is what it may be. Raises UsageError: the first key that is
-    missing or is not.
+    """Every key of a resolved config is what it may be.
+
+    Raises:
+        UsageError: the first key that is missing or is not.
     """
     check_groups(config)
     of_stock = NEEDED_BY_STOCK if _select(config, "trainer._target_") == STOCK else ()
@@ -236,7 +238,11 @@ def check_settings(config: Mapping[str, Any]) -> None:
 
 
 def check_there(config: Mapping[str, Any], paths: Iterable[str]) -> None:
-    """All these keys are there. Raises UsageError: the first that is not."""
+    """All these keys are there.
+
+    Raises:
+        UsageError: the first that is not.
+    """
     for path in paths:
         value = _select(config, path)
         if value is MISSING or (value is None and path in NEEDED_BY_STOCK):
@@ -245,7 +251,11 @@ def check_there(config: Mapping[str, Any], paths: Iterable[str]) -> None:
 
 
 def check_groups(config: object) -> None:
-    """Every group of a config is there, and is one. Raises UsageError: the first that is not."""
+    """Every group of a config is there, and is a group.
+
+    Raises:
+        UsageError: the first that is not.
+    """
     check("config", config, mapping())
     assert isinstance(config, Mapping)
     for group in (*MAPPINGS, *OPTIONAL_MAPPINGS):

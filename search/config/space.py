@@ -92,7 +92,11 @@ def _with_conditional(path: str, node: Node) -> list[Knob]:
 
 
 def _knob(path: str, node: Node) -> Knob:
-    """One knob. Raises UsageError: it breaks a rule."""
+    """One knob.
+
+    Raises:
+        UsageError: it breaks a rule.
+    """
     strange = sorted(str(key) for key in set(node) - set(KNOB))
     if strange:
         rule = f"a knob has the keys {', '.join(KNOB)}"

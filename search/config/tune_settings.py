@@ -224,7 +224,9 @@ def own_ranges(config: DictConfig) -> Sequence[str]:
 
 def _called_rate(config: DictConfig, spaces: Mapping[str, tuple[Knob, ...]]) -> str | None:
     """`protocol.rate`: the path of the knob that is the learning rate; None: its name tells it.
-    Raises UsageError: no knob of numbers turns it.
+
+    Raises:
+        UsageError: no knob of numbers turns it.
     """
     path: str | None = config.protocol.get("rate")  # searches from before had none
     paths = [each.path for knobs in spaces.values() for each in knobs if not each.choices]

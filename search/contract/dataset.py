@@ -63,8 +63,10 @@ def load_rows(node: DictConfig) -> LoadedRows:
 
 
 def _check_columns(data: DataSet) -> None:
-    """Whether every row has its target, and its group and time, if any. Raises UsageError: one is
-    missing, or an array is none of rows.
+    """Whether every row has its target, and its group and time, if any.
+
+    Raises:
+        UsageError: one is missing, or an array is none of rows.
     """
     for name, array in (("x", data.x), ("y", data.y)):
         if (

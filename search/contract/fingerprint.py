@@ -54,7 +54,10 @@ def difference(there: object, here: object) -> str:
 
 def file_hash(path: Path) -> str:
     """SHA-256 of a file's content, or of the names and contents of all files in a folder. A second
-    call reads them again only where one was written since. Raises UsageError: it cannot be read.
+    call reads them again only where one was written since.
+
+    Raises:
+        UsageError: it cannot be read.
     """
     try:
         path = path.absolute()

@@ -138,10 +138,12 @@ def check_alignable(parts: Iterable[Part]) -> None:
 
 
 def one_label(data: DataSet, *, remedy: str) -> DataSet:
-    """Values that stand at every step of a sequence as one per sequence. Raises UsageError: they
-    do.
+    """Values that stand at every step of a sequence as one per sequence.
 
     `remedy`: what to do where they differ within a sequence.
+
+    Raises:
+        UsageError: they do.
     """
     if not data.stepwise:
         return data

@@ -16,7 +16,11 @@ PART = ".part"  # ends the name of a file that is not complete yet
 
 
 def _checked_path(path: str) -> PurePosixPath:
-    """A path below the folder of a search. Raises MessageError: it leads elsewhere."""
+    """A path below the folder of a search.
+
+    Raises:
+        MessageError: it leads elsewhere.
+    """
     parts = PurePosixPath(path)
     if parts.is_absolute() or ".." in parts.parts or not parts.parts or "\0" in path:
         raise MessageError(f"{path!r} is no path within the folder of the search")

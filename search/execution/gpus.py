@@ -61,8 +61,10 @@ def visible_gpus(*, by_torch: bool) -> list[str]:
 
 
 def driver_gpus() -> list[Gpu]:
-    """The GPUs that `nvidia-smi -L` lists; none where there is no such program. Raises UsageError:
-    it does not answer.
+    """The GPUs that `nvidia-smi -L` lists; none where there is no such program.
+
+    Raises:
+        UsageError: it does not answer.
     """
     if shutil.which("nvidia-smi") is None:
         return []
@@ -83,7 +85,9 @@ def driver_gpus() -> list[Gpu]:
 
 def uuids_of(names: Sequence[str]) -> dict[str, str]:
     """By name, the UUID of a GPU, which may be named by its number or the first part of its UUID.
-    Raises UsageError: as `driver_gpus`.
+
+    Raises:
+        UsageError: as `driver_gpus`.
     """
     gpus = driver_gpus()
     by_index = {gpu.index: gpu.uuid for gpu in gpus}

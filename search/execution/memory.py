@@ -38,8 +38,10 @@ COUNT = re.compile(r"^oom_kill (\d+)$", re.MULTILINE)
 
 
 def check_memory(slots: Mapping[str, int], *, memory_gb: float) -> None:
-    """Slots that share a memory are not promised more than is free. Raises UsageError: they are.
-    `slots`: their number by label.
+    """Slots that share a memory are not promised more than is free. `slots`: their number by label.
+
+    Raises:
+        UsageError: they are.
     """
     for label, number in slots.items():
         free = free_memory(label.partition(":")[2]) if label != "cpu" else _free_here()

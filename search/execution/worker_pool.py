@@ -175,7 +175,11 @@ def started_workers(plan: Plan, *, slots: tuple[Slot, ...], early: bool) -> Iter
 
 
 def _placement_class(settings: PlacementSettings) -> type[Placement]:
-    """The class that `placement._target_` names. Raises UsageError: it cannot be imported."""
+    """The class that `placement._target_` names.
+
+    Raises:
+        UsageError: it cannot be imported.
+    """
     try:
         placement: type[Placement] = get_class(settings.target)
     except Exception as error:  # importing may run a user's module

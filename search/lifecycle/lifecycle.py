@@ -230,7 +230,11 @@ def check_set_up(
 
 
 def _check_grown(plan: Plan, folder: Folder) -> None:
-    """Whether the plan may go on from the trials that exist. Raises UsageError: it may not."""
+    """Whether the plan may go on from the trials that exist.
+
+    Raises:
+        UsageError: it may not.
+    """
     if not folder.started or not folder.has_trials():
         return
     rows = Study.for_reading(folder.storage(), name=plan.name, knobs=plan.knobs).rows(alive=False)

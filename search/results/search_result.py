@@ -152,8 +152,10 @@ class SearchResult:
 
 
 def load_result(name: str, *, results_root: str | Path = "results") -> SearchResult:
-    """A search from disk, running or not, by its name or its folder. Raises UsageError: there is
-    none; those that exist are named.
+    """A search from disk, running or not, by its name or its folder.
+
+    Raises:
+        UsageError: there is none; those that exist are named.
     """
     folder, findings = open_results(name, root=Path(results_root))
     return SearchResult(folder, findings)

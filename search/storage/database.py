@@ -55,8 +55,10 @@ class Database(TrialStorage):
         self._database: RDBStorage | None = None
 
     def check(self, *, name: str) -> None:
-        """Whether the server can be reached, and the name is not another search's there. Raises
-        UsageError: it cannot, or it is.
+        """Whether the server can be reached, and the name is not another search's there.
+
+        Raises:
+            UsageError: it cannot, or it is.
         """
         database = self._connected()
         try:
@@ -89,7 +91,9 @@ class Database(TrialStorage):
 
     def read(self) -> BaseStorage:
         """The storage as it stands, which refuses to write; of an open one, its copy in memory.
-        Raises UsageError: it cannot be reached.
+
+        Raises:
+            UsageError: it cannot be reached.
         """
         return self._opened or self._connected(read_only=True)
 
@@ -201,8 +205,10 @@ class Database(TrialStorage):
 
 
 def _read_url(address: str) -> URL:
-    """An address; `postgresql://` means the driver of the extra, where it is installed. Raises
-    UsageError: it is none.
+    """An address; `postgresql://` means the driver of the extra, where it is installed.
+
+    Raises:
+        UsageError: it is none.
     """
     try:
         url = make_url(complete(address))

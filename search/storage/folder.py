@@ -86,8 +86,10 @@ class Folder:
         return self._storage
 
     def check_storage(self, config: DictConfig, *, name: str) -> None:
-        """Whether a search of this name can keep its trials where its config says. Raises
-        UsageError: it cannot. Nothing is written.
+        """Whether a search of this name can keep its trials where its config says.
+
+        Raises:
+            UsageError: it cannot. Nothing is written.
         """
         self._storage_of(config).check(name=name)
 
@@ -132,7 +134,11 @@ class Folder:
         return int(self.load_contract()["split"]["rows"]["val"])
 
     def load_contract(self) -> dict[str, Any]:
-        """`contract.yaml` as it stands. Raises UsageError: the file is missing or damaged."""
+        """`contract.yaml` as it stands.
+
+        Raises:
+            UsageError: the file is missing or damaged.
+        """
         try:
             contract = yaml.safe_load(read_text(self.contract))
             contract["split"]["rows"]["val"], contract["metric"]  # what every reader needs
@@ -218,8 +224,10 @@ class Folder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Holds the folder for one conductor. Raises UsageError: another conductor lives; it is
-        named.
+        """Holds the folder for one conductor.
+
+        Raises:
+            UsageError: another conductor lives; it is named.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         with self.lock.held():

@@ -31,7 +31,11 @@ class FolderLock:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Holds the lock. Raises UsageError: another process holds it; it is named."""
+        """Holds the lock.
+
+        Raises:
+            UsageError: another process holds it; it is named.
+        """
         # Its content is replaced, so no link is followed: one from elsewhere may lead to any file.
         file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
         try:

@@ -48,7 +48,11 @@ def seal_line(record: Mapping[str, Any]) -> bytes:
 
 
 def read_line(line: bytes) -> Record:
-    """The record of a line, without its checksum. Raises DamagedLine: the line is damaged."""
+    """The record of a line, without its checksum.
+
+    Raises:
+        DamagedLine: the line is damaged.
+    """
     seal = LINE_SEAL.search(line)
     if seal is not None and int(seal[1]) != zlib.crc32(line[: seal.start()]):
         raise DamagedLine("its checksum does not match")
@@ -109,7 +113,11 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def parse_json(data: bytes) -> dict[str, Any]:
-    """The object of a JSON file, without its checksum. Raises ValueError: it is damaged."""
+    """The object of a JSON file, without its checksum.
+
+    Raises:
+        ValueError: it is damaged.
+    """
     try:
         content = json.loads(data)
     except ValueError as error:  # a wrong encoding too

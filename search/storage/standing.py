@@ -104,7 +104,11 @@ class Standing:
         return _removed(path, lost) if was != now.st_ino else ""
 
     def check(self) -> None:
-        """Is what is not held open still in its place? Raises FolderGone, RunError: as `look`."""
+        """Is what is not held open still in its place?
+
+        Raises:
+            FolderGone, RunError: as `look`.
+        """
         folder = self._folder
         gone = [path.name for path in self._kept if not path.exists()]
         if gone:

@@ -194,7 +194,9 @@ class WriteThrough(InMemoryStorage):
 
     def check_alone(self) -> None:
         """No other conductor has claimed the study since, as one in a copy of the folder does.
-        Raises RunError: one has.
+
+        Raises:
+            RunError: one has.
         """
         study = self._claimed
         if study is None:

@@ -44,7 +44,11 @@ def moments_of(column: "pd.Series[Any]", path: str) -> NDArray[Any]:
 
 
 def lengths_of(column: "pd.Series[Any]", path: str) -> NDArray[Any]:
-    """A column of whole numbers, one per row. Raises DataError: a text, or none in a row."""
+    """A column of whole numbers, one per row.
+
+    Raises:
+        DataError: a text, or none in a row.
+    """
     if not pd.api.types.is_numeric_dtype(column) or column.isna().any():
         raise broken(
             f"{path}: column {column.name!r}",

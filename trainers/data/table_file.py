@@ -79,7 +79,11 @@ class Format:
 
 
 def read_table(path: Path, form: Format) -> pd.DataFrame:
-    """The table of a file, its columns named. Raises DataError: a file that is no such table."""
+    """The table of a file, its columns named.
+
+    Raises:
+        DataError: a file that is no such table.
+    """
     ending = _ending(path)
     if ending not in (*TEXTS, ".parquet"):
         raise broken(

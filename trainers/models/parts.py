@@ -182,7 +182,11 @@ def norm(name: str, width: int, *, dimensions: int = 0) -> nn.Module:
 
 
 def check_features(inputs: int, *, features: int) -> None:
-    """A row is a whole number of steps of `features` numbers each. Raises ValueError: it is not."""
+    """A row is a whole number of steps of `features` numbers each.
+
+    Raises:
+        ValueError: it is not.
+    """
     if inputs % features:
         raise ValueError(
             f"model.features: must divide the {inputs} numbers of a row, but got {features}; "

@@ -88,8 +88,10 @@ class Placement(Protocol):
 
     @classmethod
     def slots(cls, settings: PlacementSettings, *, by_torch: bool) -> tuple[Slot, ...]:
-        """The slots that the settings give. Raises UsageError: they ask for what is not there.
-        `by_torch`: torch must be able to use their GPUs.
+        """The slots that the settings give. `by_torch`: torch must be able to use their GPUs.
+
+        Raises:
+            UsageError: they ask for what is not there.
         """
 
     def start(self, slot: Slot) -> None:

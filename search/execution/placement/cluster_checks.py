@@ -109,8 +109,10 @@ def check_shared(folder: Path, *, leave_marks: Callable[[str], Mapping[str, str]
 
 
 def check_reachable(address: str) -> None:
-    """An engine itself would wait for a minute, end this process, or leave a traceback. Raises
-    OSError, ValueError: as of `connected`.
+    """An engine itself would wait for a minute, end this process, or leave a traceback.
+
+    Raises:
+        OSError, ValueError: as of `connected`.
     """
     connected(address).close()
 

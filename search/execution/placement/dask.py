@@ -270,8 +270,10 @@ class DaskPlacement(ClusterPlacement):
         return answer
 
     def _is_stuck(self, task: Task, slot: Slot) -> bool:
-        """Whether the task has not begun for long: it is withdrawn then. Raises WorkerLost,
-        RuntimeError: as of `_wait`.
+        """Whether the task has not begun for long: it is withdrawn then.
+
+        Raises:
+            WorkerLost, RuntimeError: as of `_wait`.
         """
         now, reason = time.monotonic(), ""
         if self._cluster.gone:

@@ -127,8 +127,10 @@ class DaskCluster:
         return self._threads
 
     def _ask(self, question: Callable[[], Any]) -> Any:
-        """An answer of the scheduler, in time: Dask itself would wait for ever. Raises
-        TimeoutError: it does not come.
+        """An answer of the scheduler, in time: Dask itself would wait for ever.
+
+        Raises:
+            TimeoutError: it does not come.
         """
         answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
@@ -206,8 +208,10 @@ def connected_cluster(address: str) -> DaskCluster:
 
 
 def check_fit(cluster: DaskCluster) -> None:
-    """Every Dask worker must be able to start workers of a search. Raises UsageError: one cannot,
-    or there is none.
+    """Every Dask worker must be able to start workers of a search.
+
+    Raises:
+        UsageError: one cannot, or there is none.
     """
     for node, reason in cluster.unfit.items():
         raise refused(
