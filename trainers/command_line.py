@@ -20,7 +20,7 @@ COMMAND = "trainers.command.train"  # import path of what runs a program
 PLACE = re.compile(r"(?<!\$)\{([A-Za-z_][\w.]*)\}")
 FLAG = re.compile(r"\{(--?[A-Za-z][\w-]*):([A-Za-z_][\w.]*)\}")  # a whole word: {--amp:trainer.amp}
 FILE = re.compile(r"\{file:([^{}]+)\}")
-HYDRA = re.compile(r"^@hydra\.main\b", re.MULTILINE)
+HYDRA = re.compile(r"^(?:@hydra\.main|from hydra import .*\bmain)\b", re.MULTILINE)
 OVERRIDE = re.compile(r"[+~]{0,2}[A-Za-z_][\w.@/]*=")  # a word for Hydra: +optimizer.lr=0.1
 BARE = re.compile(r"(?<![\w.])(-?\d)(?=e[-+]\d)")  # 1e-05, which PyYAML takes for text
 

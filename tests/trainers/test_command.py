@@ -551,7 +551,11 @@ def test_a_hydra_app_writes_into_its_trials_own_folder_and_no_two_share_one(tmp_
         assert len(list(train(config, DATA, "cpu", checkpoint))) == 1
         assert (checkpoint.files / ".hydra" / "overrides.yaml").read_text() == "- lr=0.1\n"
     assert not Path("outputs").exists()
+    Path("short.py").write_text(
+        "from hydra import compose, main\n\n@main()\ndef run(config): ...\n"
+    )
     for tail, told in (
+        (["short.py"], ["hydra.run.dir='f'"]),
         (["app.py", "--config-name", "app"], ["hydra.run.dir='f'"]),  # behind the flag's value
         (["-m", "app", "++hydra.run.dir={folder}/run"], []),
         (["other.py", "lr=1"], []),
