@@ -38,7 +38,7 @@ class RunningTrial:
 
     Attributes:
         rungs: epochs at which the pruner is asked about it.
-        seconds: training time of the epochs that count [s].
+        seconds: training time of the epochs that count, and that of a wait in vain [s].
         reached: the last epoch of any attempt.
         rung_seen: the last epoch at which a rung was looked for.
         spacing: between the last two epochs: 5 where a trainer tells every fifth.
@@ -170,13 +170,16 @@ class RunningTrial:
         """
         timeout = self.limits.timeout
         silent = now - self.heard_at
-        spent = self.seconds - self.paused + (0.0 if shared else silent)
-        if timeout is not None and spent > timeout:
+        own = 0.0 if shared else silent
+        reason = ""
+        if timeout is not None and self.seconds - self.paused + own > timeout:
             self.retry = False
-            return f"took longer than trainer.timeout={timeout:g} s"
-        if silent > self.limits.epoch_timeout:
-            return f"hung: no epoch for trainer.epoch_timeout={self.limits.epoch_timeout:g} s"
-        return ""
+            reason = f"took longer than trainer.timeout={timeout:g} s"
+        elif silent > self.limits.epoch_timeout:
+            reason = f"hung: no epoch for trainer.epoch_timeout={self.limits.epoch_timeout:g} s"
+        if reason:  # it has had its slot for so long, and a budget of hours or of GPUs pays for it
+            self.seconds += own
+        return reason
 
     def unusual_silence(self, now: float) -> str:
         """A line for the user, once each: the trial is still being imported or built, or tells no

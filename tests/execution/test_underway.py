@@ -117,6 +117,7 @@ def test_time_is_up_for_a_silent_trial_that_may_be_tried_again_and_for_a_long_on
         trial.overdue(time.monotonic() + 11, shared=False)
         == "hung: no epoch for trainer.epoch_timeout=10 s"
     )
+    assert trial.row("lost", reason="").seconds == pytest.approx(11, abs=1)  # it had its slot
     assert trial.record_failure(shared=False)
     trial = _underway(timeout=5)
     trial.add_epoch(_record(1, 0.5, seconds=4.5))
@@ -149,6 +150,7 @@ def test_what_happens_in_company_is_nobodys_own_until_it_is_tried_alone():
         == "hung: no epoch for trainer.epoch_timeout=10 s"
     )
     assert silent.retry
+    assert silent.seconds == 0  # the silence may be another trial's
     silent.seconds = 6.0
     assert silent.overdue(time.monotonic(), shared=True) == "took longer than trainer.timeout=5 s"
     assert not silent.record_failure(shared=True)
