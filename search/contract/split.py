@@ -245,12 +245,13 @@ def _folds(rows: Rows, node: Mapping[str, Any], marks: Marks) -> tuple[Fold, ...
 
 def _share(node: Mapping[str, Any], key: str) -> float:
     share = node.get(key)
+    seals = "; a trainer that splits its own rows has its own test set: leave this as it is"
     if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share < 1:
         raise split_refused(
             key,
             "a share lies between 0 and 1",
             repr(share),
-            f"say split.{key}=0.3 for 30 %",
+            f"say split.{key}=0.3 for 30 %" + (seals if key == "test" and share == 0 else ""),
             code="share-not-between-0-and-1",
         )
     return float(share)

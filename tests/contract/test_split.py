@@ -90,6 +90,7 @@ def test_given_sets_and_sets_from_files_are_taken_as_they_are(tmp_path):
     [
         (_node("cut"), ("unknown-split", "'cut'")),
         (_node("holdout", test=1.5), ("share-not-between-0-and-1", "split.test", "1.5", "0.3")),
+        (_node("holdout", test=0), ("share-not-between-0-and-1", "has its own test set: leave this")),
         (_node("holdout", val="much"), ("share-not-between-0-and-1", "split.val", "'much'")),
         (_node("holdout", test=True), ("share-not-between-0-and-1", "split.test")),
         (_node("holdout", test=0.999), ("set-too-small", "split.test", "20", "0.999")),
