@@ -11,7 +11,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from search.config.check_keys import check_keys
-from search.config.misspelt import unknown_key
+from search.config.drift import flat_config
+from search.config.misspelt import there_already, unknown_key
 from search.config.overrides import in_grammar, parse_override
 from search.config.schema import check_settings
 from search.config.trial_config import resolved_config
@@ -106,8 +107,12 @@ def override_keys(config: DictConfig, words: Sequence[str], *, where: str) -> No
     for word in words:
         try:
             override = parse_override(in_grammar(word))
-            OmegaConf.update(config, override.get_key_element(), override.value())
+            forced = override.is_force_add()  # ++, which changes a key that is there
+            key = override.key_or_group if forced else override.get_key_element()
+            OmegaConf.update(config, key, override.value())
         except (ConfigAttributeError, ConfigKeyError) as error:
+            if override.is_add() and override.key_or_group in flat_config(config):
+                raise there_already(override.key_or_group, where=where) from error
             raise unknown_key(config, override.key_or_group, where=where) from error
         except (UsageError, HydraException, OmegaConfBaseException) as error:
             raise UsageError(

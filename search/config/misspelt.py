@@ -38,9 +38,7 @@ def refusal(
         )
     twice = TWICE.match(str(error))
     if twice is not None:
-        rule, got = "a key that the config has needs no +", f"+{twice[1]}"
-        place, remedy = f"{where}: {twice[1]}", f"say {twice[1]}=…"
-        return refused(place, code="key-is-there-already", rule=rule, got=got, remedy=remedy)
+        return there_already(twice[1], where=where)
     several = SEVERAL.match(str(error))
     if several is not None:
         key, values = several.groups()
@@ -64,6 +62,15 @@ def refusal(
     ]
     config = compose(choices)
     return unknown_key(config, key, where=where, remedy="" if deletion else _added(key))
+
+
+def there_already(key: str, *, where: str) -> UsageError:
+    """The error for a + before a key that the config has."""
+    rule, got = "a key that the config has needs no +", f"+{key}"
+    remedy = f"say {key}=…"
+    return refused(
+        f"{where}: {key}", code="key-is-there-already", rule=rule, got=got, remedy=remedy
+    )
 
 
 def _of_several(key: str, values: str) -> str:

@@ -141,6 +141,9 @@ def test_overrides_of_a_file_must_name_keys_that_it_has(tmp_path):
     path = tmp_path / "c.yaml"
     path.write_text("a: {b: 1}\n")
     assert load_config(path, overrides=["a.b=2"]).a.b == 2
+    assert load_config(path, overrides=["++a.b=3"]).a.b == 3
+    with raises("key-is-there-already", "c.yaml: a.b", "say a.b=…"):
+        load_config(path, overrides=["+a.b=3"])
     with raises("unknown-key", "c.yaml", "'a.c'", "a.b"):
         load_config(path, overrides=["a.c=2"])
     with raises("override-does-not-fit", "c.yaml", "mend the word 'a.b=='", "'='"):
