@@ -154,7 +154,9 @@ def _run(words: list[str], config_dir: Path | None) -> int:
 
 def _check_not_hidden() -> None:
     """Refuses a user's module or folder that comes before our other package on the path.
-    Raises UsageError: `trainers` would be imported from elsewhere.
+
+    Raises:
+        UsageError: `trainers` would be imported from elsewhere.
     """
     spec = importlib.util.find_spec("trainers")
     origin = spec.origin if spec is not None else None
@@ -171,7 +173,9 @@ def _check_not_hidden() -> None:
 def _check_readable(*texts: str) -> None:
     """Refuses a folder or a word with letters that Python cannot read here: no message or file
     could hold them.
-    Raises UsageError: the locale is none of UTF-8, and there is such a letter.
+
+    Raises:
+        UsageError: the locale is none of UTF-8, and there is such a letter.
     """
     for text in texts:
         if any("\ud800" <= letter <= "\udfff" for letter in text):

@@ -27,7 +27,9 @@ class Augmentation(Protocol):
 
 def read_augmentation(config: Mapping[str, Any]) -> Augmentation | None:
     """The augmentation that a trial's config names under `augment`; None: rows stay as they are.
-    Raises TypeError: the class cannot be imported, or does not take the keys of `augment`.
+
+    Raises:
+        TypeError: the class cannot be imported, or does not take the keys of `augment`.
     """
     settings = config.get("augment") or {}
     if not settings.get("_target_"):
@@ -44,7 +46,9 @@ def read_augmentation(config: Mapping[str, Any]) -> Augmentation | None:
 
 def check_fits(augmentation: Augmentation | None, rows: Sequence[Tensor]) -> None:
     """Token ids cannot be changed a little, and padded sequences not be moved or cut.
-    Raises TypeError: `rows` (inputs, targets, lengths where sequences have some) are such.
+
+    Raises:
+        TypeError: `rows` (inputs, targets, lengths where sequences have some) are such.
     """
     if augmentation is None:
         return

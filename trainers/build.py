@@ -31,7 +31,9 @@ WRAPPER = Optimizer.profile_hook_step(Optimizer.step).__code__  # of every optim
 
 def build(config: Config, device: torch.device) -> Built:
     """Model, loss and optimizer.
-    Raises TypeError: a class that cannot be imported, does not take its keys, or is no module.
+
+    Raises:
+        TypeError: a class that cannot be imported, does not take its keys, or is no module.
     """
     model, loss = _module(config, "model", device), _module(config, "loss", device)
     optimizer: Optimizer = made(config, "optimizer", model.parameters())
@@ -71,7 +73,9 @@ def _without_smoothing(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def made(config: Config, group: str, *arguments: Any) -> Any:
     """An object of the class that a group names.
-    Raises TypeError: it cannot be imported, or does not take the group's keys; the text names both.
+
+    Raises:
+        TypeError: it cannot be imported, or does not take the group's keys; the text names both.
     """
     try:
         if all(isinstance(value, SCALARS) for value in config[group].values()):
@@ -183,7 +187,9 @@ def chances(config: Config, targets: Tensor) -> Tensor | None:
 
     A row's chance is its class's number of rows to the power of −balance: with 1, every class is
     drawn as often.
-    Raises ValueError: targets that are no classes.
+
+    Raises:
+        ValueError: targets that are no classes.
     """
     balance = config["trainer"].get("balance", 0.0)
     if balance == 0:

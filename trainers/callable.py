@@ -42,7 +42,9 @@ def rehearse(config: Config, shape: Sequence[Any]) -> str | None:
 
     `shape`: of the data, see `trainers.dry_run.DataShape`. Returns a description where the trainer
     has one: two configs with the same description train alike.
-    Raises ImportError, TypeError: as `open_seats`; and whatever building a user's class raises.
+
+    Raises:
+        ImportError, TypeError: as `open_seats`; and whatever building a user's class raises.
     """
     trainer = import_function(config["trainer"]["_target_"], "trainer._target_")
     if not _seats_class(trainer):
@@ -95,8 +97,10 @@ def open_seats(target: str, *, data: Data, device: str) -> Seats:
 
 def import_function(target: str, key: str) -> Any:
     """The function, or class of seats, that a `key` of the config names.
-    Raises TrainerNotImported: it cannot be imported.
-    Raises TypeError: it is neither.
+
+    Raises:
+        TrainerNotImported: it cannot be imported.
+        TypeError: it is neither.
     """
     try:
         trainer: Any = get_object(target)
@@ -218,7 +222,9 @@ class CallableSeats:
 
     def _exited(self, end: SystemExit) -> Outcome:
         """What `sys.exit` means, which scripts call at their end and where they give up.
-        Raises SystemExit: before the last epoch, and no error: as a handler of a signal may.
+
+        Raises:
+            SystemExit: before the last epoch, and no error: as a handler of a signal may.
         """
         if end.code not in (None, 0):
             error = RuntimeError(EXITED.format(end.code)).with_traceback(end.__traceback__)

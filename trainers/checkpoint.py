@@ -164,7 +164,9 @@ class FolderCheckpoint:
 
     def save(self, state: Any, *, epoch: int) -> None:
         """Offers a state that holds everything up to and with `epoch`.
-        Raises TypeError: the state holds something that cannot be saved.
+
+        Raises:
+            TypeError: the state holds something that cannot be saved.
         """
         if epoch > self._recorded:
             self._offered[epoch] = state

@@ -208,7 +208,9 @@ def _follow(
     `said` gets the last lines of its errors, or of its other output where it has no errors; `late`
     gets the errors since the last look at which there was a record.
     What it leaves running is listened to for as long as it prints, with pauses of up to `grace`.
-    Raises CommandFailed: the training goes on in the background, so its end is not known.
+
+    Raises:
+        CommandFailed: the training goes on in the background, so its end is not known.
     """
     heard, in_background, ended = time.monotonic(), False, False
     output, errors = _Tail(folder / LINES, position), _Tail(folder / ERRORS)

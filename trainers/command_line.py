@@ -29,8 +29,10 @@ EXAMPLE = ["{python}", "train.py", "--lr", "{optimizer.lr}"]
 
 def rehearse(config: Config, shape: tuple[int, int, str]) -> str | None:
     """Fills the command and its files, and looks for its program; what it trains is not known.
-    Raises TypeError, ValueError: as `command_line`.
-    Raises FileNotFoundError: there is no such program, or no such file.
+
+    Raises:
+        TypeError, ValueError: as `command_line`.
+        FileNotFoundError: there is no such program, or no such file.
     """
     words = command_line(config, config_file=Path("config.json"), folder=Path())
     if shutil.which(words[0]) is None:

@@ -66,7 +66,9 @@ class OfNumbers(Distillation):
 
 def read_distillation(config: Config, *, classes: bool) -> Distillation | None:
     """What `distillation` says; None without a teacher. `classes`: what the rows' targets are.
-    Raises ValueError: a temperature or a weight that cannot work.
+
+    Raises:
+        ValueError: a temperature or a weight that cannot work.
     """
     settings = config.get("distillation") or {}
     if not settings.get("teacher"):

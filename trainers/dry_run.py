@@ -44,9 +44,11 @@ def rehearse(config: Config, shape: Sequence[Any]) -> str | None:
 
     Returns a description: two configs with the same description train alike. None where the model
     does not take rows of that shape.
-    Raises TypeError: a class that cannot be imported, does not take its keys, or makes a model,
-    loss or optimizer that cannot train.
-    Raises ValueError: a setting that leaves nothing to train.
+
+    Raises:
+        TypeError: a class that cannot be imported, does not take its keys, or makes a model, loss
+            or optimizer that cannot train.
+        ValueError: a setting that leaves nothing to train.
     """
     device, trainer = torch.device("cpu"), config["trainer"]
     _check_batch(trainer.get("batch_size"))
@@ -184,7 +186,9 @@ def _check_outputs(outputs: Any, model: nn.Module) -> None:
 
 def _check_shape(outputs: Tensor, y: Tensor, model: nn.Module, loss: nn.Module) -> None:
     """One row of numbers per row of data; torch's own losses would broadcast numbers that are not.
-    Raises TypeError: the outputs have another shape.
+
+    Raises:
+        TypeError: the outputs have another shape.
     """
     is_class = not y.is_floating_point()
     if is_class and (y.ndim > 1 or outputs.ndim == 2):

@@ -33,7 +33,9 @@ class KBest:
 
     def fit(self, x: Array, y: Array) -> Self:
         """Scores every feature alone.
-        Raises ValueError: fewer than one feature, or more than there are.
+
+        Raises:
+            ValueError: fewer than one feature, or more than there are.
         """
         features = x.shape[1]
         if self.k is None and (isinstance(self.share, bool) or not 0 < self.share <= 1):
@@ -55,8 +57,10 @@ def with_features(config: Config, data: Data) -> tuple[Config, Data]:
 
     The steps are fitted on the train rows that the trial trains on. The new config holds no steps,
     so that nothing is transformed twice. Without steps, both stay as they are.
-    Raises ValueError: rows that are no table, or a step that does not take them.
-    Raises TypeError: a step that cannot be imported, or does not take its keys.
+
+    Raises:
+        ValueError: rows that are no table, or a step that does not take them.
+        TypeError: a step that cannot be imported, or does not take its keys.
     """
     if not config.get("features"):
         return config, data
@@ -89,7 +93,9 @@ def with_features(config: Config, data: Data) -> tuple[Config, Data]:
 
 def check_has_width(config: Config, *, sequences: bool) -> None:
     """Whether the rows have one width, which steps of features need.
-    Raises ValueError: `features` names steps, and the rows are sequences with lengths or tokens.
+
+    Raises:
+        ValueError: `features` names steps, and the rows are sequences with lengths or tokens.
     """
     if config.get("features") and sequences:
         raise ValueError(
@@ -107,7 +113,9 @@ def widened(config: Config, width: int) -> Config:
 
 def read_steps(config: Config) -> dict[str, Any]:
     """The transformers that `features` names, not fitted.
-    Raises TypeError: one cannot be imported, does not take its keys, or is no transformer.
+
+    Raises:
+        TypeError: one cannot be imported, does not take its keys, or is no transformer.
     """
     steps = {}
     for name, settings in (config.get("features") or {}).items():

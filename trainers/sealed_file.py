@@ -40,7 +40,9 @@ def write(path: Path, data: bytes, *, sealed: bool) -> None:
 
 def read(path: Path) -> bytes | None:
     """The data of a file, without its checksum; None where there is no file.
-    Raises DamagedFile: its checksum does not match. A file without one is taken as it is.
+
+    Raises:
+        DamagedFile: its checksum does not match. A file without one is taken as it is.
     """
     try:
         content = path.read_bytes()

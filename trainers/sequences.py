@@ -83,7 +83,9 @@ def own_shape(rows: tuple[Tensor, ...]) -> str:
 
 def check_reads_lengths(model: nn.Module) -> None:
     """A model of padded sequences must be told where they end.
-    Raises TypeError: its forward takes inputs alone.
+
+    Raises:
+        TypeError: its forward takes inputs alone.
     """
     parameters = inspect.signature(model.forward).parameters.values()
     if any(one.name == "lengths" or one.kind is one.VAR_POSITIONAL for one in parameters):

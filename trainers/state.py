@@ -28,8 +28,10 @@ HEADER = 8  # bytes of its length at the start of a safetensors file
 
 def dump(state: Any) -> bytes:
     """The state as one safetensors file, its shape in the file's metadata.
-    Raises TypeError: the state holds something other than tensors, arrays, numbers, strings, None,
-    dicts, lists and tuples.
+
+    Raises:
+        TypeError: the state holds something other than tensors, arrays, numbers, strings, None,
+            dicts, lists and tuples.
     """
     tensors: Flat = {}
     shape = _encode(state, "state", tensors)
@@ -100,7 +102,9 @@ def owned(data: bytes, *, of: str) -> bytes:
 
 def check_weights(path: Path, *, of: str = "") -> None:
     """Whether a file of weights is as it was written, and `of` this owner where one is named.
-    Raises ValueError: it is not. What a file of an earlier version does not say is not checked.
+
+    Raises:
+        ValueError: it is not. What a file of an earlier version does not say is not checked.
     """
     data = path.read_bytes()
     written = SUMMED.search(data)

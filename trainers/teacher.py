@@ -11,7 +11,9 @@ WEIGHTS = "weights.safetensors"  # in best/, beside config.yaml
 
 def teacher_files(source: str) -> tuple[Path, Path]:
     """A teacher's config and weights; `source`: best/, the search's folder, or best.yaml.
-    Raises ValueError: there are none.
+
+    Raises:
+        ValueError: there are none.
     """
     place = Path(source)
     for file, weights in (

@@ -47,7 +47,9 @@ def verb_summaries() -> dict[str, str]:
 
 def experiments(config_dir: Path | None) -> dict[str, str]:
     """Experiment name → its purpose, from its file's second comment; ours first, then the user's.
-    Raises UsageError: two files of one name, or an experiment named like a verb.
+
+    Raises:
+        UsageError: two files of one name, or an experiment named like a verb.
     """
     purposes, of_verbs = dict[str, str](), verbs()
     for root in roots(config_dir):
@@ -66,8 +68,10 @@ def experiments(config_dir: Path | None) -> dict[str, str]:
 
 def roots(config_dir: Path | None) -> Iterator[Path]:
     """The config folders, ours first.
-    Raises UsageError: the user's folder does not exist, or holds a file that ours holds too: which
-    of the two wins would be a guess.
+
+    Raises:
+        UsageError: the user's folder does not exist, or holds a file that ours holds too: which of
+            the two wins would be a guess.
     """
     yield CONF
     if config_dir is None:

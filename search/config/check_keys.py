@@ -46,7 +46,9 @@ KEY = re.compile(r"^([A-Za-z_]\w*):", re.MULTILINE)
 
 def check_keys(config: DictConfig) -> None:
     """Every key of a config is one that somebody reads; a trainer of the user's own reads any.
-    Raises UsageError: a key that nobody reads, with the nearest that exists.
+
+    Raises:
+        UsageError: a key that nobody reads, with the nearest that exists.
     """
     stock = OmegaConf.select(config, "trainer._target_") == STOCK
     for group in READ:

@@ -123,7 +123,9 @@ def _check_budget(config: DictConfig) -> None:
 def _check_direction(config: DictConfig, words: list[str]) -> None:
     """A direction belongs to a name: one that was set for another metric is never kept, and a name
     that is known has its own.
-    Raises UsageError: `metric.name` was given without `metric.direction`, or with the wrong one.
+
+    Raises:
+        UsageError: `metric.name` was given without `metric.direction`, or with the wrong one.
     """
     keys = list(map(key_of, words))
     name, option = config.metric.get("name"), config.chosen.get("metric")

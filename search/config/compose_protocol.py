@@ -149,7 +149,9 @@ def _knobs(words: list[str]) -> tuple[list[str], list[str]]:
 
 def _own_spaces(words: list[str], *, taken: list[str]) -> dict[str, Any]:
     """A space per word `knob.PATH=DOMAIN`, named as the last part of its path where that is free.
-    Raises UsageError: a domain breaks a rule.
+
+    Raises:
+        UsageError: a domain breaks a rule.
     """
     spaces: dict[str, Any] = {}
     for word in words:

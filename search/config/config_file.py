@@ -37,8 +37,10 @@ GROUPS = (
 
 def load_config(path: Path, *, overrides: list[str]) -> DictConfig:
     """A complete config file, such as best.yaml, with overrides of keys that it has: read-only.
-    Raises UsageError: no such file, not YAML, not a mapping, or an override of a key that the file
-    does not have.
+
+    Raises:
+        UsageError: no such file, not YAML, not a mapping, or an override of a key that the file
+            does not have.
     """
     try:
         _check_size(path)

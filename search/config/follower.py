@@ -43,7 +43,9 @@ def read_follower(config: DictConfig, knobs: Sequence[Knob]) -> Follower | None:
     """What moves with the sweep's knob; None where nothing does.
 
     Epochs move against a learning rate: a lower rate needs more of them (R27).
-    Raises UsageError: something that is no number above 0.
+
+    Raises:
+        UsageError: something that is no number above 0.
     """
     path, link = config.protocol.get("follower"), config.protocol.get("link", "none")
     if not path:

@@ -59,7 +59,10 @@ class JointSettings:
 
 def read_joint(config: DictConfig, knobs: Sequence[Knob]) -> JointSettings:
     """The settings of a joint search.
-    Raises UsageError: an empty space, two knobs on a path, or a sampler that cannot take the space.
+
+    Raises:
+        UsageError: an empty space, two knobs on a path, or a sampler that cannot take the
+            space.
     """
     if not knobs:
         raise refused(

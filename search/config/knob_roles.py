@@ -141,7 +141,9 @@ def fits(config: DictConfig, knobs: Sequence[Knob], *, turned: Collection[str]) 
 
 def check_knob(config: DictConfig, knob: Knob) -> None:
     """A knob turns something that the config has and the trainer sees.
-    Raises UsageError: it does not; the keys that there are are named.
+
+    Raises:
+        UsageError: it does not; the keys that there are are named.
     """
     where, missing = f"space.{knob.path}", object()
     if knob.path.partition(".")[0] in hidden_keys(config):

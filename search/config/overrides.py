@@ -61,7 +61,9 @@ class Overrides:
     @classmethod
     def read(cls, words: Sequence[str]) -> "Overrides":
         """Sorts the words.
-        Raises UsageError: a word that is no override, or a domain that breaks a rule.
+
+        Raises:
+            UsageError: a word that is no override, or a domain that breaks a rule.
         """
         if not __debug__:  # Hydra's parser then reads other values, or breaks
             raise UsageError(OPTIMIZED, code="python-without-assertions")

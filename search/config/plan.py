@@ -193,7 +193,9 @@ def _check_name(name: str) -> None:
 
 def read_plan(config: DictConfig, *, root: Path) -> Plan:
     """The plan of a composed config; results lie below `root` / `results_root`.
-    Raises UsageError: any key or combination of keys that breaks a rule.
+
+    Raises:
+        UsageError: any key or combination of keys that breaks a rule.
     """
     config = without_password(config)
     resolved = resolved_config(config, where="the config")

@@ -15,7 +15,9 @@ RESULTS = "results"  # the default of results_root, in the folder where the comm
 
 def root_of(config: "DictConfig", *, start: Path) -> Path:
     """The folder of all searches that a config names, seen from `start`.
-    Raises UsageError: `results_root` is no path.
+
+    Raises:
+        UsageError: `results_root` is no path.
     """
     root = config.get("results_root")
     is_path = isinstance(root, str | int) and not isinstance(root, bool) and str(root).strip()

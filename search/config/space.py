@@ -32,7 +32,9 @@ NEED = re.compile(r"([^=!>]+)(=|!=|>)(.*)")  # what a knob needs: a key, a relat
 
 def read_space(space: object, *, where: str = "space") -> tuple[Knob, ...]:
     """All knobs of a nested space, in file order.
-    Raises UsageError: a node is neither a knob nor a branch, or a knob's domain breaks a rule.
+
+    Raises:
+        UsageError: a node is neither a knob nor a branch, or a knob's domain breaks a rule.
     """
     if not isinstance(space, Mapping):
         rule = "a space is a mapping from paths to knobs"

@@ -19,7 +19,9 @@ MOST = 1000  # values that a range with a step, or a list of choices, may have
 
 def read_domain(path: str, text: str) -> dict[str, Any]:
     """The node of a knob whose domain is a string.
-    Raises UsageError: the grammar does not know it, or it breaks one of its rules.
+
+    Raises:
+        UsageError: the grammar does not know it, or it breaks one of its rules.
     """
     try:
         # `log(a, b)` is short for the sweeper's `tag(log, interval(a, b))`.

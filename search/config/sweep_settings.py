@@ -34,7 +34,9 @@ class SweepSettings:
 
 def read_sweep(config: DictConfig, knobs: Sequence[Knob]) -> SweepSettings:
     """The settings of a sweep.
-    Raises UsageError: several knobs that the sweep is about, or a follower that cannot follow.
+
+    Raises:
+        UsageError: several knobs that the sweep is about, or a follower that cannot follow.
     """
     check_roles(knobs)
     return SweepSettings(

@@ -32,7 +32,9 @@ def knob_names(knobs: str | None) -> list[str]:
 
 def protocol_words(knobs: Sequence[str], config_dir: Path | None) -> list[str]:
     """The words of `tune` that sweep these knobs in this order.
-    Raises UsageError: no knob, one that does not exist, or one twice.
+
+    Raises:
+        UsageError: no knob, one that does not exist, or one twice.
     """
     if not knobs:
         raise UsageError(

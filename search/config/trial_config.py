@@ -98,7 +98,9 @@ def plain_config(config: DictConfig, *, resolve: bool) -> dict[str, Any]:
 
 def resolved_config(config: DictConfig, *, where: str) -> dict[str, Any]:
     """A config as plain dicts and lists, with every link resolved.
-    Raises UsageError: a link leads nowhere, or in a circle.
+
+    Raises:
+        UsageError: a link leads nowhere, or in a circle.
     """
     try:
         return plain_config(config, resolve=True)

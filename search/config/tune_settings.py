@@ -123,8 +123,10 @@ def rate_of(spaces: Mapping[str, tuple[Knob, ...]]) -> str:
 
 def read_tune(config: DictConfig, knobs: tuple[Knob, ...]) -> TuneSettings:
     """The settings of a protocol; `knobs` are its own affair.
-    Raises UsageError: an unknown stage or order, a protocol without an end, a knob that this set-up
-    does not have, or a number out of range.
+
+    Raises:
+        UsageError: an unknown stage or order, a protocol without an end, a knob that this set-up
+            does not have, or a number out of range.
     """
     spaces, left_out = _spaces(config)
     chosen = bool(config.protocol.get("chosen"))
@@ -181,7 +183,9 @@ def knobs_of(config: DictConfig) -> tuple[Knob, ...]:
 
 def _spaces(config: DictConfig) -> tuple[dict[str, tuple[Knob, ...]], tuple[str, ...]]:
     """The knobs by name; those of the protocol's own list that this set-up lacks are left out.
-    Raises UsageError: a name of the command line whose key the config does not have.
+
+    Raises:
+        UsageError: a name of the command line whose key the config does not have.
     """
     plain = OmegaConf.to_container(config.get("space") or {}, resolve=True)
     assert isinstance(plain, dict)

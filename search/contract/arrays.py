@@ -79,7 +79,9 @@ def has_rows(folder: Path) -> bool:
 
 def train_targets(folder: Path) -> NDArray[Any] | None:
     """The train targets of the first fold; None where there are none, or no rows lie there.
-    Raises UsageError: the file is gone or damaged.
+
+    Raises:
+        UsageError: the file is gone or damaged.
     """
     path, stamp = folder / "fold-0" / "train.y.npy", folder / STAMP
     if not has_rows(folder):
@@ -102,7 +104,9 @@ def train_targets(folder: Path) -> NDArray[Any] | None:
 
 def read_folds(folder: Path) -> tuple[FoldData, ...]:
     """Each fold, mapped copy-on-write: nobody can change the rows of another process.
-    Raises UsageError: a file there is no plain array, or damaged.
+
+    Raises:
+        UsageError: a file there is no plain array, or damaged.
     """
     places = sorted(folder.glob("fold-*"), key=lambda place: int(place.name.removeprefix("fold-")))
     return tuple(

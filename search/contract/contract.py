@@ -49,7 +49,9 @@ class Contract:
 
     def check(self, other: Mapping[str, Any], *, where: str) -> None:
         """Compares this contract with `other`, a contract as written down or a part of one.
-        Raises UsageError: with the differences, line by line.
+
+        Raises:
+            UsageError: with the differences, line by line.
         """
         here, there = flat(asdict(self)), flat(other)
         lines = [
@@ -93,7 +95,9 @@ class Prepared:
 
 def prepare(config: DictConfig, *, metric: Metric) -> Prepared:
     """Loads the data of a resolved config, splits and normalises them.
-    Raises UsageError: data that cannot be loaded, do not fit the config, or cannot be split.
+
+    Raises:
+        UsageError: data that cannot be loaded, do not fit the config, or cannot be split.
     """
     # A plain dict, here and below: the error of a DictConfig without a key keeps frames and rows.
     node = dict(config.data)

@@ -31,7 +31,9 @@ OURS = ("task", "impute", "dimensions", "vocabulary", *MEASURED)
 
 def load_rows(node: DictConfig) -> LoadedRows:
     """All rows of `data`, checked.
-    Raises UsageError: they cannot be loaded, hold NaN or inf, or do not fit the task.
+
+    Raises:
+        UsageError: they cannot be loaded, hold NaN or inf, or do not fit the task.
     """
     settings = dict(node)  # plain, as in `contract.prepare`
     data = _load(node)

@@ -23,7 +23,9 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 
 def names_of(text: str, *, allowed: frozenset[str]) -> tuple[str, ...]:
     """The names that a formula uses, in its order.
-    Raises UsageError: it is no formula, or names or calls something that does not exist.
+
+    Raises:
+        UsageError: it is no formula, or names or calls something that does not exist.
     """
     tree = _parse(text)
     called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}

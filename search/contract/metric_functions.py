@@ -36,7 +36,9 @@ class Outputs:
     @property
     def steps(self) -> "Outputs":
         """The outputs of the steps that have a label; itself where there is one per row.
-        Raises ValueError: outputs of other steps than the targets.
+
+        Raises:
+            ValueError: outputs of other steps than the targets.
         """
         targets, array = self.targets, self.array
         if targets.ndim == 3:
@@ -57,7 +59,9 @@ class Outputs:
     @cached_property
     def labels(self) -> Array:
         """Predicted classes, [n] or [n, steps].
-        Raises ValueError: outputs from which no class follows.
+
+        Raises:
+            ValueError: outputs from which no class follows.
         """
         if self.targets.ndim == 2:
             return self.array if self.kind == "labels" else np.asarray(self.array.argmax(axis=1))
@@ -75,7 +79,9 @@ class Outputs:
         """Probabilities of classes [n, classes], float64: as yielded, or the softmax of logits.
 
         One column is the probability of the second of two classes.
-        Raises ValueError: labels, which hold none, or a wrong shape.
+
+        Raises:
+            ValueError: labels, which hold none, or a wrong shape.
         """
         if self.kind == "labels":
             raise ValueError(
@@ -96,7 +102,9 @@ class Outputs:
     @cached_property
     def numbers(self) -> Array:
         """Predicted numbers in the shape of the targets, in float64.
-        Raises ValueError: the outputs have another size.
+
+        Raises:
+            ValueError: the outputs have another size.
         """
         self._shape(str(list(self.targets.shape)), self.array.size == self.targets.size)
         return self.array.reshape(self.targets.shape).astype(np.float64)

@@ -108,7 +108,9 @@ class Metric:
 
 def read_metric(node: Mapping[str, Any], *, reported: bool) -> Metric:
     """The metric of a config. `reported`: the trainer's own number is allowed, so any name is.
-    Raises UsageError: unknown metric, or a formula that is none.
+
+    Raises:
+        UsageError: unknown metric, or a formula that is none.
     """
     name = str(node.get("name"))
     formula, target = str(node.get("formula") or ""), str(node.get("_target_") or "")
@@ -159,7 +161,9 @@ def output_of(values: Mapping[str, Any]) -> tuple[str, Array] | None:
     """The outputs among a trainer's values, as (kind, array).
 
     None where the trainer reports the metric itself.
-    Raises ValueError: more than one kind.
+
+    Raises:
+        ValueError: more than one kind.
     """
     kinds = [kind for kind in OUTPUTS if kind in values]
     if len(kinds) > 1:

@@ -83,7 +83,9 @@ def padded(rows: NDArray[Any], lengths: NDArray[Any] | None, *, like: NDArray[An
 
 def step_labels(data: DataSet) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """Labels per step [n, steps], and which of them are real.
-    Raises UsageError: y has no label for every step.
+
+    Raises:
+        UsageError: y has no label for every step.
     """
     if data.y.shape != data.x.shape[:2]:
         raise data_refused(
@@ -99,7 +101,9 @@ def step_labels(data: DataSet) -> tuple[NDArray[Any], NDArray[np.bool_]]:
 
 def target_sequences(data: DataSet) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """Target sequences y [n, longest], cut to the longest, and which of their labels are real.
-    Raises UsageError: y is no such array, or its lengths do not fit it.
+
+    Raises:
+        UsageError: y is no such array, or its lengths do not fit it.
     """
     if data.y.ndim != 2 or data.target_lengths is None:
         raise data_refused(
@@ -117,7 +121,9 @@ def target_sequences(data: DataSet) -> tuple[NDArray[Any], NDArray[np.bool_]]:
 
 def check_alignable(parts: Iterable[Part]) -> None:
     """CTC reads a label per step at most, and a step between two of the same label.
-    Raises UsageError: a target needs more steps than its input has.
+
+    Raises:
+        UsageError: a target needs more steps than its input has.
     """
     for part in parts:
         assert part.x is not None

@@ -64,7 +64,9 @@ class LoadedRows:
 
 def rows_of_task(data: DataSet, *, task: str) -> LoadedRows:
     """The rows with targets as the task has them.
-    Raises UsageError: targets that do not fit the task.
+
+    Raises:
+        UsageError: targets that do not fit the task.
     """
     return ROWS[task](data)
 
@@ -75,7 +77,9 @@ def number_classes(
     """Classes of any type as numbers from 0, with their names.
 
     The names are empty where the labels are the numbers 0, 1, 2, … already.
-    Raises UsageError: numbers that are no classes, or fewer than two classes.
+
+    Raises:
+        UsageError: numbers that are no classes, or fewer than two classes.
     """
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]

@@ -78,8 +78,10 @@ class Conductor:
 
     def run(self, *, keep_workers: bool = False) -> None:
         """Runs until the stage wants nothing more. `keep_workers`: they then wait for another one.
-        Raises Interrupted: by SIGINT, SIGTERM or SIGHUP; running trials have been checkpointed.
-        Raises RunError: workers cannot start, the machine is at fault, or all trials fail alike.
+
+        Raises:
+            Interrupted: by SIGINT, SIGTERM or SIGHUP; running trials have been checkpointed.
+            RunError: workers cannot start, the machine is at fault, or all trials fail alike.
         """
         with signals_handled(self._on_signal):
             try:

@@ -162,7 +162,9 @@ class WorkerConnections:
 
     def wait(self, seconds: float) -> list[Happening]:
         """What has happened, in order; empty after so many seconds of silence.
-        Raises RunError: a slot cannot start a worker.
+
+        Raises:
+            RunError: a slot cannot start a worker.
         """
         happened, self._undelivered = self._undelivered, []
         for key, _ in self._selector.select(0 if happened else seconds):

@@ -47,8 +47,10 @@ def read_chunk(folder: Path, path: str, *, offset: int) -> FileChunk:
 
 def write_chunk(folder: Path, chunk: FileChunk) -> bool:
     """Adds a piece to a file; True if the file is complete, and in its place.
-    Raises MessageError: the piece is damaged, too large, or not the next one.
-    Raises OSError: the disk refuses it.
+
+    Raises:
+        MessageError: the piece is damaged, too large, or not the next one.
+        OSError: the disk refuses it.
     """
     target = folder / _checked_path(chunk.path)
     part = target.with_name(target.name + PART)

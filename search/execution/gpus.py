@@ -36,8 +36,10 @@ def visible_gpus(*, by_torch: bool) -> list[str]:
 
     `by_torch`: whether torch is to use them; a user's trainer may have another library. As CUDA
     does, reads CUDA_VISIBLE_DEVICES up to its first word that is no device (`-1`, `none`).
-    Raises UsageError: the variable names a GPU that the driver does not list, the driver does not
-    answer, or torch was built without CUDA.
+
+    Raises:
+        UsageError: the variable names a GPU that the driver does not list, the driver does not
+            answer, or torch was built without CUDA.
     """
     words = _named()
     if words == []:

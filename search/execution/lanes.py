@@ -145,7 +145,9 @@ class Fusions:
 
 def _pace_of(entry: Mapping[str, Any]) -> Pace:
     """A pace from its JSON form.
-    Raises KeyError, TypeError, ValueError: it is of another form, or holds an impossible time.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is of another form, or holds an impossible time.
     """
     lanes = {int(count): float(seconds) for count, seconds in entry["lanes"].items()}
     alone = float(entry["alone"])

@@ -24,7 +24,9 @@ class Connection(Protocol):
 
     def poll(self) -> tuple[Sequence[Message], bool]:
         """All messages that have come, without waiting; True while the worker is there.
-        Raises MessageError: what came is no message.
+
+        Raises:
+            MessageError: what came is no message.
         """
 
     def descriptor(self) -> int | None:
@@ -68,8 +70,10 @@ class Link:
 
     def receive(self) -> Message:
         """Waits for the next message.
-        Raises EOFError: the other side has gone.
-        Raises MessageError: what came is no message.
+
+        Raises:
+            EOFError: the other side has gone.
+            MessageError: what came is no message.
         """
         while True:
             message = self._next()
@@ -80,7 +84,9 @@ class Link:
 
     def poll(self) -> tuple[list[Message], bool]:
         """All messages that have come, without waiting; True while the other side is there.
-        Raises MessageError: what came is no message.
+
+        Raises:
+            MessageError: what came is no message.
         """
         try:
             while is_open := self._fill(socket.MSG_DONTWAIT):

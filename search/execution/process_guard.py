@@ -44,7 +44,9 @@ class GuardedProcess:
 
     def wait(self, seconds: float | None = None) -> int:
         """Waits for the end of the child; its exit status, negative for a signal.
-        Raises subprocess.TimeoutExpired: it still runs after so many seconds.
+
+        Raises:
+            subprocess.TimeoutExpired: it still runs after so many seconds.
         """
         return self._process.wait(seconds)
 

@@ -76,8 +76,10 @@ def find_slots(settings: PlacementSettings, *, by_torch: bool) -> tuple[Slot, ..
     `slots_per_gpu`, else for `threads` of the cores that cgroup and affinity allow.
 
     `by_torch`: whether it is torch that must be able to use the GPUs.
-    Raises UsageError: a GPU is asked for that is not there, or that torch cannot use, or more
-    memory than is free.
+
+    Raises:
+        UsageError: a GPU is asked for that is not there, or that torch cannot use, or more memory
+            than is free.
     """
     visible = visible_gpus(by_torch=by_torch)
     chosen = list(settings.gpus) if settings.gpus is not None else visible

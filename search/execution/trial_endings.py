@@ -49,7 +49,9 @@ class TrialEndings:
 
     def on_end(self, worker: WorkerHandle, message: TrialEnded) -> None:
         """A trial has left its worker, which goes on.
-        Raises RunError: the machine is at fault, or first trials, or other seeds, all failed alike.
+
+        Raises:
+            RunError: the machine is at fault, or first trials, or other seeds, all failed alike.
         """
         trial = worker.trials.pop(message.trial)
         self._callback.left(worker.slot, trial.spec)
@@ -82,7 +84,9 @@ class TrialEndings:
 
         If a trial was the reason for killing the worker, only that trial is charged. While the
         search is `stopping`, the trials wait until it is resumed.
-        Raises RunError: the machine is at fault, or first trials, or other seeds, all failed alike.
+
+        Raises:
+            RunError: the machine is at fault, or first trials, or other seeds, all failed alike.
         """
         trials, exited.worker.trials = list(exited.worker.trials.values()), {}
         for trial in trials:

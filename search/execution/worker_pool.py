@@ -25,7 +25,9 @@ KILLED = 60.0  # killed workers count only so long after the first: anybody may 
 
 def slots_of(plan: Plan) -> tuple[Slot, ...]:
     """The slots that a plan's placement gives.
-    Raises UsageError: as `Placement.slots`; or seconds of GPUs are counted, and there is none.
+
+    Raises:
+        UsageError: as `Placement.slots`; or seconds of GPUs are counted, and there is none.
     """
     by_torch = str(plan.config.trainer._target_).startswith("trainers.stock.")
     slots = _placement_class(plan.placement).slots(plan.placement, by_torch=by_torch)
@@ -126,7 +128,9 @@ class WorkerPool:
 
     def replace(self, exited: WorkerExited) -> None:
         """Starts another worker for the slot, unless the pool is closed.
-        Raises RunError: one worker after the other has ended without asking for work.
+
+        Raises:
+            RunError: one worker after the other has ended without asking for work.
         """
         slot, worker = exited.worker.slot, exited.worker
         self._occupied.discard(slot.number)

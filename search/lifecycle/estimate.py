@@ -74,9 +74,11 @@ def dearer_knobs(plan: Plan) -> str:
 def measure_epoch(plan: Plan) -> Measured:
     """Trains the baseline for one epoch in a worker of its own; for two where the first one may
     hold what is done once, such as imports.
-    Raises UsageError: the data do not fit the config, the trainer cannot be built, or a knob has no
-    effect.
-    Raises RunError: the training failed; its log's end is told.
+
+    Raises:
+        UsageError: the data do not fit the config, the trainer cannot be built, or a knob has no
+            effect.
+        RunError: the training failed; its log's end is told.
     """
     check_task(plan)
     seconds = _seconds(plan, epochs=1)

@@ -39,7 +39,9 @@ def example_rows(plan: Plan) -> list[str]:
 def check_rows_fit(plan: Plan, prepared: Prepared) -> None:
     """Tries the steps of `features`, and the shapes that `augment` needs, of the baseline and of
     each knob's values.
-    Raises UsageError: a step or an augmentation does not take the rows.
+
+    Raises:
+        UsageError: a step or an augmentation does not take the rows.
     """
     baseline, values = configs_of(plan)
     tried = set[str]()

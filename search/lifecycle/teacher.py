@@ -18,8 +18,10 @@ SAME = ("data.task", "data.impute", "normalise")  # what both must share beside 
 
 def check_teacher(config: DictConfig, contract: Contract) -> str:
     """The checksum of the weights of the teacher that a config names; empty without one.
-    Raises UsageError: a teacher that cannot be read, of another contract, or that has seen the
-    validation rows.
+
+    Raises:
+        UsageError: a teacher that cannot be read, of another contract, or that has seen the
+            validation rows.
     """
     source = (config.get("distillation") or {}).get("teacher")
     if not source:
@@ -66,7 +68,9 @@ def check_teacher(config: DictConfig, contract: Contract) -> str:
 
 def record_teacher(folder: Folder, digest: str) -> None:
     """Stores the checksum of the teacher's weights, or compares it with the one stored.
-    Raises UsageError: the teacher has changed since the search began.
+
+    Raises:
+        UsageError: the teacher has changed since the search began.
     """
     record = folder.path / RECORD
     if digest and not record.exists():

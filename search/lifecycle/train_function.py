@@ -28,7 +28,9 @@ HEAD = '"""Written by search.run from a notebook: its function, and what that us
 
 def importable(train: Callable[..., Any]) -> tuple[str, Path]:
     """The import path of a function, and the folder from which it is found.
-    Raises UsageError: workers cannot import it; the message says why.
+
+    Raises:
+        UsageError: workers cannot import it; the message says why.
     """
     if not isinstance(train, FunctionType):
         raise _refused(

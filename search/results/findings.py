@@ -146,7 +146,9 @@ def find_stages(plan: Plan, folder: Folder) -> Findings:
 
 def _check_steps(findings: Findings, path: Path, *, whole: bool = False) -> None:
     """Whether the decisions are those of the trials. `whole`: each stage but the last has its own.
-    Raises UsageError: they are of other trials, or some are missing.
+
+    Raises:
+        UsageError: they are of other trials, or some are missing.
     """
     stages = sorted({row.spec.stage for row in findings.rows})[: -1 if whole else 0]
     decided = {step["stage"] for step in findings.steps}
@@ -177,8 +179,9 @@ def looks(root: Path) -> dict[str, str]:
 
 def _folders(root: Path) -> list[Path]:
     """Folders that hold a config.yaml, and those that do not let us see whether they do.
-    Raises UsageError: the root is there and cannot be listed: that is not to be taken for "no
-    search".
+
+    Raises:
+        UsageError: the root is there and cannot be listed: that is not to be taken for "no search".
     """
     if not os.path.lexists(root):
         return []

@@ -19,8 +19,10 @@ SHOWN = 3  # keys that are named
 
 def check_repeats(findings: Findings) -> list[str]:
     """What the baseline has to do with the winner of the search it came `from`, in words.
-    Raises RunError: the baseline has the winner's config, seed, device and number of threads, and
-    has given another number.
+
+    Raises:
+        RunError: the baseline has the winner's config, seed, device and number of threads, and has
+            given another number.
     """
     source = findings.plan.config.get("from")
     if source is None:

@@ -73,7 +73,9 @@ class StepRecord(TypedDict):
 
 def read_steps(path: Path) -> list[StepRecord]:
     """The lines of decisions.jsonl; none where there is no file.
-    Raises UsageError: a line is damaged, or lacks a key.
+
+    Raises:
+        UsageError: a line is damaged, or lacks a key.
     """
     return cast(list[StepRecord], read_json_lines(path, keys=StepRecord.__required_keys__))
 

@@ -115,7 +115,9 @@ def _from_range(
     config: DictConfig, folder: Folder, *, overrides: list[str]
 ) -> tuple[DictConfig, Mapping[str, Any]]:
     """The config with the set-up and the learning rates of a range test (R31); the command wins.
-    Raises UsageError: the test gave no range, or it was made for another set-up.
+
+    Raises:
+        UsageError: the test gave no range, or it was made for another set-up.
     """
     where = f"from={folder.path.name}"
     bounds = read_json(folder.path / LR_RANGE, keys=["low", "high"])

@@ -72,7 +72,9 @@ class SamplerThread:
 
     def ready(self) -> list[Point | None]:
         """What has been proposed since; None where no configuration is left.
-        Raises RunError: the sampler failed.
+
+        Raises:
+            RunError: the sampler failed.
         """
         proposals: list[Point | None] = []
         while not self._ready.empty():

@@ -74,8 +74,9 @@ class Database(TrialStorage):
 
     def open(self, *, name: str) -> BaseStorage:
         """Opens it for its one writer, once.
-        Raises UsageError: it cannot be reached, or somebody else has written to the search's
-        studies.
+
+        Raises:
+            UsageError: it cannot be reached, or somebody else has written to the search's studies.
         """
         if self._opened is None:
             self._database = self._connected()
@@ -99,7 +100,9 @@ class Database(TrialStorage):
 
     def sync(self) -> None:
         """Every record is durable as soon as it is written; nobody else may have begun to write.
-        Raises RunError: another conductor has, in a copy of the folder.
+
+        Raises:
+            RunError: another conductor has, in a copy of the folder.
         """
         if self._opened is not None:
             self._opened.check_alone()
@@ -135,7 +138,9 @@ class Database(TrialStorage):
 
     def _own(self, database: RDBStorage, *, name: str) -> list[FrozenStudy]:
         """The studies of the search that a study belongs to.
-        Raises UsageError: another folder's search has written one of them, or another program has.
+
+        Raises:
+            UsageError: another folder's search has written one of them, or another program has.
         """
         search, writer = name.partition("/")[0], self._writer()
         own = []

@@ -72,7 +72,9 @@ class LineFile:
         """Writes the file again where somebody has removed or moved it, and says so in words.
 
         What is open outlives its name, so nothing is lost. Empty where the file stands.
-        Raises RunError: another file stands there; what this one holds is kept beside it.
+
+        Raises:
+            RunError: another file stands there; what this one holds is kept beside it.
         """
         if is_at(self._file, self._path):
             return ""

@@ -77,7 +77,9 @@ class Folder:
 
     def storage(self) -> TrialStorage:
         """Where the trials lie, as the config of the first start says.
-        Raises UsageError: the address of a database cannot be read.
+
+        Raises:
+            UsageError: the address of a database cannot be read.
         """
         if self._storage is None:
             self._storage = JournalFile(self.journal)
@@ -111,7 +113,9 @@ class Folder:
 
     def load_config(self) -> DictConfig:
         """The config of the first start, read-only.
-        Raises UsageError: the file is damaged, or a newer version went on with the search.
+
+        Raises:
+            UsageError: the file is damaged, or a newer version went on with the search.
         """
         self.runs.check_version()  # before its files are called damaged
         try:
@@ -150,8 +154,9 @@ class Folder:
 
     def check_config(self, config: DictConfig) -> None:
         """A search resumes with the config that it was started with.
-        Raises UsageError: the config differs, or the folder holds something else. Nothing is
-        touched.
+
+        Raises:
+            UsageError: the config differs, or the folder holds something else. Nothing is touched.
         """
         if self.started:
             begun = self.load_config()
@@ -181,8 +186,10 @@ class Folder:
 
     def begin(self, prepared: "Prepared", config: DictConfig) -> None:
         """Writes arrays, split, contract and config at the first start; later checks them.
-        Raises UsageError: data, split, metric or normalisation are not those of the first start.
-        Nothing is touched.
+
+        Raises:
+            UsageError: data, split, metric or normalisation are not those of the first start.
+                Nothing is touched.
         """
         if self.started:
             self.check_contract(prepared.contract)
@@ -202,14 +209,18 @@ class Folder:
 
     def check_contract(self, contract: "Contract") -> None:
         """The contract of the first start holds for good.
-        Raises UsageError: with the differences, line by line.
+
+        Raises:
+            UsageError: with the differences, line by line.
         """
         contract.check(self.load_contract(), where=str(self.path))
         self.load_split()
 
     def load_split(self) -> dict[str, NDArray[np.int64]]:
         """The rows of the split, by set.
-        Raises UsageError: the file is damaged, or holds another split than the contract's.
+
+        Raises:
+            UsageError: the file is damaged, or holds another split than the contract's.
         """
         try:
             rows = read_npz(self.split)
@@ -239,8 +250,9 @@ class Folder:
 
     def check_begun(self) -> None:
         """Trials have their config, and those that tables or curves list are in the storage.
-        Raises UsageError: config.yaml or the journal is gone, or the storage has none of the
-        trials.
+
+        Raises:
+            UsageError: config.yaml or the journal is gone, or the storage has none of the trials.
         """
         if not self.started:
             if not self.has_trials():

@@ -35,7 +35,9 @@ class Ledger:
 
     def openings(self) -> list[Opening]:
         """All openings so far, those of this search from before there was a shared ledger included.
-        Raises UsageError: a line is damaged.
+
+        Raises:
+            UsageError: a line is damaged.
         """
         shared, own = _read(self.path), _read(self._folder.ledger)
         known = {_key(opening) for opening in shared}

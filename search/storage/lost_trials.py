@@ -25,7 +25,9 @@ def lost_trials(folder: Folder, ended: Collection[int]) -> list[int]:
 
 def check_trials(folder: Folder, ended: Collection[int]) -> None:
     """Whether nothing is lost. A search that runs trains again what is, and has said so.
-    Raises UsageError: trials are lost, and no search runs.
+
+    Raises:
+        UsageError: trials are lost, and no search runs.
     """
     if not folder.alive() and (gone := lost_trials(folder, ended)):
         raise refused(

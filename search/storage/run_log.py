@@ -59,7 +59,9 @@ class RunLog:
         """Whether this version knows what the versions of all runs have written.
 
         A damaged `runs.json`, or one without versions, says nothing of it.
-        Raises UsageError: a newer one went on with the search.
+
+        Raises:
+            UsageError: a newer one went on with the search.
         """
         newest = ""
         with suppress(UsageError, TypeError, AttributeError, ValueError):

@@ -90,7 +90,9 @@ def seal_text(text: str) -> str:
 
 def read_text(path: Path) -> str:
     """The text of a YAML file.
-    Raises UsageError: the file cannot be read, or its checksum does not match.
+
+    Raises:
+        UsageError: the file cannot be read, or its checksum does not match.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -131,7 +133,9 @@ def parse_json(data: bytes) -> dict[str, Any]:
 
 def read_json(path: Path, *, keys: Collection[str] = ()) -> dict[str, Any]:
     """A JSON object that the search has written; `keys` must be there.
-    Raises UsageError: the file cannot be read as such.
+
+    Raises:
+        UsageError: the file cannot be read as such.
     """
     try:
         content = parse_json(path.read_bytes())
@@ -145,7 +149,9 @@ def read_json(path: Path, *, keys: Collection[str] = ()) -> dict[str, Any]:
 
 def read_json_lines(path: Path, *, keys: Collection[str] = ()) -> list[Record]:
     """The records of a file with one JSON object per line; none where there is no file.
-    Raises UsageError: a line is damaged, or lacks one of the keys.
+
+    Raises:
+        UsageError: a line is damaged, or lacks one of the keys.
     """
 
     def fault(record: Record) -> str:
@@ -192,7 +198,9 @@ def write_csv(path: Path, frame: "pd.DataFrame") -> None:
 
 def read_csv(path: Path) -> "pd.DataFrame":
     """A table that the search has written, without its checksum.
-    Raises UsageError: the file cannot be read as such.
+
+    Raises:
+        UsageError: the file cannot be read as such.
     """
     import pandas as pd
 

@@ -43,9 +43,11 @@ class Standing:
         """Puts back what only this process still has; what it did, in words.
 
         `now`: also where a second has not passed since the last look.
-        Raises FolderGone: files that it does not hold are gone, such as config.yaml.
-        Raises RunError: another file stands where it or a worker writes, or another process may
-        write, too.
+
+        Raises:
+            FolderGone: files that it does not hold are gone, such as config.yaml.
+            RunError: another file stands where it or a worker writes, or another process may
+                write, too.
         """
         if time.monotonic() < self._next and not now:
             return []
@@ -64,7 +66,9 @@ class Standing:
         nobody knows what they have read.
 
         `now`: also where looking, at folders of many files, has just taken its share of the time.
-        Raises RunError: somebody has written them while the search runs.
+
+        Raises:
+            RunError: somebody has written them while the search runs.
         """
         began = time.monotonic()
         if not self._data or (began < self._next_data and not now):
@@ -86,7 +90,9 @@ class Standing:
 
     def _missed(self, path: Path, lost: str) -> str:
         """That a folder which was there is not, or is another one, told once; workers make it anew.
-        Raises RunError: a file stands in its place, so that every trial would fail.
+
+        Raises:
+            RunError: a file stands in its place, so that every trial would fail.
         """
         try:
             now = path.stat()

@@ -30,7 +30,9 @@ class TrialStorage:
 
     def check(self, *, name: str) -> None:
         """Whether a search of this name may use it, before anything is written.
-        Raises UsageError: it cannot be reached, or another search has this name there.
+
+        Raises:
+            UsageError: it cannot be reached, or another search has this name there.
         """
 
     def holds_records(self) -> bool:
@@ -39,7 +41,9 @@ class TrialStorage:
 
     def open(self, *, name: str) -> BaseStorage:
         """The storage for its one writer, repaired where a kill has left it incomplete.
-        Raises UsageError: it is damaged, or somebody else has written to it; it is left as it is.
+
+        Raises:
+            UsageError: it is damaged, or somebody else has written to it; it is left as it is.
         """
         raise NotImplementedError
 
@@ -55,7 +59,9 @@ class TrialStorage:
 
     def put_back(self) -> str:
         """Puts back what somebody has removed while the search runs; says so in words.
-        Raises RunError: something else is in its place.
+
+        Raises:
+            RunError: something else is in its place.
         """
         return ""
 

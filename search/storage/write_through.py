@@ -234,8 +234,9 @@ class WriteThrough(InMemoryStorage):
 
     def _write(self, write: Callable[[], T]) -> T:
         """Carries out a write, again and again while the server is away.
-        Raises RunError: the server refuses it, or is away for too long, or another conductor
-        writes.
+
+        Raises:
+            RunError: the server refuses it, or is away for too long, or another conductor writes.
         """
         while True:
             try:

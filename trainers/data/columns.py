@@ -17,7 +17,9 @@ UNNAMED = re.compile(r"Unnamed: \d+(\.\d+)?")  # a column without a name, or one
 
 def moments_of(column: "pd.Series[Any]", path: str) -> NDArray[Any]:
     """A column of numbers, or of dates as numbers; text must be ISO 8601, which has one order.
-    Raises DataError: text that is no date, or none in a row.
+
+    Raises:
+        DataError: text that is no date, or none in a row.
     """
     where = f"{path}: column {column.name!r}"
     if not pd.api.types.is_numeric_dtype(column):
@@ -61,7 +63,9 @@ def lengths_of(column: "pd.Series[Any]", path: str) -> NDArray[Any]:
 
 def check_names(names: Sequence[str], path: str) -> None:
     """Whether every feature has a name in the file; pandas calls the others `Unnamed: 3`.
-    Raises DataError: one has none, such as the numbers of rows that pandas and R write first.
+
+    Raises:
+        DataError: one has none, such as the numbers of rows that pandas and R write first.
     """
     for name in names:
         if UNNAMED.fullmatch(name):
@@ -87,7 +91,9 @@ def check_once(names: Sequence[str], path: str) -> None:
 
 def check_texts(column: "pd.Series[Any]", path: str) -> None:
     """Whether texts differ by more than blanks at their ends, or marks that nobody sees.
-    Raises DataError: two do not, and would be two classes, categories or groups.
+
+    Raises:
+        DataError: two do not, and would be two classes, categories or groups.
     """
     _check_apart(
         sorted({text for text in column.dropna().unique() if isinstance(text, str)}),
@@ -102,7 +108,9 @@ def check_zeros(texts: pd.DataFrame, path: str) -> None:
     """Whether numbers that name something differ by more than zeros in front.
 
     `texts`: the columns as they are written.
-    Raises DataError: two do not, and would be one class, category or group.
+
+    Raises:
+        DataError: two do not, and would be one class, category or group.
     """
     for name in texts:
         _check_apart(

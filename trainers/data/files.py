@@ -24,8 +24,10 @@ def check_is_file(path: Path) -> None:
 
 def read_npz(path: Path) -> dict[str, NDArray[Any]]:
     """All arrays of an .npz file by name; nothing is unpickled.
-    Raises OSError: the file cannot be opened.
-    Raises ValueError: it is no such file, or damaged.
+
+    Raises:
+        OSError: the file cannot be opened.
+        ValueError: it is no such file, or damaged.
     """
     try:
         # Given a path, np.load leaves the file open where it is no archive.

@@ -7,7 +7,9 @@ from trainers.data import DataError, DataSet
 
 def load() -> DataSet:
     """x [5000, 40] float32; y [5000], 0 … 9; the last 1 000 rows are its test set.
-    Raises DataError: the package is not installed.
+
+    Raises:
+        DataError: the package is not installed.
     """
     try:
         from mnist1d.data import get_dataset_args, make_dataset

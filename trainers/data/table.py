@@ -208,7 +208,9 @@ def _texts(na_values: Any) -> list[str] | None:
 
 def _names(key: str, names: Sequence[Any], frame: pd.DataFrame) -> list[str]:
     """Columns as a config names them; YAML turns a name such as 0 or true into no text.
-    Raises DataError: there is no such column.
+
+    Raises:
+        DataError: there is no such column.
     """
     columns = []
     if key == "target" and not names and isinstance(names, list | tuple):

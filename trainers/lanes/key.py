@@ -154,7 +154,9 @@ def tied(model: nn.Module) -> dict[str, str]:
 
 def described(named: tuple[str, nn.Module], apart: Sequence[str] = ()) -> tuple[str, ...]:
     """A module's name, class and plain attributes.
-    Raises Unfusable: it has hooks, or an attribute that cannot be compared.
+
+    Raises:
+        Unfusable: it has hooks, or an attribute that cannot be compared.
     """
     name, module = named
     own = {key: value for key, value in vars(module).items() if key not in OWN}

@@ -51,7 +51,9 @@ def no_side_effects(*models: nn.Module, device: torch.device) -> Iterator[None]:
     """A block in which forward passes of the models may change nothing but their tensors.
 
     Where the block raises, a side effect is named before the error: it may be the cause.
-    Raises Unfusable: something else has changed; the text names it.
+
+    Raises:
+        Unfusable: something else has changed; the text names it.
     """
     generators, state = generator_states(device), _state(*models)
     try:

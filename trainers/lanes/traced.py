@@ -127,7 +127,9 @@ class Traced:
 
 def _general(few: fx.GraphModule, more: fx.GraphModule) -> fx.GraphModule:
     """Two traces, for 3 and for 5 lanes, as one for any number.
-    Raises ValueError: they differ in something that does not grow with the lanes.
+
+    Raises:
+        ValueError: they differ in something that does not grow with the lanes.
     """
     merged = _Merged()
     for one, other in zip(few.graph.nodes, more.graph.nodes, strict=True):

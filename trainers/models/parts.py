@@ -85,7 +85,9 @@ def width_within(model: type[nn.Module], parameters: int, **settings: Any) -> in
     """The greatest width with which a model has at most so many parameters.
 
     Deep and shallow models are so compared at equal size (R44). `settings`: the model's others.
-    Raises ValueError: even a width of 1 has more.
+
+    Raises:
+        ValueError: even a width of 1 has more.
     """
     if isinstance(parameters, bool) or not isinstance(parameters, int) or parameters < 1:
         raise ValueError(

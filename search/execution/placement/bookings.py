@@ -104,7 +104,9 @@ class Bookings:
     @contextmanager
     def _guarded(self) -> Iterator[None]:
         """One booking at a time on this node.
-        Raises TimeoutError: a process that stands still has it.
+
+        Raises:
+            TimeoutError: a process that stands still has it.
         """
         path, deadline = self._folder / GUARD, time.monotonic() + PATIENCE
         while (descriptor := self._lock_guard(path)) is None:

@@ -165,8 +165,10 @@ class ClusterPlacement(ThreadedPlacement):
     @abstractmethod
     def _run(self, slot: ClusterSlot) -> tuple[int, bytes]:
         """Has the engine start a worker by an `Order`, and waits: exit status and output.
-        Raises WorkerLost: its node or actor has died.
-        Raises Exception: no worker can be started for the slot.
+
+        Raises:
+            WorkerLost: its node or actor has died.
+            Exception: no worker can be started for the slot.
         """
 
     @contextmanager

@@ -119,7 +119,9 @@ def check_reachable(address: str) -> None:
 
 def check_scheduler(address: str) -> None:
     """A Dask scheduler must answer: Dask itself takes any program's words for a message's length.
-    Raises OSError, ValueError: nobody answers, or no scheduler does.
+
+    Raises:
+        OSError, ValueError: nobody answers, or no scheduler does.
     """
     with connected(address) as connection:
         if address.startswith("tcp://"):
@@ -130,8 +132,10 @@ def check_scheduler(address: str) -> None:
 
 def connected(address: str) -> socket.socket:
     """A connection to an engine's address.
-    Raises OSError: nobody listens there.
-    Raises ValueError: it is no address.
+
+    Raises:
+        OSError: nobody listens there.
+        ValueError: it is no address.
     """
     host, _, port = address.rpartition("://")[2].rpartition(":")
     if not host or not port.isdecimal():

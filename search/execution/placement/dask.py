@@ -116,8 +116,10 @@ class DaskPlacement(ClusterPlacement):
     @classmethod
     def slots(cls, settings: PlacementSettings, *, by_torch: bool) -> tuple[Slot, ...]:
         """Slots for which the cluster has CPUs and GPUs; more may wait for nodes to come.
-        Raises UsageError: there is no such cluster, a node cannot run Knobwise, no node fits a
-        slot, or a node does not share the folder of the search.
+
+        Raises:
+            UsageError: there is no such cluster, a node cannot run Knobwise, no node fits a slot,
+                or a node does not share the folder of the search.
         """
         cluster = connect_cluster(settings)
         by_torch = by_torch and settings.gpus_per_trial != 0  # GPUs that nobody asks for may be odd
@@ -239,8 +241,10 @@ class DaskPlacement(ClusterPlacement):
 
     def _wait(self, task: Task, slot: Slot) -> tuple[int, bytes] | None:
         """Waits for the end of the slot's worker; None if the node has no room for it.
-        Raises WorkerLost: its node has left, or does not answer.
-        Raises RuntimeError: the scheduler has ended.
+
+        Raises:
+            WorkerLost: its node has left, or does not answer.
+            RuntimeError: the scheduler has ended.
         """
         from distributed import CancelledError, KilledWorker
 

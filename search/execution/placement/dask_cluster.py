@@ -156,7 +156,9 @@ _clusters: dict[str, DaskCluster] = {}  # by placement.scheduler: kept for the s
 
 def connect_cluster(settings: PlacementSettings) -> DaskCluster:
     """Connects to the cluster at `placement.scheduler`; a connection that is there stays.
-    Raises UsageError: Dask is not installed, or there is no cluster.
+
+    Raises:
+        UsageError: Dask is not installed, or there is no cluster.
     """
     try:
         import distributed

@@ -69,8 +69,10 @@ class RayPlacement(ClusterPlacement):
     @classmethod
     def slots(cls, settings: PlacementSettings, *, by_torch: bool) -> tuple[Slot, ...]:
         """Slots for which the cluster has CPUs and GPUs; more may wait for nodes to come.
-        Raises UsageError: there is no such cluster, no node fits a slot, or a node does not share
-        the folder of the search.
+
+        Raises:
+            UsageError: there is no such cluster, no node fits a slot, or a node does not share the
+                folder of the search.
         """
         connect_cluster(settings)
         gpus = gpu_share(settings, engine="ray", has_gpus=any_gpus())
@@ -119,8 +121,10 @@ class RayPlacement(ClusterPlacement):
 
     def _answer(self, call: Any) -> Any:
         """What an actor's method returns.
-        Raises RuntimeError: the head of the cluster has ended.
-        Raises RayError: the actor has died.
+
+        Raises:
+            RuntimeError: the head of the cluster has ended.
+            RayError: the actor has died.
         """
         import ray
 

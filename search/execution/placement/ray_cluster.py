@@ -23,7 +23,9 @@ PROBE = 120.0  # time that all nodes have to write a file [s]; Ray may have to s
 
 def connect_cluster(settings: PlacementSettings) -> None:
     """Connects to the cluster at `placement.address`; a connection that is there stays.
-    Raises UsageError: Ray is not installed, or there is no cluster.
+
+    Raises:
+        UsageError: Ray is not installed, or there is no cluster.
     """
     # Ray would report this use to its makers, and warn of a variable that a slot sets itself.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -68,7 +70,9 @@ def connect_cluster(settings: PlacementSettings) -> None:
 
 def _check_encryption(address: str) -> None:
     """Ray itself would wait for minutes where only one side has TLS, or another certificate.
-    Raises ValueError: so it is.
+
+    Raises:
+        ValueError: so it is.
     """
     own = ray_certificates()
     with connected(address) as connection:

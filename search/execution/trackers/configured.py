@@ -26,7 +26,9 @@ LIBRARIES = {
 
 def configured_callbacks(config: DictConfig) -> dict[str, Callable[[], EventCallback]]:
     """Functions that make the callbacks, by name. Imports nothing: some libraries take seconds.
-    Raises UsageError: an entry is no mapping with `_target_`, or its package is not installed.
+
+    Raises:
+        UsageError: an entry is no mapping with `_target_`, or its package is not installed.
     """
     nodes = config.get("callbacks") or {}
     return {str(name): _maker(str(name), node) for name, node in nodes.items()}

@@ -34,7 +34,9 @@ class LoadedSearch:
 
 def comparison_page(searches: Sequence[LoadedSearch]) -> str:
     """The page.
-    Raises UsageError: the searches differ in their contracts: their numbers mean different things.
+
+    Raises:
+        UsageError: the searches differ in their contracts: their numbers mean different things.
     """
     first, *others = searches
     for other in others:
