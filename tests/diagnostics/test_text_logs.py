@@ -62,6 +62,7 @@ def written(tmp_path, form):
     )
     path = tmp_path / "train.log"
     begin = "{'lr': 0.1}\nFound 4575 images of 10 classes.\nepochs: 8\nlr: 0.1\niterations: 90\n"
+    begin += "Epochs: 8, Learning Rate: 0.005, Samples/Epoch: 1000\n"
     path.write_text(f"{begin}{text}best epoch: 8\n")
     return str(path)
 
@@ -81,16 +82,37 @@ def test_a_validation_loss_of_nothing_but_zeros_was_not_taken(tmp_path):
     assert (curves.held_out, len(curves.train)) == (False, 8)
 
 
-def test_the_only_loss_of_a_log_is_trains_whatever_its_name(tmp_path):
-    path = written(tmp_path, "iteration {e}/ 8 | lm loss: {t:.6E} | loss scale: 1.0 |\n")
-    (curves,) = read_logs(path).trainings.values()
-    assert (curves.held_out, curves.train) == (False, pytest.approx(TRAIN, abs=1e-4))
+def test_the_only_loss_of_a_log_is_trains_whatever_its_name_but_in_a_file_of_validation(tmp_path):
+    for step, form in (
+        (1, "iteration {e}/ 8 | lm loss: {t:.6E} | loss scale: 1.0 |\n"),
+        (
+            1000,
+            "[epoch: 0, iter:   {e},000, lr:(2e-4,)] l_pix: {t:.5f}\n# Validation # PSNR: 9.1\n",
+        ),
+        (1, "Valid MRR at step {e}: 0.1\nTraining average loss at step {e}: {t:.6f}\n"),
+    ):
+        path = written(tmp_path, form)
+        (curves,) = read_logs(path).trainings.values()
+        assert (curves.held_out, curves.train) == (False, pytest.approx(TRAIN, abs=1e-4))
+        assert curves.epochs == pytest.approx(step * np.arange(1, 9))
+        assert curves.at(curves.epochs[-1]) == f"step {8 * step}"
+    table = "# step rmse_trn rmse_e_trn lr\n" + "".join(
+        f"{e}00 {t} 9 1\n" for e, t in enumerate(TRAIN)
+    )
+    assert "train = trn_rmse" in read_of(tmp_path, table).columns
+    (tmp_path / "validations.txt").write_text("Steps: 100 Loss: 9.1\nSteps: 200 Loss: 8.1\n" * 4)
+    with raises("log-lacks-losses", "whose name tells of validation", "--columns train=NAME"):
+        read_logs(str(tmp_path / "validations.txt"))
 
 
 def test_one_epoch_told_step_by_step_is_read_by_its_rows(tmp_path):
-    path = written(tmp_path, "Epoch 0 | Step {e}0/800 | Loss: {t:.4f} | LR: 3.27e-05\n")
-    (curves,) = read_logs(path).trainings.values()
-    assert curves.train == pytest.approx(np.array(TRAIN), abs=1e-4)
+    for form, held_out in (
+        ("Epoch 0 | Step {e}0/800 | Loss: {t:.4f} | LR: 3.27e-05\n", False),
+        ("epoch : 0 [{e}/9] Train loss: {t:.5f},Valid loss: {v:.5f}, time : 43.05 lr : 1\n", True),
+    ):
+        (curves,) = read_logs(written(tmp_path, form)).trainings.values()
+        assert curves.train == pytest.approx(np.array(TRAIN), abs=1e-4)
+        assert curves.val == pytest.approx(VAL if held_out else TRAIN, abs=1e-4)
 
 
 def test_rounds_of_boosting_get_no_advice_for_networks(tmp_path, capsys):
@@ -230,8 +252,8 @@ def test_validation_that_was_best_at_once_asks_for_a_scale_unless_its_metric_is_
         assert judge(curves).name == name
 
 
-def test_a_plateau_near_where_a_log_begins_is_not_called_bad_beside_a_good_metric(tmp_path):
-    for metric, name in ((0.98, "cannot_tell"), (0.6, "underfitting")):
+def test_a_plateau_near_where_a_log_begins_is_called_bad_beside_a_bad_metric_only(tmp_path):
+    for metric, name in ((0.98, "cannot_tell"), ("", "cannot_tell"), (0.6, "underfitting")):
         rows = "".join(f"{e},{0.176 + 0.013 / e**2},0.15,{metric}\n" for e in range(1, 9))
         curves = _curves(tmp_path, f"epoch,train_loss,val_loss,val_acc\n{rows}")
         assert judge(curves).name == name
@@ -353,8 +375,10 @@ def test_a_training_that_was_taken_up_again_is_read_without_what_it_gave_up(tmp_
     assert curves.train[5:7] == pytest.approx([2 / 6, 1.9 / 7])
     assert "taken up again from epoch 7" in log.columns
     by_word = sorted(rows)  # 1, 10, 2, …
-    with raises("log-epochs-do-not-rise"):
-        read_of(tmp_path, "\n".join(["epoch,loss,val_loss", *by_word]))
+    without_loss = [f"{e},,{0.5 / e}" for e in range(2, 9)]  # as of a pretraining's second part
+    for other in (by_word, rows + without_loss):
+        with raises("log-epochs-do-not-rise"):
+            read_of(tmp_path, "\n".join(["epoch,loss,val_loss", *other]))
 
 
 @pytest.mark.parametrize(

@@ -525,6 +525,12 @@ def test_shaking_is_no_rate_too_high_where_nearly_all_answers_are_right(accuracy
     )
 
 
+@pytest.mark.parametrize("fall", [0.0, 0.6])
+def test_shaking_is_no_rate_too_high_where_the_loss_has_come_down_by_far_more(fall):
+    curves = logged(lambda t: 1 - fall * t, lambda t: 1 - fall * t, spread=0.05)
+    assert (told(curves) == "lr_too_high") == (not fall)
+
+
 @pytest.mark.parametrize(("fall", "name"), [(0.0, "lr_drop_due"), (1.0, "underfitting")])
 def test_validation_that_falls_by_more_than_it_shakes_asks_for_no_lower_rate(fall, name):
     rests = logged(level(1.2, 1), lambda t: 1.5 + fall * (0.5 - t), classes=10, spread=5e-4)
@@ -652,6 +658,10 @@ def test_epochs_are_named_by_their_numbers_where_not_all_were_evaluated():
     every_tenth = replace(falls, epochs=10 * falls.epochs)
     (side,) = judge(every_tenth).sides
     assert side.why == "both losses still fall at epoch 300"
+    (side,) = judge(replace(every_tenth, axis="step")).sides
+    assert side.why.endswith("at step 300")
+    (side,) = judge(replace(falls, epochs=falls.epochs / 40)).sides
+    assert side.why.endswith("at epoch 0.75")
 
 
 def test_a_loss_that_ends_says_when():

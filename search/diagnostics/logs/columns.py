@@ -83,7 +83,7 @@ def layout_of(
     header = [name for name in header if "loss" not in name or not is_nothing(lines, name)]
     train, val = losses_of(path, header, lines, filled=filled, roles=roles)
     trial = _one(roles, "trial") or _trial(header, lines)
-    epoch = _one(roles, "epoch") or _axis(header, lines, filled, val=val, trial=trial)
+    epoch = _one(roles, "epoch") or _axis(header, lines, filled, train=train, val=val, trial=trial)
     return Layout(
         epoch=epoch,
         train=train,
@@ -155,11 +155,16 @@ def _axis(
     lines: Sequence[Line],
     filled: Counter[str],
     *,
+    train: Sequence[str],
     val: Sequence[str],
     trial: str,
 ) -> str | None:
-    """Epochs; steps where there are none, or where validation was taken twice in an epoch."""
-    epoch = next((name for name in EPOCH if name in header and (name or filled[name])), None)
+    """Epochs, if they are told beside a loss and no setting; steps where there are none, or where
+    validation was taken twice in an epoch.
+    """
+    beside = {name for _, cells in lines if cells.keys() & {*train, *val} for name in cells}
+    counts = [name for name in EPOCH if name in header and (name or filled[name])]
+    epoch = next((name for name in counts if name in beside), None)
     step = next((name for name in STEP if filled[name] == len(lines)), None)
     if step and epoch is not None and _begins_anew(lines, step, trial=trial):
         step = None

@@ -1,4 +1,4 @@
-"""Numbers of a table that are written with commas: `0,5` is a half, `1,000,000` a million.
+"""Numbers that are written with commas: `0,5` is a half, `1,000,000` a million.
 
 What `1,234` means, the column's other cells tell. Where they do not, it is 1.234, and that is said.
 """
@@ -10,8 +10,22 @@ from itertools import pairwise
 DECIMAL = re.compile(r"([-+]?\d+),(\d+(?:e[-+]?\d+)?)", re.I)
 THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?")
 BOTH = re.compile(r"([-+]?[1-9]\d{0,2}(?:\.\d{3})+),(\d+)")  # 1.234,5: points part thousands
+# In lines of text: commas of thousands; the same of a count; decimals behind a comma, as thousands
+# cannot be; and such behind a point.
+IN_TEXT = re.compile(r"(?<=\d),(?=\d{3}(?:,\d{3})*\.\d)")
+COUNTED = re.compile(r"\b((?:iter|step)\w*\W{1,9}\d{1,3}),(?=\d{3}\b)", re.I)
+COMMA = re.compile(r"loss\W*(?:0,\d|\d+,(?!\d{3}\b)\d)", re.I)
+POINT = re.compile(r"loss\W*\d+\.\d", re.I)
 FEWEST = 3  # cells without which round numbers may be chance
 ROUND = "00"  # with which all cells of a counter end, and not three losses
+
+
+def with_points_in_text(text: str) -> str:
+    """Lines of text with points in place of commas, and without those of thousands."""
+    text = COUNTED.sub(r"\1", IN_TEXT.sub("", text))
+    if COMMA.search(text) and not POINT.search(text):
+        text = re.sub(r"(?<=\d),(?=\d)", ".", text)
+    return text
 
 
 def with_points(columns: Sequence[Sequence[str]]) -> tuple[list[list[str]], dict[int, str]]:

@@ -86,9 +86,10 @@ def _rest(name: str, before: Sequence[str]) -> str:
 
 def _only_loss_of_train(header: Sequence[str]) -> tuple[str, ...]:
     """The one loss of train under a name of its own, as `train_crossentropyloss`, or the only loss
-    of all, as `lm_loss`; none of several, which may be parts of a sum.
+    of all, as `lm_loss`, or train's only error; none of several, which may be parts of a sum.
     """
     losses = [name for name in header if is_loss(name)]
+    losses = losses or [name for name in header if _rest(name, OF_TRAIN) in ERRORS]
     names = [name for name in losses if name.startswith(OF_TRAIN)]
     if not any(name.startswith(OF_VAL) for name in losses):
         names = names or losses

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from search.diagnostics.logs.line import Line, number_in
 
-ENTROPIES = ("nll", "ce", "xent", "cross_entropy", "cost")  # losses whose names do not say so
+# Losses whose names do not say so.
+ENTROPIES = ("nll", "ce", "xent", "cross_entropy", "cost", "l_pix")
 PARTS = ("batch_loss", *ENTROPIES)  # of an epoch, or of a sum, where others stand beside them
 LOSS = re.compile(
-    r"loss(?!_scale)|cross_?entropy$|(?:^|_)(?:nll|ce|xent)$|^(?:train_|val_|test_)?cost$"
+    r"loss(?!_scale)|cross_?entropy$|(?:^|_)(?:nll|ce|xent|l_pix)$|^(?:train_|val_|test_)?cost$"
 )
 OF_ANOTHER = {
     "best",
@@ -27,7 +28,7 @@ SHARES = (
     "accuracy", "acc", "balanced_accuracy", "sparse_categorical_accuracy",
     "categorical_accuracy", "binary_accuracy", "acc1", "top1", "acc_top1", "f1",
     "f1_macro", "macro_f1", "f1_score", "roc_auc", "auc",
-    "precision", "recall", "r2", "exact_match", "mcc", "score", "bleu",
+    "precision", "recall", "r2", "exact_match", "mcc", "score", "bleu", "pearson", "spearman",
 )  # fmt: skip
 LOWER = (
     "error",

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from search.diagnostics.logs.columns import Layout, layout_of
+from search.diagnostics.logs.columns import STEP, Layout, layout_of
 from search.diagnostics.logs.doubts import unread, without_other_scale
 from search.diagnostics.logs.epochs import are_apart, epochs_of, untaken
 from search.diagnostics.logs.formats import lines_of
@@ -28,7 +28,7 @@ from search.diagnostics.logs.measures import (
     measure_of,
     with_losses,
 )
-from search.diagnostics.logs.phases import by_phase
+from search.diagnostics.logs.phases import VAL, by_phase
 from search.diagnostics.logs.taken_up import taken_up
 from search.diagnostics.verdicts.curves import Curves
 from search.diagnostics.verdicts.from_columns import curves_of
@@ -171,7 +171,7 @@ def _read(
     again: list[float] = []
     if layout.epoch is not None and not are_apart(lines, layout=layout):
         for name, own in runs.items():
-            runs[name], starts = taken_up(own, axis=layout.epoch)
+            runs[name], starts = taken_up(own, axis=layout.epoch, loss=layout.train[0])
             again += starts
     is_error = layout.train[0].rpartition("_")[2] in ERRORS and "train" not in chosen
     scale = (0, scale[1]) if is_error else scale  # classes are the scale of a loss
@@ -197,10 +197,24 @@ def _read(
         rows = "row" if zeros == 1 else "rows"
         read += [f"validation's loss is 0 in {zeros} {rows} before any other: it was not taken"]
     if not layout.val and not layout.train[0].startswith(OF_TRAIN) and "train" not in chosen:
-        read += [f"{' + '.join(layout.train)} names no set and is taken as train's"]
+        read += [_of_no_set(path, " + ".join(layout.train))]
     read += [*apart[:1], *unread(header, lines, layout=layout)]
     columns = f"{layout}; {', '.join(read)}" if read else str(layout)
     return Log(trainings=trainings, columns=columns, boosted=boosted)
+
+
+def _of_no_set(path: Path, losses: str) -> str:
+    """That losses without the name of a set are taken as train's, in words.
+
+    Raises:
+        UsageError: the file is one of validation, by its name.
+    """
+    words = re.findall(r"[a-z]+", path.stem.lower())
+    if any(word.startswith(("valid", "eval")) or word in VAL for word in words):
+        rule, got = "needs losses of train", f"{losses}, in a file whose name tells of validation"
+        remedy = "say --columns train=NAME if it is train's"
+        raise refused(str(path), code="log-lacks-losses", rule=rule, got=got, remedy=remedy)
+    return f"{losses} names no set and is taken as train's"
 
 
 def _begun_anew(stem: str, lines: Sequence[Line], *, layout: Layout) -> dict[str, list[Line]]:
@@ -266,6 +280,7 @@ def _training(
     known = columns["epoch"][0] == 0 and first > 0.8 * chance
     curves = curves_of(
         columns,
+        axis="step" if layout.epoch in STEP else "epoch",
         metric="metric",
         sign=-1.0 if plain in LOWER else 1.0,
         classes=classes,

@@ -4,14 +4,15 @@ out.
 
 from collections.abc import Sequence
 
-from search.diagnostics.logs.line import Line, number_in
+from search.diagnostics.logs.line import Line, is_told, number_in
 
 OFTEN, FEWEST = 3, 3  # most times that a training is taken up again; epochs of each time, at least
 
 
-def taken_up(lines: Sequence[Line], *, axis: str) -> tuple[list[Line], list[float]]:
+def taken_up(lines: Sequence[Line], *, axis: str, loss: str) -> tuple[list[Line], list[float]]:
     """The lines without those of epochs that were trained again, and the epochs from which; no line
-    is left out where the order tells of something else, such as rows that are not sorted.
+    is left out where the order tells of something else, such as rows that are not sorted, or a
+    training of another kind, which tells no `loss` of train.
     """
     parts: list[list[Line]] = [[]]
     starts: list[float] = []
@@ -23,7 +24,7 @@ def taken_up(lines: Sequence[Line], *, axis: str) -> tuple[list[Line], list[floa
             starts.append(at)
         parts[-1].append(line)
         before = before if at is None else at
-    if not 0 < len(starts) <= OFTEN or any(_epochs(part, axis) < FEWEST for part in parts):
+    if not 0 < len(starts) <= OFTEN or any(_epochs(part, axis, loss) < FEWEST for part in parts):
         return list(lines), []
     kept: list[Line] = []
     for start, part in zip((None, *starts), parts, strict=True):
@@ -33,5 +34,5 @@ def taken_up(lines: Sequence[Line], *, axis: str) -> tuple[list[Line], list[floa
     return kept, starts
 
 
-def _epochs(lines: Sequence[Line], axis: str) -> int:
-    return len({cells.get(axis, "") for _, cells in lines})
+def _epochs(lines: Sequence[Line], axis: str, loss: str) -> int:
+    return len({cells.get(axis, "") for _, cells in lines if is_told(cells, loss)})

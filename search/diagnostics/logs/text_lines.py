@@ -7,9 +7,12 @@ that was named, and the last word before a number that means train, validation o
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import dropwhile
 from statistics import median
 
+from search.diagnostics.logs.commas import with_points_in_text
 from search.diagnostics.logs.line import JOINED, ROUND, Line
+from search.diagnostics.logs.losses import FEW
 from search.diagnostics.logs.measures import ENTROPIES, ERRORS, is_loss
 from search.diagnostics.logs.phases import SHARED, TRAIN, VAL
 
@@ -21,7 +24,7 @@ TOLD = re.compile(
     re.I,
 )
 TIME = re.compile(r"\s?(?:m?s|secs?|seconds?|min(?:ute)?s?|h(?:ou)?rs?)\b", re.I)  # behind a number
-VALIDATION = r"\b(?:val|eval|test)[a-z]*\b"
+SET = r"\b(?:train|val|eval|test)[a-z]*\b"
 COUNTED = r"(?:epoch|iteration|iter|step) *\d+"
 # Who writes a line, as `pkg.training.trainer - ` and `[train.py:31]`: no phase of what it tells.
 WRITER = re.compile(r"\b[a-z_]\w*(?:\.[a-z_]\w*)+(?:(?=\]| - | \| )|:\d+\b)", re.I)
@@ -41,11 +44,10 @@ FORMS = [  # of frameworks; mostly a count without a word before it; and how the
     (re.compile(r"\bEp\. (\d+) : Up\. (\d+)"), r"epoch \1 step \2"),  # Marian
     (re.compile(r"(?:^|\] )\[(\d+)\] (?=\w+=)"), r" step \1 "),  # JAX's writers
     (re.compile(r"\b(epoch|iteration|batch) *\[ *(\d+)", re.I), r"\1 \2 "),
+    (re.compile(r"s/epoch\b", re.I), "s per epoch"),
     (re.compile(r"\bloss (\d+)(?:: *| +)(?=-?\d+\.)", re.I), r"step \1 loss "),  # its step first
     (  # of what stands behind, as `validation result at epoch 3, loss 0.5`
-        re.compile(
-            rf"^(?!.*\bbest\b)(.*?)({VALIDATION}[\w() ]*?) (?:at|after|for) ({COUNTED})", re.I
-        ),
+        re.compile(rf"^(?!.*\bbest\b)(.*?)({SET}[\w()@ ]*?) (?:at|after|for) ({COUNTED})", re.I),
         r"\1\3 \2",
     ),
     (re.compile(r"\) *@\[ *IoU=0\.50:0\.95 *(?:\| *area= *all[^\]]*)?\]"), ""),  # COCO's metric
@@ -54,20 +56,15 @@ FORMS = [  # of frameworks; mostly a count without a word before it; and how the
 ]
 # A batch's number, and the average so far in brackets.
 AVERAGED = re.compile(rf"({NUMBER}) *\( *(?=\d+\.)({NUMBER}) *\)", re.I)
-THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?:,\d{3})*\.\d)")  # their commas
-# Decimals behind a comma, as thousands cannot be; and such behind a point.
-COMMA = re.compile(r"loss\W*(?:0,\d|\d+,(?!\d{3}\b)\d)", re.I)
-POINT = re.compile(r"loss\W*\d+\.\d", re.I)
 NEAR = 3.0  # how far averages lie from their batches at most; a deviation in brackets lies farther
 # A progress bar, and how far it has come.
 BAR = re.compile(r"\s*(\d+)/\d+ |\s*step +(\d+)/\d+ \[|.*?(\d+)%\|")
 BEST_ROUND = re.compile(r"\bbest iteration\b", re.I)  # is told once more in the line below
 SETTING = re.compile(r"\s*\w+=\S+,$")  # a line of a config that is printed in front of its training
 OF_BATCHES = "Averaged stats:"  # told already, by the last batch
-PHASES = dict.fromkeys(TRAIN, "train") | dict.fromkeys(VAL, "val")
-PHASES |= dict.fromkeys(("validate", "validating", "evaluation", "evaluating", "cv"), "val")
-PHASES |= dict.fromkeys(("test", "testing"), "test")
-COUNTERS = dict.fromkeys(("iter", "iteration", "iterations"), "step") | {"ep": "epoch"}
+PHASES = dict.fromkeys(TRAIN, "train") | dict.fromkeys(("test", "testing"), "test")
+PHASES |= dict.fromkeys((*VAL, "validate", "validating", "evaluation", "evaluating", "cv"), "val")
+COUNTERS = dict.fromkeys(("iter", "iteration", "iterations", "steps"), "step") | {"ep": "epoch"}
 COUNTS = ("epoch", ROUND, "step", "batch")
 FILLERS = {"average", "avg", "mean", "running", "end", "of", "set", "phase", "info", "epoch"}
 FILLERS |= {"is", "was", "so", "far", "current", "with", "s", "value"}
@@ -99,9 +96,7 @@ def text_lines(text: str) -> tuple[list[str], list[Line], dict[str, str]]:
     A line that names no epoch belongs to the last one that was named. `batch` counts lines where
     an epoch tells a loss several times; of validation, and of averages so far, the last counts.
     """
-    text = THOUSANDS.sub("", text)
-    if COMMA.search(text) and not POINT.search(text):
-        text = re.sub(r"(?<=\d),(?=\d)", ".", text)
+    text = with_points_in_text(text)
     averaged = _tells_averages(text)
     text = AVERAGED.sub(r"\2", text) if averaged else text
     lines: list[Line] = []
@@ -114,12 +109,15 @@ def text_lines(text: str) -> tuple[list[str], list[Line], dict[str, str]]:
         if names - set(COUNTS):
             cells = {name: cell for name, cell in numbers.items() if name in names}
             lines.append((number, {"batch": str(number)} | cells | at))
+    lines = list(dropwhile(lambda line: not any(map(_is_loss, line[1])), lines))  # of settings
     steps = {cells["step"] for _, cells in lines if "step" in cells}
-    if len(steps) == 1 and "epoch" not in at:  # a setting, such as `iterations: 5000`, and no count
-        lines = [(n, {k: v for k, v in cells.items() if k != "step"}) for n, cells in lines]
-        at = {name: number for name, number in at.items() if name != "step"}
+    setting = "step" if len(steps) == 1 and "epoch" not in at else ""  # as `iterations: 5000`
+    idle = setting or (
+        "epoch" if len(steps) < LEAST and _within(lines) else ""
+    )  # counts nothing here
+    lines = [(n, {k: v for k, v in cells.items() if k != idle}) for n, cells in lines]
+    at = {name: number for name, number in at.items() if name != idle}
     axis = next((name for name in COUNTS if name in at), "batch")
-    # what lacks the axis stands before the training
     lines = _summed_up([line for line in lines if axis in line[1]])
     lines = _last(lines, axis, averaged=averaged)
     often = Counter(name for _, cells in lines for name in cells)
@@ -129,6 +127,13 @@ def text_lines(text: str) -> tuple[list[str], list[Line], dict[str, str]]:
     kept = [(n, {k: v for k, v in cells.items() if k in header}) for n, cells in lines]
     brackets = {n: "brackets as averages so far" for n in header if averaged and is_loss(n)}
     return header, kept, brackets
+
+
+def _within(lines: Sequence[Line]) -> bool:
+    """Whether an epoch or two are told line by line, each with losses of train and validation."""
+    losses = [[name for name in cells if is_loss(name)] for _, cells in lines]
+    beside = sum(len({name.startswith("val_") for name in names}) > 1 for names in losses)
+    return len({cells.get("epoch") for _, cells in lines}) < FEW <= beside
 
 
 def _lines_with_numbers(text: str) -> list[Line]:

@@ -16,6 +16,7 @@ class Curves:
     loss or the number is unknown. `constant`: loss of a constant prediction, None if unknown.
     `untrained`: whether the first epoch is epoch 0. `began`: the loss of the first steps, where the
     first epoch tells it beside its mean. `sampled`: whether `train` is of single steps.
+    `axis`: what `epochs` count.
     `held_out`: whether there is a validation; if not, `val` repeats `train`. `val_rows`: rows of
     validation, 0 if unknown. The other arrays are columns of curves.parquet, None if not recorded.
     """
@@ -36,13 +37,23 @@ class Curves:
     comparable: bool = False
     stepped: Array | None = None
     untrained: bool = False
+    axis: str = "epoch"
     held_out: bool = True
     began: float | None = None
     sampled: bool = False
     val_rows: int = 0
+
+    def at(self, number: float) -> str:
+        """An epoch, or what else is counted, in words."""
+        return f"{self.axis} {plain(number)}"
 
     @property
     def resumed(self) -> bool:
         """Whether the record begins long after the training did."""
         steps = self.epochs[1:] - self.epochs[:-1]
         return len(steps) > 0 and float(self.epochs[0]) > 2 * median(steps)
+
+
+def plain(number: float) -> str:
+    """A count in words; epochs may be told in parts."""
+    return str(int(number)) if number.is_integer() else f"{number:.3g}"

@@ -24,6 +24,7 @@ def curves_of(
     began: float | None = None,
     sampled: bool = False,
     val_rows: int = 0,
+    axis: str = "epoch",
 ) -> Curves | None:
     """The curves of one training's columns [n], by epoch; None where it tells no losses.
 
@@ -32,6 +33,7 @@ def curves_of(
     a number are unknown.
     `held_out`: whether `val_loss` is of a validation. `began`: the loss of the first steps.
     `sampled`: whether `train_loss` is of single steps. `val_rows`: rows of validation, 0: unknown.
+    `axis`: what `epoch` counts.
     `ended`: whether losses that are no numbers at the end say that it has; else they were not told.
     """
     train, val = _column(columns, "train_loss"), _column(columns, "val_loss")
@@ -65,6 +67,7 @@ def curves_of(
         began=began,
         sampled=sampled,
         val_rows=val_rows,
+        axis=axis,
         **extra,
     )
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from search.diagnostics.verdicts import rules_generalisation, rules_rate, rules_training
 from search.diagnostics.verdicts.advice import FALLING
-from search.diagnostics.verdicts.curves import Curves
-from search.diagnostics.verdicts.rules_generalisation import last_epoch
+from search.diagnostics.verdicts.curves import Curves, plain
+from search.diagnostics.verdicts.rules_training import last_epoch
 from search.diagnostics.verdicts.shape import Shape
 
 
@@ -128,11 +128,8 @@ def _not_finite(curves: Curves) -> str:
     for name, series in (("train", curves.train), ("validation", curves.val)):
         bad = ~np.isfinite(series)
         if bad.any():
-            epoch = int(curves.epochs[bad.argmax()])
-            return (
-                f"the {name} loss is not finite "
-                f"{f'from epoch {epoch} on' if bad[-1] else f'at epoch {epoch}'}"
-            )
+            at = curves.at(float(curves.epochs[bad.argmax()]))
+            return f"the {name} loss is not finite {f'from {at} on' if bad[-1] else f'at {at}'}"
     return ""
 
 
@@ -185,13 +182,13 @@ RULES: tuple[tuple[str, Callable[[Shape], str]], ...] = (
 
 
 def _fall_longer(shape: Shape) -> str:
-    return f"{rules_generalisation.falling(shape)} at epoch {last_epoch(shape)}"
+    return f"{rules_generalisation.falling(shape)} at {shape.curves.at(last_epoch(shape))}"
 
 
 def _was_best_early(shape: Shape) -> str:
     if shape.turn > shape.count / 3 or shape.val_goes != "up":
         return ""
-    return f"validation was best at epoch {shape.turned} of {last_epoch(shape)}"
+    return f"validation was best at {shape.curves.at(shape.turned)} of {plain(last_epoch(shape))}"
 
 
 ALL = frozenset(name for name, _ in RULES)

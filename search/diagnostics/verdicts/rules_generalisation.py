@@ -85,8 +85,8 @@ def overfitting(shape: Shape) -> str:
     train, now = f"train stands at {shape.stands}", shape.loss(shape.val_level)
     if shape.val_goes == "up":
         return (
-            f"validation has risen from {shape.loss(shape.val_lowest)} to {now} since epoch "
-            f"{shape.turned}, {train}"
+            f"validation has risen from {shape.loss(shape.val_lowest)} to {now} since "
+            f"{shape.curves.at(shape.turned)}, {train}"
         )
     least, times = (FAR, 2.0) if shape.anchored else (APART, TIMES)
     far = shape.gap > least and shape.val_level > times * shape.level
@@ -134,12 +134,7 @@ def lr_too_low(shape: Shape) -> str:
     if not falls or shape.level < SLOW * max(shape.first, shape.began) or shape.count <= SHORT:
         return ""
     came = f"train has come from {shape.loss(shape.first)} to {shape.stands} only"
-    return f"after {max(shape.count, last_epoch(shape))} epochs {came}, and still falls"
-
-
-def last_epoch(shape: Shape) -> int:
-    """The number of the last epoch: perhaps not every epoch was evaluated."""
-    return int(shape.curves.epochs[-1])
+    return f"after {lasted(shape)} {came}, and still falls"
 
 
 def still_learning(shape: Shape) -> str:
@@ -232,9 +227,9 @@ def lr_drop_due(shape: Shape) -> str:
 
 def rests_alone(shape: Shape) -> str:
     """R22: without a scale, a plateau may be as low as the loss can be, if there is no validation,
-    or a metric that is good: a model may have learned before its log begins.
+    or no metric that is bad: a model may have learned before its log begins.
     """
-    known = shape.curves.held_out and (shape.score or 0.0) < GOOD
+    known = shape.curves.held_out and shape.score is not None and shape.score < GOOD
     if known or shape.anchored or shape.falls or shape.level < shape.bad:
         return ""
     return f"train rests at {shape.stands}: whether that is bad cannot be judged without {ASK}"

@@ -176,7 +176,8 @@ def _shakes(shape: Shape) -> str:
     least = 0.015 if shape.usual > HIGH and shape.anchored else min(0.015 * more, 0.06)
     least = least if shape.usual > HIGH else 0.06
     bad = shape.usual > shape.bad and (shape.anchored or (shape.score or 0.0) < GOOD)
-    shakes = bad and wobble(shape) > least * max(shape.usual, 1.0)
+    gets_better = not shape.anchored and -shape.overall.high > FEWEST * wobble(shape)
+    shakes = bad and not gets_better and wobble(shape) > least * max(shape.usual, 1.0)
     text = f"the loss shakes by {shape.by(wobble(shape))} from epoch to epoch"
     return f"{text}, about {shape.loss(shape.usual)}" if shakes else ""
 

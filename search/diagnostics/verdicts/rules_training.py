@@ -9,6 +9,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from search.diagnostics.verdicts.curves import plain
 from search.diagnostics.verdicts.rules_rate import (
     ASLEEP,
     FEWEST,
@@ -43,8 +44,17 @@ def too_few(shape: Shape) -> str:
 
 def lasted(shape: Shape) -> str:
     """How many epochs were seen; of how many, where losses are told every so many epochs."""
-    last = int(shape.curves.epochs[-1])
-    return f"{shape.count} epochs" if last <= shape.count else f"{shape.count} of {last} epochs"
+    last, axis = last_epoch(shape), shape.curves.axis
+    if axis != "epoch" or not last.is_integer():
+        return f"{shape.count} records of {plain(last)} {axis}s"
+    return (
+        f"{shape.count} epochs" if last <= shape.count else f"{shape.count} of {plain(last)} epochs"
+    )
+
+
+def last_epoch(shape: Shape) -> float:
+    """The number of the last epoch: perhaps not every epoch was evaluated."""
+    return float(shape.curves.epochs[-1])
 
 
 def exploding(shape: Shape) -> str:

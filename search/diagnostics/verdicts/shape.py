@@ -165,9 +165,9 @@ class Shape:
         return int((calm <= calm.min() + TIE).argmax())
 
     @property
-    def turned(self) -> int:
+    def turned(self) -> float:
         """That epoch's number."""
-        return int(self.curves.epochs[len(self.curves.epochs) - self.count + self.turn])
+        return float(self.curves.epochs[len(self.curves.epochs) - self.count + self.turn])
 
     @cached_property
     def val_lowest(self) -> float:
