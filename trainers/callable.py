@@ -33,7 +33,7 @@ from trainers.features import read_steps
 from trainers.isolation.code_state import CodeState
 from trainers.isolation.process_state import StepState
 from trainers.isolation.shared_files import SharedFiles
-from trainers.reporting import epochs_reported
+from trainers.reporting import epochs_reported, with_losses
 from trainers.rows import own_rows
 
 
@@ -64,11 +64,6 @@ MOST_EPOCHS = 10**9
 EXITED = (
     "the trainer called sys.exit({!r}), which says that it failed; raise an error that says why"
 )
-# How libraries spell the losses of an epoch, such as Lightning `val/loss`; without case and marks.
-LOSSES = {
-    **dict.fromkeys(("trainloss", "trainlossepoch", "trainingloss"), "train_loss"),
-    **dict.fromkeys(("valloss", "validloss", "validationloss", "evalloss"), "val_loss"),
-}
 logging.getLogger(get_object.__module__).addHandler(logging.NullHandler())  # the error says it all
 
 
@@ -116,6 +111,8 @@ def import_function(target: str, key: str) -> Any:
         remedy = "mend the path or the module"
         if _is_hidden(package):
             remedy = f"rename your {package}, which Knobwise's own hides, or train as a program"
+        elif {package, f"{package}.py"} & {each.name for each in Path("src").glob("*")}:
+            remedy = "say PYTHONPATH=src before the command, since it lies in src/"
         elif sys.flags.safe_path and (Path(package).is_dir() or Path(f"{package}.py").is_file()):
             remedy = "start without -P and PYTHONSAFEPATH, which hide the current folder"
         raise TrainerNotImported(
@@ -206,7 +203,7 @@ class CallableSeats:
             return []
         try:
             with self._own_state():
-                values = _with_losses(dict(next(self._generator)))
+                values = with_losses(dict(next(self._generator)))
             self._last_epoch = self._number(values)
             if remark := self.code.remark() or self._files.remark():
                 values.setdefault("remark", remark)
@@ -278,16 +275,6 @@ class CallableSeats:
                 "evaluated before the training, as in Lightning's sanity check, is no epoch"
             )
         return number
-
-
-def _with_losses(values: dict[str, Any]) -> dict[str, Any]:
-    """With both losses under the names that verdicts read (R16), where they are told by others."""
-    for name in list(values):
-        if ours := LOSSES.get("".join(filter(str.isalpha, str(name))).lower()):
-            values.setdefault(ours, values[name])
-    if "loss" in values and "val_loss" in values:
-        values.setdefault("train_loss", values["loss"])
-    return values
 
 
 def _whole(epoch: Any) -> int | None:

@@ -14,6 +14,7 @@ itself.
 
 import contextvars
 import os
+import re
 from collections.abc import Callable, Generator
 from contextlib import suppress
 from typing import Any
@@ -26,6 +27,12 @@ NO_EPOCHS = (
     "the trainer must be a generator function that yields once per epoch, or a function that calls "
     "trainers.report once per epoch, but it gave {got} and reported nothing; use yield or report"
 )
+# How the losses of an epoch are spelled, such as Lightning's `val/loss`; without case and marks.
+OF_TRAIN, OF_VALIDATION = "train|training", "val|valid|validation|eval|dev"
+LOSSES = {
+    "train_loss": re.compile(f"({OF_TRAIN})loss(epoch)?|loss({OF_TRAIN})"),
+    "val_loss": re.compile(f"({OF_VALIDATION})loss|loss({OF_VALIDATION})"),
+}
 
 
 class TrialStopped(BaseException):
@@ -113,3 +120,15 @@ class _Training:
 
 
 _TRAININGS: dict[Any, _Training] = {}  # what runs now, by its greenlet
+
+
+def with_losses(values: dict[str, Any]) -> dict[str, Any]:
+    """With both losses under the names that verdicts read (R16), where they are told by others."""
+    for name in list(values):
+        letters = "".join(filter(str.isalpha, str(name))).lower()
+        for ours, spelt in LOSSES.items():
+            if spelt.fullmatch(letters):
+                values.setdefault(ours, values[name])
+    if "loss" in values and "val_loss" in values:
+        values.setdefault("train_loss", values["loss"])
+    return values

@@ -29,7 +29,7 @@ ROUNDING = 1e-9  # of a share of a budget that is a whole number of trials
 NO_RATE = (
     "no knob is a learning rate by its name, such as lr or eta0; protocol.rate=PATH says which"
 )
-
+NO_VERDICT = "the incumbent's curves have no verdict: one needs train_loss and val_loss"
 OUT_OF_REACH = "a program steps in a process of its own, where no ramp reaches its rate"
 
 
@@ -148,7 +148,7 @@ def _says_more_now(history: History, done: Sequence[Step]) -> bool:
 
 def _longer(history: History, index: int, argument: str) -> Request:
     """Four times the epochs, where the incumbent's were too few to judge anything by (R15a)."""
-    main = history.verdict or "nothing"
+    main = history.verdict
     epochs, name = int(history.config.trainer.epochs), history.settings.named(EPOCHS)
     more = epochs if name is None else _more(history.settings.spaces[name][0], epochs)
     request = Request(
@@ -161,7 +161,7 @@ def _longer(history: History, index: int, argument: str) -> Request:
     is_point = main == "cannot_tell" and epochs < FEWEST  # of which no curve can be told
     needless = ""
     if main != "too_short" and not is_point:
-        needless = f"the incumbent's curves say {main}, not too_short"
+        needless = f"the incumbent's curves say {main}, not too_short" if main else NO_VERDICT
     elif history.ends_itself:
         needless = "trainings end by themselves, whatever trainer.epochs is"
     elif more <= epochs:

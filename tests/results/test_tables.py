@@ -82,6 +82,11 @@ def test_where_nothing_differs_the_baseline_stays_and_it_is_called_a_tie():
     assert findings.winner.spec.trial == 0
     many = findings_of(lambda rate, seed: 0.9 + 0.004 * seed, "space.optimizer.lr.points=9")
     assert conclusion(many)[1].startswith("a tie: all 9 of the table: no signif")
+    low = findings_of(
+        lambda rate, seed: (0.5 if rate < 2e-4 else 0.9) + 0.004 * seed,
+        "space.optimizer.lr.points=11",
+    )
+    assert conclusion(low)[1].startswith("a tie: all 12 of the table but 0.0001: no signif")
 
 
 def test_values_that_give_the_same_score_are_named_by_what_the_curves_say():
@@ -186,10 +191,11 @@ def test_more_epochs_are_either_what_is_next_or_were_tried_and_are_asked_for_no_
 
 
 @pytest.mark.parametrize(("experiment", "is_said"), [("own_trainer", True), ("lr_sweep", False)])
-def test_a_best_config_says_that_a_trainer_of_ones_own_may_heed_none_of_the_classes_in_it(
+def test_a_trainer_of_ones_own_may_heed_no_class_of_the_best_config_and_is_told_what_a_verdict_needs(
     experiment, is_said
 ):
     findings = findings_of(planted(0.01), experiment=experiment)
+    assert any("train_loss" in line for line in curve_lines(findings)) == is_said
     contract = {"data": {}, "split": {"hash": ""}}
     text = best_config(findings.plan, findings.winner, contract=contract)
     assert ("\n# trainers.examples.own.train gets all these keys" in text) == is_said

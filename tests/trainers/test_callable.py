@@ -59,15 +59,18 @@ def test_losses_under_other_spellings_have_the_names_that_verdicts_read(tmp_path
         yield {"eval_loss": 4.0, "val_loss": 3.0}  # their own names win
         yield {"loss": 7.0, "eval_loss": 8.0}  # beside one of validation it is of train
         yield {"loss": 9.0}
+        yield {"loss_valid": 8.0, "loss_train": 7.0}
         yield {"val/loss_mask": 5.0, "train_loss_step": 6.0}  # parts of a loss are none
 
     seats, ours = _seat(spelt, tmp_path), ("train_loss", "val_loss")
-    told = [seats.step()[0].values for _ in range(5)]
+    told = [seats.step()[0].values for _ in range(6)]
     assert [[values.get(name) for name in ours] for values in told] == [
         [1, 2],
         [None, 3],
         [7, 8],
-        *[[None, None]] * 2,
+        [None, None],
+        [7, 8],
+        [None, None],
     ]
     assert told[0]["val/loss"] == 2.0  # it may be the metric, or a column that is looked for
 
@@ -689,10 +692,14 @@ def test_a_file_of_weights_that_trials_write_for_each_other_is_named_once_it_is_
     assert remarks(4, "train.log", "out/model.pt", "x", "y") == ["", "", "", "out/model.pt", ""]
 
 
-def test_a_package_of_the_users_that_ours_hides_is_named(tmp_path, monkeypatch):
+def test_a_package_of_the_users_that_ours_hides_or_src_holds_is_named(tmp_path, monkeypatch):
     with pytest.raises(ImportError, match=r"'trainers\.loop'; mend the path or the module"):
         open_seats("trainers.loop.train", data=DATA, device="cpu")
     (tmp_path / "trainers").mkdir()
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ImportError, match="; rename your trainers, which Knobwise's own hides"):
         open_seats("trainers.loop.train", data=DATA, device="cpu")
+    (tmp_path / "src" / "vision").mkdir(parents=True)
+    for package, said in (("vision", "; say PYTHONPATH=src"), ("visio", "; mend the path")):
+        with pytest.raises(ImportError, match=said):
+            open_seats(f"{package}.loop.train", data=DATA, device="cpu")

@@ -55,6 +55,10 @@ def curve_lines(findings: Findings) -> list[str]:
             else f"trial {agreed[0].spec.trial}, the winner's first seed"
         )
         lines = [f"the curves of {of}: {verdict.name}: {verdict.why}", *next_lines(findings)]
+    elif not (findings.plan.stock or findings.verdicts or findings.without_curves) and any(
+        row.value is not None for row in findings.rows
+    ):
+        lines = ["the curves have no verdict: one needs train_loss and val_loss of each epoch"]
     lines += [f"together: {remark.says} ({remark.rule})" for remark in remarks(findings)]
     return [*lines, *deleted(findings)]
 

@@ -4,7 +4,7 @@ from search.results.findings import Findings
 from search.results.summary.formatting import count, listed, ordered
 from search.stages.decision import Decision
 
-MANY = 8  # that tie, above which all of a table are not named one by one
+MANY = 8  # values, above which they are not named one by one
 
 
 def tie(findings: Findings, decision: Decision, *, more: str) -> list[str]:
@@ -19,8 +19,11 @@ def tie(findings: Findings, decision: Decision, *, more: str) -> list[str]:
     is_best = decision.best is None or means[decision.best] == max(means)
     among = "" if is_best else " of those that break least"
     few = _fewer_seeds(findings, decision)
-    is_all = len(ties) == len(findings.groups) > MANY
-    names = f"all {len(ties)} of the table" if is_all else listed(ordered(ties))
+    rest = [group.candidate for group in findings.groups if group.candidate not in ties]
+    names = listed(ordered(ties))
+    if len(ties) > MANY and len(rest) < len(ties):
+        names = f"all {len(findings.groups)} of the table"
+        names += f" but {listed(ordered(rest))}" if rest else ""
     return [
         f"a tie: {names}: no significant difference from the best mean{among}"
         f"{few} (5 % for all together, each with its own noise: Welch)"
@@ -41,6 +44,7 @@ def _fewer_seeds(findings: Findings, decision: Decision) -> str:
     least, highest = min(n for _, n in few), max(n for _, n in few)
     had = count(least, "seed") if least == highest else f"{least} to {highest} seeds"
     names = listed(ordered([candidate for candidate, _ in few]))
+    names = f"{len(few)} of them" if len(few) > MANY else names
     return f"; {names} had only {had}, the best mean has {most}"
 
 
