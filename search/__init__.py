@@ -8,6 +8,8 @@
 Importing it loads nothing heavy. The command line is `python -m search`, or `knobwise`.
 """
 
+import importlib
+
 from search.config.version import __version__
 
 TYPE_CHECKING = False  # as `typing` has it, whose import takes half of the time
@@ -28,8 +30,6 @@ _PLACES = {
 
 
 def __getattr__(name: str) -> "Any":
-    import importlib
-
     if name in _PLACES:
         module, attribute = _PLACES[name]
         return getattr(importlib.import_module(module), attribute)

@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal
+
+from msgspec import Meta, MsgspecError, convert
 
 from search.errors import refused
 from search.storage.sealed import parse_json, write_json
@@ -30,8 +32,8 @@ class Fusion:
     `strategy`: `vmap`, at most `seats` at once, or `loop`, one by one. `why`: the reason in words.
     """
 
-    strategy: str
-    seats: int
+    strategy: Literal["vmap", "loop"]
+    seats: Annotated[int, Meta(gt=0)]
     why: str
 
 
@@ -143,43 +145,20 @@ class Fusions:
         return news
 
 
-def _pace_of(entry: Mapping[str, Any]) -> Pace:
-    """A pace from its JSON form.
-
-    Raises:
-        KeyError, TypeError, ValueError: it is of another form, or holds an impossible time.
-    """
-    lanes = {int(count): float(seconds) for count, seconds in entry["lanes"].items()}
-    alone = float(entry["alone"])
-    if not all(math.isfinite(seconds) and seconds > 0 for seconds in (alone, *lanes.values())):
-        raise ValueError("a step takes more than 0 seconds")
-    return Pace(
-        cause=str(entry["cause"]),
-        alone=alone,
-        lanes=lanes,
-        doubtful=bool(entry["doubtful"]),
-    )
-
-
 def _decisions(path: Path) -> dict[str, Fusion]:
     """A search's decisions: without them, a resumed search could go on in another way."""
     if not path.exists():
         return {}
     try:
-        entries = parse_json(path.read_bytes())
-        fusions = {key: Fusion(**entry) for key, entry in entries.items()}
-        if all(f.strategy in ("vmap", "loop") and int(f.seats) > 0 for f in fusions.values()):
-            return fusions
-        got = "a strategy or a number of seats that does not exist"
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        got = str(error)
-    raise refused(
-        str(path),
-        code="lanes-decisions-damaged",
-        rule="must hold the search's decisions on lanes",
-        got=got,
-        remedy="restore it, or delete it to let the rest of the search decide anew",
-    )
+        return convert(parse_json(path.read_bytes()), dict[str, Fusion])
+    except (OSError, ValueError, MsgspecError) as error:
+        raise refused(
+            str(path),
+            code="lanes-decisions-damaged",
+            rule="must hold the search's decisions on lanes",
+            got=str(error),
+            remedy="restore it, or delete it to let the rest of the search decide anew",
+        ) from error
 
 
 def _paces(path: Path) -> tuple[dict[str, Pace], str]:
@@ -193,7 +172,10 @@ def _paces(path: Path) -> tuple[dict[str, Pace], str]:
     except (OSError, ValueError) as error:
         return {}, f"{path}: {error}; what it says of lanes is measured again"
     for key, entry in entries.items():
-        with suppress(KeyError, TypeError, ValueError, AttributeError):
-            if (pace := _pace_of(entry)).lanes:
+        with suppress(MsgspecError):
+            pace = convert(entry, Pace, str_keys=True)
+            times = (pace.alone, *pace.lanes.values())
+            is_possible = all(math.isfinite(time) and time > 0 for time in times)
+            if pace.lanes and is_possible and "doubtful" in entry:  # else it was timed by the wall
                 paces[key] = pace
     return paces, ""
