@@ -31,8 +31,8 @@ from search.lifecycle.teacher import check_teacher, record_teacher
 from search.lifecycle.tracking import post_outcome, tracked
 from search.results.by_group import write_groups
 from search.results.export import drop_beaten, write_best
+from search.results.figures.layers import write_layers
 from search.results.findings import Findings, find
-from search.results.layers_file import write_layers
 from search.results.repeat import check_repeats
 from search.results.reporters import write_results
 from search.results.tables import settled
