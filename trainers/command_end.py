@@ -66,8 +66,8 @@ def check_end(
     if status == 0:
         if at and _has_raised(late):
             raise CommandFailed(
-                f"{_shown(command)}: ended with exit status 0, but at {at} and after an "
-                f"error: {_last_words(late)}"
+                f"ended with exit status 0, but at {at} and after an error: {_last_words(late)}"
+                f"{_of(command)}"
             )
         return (
             f"an error came after its last epoch: {_last_words(late)}" if _has_raised(late) else ""
@@ -80,7 +80,7 @@ def check_end(
     kind: type[CommandFailed] = CommandKilled if killed else CommandFailed
     if MEMORY.search(reason):
         kind = CommandOutOfMemory
-    raise kind(f"{_shown(command)}: ended with {how}" + (f": {reason}" if reason else ""))
+    raise kind(f"ended with {how}" + (f": {reason}" if reason else "") + _of(command))
 
 
 def silent(
@@ -98,14 +98,14 @@ def silent(
     elif printed.other:
         instead = f"the last other object was {printed.other}"
     return CommandSilent(
-        f"{_shown(command)}: must print a JSON object with {wanted} on one line per "
-        f"epoch, to standard output, but printed none; {instead}"
+        f"must print a JSON object with {wanted} on one line per epoch, to standard output, but "
+        f"printed none; {instead}{_of(command)}"
     )
 
 
-def _shown(command: Sequence[str]) -> str:
-    """The words of a command, as many as a message has room for."""
-    return shorten(shlex.join(command), 200, placeholder=" …")
+def _of(command: Sequence[str]) -> str:
+    """The words of a command, as many as a message has room for, at its end: first the cause."""
+    return "; it was " + shorten(shlex.join(command), 200, placeholder=" …")
 
 
 def _has_raised(lines: Sequence[str]) -> bool:
