@@ -43,9 +43,16 @@ class Range:
     losses: tuple[float, ...] = ()
 
 
-def read_range(rates: Sequence[float], curves: Sequence[Sequence[float | None]]) -> Range:
-    """The range of a ramp. `curves`: the loss of every step, per seed; a curve that ends early was
-    lost there.
+def read_range(
+    rates: Sequence[float],
+    curves: Sequence[Sequence[float | None]],
+    untrained: Sequence[Sequence[float | None]] = (),
+) -> Range:
+    """The range of a ramp.
+
+    Args:
+        curves: the loss of every step, per seed; a curve that ends early was lost there.
+        untrained: the same at a rate of 0, where it was asked for.
     """
     grid = np.asarray(rates, dtype=float)
     table = _table(curves, len(grid))
@@ -57,12 +64,16 @@ def read_range(rates: Sequence[float], curves: Sequence[Sequence[float | None]])
                 f"the loss was lost after {steps} steps, at a rate of {grid[max(steps - 1, 0)]:.2g}"
             )
         )
+    if untrained:
+        table = _calmer(np.log10(grid), table, _table(untrained, len(grid)))
     smooth = np.array([_smoothed(np.log10(grid), row) for row in table])
     middle = _median(smooth)
     end = int(np.flatnonzero(np.isfinite(middle))[-1]) + 1
     middle, grid = middle[:end], grid[:end]
-    start, noise = _start(table[:, :end], grid)
     bottom = int(np.argmin(middle))
+    start, noise = _start(
+        table[:, :end], smooth[:, :end], grid, bottom=bottom if untrained else None
+    )
     read = Range(rates=tuple(grid.tolist()), losses=tuple(middle.tolist()))
     if start - middle[bottom] < max(FALL * abs(start), NOISE * noise):
         to_the_end = bottom > 0.9 * len(middle) and len(middle) == len(rates)
@@ -165,6 +176,37 @@ def _table(curves: Sequence[Sequence[float | None]], steps: int) -> Curve:
     return table
 
 
+def _calmer(decades: Curve, losses: Curve, untrained: Curve) -> Curve:
+    """The losses without what they share with those of untrained weights on the same batches: a
+    batch with outliers is hard at every rate.
+
+    The share (a control variate) is fitted around each rate: all of it where nothing is learned
+    yet, little where nearly all is, none where every training draws its batches anew.
+    """
+    known = np.isfinite(losses) & np.isfinite(untrained)
+    hard = np.where(known, untrained - np.median(untrained[known]), 0.0)
+    values = np.where(known, losses, 0.0)
+    weights = _kernel(decades)
+    count, mean, ease, both, square = (
+        weights @ part.sum(axis=0) for part in (known, values, hard, values * hard, hard**2)
+    )
+    apart, spread = both * count - mean * ease, square * count - ease**2
+    share = np.clip(apart / np.where(spread > 0, spread, math.inf), 0.0, 1.0)
+    calm: Curve = losses - share * hard
+    return calm
+
+
+def _kernel(decades: Curve) -> Curve:
+    """Weights of all steps around each."""
+    return np.exp(-0.5 * ((decades[:, None] - decades[None, :]) / SMOOTH) ** 2)
+
+
+def _spread(values: Curve) -> float:
+    """The standard deviation as the median deviation gives it, which outliers hardly move."""
+    known = values[np.isfinite(values)]
+    return float(np.median(np.abs(known - np.median(known)))) * 1.4826
+
+
 def _smoothed(decades: Curve, losses: Curve) -> Curve:
     """A median over five steps against spikes, then a Gaussian kernel over the logarithm of the
     rate.
@@ -174,8 +216,7 @@ def _smoothed(decades: Curve, losses: Curve) -> Curve:
     if not len(known):
         return smooth
     calm = np.array([np.median(losses[known[max(0, i - 2) : i + 3]]) for i in range(len(known))])
-    x = decades[known]
-    weights = np.exp(-0.5 * ((x[:, None] - x[None, :]) / SMOOTH) ** 2)
+    weights = _kernel(decades[known])
     smooth[known] = weights @ calm / weights.sum(axis=1)
     return smooth
 
@@ -196,15 +237,18 @@ def _first(rates: Curve) -> int:
     return max(len(rates) // 10, 3)
 
 
-def _start(table: Curve, rates: Curve) -> tuple[float, float]:
+def _start(table: Curve, smooth: Curve, rates: Curve, *, bottom: int | None) -> tuple[float, float]:
     """The loss of the first tenth of the ramp, where nothing is learned yet, and the standard error
-    of the smoothed curve.
+    of the smoothed curve: there, or around its `bottom`, where untrained weights made the beginning
+    calm.
     """
     first = _first(rates)
-    values = table[:, :first][np.isfinite(table[:, :first])]
-    spread = float(np.median(np.abs(values - np.median(values)))) * 1.4826
+    values = table[:, :first]
     density = len(rates) / math.log10(rates[-1] / rates[0])  # steps per decade
     steps = max(2 * math.sqrt(math.pi) * SMOOTH * density, 1.0)  # that the kernel averages over
-    return float(np.median(values)), spread / math.sqrt(
+    noise = values
+    if bottom is not None:
+        noise = (table - smooth)[:, max(bottom - round(steps), 0) : bottom + round(steps) + 1]
+    return float(np.nanmedian(values)), _spread(noise) / math.sqrt(
         steps * len(table) * 2 / math.pi
     )  # of a median: 2 / π of a mean's

@@ -8,6 +8,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,6 +22,7 @@ from search.config.quick_imports import quick_imports
 with quick_imports():
     from search.contract.arrays import FoldData, read_folds
     from search.contract.metrics import Metric
+    from search.diagnostics.lr_range import read_range
     from search.execution.worker.epoch_record import epoch_record
     from search.storage.json_numbers import plain
     from trainers.api import Data, Epoch
@@ -113,17 +115,26 @@ def _taught(heart: ByHeart) -> float:
 
 
 def _ramps(subject: Subject, asked: dict[str, Any]) -> Ramps:
-    """The losses of a ramp per seed; `cause`, if one could not be trained."""
+    """The losses of a ramp per seed; where no range can be read from them, also those of weights
+    that stay as they are. `cause`, if a ramp could not be trained.
+    """
     rates, batch = asked["rates"], subject.batch
     data = subject.sample(train=max(WATCHED_ROWS, len(rates) * batch), val=questions.FEW_ROWS)
     seeds = [int(subject.config["seed"]) + number for number in range(asked["seeds"])]
-    losses = []
-    for seed in seeds:
-        try:
-            losses.append(ramp(subject, data, seed=seed, rates=rates, plain=False))
-        except RuntimeError as error:
-            return {"seeds": seeds, "losses": [], "cause": str(error)}
-    return {"seeds": seeds, "losses": losses, "cause": _cut(losses, rates)}
+    answers = Ramps(seeds=seeds, losses=[], untrained=[], cause="")
+
+    def walked(rates: Sequence[float]) -> list[list[float]]:
+        return [ramp(subject, data, seed=seed, rates=rates, plain=False) for seed in seeds]
+
+    try:
+        answers["losses"] = walked(rates)
+    except RuntimeError as error:
+        return {**answers, "cause": str(error)}
+    answers["cause"] = _cut(answers["losses"], rates)
+    if not answers["cause"] and read_range(rates, answers["losses"]).low is None:
+        with suppress(RuntimeError):  # an optimizer may refuse a rate of 0
+            answers["untrained"] = walked([0.0] * len(rates))
+    return answers
 
 
 def _cut(curves: Sequence[Sequence[float]], rates: Sequence[float]) -> str:

@@ -4,6 +4,7 @@
 
 import time
 from dataclasses import asdict, replace
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +47,7 @@ def range_test(plan: Plan, path: Path, *, slot: Slot) -> tuple[Range, float]:
     result = (
         Range(because=answers["cause"])
         if answers["cause"]
-        else read_range(rates, answers["losses"])
+        else read_range(rates, answers["losses"], answers["untrained"])
     )
     seconds = time.monotonic() - started
     if walked.config is not plan.config:
@@ -118,12 +119,14 @@ def _write(
 ) -> None:
     """The range, every seed's curve, and the figure."""
     rows = [
-        {"seed": seed, "step": step, "lr": rates[step], "loss": loss}
-        for seed, losses in zip(answers["seeds"], answers["losses"], strict=False)
-        for step, loss in enumerate(losses[: len(rates)])
+        {"seed": seed, "step": step, "lr": rates[step], "loss": loss, "untrained": still}
+        for seed, losses, ease in zip_longest(
+            answers["seeds"], answers["losses"], answers["untrained"], fillvalue=()
+        )
+        for step, (loss, still) in enumerate(zip_longest(losses[: len(rates)], ease[: len(losses)]))
     ]
-    frame = pd.DataFrame(rows, columns=["seed", "step", "lr", "loss"])
-    write_csv(path / "lr_range.csv", frame)
+    columns = ["seed", "step", "lr", "loss", *["untrained"] * bool(answers["untrained"])]
+    write_csv(path / "lr_range.csv", pd.DataFrame(rows, columns=columns))
     summary = {name: part for name, part in asdict(result).items() if name not in DRAWN}
     agreement = result.agreement if np.isfinite(result.agreement) else None
     content = {**summary, "agreement": agreement, "seconds": round(seconds, 1)}

@@ -105,6 +105,33 @@ def test_where_nothing_can_be_told_the_cause_is(curves, because):
     assert because in found.because
 
 
+def _of_hard_batches(seed, *, same):
+    """A ramp over batches with a heavy tail whose loss falls by a third, and untrained weights on the same or on others."""
+    dice = np.random.default_rng(seed)
+    hard, others = 2 * np.exp(dice.normal(size=(2, len(RATES))))
+    curve = np.array(_curve(best=0.1, start=1.0, floor=0.65, noise=0.0))
+    return (curve * hard[: len(curve)]).tolist(), (hard if same else others).tolist()
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_untrained_weights_show_a_fall_that_batches_hide_only_if_they_see_the_same_batches(same):
+    curves, untrained = zip(*(_of_hard_batches(seed, same=same) for seed in range(3)), strict=True)
+    assert "no more than its noise" in read_range(RATES, curves).because
+    found = read_range(RATES, curves, untrained)
+    assert (found.low is not None) == same
+    assert not same or found.low < 0.1 / 3 < found.high
+
+
+def test_untrained_weights_leave_a_curve_that_is_read_without_them_where_it_is():
+    curves = [_curve(seed=seed) for seed in range(3)]
+    untrained = [
+        (2.3 + 0.05 * np.random.default_rng(s).normal(size=160)).tolist() for s in range(3)
+    ]
+    assert read_range(RATES, curves, untrained).high == pytest.approx(
+        read_range(RATES, curves).high, rel=0.2
+    )
+
+
 @pytest.mark.parametrize("sink", [0.0, 0.02])
 def test_a_curve_that_only_rises_gives_no_range(sink):
     """From a start that is learned already, whether the first steps still gain a little or not."""
@@ -129,14 +156,18 @@ def test_a_batch_with_a_heavy_tail_loses_no_ramp_and_a_loss_that_stays_far_up_do
 
 
 @pytest.mark.slow
-def test_pure_noise_gives_a_range_in_at_most_one_of_a_hundred_cases():
+@pytest.mark.parametrize("likeness", [None, 0.0, 0.9])
+def test_pure_noise_gives_a_range_in_at_most_one_of_a_hundred_cases(likeness):
+    """Without untrained weights, beside some on other batches, and on nearly the same."""
     told = 0
     for seed in range(100):
         dice = np.random.default_rng(seed)
-        told += (
-            read_range(RATES, [dice.normal(1.0, 0.3, 160).tolist() for _ in range(5)]).low
-            is not None
-        )
+        curves = dice.normal(1.0, 0.3, (3, 160))
+        untrained = []
+        if likeness is not None:
+            others = dice.normal(1.0, 0.3, (3, 160))
+            untrained = (likeness * curves + (1 - likeness) * others).tolist()
+        told += read_range(RATES, curves.tolist(), untrained).low is not None
     assert told <= 1
 
 
@@ -156,6 +187,7 @@ def test_the_command_leaves_range_curves_and_figure_and_hands_them_to_a_sweep(el
     curves = pd.read_csv(folder / "lr_range.csv")
     assert sorted(curves.seed.unique()) == [0, 1, 2]
     assert curves.lr.min() == pytest.approx(1e-7)
+    assert "untrained" not in curves  # which the ramps did not need
     assert set(found["suggestions"]) == {"valley", "steepest", "minimum/10", "divergence/3"}
     assert "learning-rate range test" in (folder / "lr_range.svg").read_text()
     assert "next: python -m search lr_sweep from=lr_range" in done.stdout
@@ -214,6 +246,8 @@ def test_a_range_that_cannot_be_told_is_an_error_with_its_cause(words, status, t
     assert done.returncode == status, done.stdout + done.stderr
     check_told(done.stderr, *told)
     if status == 1:
+        ramps = pd.read_csv(elsewhere / "results" / "lr_range" / "lr_range.csv")
+        assert np.allclose(ramps.loss, ramps.untrained, rtol=1e-3)  # the same batches came again
         handed = search("plan", "lr_sweep", "from=lr_range", cwd=elsewhere)
         assert handed.returncode == 2
         check_told(handed.stderr, "source-has-no-range", "from=lr_range")

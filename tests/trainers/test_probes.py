@@ -509,6 +509,7 @@ def test_a_training_that_takes_too_few_steps_for_a_ramp_has_no_range_and_is_told
         }
     )  # fmt: skip
     assert [len(losses) for losses in answers["losses"]] == [3, 3]
+    assert answers["untrained"] == []
     assert answers["cause"].startswith("the ramp ended after 3 of 40 steps, at a rate of 2.6e-07, ")
     assert answers["cause"].endswith("loop over trainer.epochs")
 

@@ -115,8 +115,12 @@ class Answers(TypedDict, total=False):
 
 
 class Ramps(TypedDict):
-    """Losses of a ramp of the rate, per seed; `cause`: why they say nothing."""
+    """Losses of a ramp of the rate, per seed; `cause`: why they say nothing.
+
+    `untrained`: of the same steps at a rate of 0, where the ramps alone give no range; else empty.
+    """
 
     seeds: Sequence[int]
     losses: Sequence[Sequence[Number]]
+    untrained: Sequence[Sequence[Number]]
     cause: str

@@ -62,8 +62,15 @@ def range_section(findings: Findings, folder: Folder) -> Section | None:
     ramps = read_csv(place / "lr_range.csv")
     if not len(ramps):
         return None
-    wide = ramps.pivot(index="lr", columns="seed", values="loss")
-    result = read_range(wide.index.tolist(), [wide[seed].tolist() for seed in wide])
+    wide, *untrained = (
+        ramps.pivot(index="lr", columns="seed", values=column)
+        for column in ("loss", "untrained")
+        if column in ramps
+    )
+    result = read_range(
+        wide.index.tolist(),
+        *([part[seed].tolist() for seed in part] for part in (wide, *untrained)),
+    )
     if because := read_json(place / LR_RANGE).get("because"):  # such as a ramp that was cut
         result = replace(result, low=None, high=None, because=str(because))
     where = "" if place == folder.path else f" From {place.name}."
