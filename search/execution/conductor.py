@@ -53,7 +53,7 @@ class Conductor:
         callback: Callback,
     ) -> None:
         self._plan, self._folder, self._pool = plan, folder, pool
-        self._connections = pool.connections
+        self._connections, self._storage = pool.connections, study.storage
         self._stage, self._fusions, self._callback = stage, fusions, callback
         self._logs = TrialLogs(folder.logs, limit=plan.limits.log_bytes)
         self._files = CarriedFiles(folder.path, logs=self._logs)
@@ -295,5 +295,5 @@ class Conductor:
         self._pool.close()
         grace = self._plan.placement.grace if self._signals == 1 else 0.0
         self._clocks.deadline = time.monotonic() + grace
-        self._recorder.end_wait()
+        self._storage.end_wait()
         self._connections.wake()

@@ -259,10 +259,6 @@ class Recorder:
         reason = next(row.reason for row in reversed(self._rows) if row.state in failed)
         return as_seen_from_here(reason, self._plan.folder)
 
-    def end_wait(self) -> None:
-        """Nothing waits for the storage any more; may be called by a signal handler."""
-        self._study.storage.end_wait()
-
     def close(self) -> None:
         """Ends the writing."""
         self._sync()
