@@ -92,9 +92,9 @@ def run_protocol(
         check_budget(history)
     else:
         say_lost(folder, earlier.rows, console=console)
-    former = budget_of(folder.load_config() if folder.started else plan.config)
-    if earlier is not None and former != budget_of(plan.config):
-        say(console, another_budget(former, budget_of(plan.config), ended=earlier.is_done))
+        former, now = budget_of(folder.load_config()), budget_of(plan.config)
+        if former != now:
+            say(console, another_budget(former, now, ended=earlier.is_done))
     callbacks = configured_callbacks(plan.config)
 
     def checked(prepared: Prepared) -> None:
