@@ -57,7 +57,8 @@ def check_roles(knobs: Sequence[Knob]) -> None:
             code="sweep-turns-one-knob",
             rule="a sweep turns one knob at a time (R28)",
             got=got,
-            remedy="choose a space with one knob, or search many at once by protocol=joint",
+            remedy="choose a space with one knob, or search many at once by protocol=joint, or one "
+            "after the other by python -m search tune",
         )
     beside = [knob.choice for knob in knobs if knob.nuisance]
     if len(set(beside)) < len(beside) or (None in beside and len(beside) > 1):

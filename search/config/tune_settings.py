@@ -268,10 +268,9 @@ def _entry(
         path = rate or rate_of(spaces)
         argument = next((own for own, knobs in spaces.items() if knobs[0].path == path), argument)
     if name == "sweep" and argument not in spaces and not is_rate:
-        raise UsageError(
-            f"protocol.stages: {unknown('knob', name=argument or 'none', known=spaces)}",
-            code="stage-of-unknown-knob",
-        )
+        by_tune = "" if spaces else "python -m search tune carries out a list of stages"
+        text = unknown("knob", name=argument or "none", known=spaces, remedy=by_tune)
+        raise UsageError(f"protocol.stages: {text}", code="stage-of-unknown-knob")
     if name == "sweeps" and argument not in ORDERS:
         raise UsageError(
             f"protocol.stages: {unknown('order', name=argument or 'none', known=ORDERS)}",
