@@ -29,7 +29,7 @@ def heading(step: "Step") -> str:
 
 def budget_words(plan: Plan, settings: TuneSettings) -> str:
     """What ends the search."""
-    share = f"{'' if settings.has_joint else 'at least '}{settings.share:.0%}"
+    share = f"{'' if settings.has_joint else 'at least '}{100 * settings.share:.0f} %"
     if settings.budget_trials is not None:
         return f"budget: {settings.budget_trials} trials, {share} of them for sweeps"
     if plan.config.budget_hours is not None:
