@@ -82,7 +82,15 @@ MESSAGES = st.one_of(
             max_size=2,
         ),
     ),
-    st.builds(FusionDecided, fusion=st.builds(Fusion, strategy=TEXT, seats=INTEGERS, why=TEXT)),
+    st.builds(
+        FusionDecided,
+        fusion=st.builds(
+            Fusion,
+            strategy=st.sampled_from(["vmap", "loop"]),
+            seats=st.integers(1, 2**62),
+            why=TEXT,
+        ),
+    ),
 )
 
 
