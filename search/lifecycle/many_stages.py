@@ -95,6 +95,7 @@ def run_protocol(
         former, now = budget_of(folder.load_config()), budget_of(plan.config)
         if former != now:
             say(console, another_budget(former, now, ended=earlier.is_done))
+    rows = () if earlier is None else earlier.rows
     callbacks = configured_callbacks(plan.config)
 
     def checked(prepared: Prepared) -> None:
@@ -110,9 +111,7 @@ def run_protocol(
             plan, folder, pool, contract=fixed, console=console, words=words, earlier=earlier
         )
         with (
-            folder.runs.recorded(
-                command=command, ran=running_time(earlier.rows if earlier else ())
-            ),
+            folder.runs.recorded(command=command, ran=running_time(rows)),
             tracked(plan, folder, callbacks=callbacks, finished=0, console=console) as events,
         ):
             try:
