@@ -103,6 +103,10 @@ def test_the_only_loss_of_a_log_is_trains_whatever_its_name_but_in_a_file_of_val
     (tmp_path / "validations.txt").write_text("Steps: 100 Loss: 9.1\nSteps: 200 Loss: 8.1\n" * 4)
     with raises("log-lacks-losses", "whose name tells of validation", "--columns train=NAME"):
         read_logs(str(tmp_path / "validations.txt"))
+    with raises("log-lacks-losses", "beside reward"):  # a policy's, which says little
+        read_of(
+            tmp_path, "step {0} mean_reward: 0.5 loss: 0.1\nstep {0} mean_reward: 0.5 loss: 0.2\n"
+        )
 
 
 def test_one_epoch_told_step_by_step_is_read_by_its_rows(tmp_path):
@@ -157,6 +161,14 @@ def test_trainings_one_behind_the_other_are_told_apart_and_columns_may_be_chosen
     chosen = {"train": "objective", "val": "held_out"}
     first, second = read_logs(path, columns=chosen).trainings.values()
     assert first.val.tolist() == second.val.tolist() == pytest.approx(VAL)
+    apart = "Epoch {e}, train loss: {t}\nEpoch {e}, test loss: {v}\n"
+    for further, trainings in ((apart, 2), ("Epoch {e}, train loss: {t}\n", None)):
+        logs = [Path(written_alone(tmp_path, form)).read_text() for form in (apart, further)]
+        if trainings:
+            assert len(read_of(tmp_path, "".join(logs)).trainings) == trainings
+        else:  # nothing of the one goes into the other's epochs
+            with raises("log-lacks-numbers"):
+                read_of(tmp_path, "".join(logs))
 
 
 def test_a_training_that_ended_before_its_first_epoch_is_left_out(tmp_path):
@@ -233,10 +245,12 @@ def test_a_table_in_markdown_is_read(tmp_path):
 
 def test_a_log_that_begins_late_does_not_say_how_far_train_has_come(tmp_path):
     path = tmp_path / "log.csv"
-    rows = "".join(f"{e},{5 - 0.01 * e},{5.1 - 0.01 * e}\n" for e in range(16, 40))
-    path.write_text("epoch,train_loss,val_loss\n" + rows)
-    (curves,) = read_logs(str(path)).trainings.values()
-    assert judge(curves).name == "still_learning"
+    for every, late in ((1, 0), (50, 15)):  # from epoch 16 on, and each fiftieth one
+        losses = {e: (5 - 0.01 * e, 5.1 - 0.01 * e) for e in range(16, 40)}
+        rows = "".join(f"{every * (e - late)},{t},{v}\n" for e, (t, v) in losses.items())
+        path.write_text("epoch,train_loss,val_loss\n" + rows)
+        (curves,) = read_logs(str(path)).trainings.values()
+        assert judge(curves).name == "still_learning"
 
 
 def test_validation_that_was_best_at_once_asks_for_a_scale_unless_its_metric_is_good(tmp_path):
@@ -507,10 +521,13 @@ def test_what_frameworks_print_is_read_as_its_numbers_say(form, tmp_path):
 
 
 def test_where_a_loss_is_told_as_perplexity_its_logarithm_is_read_and_said(tmp_path):
-    form = "step {e}/8; ppl: 9.1; xent: {t:.6f};\nValidation perplexity: {x:.6f}\n"
-    rows = enumerate(zip(TRAIN, VAL, strict=True), 1)
-    log = read_of(tmp_path, "".join(form.format(e=e, t=t, x=np.exp(v)) for e, (t, v) in rows))
+    form = "".join(f"step {{e}}{n}/8; acc: 9; ppl: 9.1; xent: {{t:.6f}};\n" for n in range(6))
+    form += "Validation perplexity: {x:.6f}\nValidation accuracy: {m}\n"
+    rows = enumerate(zip(TRAIN, VAL, METRIC, strict=True), 1)
+    text = "".join(form.format(e=e, t=t, x=np.exp(v), m=m) for e, (t, v, m) in rows)
+    log = read_of(tmp_path, text)
     (curves,) = log.trainings.values()
+    assert curves.metric == pytest.approx(METRIC)
     assert "val_loss = ln val_perplexity" in log.columns
     assert curves.train == pytest.approx(TRAIN, abs=1e-4)
     assert curves.val == pytest.approx(VAL, abs=1e-4)

@@ -147,7 +147,8 @@ def _metric(
         {name: epochs_telling(lines, name, axis) for name in header if name in (*names, *val)}
     )
     least = FILLED * min((often[name] for name in val), default=0)
-    return fullest(names, often, [name for name in header if often[name] >= least])
+    known = [name for name in header if often[name] >= least]
+    return (fullest(of_val, often, known) if val else "") or fullest(names, often, known)
 
 
 def _axis(

@@ -38,9 +38,17 @@ def _in_order(lines: Sequence[Line], *, layout: Layout) -> list[Line]:
 
 
 def are_apart(lines: Sequence[Line], *, layout: Layout) -> bool:
-    """Whether no line tells train and validation."""
+    """Whether no line tells train and validation, of one training: the epochs of either rise."""
     names = (*layout.train, *layout.val)
-    return not any(all(is_told(cells, name) for name in names) for _, cells in lines)
+    if any(all(is_told(cells, name) for name in names) for _, cells in lines):
+        return False
+    axis = layout.epoch or ""
+    for name in names:
+        at = [number_in(cells.get(axis, "")) for _, cells in lines if is_told(cells, name)]
+        known = [number for number in at if number is not None]
+        if known != sorted(known):
+            return False
+    return True
 
 
 def untaken(path: Path, lines: Sequence[Line], *, layout: Layout) -> int:

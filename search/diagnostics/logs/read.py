@@ -34,6 +34,7 @@ from search.diagnostics.verdicts.curves import Curves
 from search.diagnostics.verdicts.from_columns import curves_of
 from search.errors import UsageError, refused
 
+REWARDS = {"reward", "rewards", "advantage", "advantages", "critic"}
 T = TypeVar("T")
 Table = tuple[list[str], list[Line], dict[str, str]]  # of `lines_of`
 
@@ -197,22 +198,26 @@ def _read(
         rows = "row" if zeros == 1 else "rows"
         read += [f"validation's loss is 0 in {zeros} {rows} before any other: it was not taken"]
     if not layout.val and not layout.train[0].startswith(OF_TRAIN) and "train" not in chosen:
-        read += [_of_no_set(path, " + ".join(layout.train))]
+        read += [_of_no_set(path, " + ".join(layout.train), header)]
     read += [*apart[:1], *unread(header, lines, layout=layout)]
     columns = f"{layout}; {', '.join(read)}" if read else str(layout)
     return Log(trainings=trainings, columns=columns, boosted=boosted)
 
 
-def _of_no_set(path: Path, losses: str) -> str:
+def _of_no_set(path: Path, losses: str, header: Sequence[str]) -> str:
     """That losses without the name of a set are taken as train's, in words.
 
     Raises:
-        UsageError: the file is one of validation, by its name.
+        UsageError: the file is one of validation, by its name, or tells of rewards, beside which a
+            loss is a policy's, and does not say what was learned.
     """
     words = re.findall(r"[a-z]+", path.stem.lower())
-    if any(word.startswith(("valid", "eval")) or word in VAL for word in words):
-        rule, got = "needs losses of train", f"{losses}, in a file whose name tells of validation"
-        remedy = "say --columns train=NAME if it is train's"
+    of_val = any(word.startswith(("valid", "eval")) or word in VAL for word in words)
+    rewards = next((name for name in header if REWARDS & set(name.split("_"))), "")
+    if of_val or rewards:
+        where = "in a file whose name tells of validation" if of_val else f"beside {rewards}"
+        rule, remedy = "needs losses of train", "say --columns train=NAME if it is train's"
+        got = f"{losses}, {where}"
         raise refused(str(path), code="log-lacks-losses", rule=rule, got=got, remedy=remedy)
     return f"{losses} names no set and is taken as train's"
 

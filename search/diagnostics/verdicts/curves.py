@@ -1,8 +1,11 @@
 """One training's learning curves, by epoch (R16). They are judged by `judge` in `rules.py`."""
 
+import math
 from dataclasses import dataclass
 
 from search.diagnostics.verdicts.trend import Array, median
+
+TRAINED = 9  # epochs after which much is learned, however few of them are recorded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +54,8 @@ class Curves:
     def resumed(self) -> bool:
         """Whether the record begins long after the training did."""
         steps = self.epochs[1:] - self.epochs[:-1]
-        return len(steps) > 0 and float(self.epochs[0]) > 2 * median(steps)
+        most = TRAINED if self.axis == "epoch" else math.inf
+        return len(steps) > 0 and float(self.epochs[0]) > min(2 * median(steps), most)
 
 
 def plain(number: float) -> str:

@@ -23,11 +23,11 @@ BLOWN = 3.0  # a loss of so many times its first value, or a constant prediction
 
 
 def blown(shape: Shape) -> str:
-    """R23: the last epoch is far above the first, however good those between them were."""
+    """R23: the last epoch is far above the first, wherever it rose."""
     end = float(shape.train[-1])
     if end < BLOWN * max(shape.first, 1.0):
         return ""
-    return f"train went from {shape.loss(shape.first)} to {shape.loss(end)} in its last epoch"
+    return f"train began at {shape.loss(shape.first)} and ended at {shape.loss(end)}"
 
 
 def always_clipped(shape: Shape) -> str:
