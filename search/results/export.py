@@ -20,6 +20,7 @@ from search.config.plan import Plan
 from search.config.trial_config import plain_config, trial_config
 from search.config.version import __version__
 from search.errors import UsageError, refused
+from search.execution.slots import STEADY
 from search.storage.files import fresh_file, write_text
 from search.storage.folder import Folder
 from search.storage.sealed import damaged, read_json, read_text, write_json
@@ -70,10 +71,12 @@ def best_config(plan: Plan, row: TrialRecord, *, contract: dict[str, Any]) -> st
         f"and compares {plan.metric.name} with `expected`.\n"
     )
     if not plan.stock:
+        steady = " ".join(f"{name}={value}" for name, value in STEADY.items())
         head += (
             f"# {plan.config.trainer._target_} gets all these keys and heeds those that its code "
             "reads: classes that they name,\n# such as an optimizer, are its own only where it "
-            "builds them from here.\n"
+            "builds them from here.\n# Outside of Knobwise the same number needs its variables: "
+            f"{steady} PYTHONHASHSEED=0 OMP_NUM_THREADS={plan.placement.threads}.\n"
         )
     return head + OmegaConf.to_yaml(OmegaConf.create(config))
 

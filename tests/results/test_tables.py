@@ -199,6 +199,7 @@ def test_a_trainer_of_ones_own_may_heed_no_class_of_the_best_config_and_is_told_
     contract = {"data": {}, "split": {"hash": ""}}
     text = best_config(findings.plan, findings.winner, contract=contract)
     assert ("\n# trainers.examples.own.train gets all these keys" in text) == is_said
+    assert ("MKL_CBWR=AUTO,STRICT PYTHONHASHSEED=0 OMP_NUM_THREADS=1" in text) == is_said
     assert yaml.safe_load(text)["optimizer"]["_target_"].startswith("torch.optim.")
 
 
