@@ -816,8 +816,10 @@ def test_of_a_log_of_very_many_lines_all_rare_ones_stay_and_others_stand_for_the
         line.replace(",\n", f",{at}.5\n") for at, line in enumerate(steps[999::1000])
     ]
     lines = [line.encode() for line in ["step,loss,val_loss\n", *steps]]
-    kept, count = stands_for(lines)
+    numbered, count = stands_for(lines)
+    kept = [line for _, line in numbered]
     assert (count, kept[:2]) == (len(lines), lines[:2])
+    assert all(lines[number - 1] == line for number, line in numbered)
     assert [line for line in kept if b".5\n" in line] == [line for line in lines if b".5\n" in line]
     assert MOST / 2 < len(kept) < 1.1 * MOST
     numbers = [int(line.partition(b",")[0]) for line in kept[1:]]
@@ -837,6 +839,13 @@ def test_of_a_log_of_very_many_lines_all_rare_ones_stay_and_others_stand_for_the
 def test_short_logs_and_those_whose_lines_belong_together_stay_whole(start):
     content = start if start.endswith(b"2.5\n") else start + (b"1" * 255 + b"\n") * (LARGE // 256)
     assert thinned(io.BytesIO(content)) == (content, "")
+
+
+def test_an_error_in_a_very_long_log_names_the_line_of_the_file():
+    long, count = b"loss" + b" " * 500 + b"\n", MOST + 1000
+    content, share = thinned(io.BytesIO(count * long + b"the end\n"))
+    assert share
+    assert content.splitlines().index(b"the end") == count
 
 
 @pytest.mark.parametrize(("times", "is_left_out"), [(40, True), (1 / 40, True), (3, False)])

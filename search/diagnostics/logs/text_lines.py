@@ -141,6 +141,8 @@ def _lines_with_numbers(text: str) -> list[Line]:
     lines: list[Line] = []
     drawn, epoch, below, before = -1, "", "", ""
     for number, line in enumerate(text.splitlines(), start=1):
+        if not line:
+            continue
         retold = OF_BATCHES in line or (BEST_ROUND.search(before) and ROUND in _numbers(line))
         before = line
         if retold or SETTING.match(line):

@@ -42,11 +42,13 @@ def thinned(file: BufferedIOBase) -> tuple[bytes, str]:
     rest = file.readline()  # the line that the first part ends in
     kept, count = stands_for(chain(BytesIO(start + rest), file))
     share = f"{len(kept)} of its {count} lines stand for all" if len(kept) < count else ""
-    return b"".join(kept), share
+    before = (0, *(number for number, _ in kept))  # empty lines keep the numbers of the others
+    gaps = (b"\n" * (number - last - 1) for (number, _), last in zip(kept, before, strict=False))
+    return b"".join(chain.from_iterable(zip(gaps, (line for _, line in kept), strict=True))), share
 
 
-def stands_for(lines: Iterable[bytes]) -> tuple[list[bytes], int]:
-    """The lines that stand for all, in order, and how many all are."""
+def stands_for(lines: Iterable[bytes]) -> tuple[list[tuple[int, bytes]], int]:
+    """The lines that stand for all, in order and with their numbers, and how many all are."""
     kept: dict[bytes, list[tuple[int, bytes]]] = {}
     seen, stride = Counter[bytes](), dict[bytes, int]()
     number = 0
@@ -58,4 +60,4 @@ def stands_for(lines: Iterable[bytes]) -> tuple[list[bytes], int]:
         seen[form] += 1
         if len(own) > MOST:
             kept[form], stride[form] = own[::2], 2 * step
-    return [line for _, line in sorted(chain.from_iterable(kept.values()))], number
+    return sorted(chain.from_iterable(kept.values())), number
