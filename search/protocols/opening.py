@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def opening(plan: Plan, settings: TuneSettings) -> str:
     """What is tuned, by how many knobs, and where it lies; the stages; what ends it."""
     metric, knobs = f"{plan.metric.name} ({plan.metric.direction})", len(settings.spaces)
-    turned = f"{knobs} {'knob' if knobs == 1 else 'knobs'} to turn"
+    turned = f"{knobs} {'knob' if knobs == 1 else 'knobs'} that may be turned"
     return (
         f"{plan.name}: {metric}, {turned}, in {from_here(plan.folder)}/\n"
         f"stages: {', '.join(map(str, settings.stages))}\n"
