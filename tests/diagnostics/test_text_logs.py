@@ -37,6 +37,8 @@ FORMS = {
     "INFO : Epoch [{e}]/[8] \t Training Phase Loss: {t:.4f} \t Accuracy: 0.5\n"
     "val --- Current batch:200/400  loss:[ 9.0]\n"
     "INFO : Epoch [{e}]/[8] \t Validation Phase Loss: {v:.4f} \t Accuracy: {m:.4f}\n",
+    "tabs": "INFO:root:\ttraining loss:\t{t:.6e}\nINFO:root:  validation loss:\t\t{v:.6e}\n"
+    "INFO:root:  validation accuracy:\t\t{p:.2f} %\nINFO:root:Epoch {e}: took 49.819s\n",
     "so far": "Epoch {e}, Step 25, time 7.1 (s), avg loss so far is {t:.4f}\n"
     "Epoch {e}, val loss is 9.0\nEpoch {e}, val loss is {v:.4f}, val accuracy is {m:.4f}.\n",
     "writer": "12:00:00,1 - pkg.training.trainer - Epoch {e}/8\n12:00:00,2 - pkg.training.trainer - "
@@ -293,11 +295,21 @@ def test_records_that_a_program_prints_among_other_text_are_read(tmp_path, form)
     rows = enumerate(zip(TRAIN, VAL, strict=True), start=1)
     text = "".join(form.format(e=e, t=t, v=v) for e, (t, v) in rows)
     curves = _curves(
-        tmp_path, f"loading {{'a': 1}} …\n{text}{{'train_runtime': 3.1, 'epoch': 8.0}}\n"
+        tmp_path,
+        f"loading {{'a': 1}} …\nshape {{[1, 2]}}\n{text}{{'train_runtime': 3.1, 'epoch': 8.0}}\n",
     )
     assert curves.epochs.tolist() == list(range(1, 9))
     assert curves.train == pytest.approx(np.array(TRAIN), abs=1e-4)
     assert curves.val == pytest.approx(np.array(VAL), abs=1e-4)
+
+
+def test_parts_of_epochs_that_are_rounded_to_the_same_number_are_taken_together(tmp_path):
+    form = (
+        "{{'loss': {t}, 'lr': 0.1, 'epoch': 0.0{e}}}\n{{'loss': {v}, 'lr': 0.1, 'epoch': 0.0{e}}}\n"
+    )
+    (curves,) = read_logs(written_alone(tmp_path, form)).trainings.values()
+    assert curves.epochs == pytest.approx(np.arange(1, 9) / 100)
+    assert curves.train == pytest.approx(np.add(TRAIN, VAL) / 2)
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,9 @@ class Epoch:
 def _rows(path: Path, lines: Sequence[Line], *, layout: Layout) -> list[Epoch]:
     """The epochs in order; rows of one epoch that complete each other become one."""
     rows: list[Epoch] = []
-    several = layout.steps and not _told_once(lines, layout=layout)
+    several = _in_parts(lines, layout=layout) or (
+        layout.steps and not _told_once(lines, layout=layout)
+    )
     taken = False  # validation: a loss of 0 before any other stands for none
     for counted, (number, cells) in enumerate(lines, start=1):
         place = f"{path}: line {number}"
@@ -98,6 +100,12 @@ def _rows(path: Path, lines: Sequence[Line], *, layout: Layout) -> list[Epoch]:
         values["val_loss"] = held if taken else None
         _complete(place, rows[-1], values, layout=layout, several=several)
     return rows
+
+
+def _in_parts(lines: Sequence[Line], *, layout: Layout) -> bool:
+    """Whether epochs are told in parts, as 0.25: rounded, several steps have the same."""
+    told = (number_in(cells.get(layout.epoch or "", "")) for _, cells in lines)
+    return any(at is not None and not at.is_integer() for at in told)
 
 
 def _told_once(lines: Sequence[Line], *, layout: Layout) -> bool:

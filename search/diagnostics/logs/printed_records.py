@@ -32,7 +32,7 @@ def _record(line: str) -> dict[str, Any]:
         return {}
     try:
         record = ast.literal_eval(BARE.sub(r"'\g<0>'", found[0]))
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         try:
             record = json.loads(found[0])
         except ValueError:

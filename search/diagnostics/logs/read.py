@@ -232,12 +232,12 @@ def _begun_anew(stem: str, lines: Sequence[Line], *, layout: Layout) -> dict[str
     trainings, before = [list[Line]()], -math.inf
     first = number_in(lines[0][1].get(axis, ""))
     last = number_in(lines[-1][1].get(axis, ""))
-    twice = not layout.steps and first != last  # after its first epoch, and then it went on
+    whole = not layout.steps and (first or 0.0).is_integer()
+    twice = whole and first != last  # after its first epoch, and then it went on
     for line in lines:
         at = number_in(line[1].get(axis, ""))
         again = twice and at == before and _repeats(line, trainings[-1], layout=layout)
-        if at is not None and at == first and (at < before or again):
-            trainings.append([])
+        trainings += [[]] if at is not None and at == first and (at < before or again) else []
         trainings[-1].append(line)
         before = before if at is None else at
     measured = [own for own in trainings if any(is_told(c, layout.train[0]) for _, c in own)]

@@ -19,7 +19,7 @@ from search.diagnostics.logs.phases import SHARED, TRAIN, VAL
 NUMBER = r"[-+]?(?:\d+\.?\d*(?:e[-+]?\d+)?|\.\d+|(?:nan|inf)\b)"
 WORD = r"(?<![a-z])[a-z](?:[\w@]|[-./](?=\w))*"
 TOLD = re.compile(
-    rf"({WORD}(?: {WORD})*?)( *[:=] *|\s+|, *)[\[(]? *(?:{NUMBER} *-> *)?({NUMBER})"
+    rf"({WORD}(?: {WORD})*?)(\s*[:=]\s*|\s+|, *)[\[(]? *(?:{NUMBER} *-> *)?({NUMBER})"
     rf"(?: */ *({NUMBER}))?",
     re.I,
 )
