@@ -4,7 +4,7 @@ Runs in workers: numpy only. Never picks the metric; the contract does.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -73,6 +73,11 @@ class Metric:
         if not self.ships:
             return ()
         return (0.0,) if self.name in ERRORS else (1.0, 100.0)
+
+    def unit(self, values: Iterable[float | None]) -> float:
+        """What a whole counts in these values: 100 where a trainer gives a share in per cent."""
+        in_percent = any(value is not None and value > 1 for value in values)
+        return 100.0 if 100.0 in self.perfect and in_percent else 1.0
 
     def room(self, value: float) -> float:
         """How much better than `value` a score can be; infinite where nothing tells."""

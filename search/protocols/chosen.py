@@ -49,7 +49,8 @@ def chosen_words(findings: Findings, history: History, step: Step, *, val_rows: 
     edge = at_the_edge(history, plan.all_knobs(findings.chosen[winner.candidate]), idle=idle)
     blind = "".join(f"; {line}" for line in untested(findings, decision) if decision.identical)
     blind += "".join(f"; {line}" for line in sounder(decision))
-    return text + _own_level(decision) + blind + lost + few_rows(plan, gain, val_rows) + edge
+    few = few_rows(plan, gain / plan.metric.unit(row.value for row in findings.rows), val_rows)
+    return text + _own_level(decision) + blind + lost + few + edge
 
 
 def _own_level(decision: Decision) -> str:

@@ -77,11 +77,13 @@ def conclude(
         held=history.held,
     )
     plan = findings.plan
+    unit = plan.metric.unit(row.value for row in findings.rows)
+    floor = None if floor is None else unit * floor  # in the trainer's units
     if request.stage == "joint":
         step = _joint(step, findings, history)
     elif request.stage == "baseline":
         rows = findings.of(findings.groups[0].candidate)
-        says = f"{mean_words(plan, rows)}{constant(plan, floor)}{coarse(plan, val_rows)}"
+        says = f"{mean_words(plan, rows)}{constant(plan, floor)}{coarse(plan, val_rows, unit=unit)}"
         step = _read(replace(step, says=says), findings, rows)
     else:
         findings = _without_constants(findings, floor=floor, val_rows=val_rows)

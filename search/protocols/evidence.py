@@ -56,22 +56,25 @@ def mean_words(plan: Plan, rows: Sequence[TrialRecord]) -> str:
     return f"{plan.metric.name} {mean:.4g}, mean of {seeds_words(len(scores), of=len(rows))}"
 
 
-def coarse(plan: Plan, val_rows: int) -> str:
+def coarse(plan: Plan, val_rows: int, *, unit: float) -> str:
     """That validation is too small: to see small gains, where the metric is a share of its rows;
-    else to stand for other rows.
+    else to stand for other rows. `unit`: as `Metric.unit` gives it.
     """
     if plan.metric.name not in SHARES:
         return f"; validation has {val_rows} rows only{OTHERS}" if 0 < val_rows < SMALL else ""
     if not val_rows or 1 / val_rows < COARSE:
         return ""
     return (
-        f"; one of {val_rows} validation rows is {1 / val_rows:.2g}, so gains below about "
-        f"{2 / val_rows:.2g} cannot be seen: split=kfold, a log-loss or more rows would help (R36)"
+        f"; one of {val_rows} validation rows is {unit / val_rows:.2g}, so gains below about "
+        f"{2 * unit / val_rows:.2g} cannot be seen: split=kfold, a log-loss or more rows would "
+        "help (R36)"
     )
 
 
 def few_rows(plan: Plan, gain: float, val_rows: int) -> str:
-    """That seeds agree on a gain of so few validation rows that other rows might not show it."""
+    """That seeds agree on a gain, as a share, that is of so few validation rows that others might
+    not show it.
+    """
     if not val_rows or plan.metric.name not in SHARES or not 0 < gain * val_rows < FEW_ROWS:
         return ""
     return (

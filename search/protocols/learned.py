@@ -85,7 +85,8 @@ def beats_constant(
     Args:
         metric: the contract's.
         scores: of the seeds, higher being better.
-        floor: what the constant prediction scores; None, where that is not known: True.
+        floor: what the constant prediction scores, in units of the scores; None, where that is not
+            known: True.
         val_rows: rows of validation.
         verdict: on most of the seeds.
         among_others: whether they are of any value of a sweep, rather than of the incumbent: four
@@ -98,7 +99,9 @@ def beats_constant(
         return mean > constant
     of_rows = 0.0
     if metric.name in SHARES and val_rows:
-        of_rows = math.sqrt(max(floor * (1 - floor), 0.0) / val_rows)
+        unit = metric.unit([floor, *scores])
+        share = floor / unit
+        of_rows = unit * math.sqrt(max(share * (1 - share), 0.0) / val_rows)
     of_seeds = float(np.std(scores, ddof=1)) / math.sqrt(len(scores)) if len(scores) > 1 else 0.0
     errors = SURELY if among_others else DOUBTFUL if verdict in NOT_LEARNED else SURE
     return mean > constant + errors * max(of_rows, of_seeds)

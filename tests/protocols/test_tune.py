@@ -923,14 +923,17 @@ def test_a_value_that_was_adopted_before_a_joint_stage_is_not_said_to_be_turned_
     assert joint_paths(replace(findings, rows=rows)) == joint_paths(findings)
 
 
-def test_a_gain_of_few_validation_rows_is_called_one(monkeypatch):
+@pytest.mark.parametrize("whole", [1, 100])  # a share, and per cent
+def test_a_gain_of_few_validation_rows_is_called_one(whole, monkeypatch):
     monkeypatch.setattr("simulated.VAL_ROWS", 100)
     plan = tune_plan("space=[lr,dropout]")
 
     def value(knobs, seed):  # a gain of 1.5 rows of 100, without any noise to speak of
-        return 0.9 + 0.015 * (0.02 < knobs.get(RATE, 0.1) < 0.025) + _noise(knobs, seed, 1e-4)
+        gain = 0.015 * (0.02 < knobs.get(RATE, 0.1) < 0.025)
+        return whole * (0.9 + gain + _noise(knobs, seed, 1e-4))
 
     history, _ = carried_out(plan, value)
+    assert f"one of 100 validation rows is {whole / 100:g}, so gains" in history.steps[1].says
     confirm = next(step for step in history.steps if step.request.stage == "confirm")
     assert (
         "of 100 validation rows: seeds agree on it, but other rows may not show it" in confirm.says
@@ -1119,11 +1122,13 @@ def test_a_seed_that_gave_no_result_is_counted_and_makes_no_baseline_perfect():
     assert "accuracy 1, mean of 2 seeds, 1 of 3 trainings gave no result" in baseline.says
 
 
-def test_trainings_that_beat_no_constant_prediction_are_not_tuned_around():
+@pytest.mark.parametrize("whole", [1, 100])  # a share, and per cent
+def test_trainings_that_beat_no_constant_prediction_are_not_tuned_around(whole):
     def chance(knobs, seed):  # labels that belong to other rows
-        return 0.5 + _noise(knobs, seed, 0.001)
+        return whole * (0.5 + _noise(knobs, seed, 0.001))
 
     history, _ = carried_out(tune_plan(), chance, lambda knobs: "overfitting", floor=0.5)
+    assert f"a constant prediction scores {0.5 * whole:g} (R11)" in history.steps[1].says
     assert [step.request.knob for step in history.sweeps] == ["lr"]
     end = next(step for step in history.steps if step.request.stage == "sweeps")
     assert "no training beats a constant prediction beyond chance" in end.says
@@ -1132,7 +1137,7 @@ def test_trainings_that_beat_no_constant_prediction_are_not_tuned_around():
     assert not history.learned
 
     weak, _ = carried_out(  # a weak signal is one
-        tune_plan(), lambda knobs, seed: 0.53 + _noise(knobs, seed), floor=0.5
+        tune_plan(), lambda knobs, seed: whole * (0.53 + _noise(knobs, seed)), floor=0.5
     )
     assert weak.learned
     assert len(weak.sweeps) > 1
