@@ -1,19 +1,29 @@
 """Writing files so that a kill or a power cut leaves the old file or the new one, never a half."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from search.errors import RunError, broken_rule
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a whole file or nothing: into a fresh file, to the disk, then renamed into place."""
+    """Writes a whole file or nothing: into a fresh file, to the disk, then renamed into place.
+
+    Raises OSError, which names the file; a part of it does not stay to fill the disk.
+    """
     fresh = fresh_file(path)
-    with fresh.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
+    try:
+        with fresh.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            fresh.unlink()
+        error.filename = str(path)
+        raise
 
 
 def fresh_file(path: Path) -> Path:

@@ -61,7 +61,7 @@ def test_a_search_of_a_group_may_be_gone_on_with_by_each_of_its_members(tmp_path
     assert modes == {"lock": 0o664, "config.yaml": 0o664, "decisions.jsonl": 0o664}
 
 
-def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+def test_a_file_is_written_whole_or_not_at_all_and_named(tmp_path, monkeypatch):
     path = tmp_path / "file"
     write_text(path, "old")
 
@@ -69,9 +69,11 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", fails)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match="No space left") as caught:
         write_text(path, "new, and longer")
     assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]  # a part of it would fill the disk
+    assert caught.value.filename == str(path)
 
 
 def test_what_begins_anew_keeps_the_users_files_and_the_ledger_alone(tmp_path):
