@@ -29,6 +29,9 @@ def gap_lines(
         test: likewise, training by training.
         rows: of validation and of test.
     """
+    unit = metric.unit(value for values in validation.values() for value in values)
+    if unit > 1:  # the trainer's per cents; scores of its predictions are shares
+        validation = {who: [value / unit for value in each] for who, each in validation.items()}
     losses = {
         who: metric.sign * (np.asarray(validation[who]) - np.asarray(test[who]))
         for who in test
