@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 
 from search.config.passwords import with_environment_as_links
 from search.config.plan import Plan
-from search.config.trial_config import plain_config, trial_config
+from search.config.trial_config import is_program, plain_config, trial_config
 from search.config.version import __version__
 from search.errors import UsageError, refused
 from search.execution.slots import STEADY
@@ -72,10 +72,11 @@ def best_config(plan: Plan, row: TrialRecord, *, contract: dict[str, Any]) -> st
     )
     if not plan.stock:
         steady = " ".join(f"{name}={value}" for name, value in STEADY.items())
+        who = "The program" if is_program(plan.config) else plan.config.trainer._target_
         head += (
-            f"# {plan.config.trainer._target_} gets all these keys and heeds those that its code "
-            "reads: classes that they name,\n# such as an optimizer, are its own only where it "
-            "builds them from here.\n# Outside of Knobwise the same number needs its variables: "
+            f"# {who} gets all these keys and heeds those that its code reads: classes that they "
+            "name,\n# such as an optimizer, are its own only where it builds them from here.\n"
+            "# Outside of Knobwise the same number needs its variables: "
             f"{steady} PYTHONHASHSEED=0 OMP_NUM_THREADS={plan.placement.threads}.\n"
         )
     return head + OmegaConf.to_yaml(OmegaConf.create(config))

@@ -190,16 +190,23 @@ def test_more_epochs_are_either_what_is_next_or_were_tried_and_are_asked_for_no_
     assert ("together: raise trainer.epochs (P10)" in lines) == ("more_epochs" in following)
 
 
-@pytest.mark.parametrize(("experiment", "is_said"), [("own_trainer", True), ("lr_sweep", False)])
+@pytest.mark.parametrize(
+    ("experiment", "who"),
+    [
+        ("own_trainer", "trainers.examples.own.train"),
+        ("own_command", "The program"),
+        ("lr_sweep", ""),
+    ],
+)
 def test_a_trainer_of_ones_own_may_heed_no_class_of_the_best_config_and_is_told_what_a_verdict_needs(
-    experiment, is_said
+    experiment, who
 ):
     findings = findings_of(planted(0.01), experiment=experiment)
-    assert any("train_loss" in line for line in curve_lines(findings)) == is_said
+    assert any("train_loss" in line for line in curve_lines(findings)) == bool(who)
     contract = {"data": {}, "split": {"hash": ""}}
     text = best_config(findings.plan, findings.winner, contract=contract)
-    assert ("\n# trainers.examples.own.train gets all these keys" in text) == is_said
-    assert ("MKL_CBWR=AUTO,STRICT PYTHONHASHSEED=0 OMP_NUM_THREADS=1" in text) == is_said
+    assert (f"\n# {who} gets all these keys" in text) == bool(who)
+    assert ("MKL_CBWR=AUTO,STRICT PYTHONHASHSEED=0 OMP_NUM_THREADS=1" in text) == bool(who)
     assert yaml.safe_load(text)["optimizer"]["_target_"].startswith("torch.optim.")
 
 
