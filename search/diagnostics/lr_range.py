@@ -16,8 +16,8 @@ WIDTH = 100.0  # upper over lower end of a range: two decades
 SMOOTH = 0.12  # standard deviation of the smoothing, in decades of the rate
 FALL = 0.05  # least fall of the loss, relative to its start
 NOISE = 4.5  # and in standard errors of the smoothed curve, whose least value is the least of many
-SEEDS_APART, WAYS_APART = 2.0, 3.0  # decades by which seeds, or ways of reading, may differ
-LEFT = 0.05  # share of the fall still to come where the bottom begins
+SEEDS_APART = 2.0  # decades by which the least losses of seeds may differ
+LEFT = 0.1  # share of the fall still to come where the bottom begins
 BEGUN = 0.05  # share of the fall after which the fall has begun
 RISEN = 0.5  # share of the fall lost again, from which a curve has diverged
 LEAST = 20  # fewest steps of a ramp
@@ -92,10 +92,6 @@ def read_range(
         )
     suggestions = _suggestions(grid, middle, bottom=bottom, start=start)
     agreement = math.log10(max(suggestions.values()) / min(suggestions.values()))
-    if agreement > WAYS_APART:
-        both = f"{min(suggestions.values()):.2g} to {max(suggestions.values()):.2g}"
-        text = f"four ways of reading the curve give {both}"
-        return replace(read, because=text, suggestions=suggestions, agreement=agreement)
     high = _highest(grid, middle, bottom=bottom, start=start)
     return replace(read, low=high / WIDTH, high=high, suggestions=suggestions, agreement=agreement)
 

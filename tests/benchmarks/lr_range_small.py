@@ -89,7 +89,7 @@ class SetUp:
 
 
 def measured(words, *, epochs):
-    """A set-up, its ramp (rates, and a curve of losses per seed), and its sweep: values [rates, seeds], higher is better."""
+    """A set-up, its ramp (rates, curves of losses, those of untrained weights), and its sweep: values [rates, seeds], higher is better."""
     with tempfile.TemporaryDirectory() as folder:
         config = completed(compose_experiment("lr_sweep", overrides=words, config_dir=None))
         plan = read_plan(config, root=Path(folder))
@@ -100,12 +100,12 @@ def measured(words, *, epochs):
         ramp = ramp_rates(plan.config)
         asked = {
             "config": config, "folder": folder, "device": "cpu", "task": plan.config.data.task,
-            "metric": asdict(plan.metric), "kind": "lr_range", "rates": ramp, "seeds": 5,
+            "metric": asdict(plan.metric), "kind": "lr_range", "rates": ramp, "seeds": int(plan.config.lr_range.seeds),
         }  # fmt: skip
-        curves = answer(asked)["losses"]
+        answers = answer(asked)
     final = prepared.final
     setup = SetUp(config=config, data=Data(train=final.train, val=final.val), task=plan.config.data.task, epochs=epochs)  # fmt: skip
-    return setup, (ramp, curves), sweep(setup, RATES, seeds=range(SEEDS))
+    return setup, (ramp, answers["losses"], answers["untrained"]), sweep(setup, RATES, seeds=range(SEEDS))
 
 
 def sweep(setup, rates, *, seeds):
@@ -235,12 +235,12 @@ def main():
     for table, name, command, epochs in set_ups(words.tables):
         if (words.only and table not in words.only) or time.process_time() > words.seconds:
             continue
-        setup, (ramp, curves), values = measured(command, epochs=epochs)
+        setup, (ramp, *curves), values = measured(command, epochs=epochs)
         if words.keep:
-            line = {"table": table, "name": name, "ramp": ramp, "curves": curves, "values": values.tolist()}  # fmt: skip
+            line = {"table": table, "name": name, "ramp": ramp, "curves": curves[0], "untrained": curves[1], "values": values.tolist()}  # fmt: skip
             with words.keep.open("a") as file:
                 file.write(json.dumps(line) + "\n")
-        found = read_range(ramp, curves)
+        found = read_range(ramp, *curves)
         best, tie, line = judged(setup, found, values)
         for key, value in zip(counts, (True, found.low is not None, best, tie), strict=True):
             counts[key] += value

@@ -148,7 +148,8 @@ def _range(plan: Plan, trainings: Trainings, step: Step) -> Step:
         "rates": rates,
         "seeds": int(plan.config.lr_range.seeds),
     }
-    result = read_range(rates, answer(asked)["losses"])
+    answers = answer(asked)
+    result = read_range(rates, answers["losses"], answers["untrained"])
     if result.low is None:
         return replace(step, says=f"no range: {result.because}")
     return replace(

@@ -67,6 +67,15 @@ def test_the_range_ends_where_half_of_the_fall_is_lost_again(shelf, end):
     assert read_range(RATES, curves).high == pytest.approx(end, rel=0.5)
 
 
+def test_a_loss_that_never_rises_again_gives_a_range_from_where_a_tenth_of_the_fall_is_left():
+    """However far apart the ways of reading lie, of which some see only the fall and some only the end."""
+    fall = 1 / (1 + np.exp(-6 * (np.log10(RATES) + 4)))
+    noise = np.random.default_rng(0).normal(scale=0.02, size=(3, len(RATES)))
+    found = read_range(RATES, (2.3 - 2 * fall + noise).tolist())
+    assert found.agreement > 3
+    assert found.low == pytest.approx(10 ** (-4 + math.log(9) / 6), rel=0.25)
+
+
 def test_a_ramp_without_a_range_is_drawn_with_its_reason_and_without_a_warning(tmp_path):
     write_figure(tmp_path, rates=RATES, curves=[], result=Range(because="no step was seen"))
     assert "no range, because no step was seen" in (tmp_path / "lr_range.svg").read_text()
