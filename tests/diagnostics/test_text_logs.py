@@ -64,6 +64,7 @@ def written(tmp_path, form):
     )
     path = tmp_path / "train.log"
     begin = "{'lr': 0.1}\nFound 4575 images of 10 classes.\nepochs: 8\nlr: 0.1\niterations: 90\n"
+    begin += "Namespace(epoch=70, transfer_loss_weight=1.0, lr=0.1)\n"
     begin += "Epochs: 8, Learning Rate: 0.005, Samples/Epoch: 1000\n"
     path.write_text(f"{begin}{text}best epoch: 8\n")
     return str(path)

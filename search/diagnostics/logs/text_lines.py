@@ -60,7 +60,7 @@ NEAR = 3.0  # how far averages lie from their batches at most; a deviation in br
 # A progress bar, and how far it has come.
 BAR = re.compile(r"\s*(\d+)/\d+ |\s*step +(\d+)/\d+ \[|.*?(\d+)%\|")
 BEST_ROUND = re.compile(r"\bbest iteration\b", re.I)  # is told once more in the line below
-SETTING = re.compile(r"\s*\w+=\S+,$")  # a line of a config that is printed in front of its training
+SETTING = re.compile(r"\s*\w+=\S+,$|.*\bNamespace\(")  # of a config printed in front of a training
 OF_BATCHES = "Averaged stats:"  # told already, by the last batch
 PHASES = dict.fromkeys(TRAIN, "train") | dict.fromkeys(("test", "testing"), "test")
 PHASES |= dict.fromkeys((*VAL, "validate", "validating", "evaluation", "evaluating", "cv"), "val")
