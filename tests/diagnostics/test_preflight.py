@@ -354,6 +354,7 @@ CALM = {
     "targets": None, "between_batches": [], "plateaus": [], "scores": [], "part_of_rows": None, "over_rows": 0,
     "not_finite": [], "again": {}, "again_error": "", "cut": "", "unread": "", "discarded": 0, "backwards": 0, "forgetful": 0, "next_tokens": None, "hand_steps": 0, "hand_rates": [],
     "schedules": [], "scaled": 0, "unscaled": 0, "unloaded": 0, "loaded": 0, "drawn": None, "never_cleared": 0, "changed_late": 0, "betas": [], "divergence": "", "softmax_twice": 0, "prepared": False,
+    "padding_taught": None, "viewed": [], "compares_the_same": "",
 }  # fmt: skip
 
 
@@ -811,6 +812,7 @@ def _weights(name, *, trainable=True, optimized=True):
         "gradients": 3,
         "alike": False,
         "beside": False,
+        "moved": False,
     }
     return {"name": name, "trainable": trainable, "optimized": optimized, **shape}
 

@@ -209,7 +209,7 @@ def _answers(x, y):
     """What is noted of rows of a loop of one's own, in batches of 32."""
     answers = AnswersSeen()
     for rows, targets in zip(torch.tensor(x).split(32), torch.tensor(y).split(32), strict=True):
-        answers.passed(rows, None, ())
+        answers.passed([rows], None, (), module=torch.nn.Identity())
         answers.lost(targets)
     return answers
 

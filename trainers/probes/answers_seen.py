@@ -3,15 +3,16 @@ themselves, also those that are evaluated. Changes nothing; never judges.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from trainers.probes.rows_seen import row_keys
+from trainers.probes.shapes import padded_steps, viewed_from
 
 PASSES, VALUES = 24, 512  # batches that are noted; most values of a row
 HANDED = 200_000  # numbers that are handed on, at most
@@ -19,6 +20,7 @@ FEWEST = 64  # fewest rows that can tell
 WHOLE = 0.9  # share of the validation rows that those evaluated are at least
 EACH = 20  # rows per output that can tell whether it is taught
 ROUNDING = 1e-6  # share of outputs by which rows of one answer differ
+PADDED = 0.1  # share of all steps from which padding tells
 NORMAL = 1e-3  # how near to 1 the sum of probabilities lies
 DIGITS = 1e-9  # share of a column's variance that rounding may leave
 MOST_CLASSES = 100
@@ -36,27 +38,64 @@ class AnswersSeen:
         self._measures = True  # inputs are no whole numbers, as tokens are
         self._pairs: list[tuple[Numbers, Numbers]] = []
         self._taught: list[tuple[Keys, Tensor]] = []
-        self._awake: list[Tensor] = []  # of a batch, outputs above 0 in any row
+        self._reached: list[tuple[int, Tensor]] = []  # rows and steps; which outputs, in any
+        self.viewed: tuple[int, ...] = ()  # of which shape the outputs are a view, axes swapped
+        self._steps = [0, 0, 0]  # all; of padding; of these, whose outputs a loss teaches
+        self._widths = set[int]()  # numbers of steps
+        self._padding_known = False
+        self._below = False  # are outputs below 0 taught? Then none sleeps behind a ReLU
         self._left = PASSES
         self._alike: list[bool] = []  # whether all rows of a batch had one answer
         self._normal = False  # outputs are probabilities, or their logarithms
 
-    def passed(self, given: Any, output: Any, keys: Keys) -> None:
-        """The model was given these rows, with gradients."""
-        rows = output.detach() if isinstance(output, Tensor) and 0 < output.ndim < 3 else None
-        if rows is not None and len(rows) > 3:
-            self._alike.append(_are_alike(rows))
-        self._given = given.detach() if isinstance(given, Tensor) and _is_narrow(given) else None
+    def passed(
+        self, given: Sequence[Tensor], output: Any, keys: Keys, *, module: nn.Module
+    ) -> None:
+        """The model was given this, with gradients; rows first."""
+        first = given[0].detach() if given else None
+        if isinstance(output, Tensor) and 0 < output.ndim < 3 and len(output) > 3:
+            self._alike.append(_are_alike(output.detach()))
+        self._given = first if first is not None and _is_narrow(first) else None
         self._measures &= self._given is None or self._given.is_floating_point()
-        known = isinstance(output, Tensor) and output.ndim == 2 and len(output) == len(keys)
-        if not known or output.shape[1] < 2 or not output.requires_grad or self._left < 1:
+        if not isinstance(output, Tensor) or not output.requires_grad or self._left < 1:
+            return
+        self.viewed = self.viewed or viewed_from(output)
+        axis = _classes_axis(output, module)
+        if axis is None or len(output) != len(keys):
             return
         self._left -= 1
         plain = output.detach().double()
-        sums = plain.logsumexp(dim=1), plain.sum(dim=1) - 1
+        sums = plain.logsumexp(dim=axis), plain.sum(dim=axis) - 1
         self._normal |= any(bool(one.abs().max() < NORMAL) for one in sums)
-        output.register_hook(lambda gradient: self._taught.append((keys, gradient.detach())))
-        self._awake.append((plain > 0).any(dim=0))  # others may sleep behind a ReLU that follows
+        padding = padded_steps(given) if output.ndim == 3 else None
+        below = output.detach() < 0
+
+        def taught(gradient: Tensor) -> None:
+            self._below |= bool(((gradient != 0) & below).any())
+            moved = gradient.detach().movedim(axis, -1)
+            rows = moved.flatten(0, -2) != 0
+            self._reached.append((len(rows), rows.any(dim=0)))
+            if output.ndim == 2:
+                self._taught.append((keys, moved))
+            elif padding is not None and padding[0].shape == moved.shape[:2]:
+                self._padded(padding[0], (moved != 0).any(dim=-1), known=padding[1])
+
+        output.register_hook(taught)
+
+    def _padded(self, padding: Tensor, taught: Tensor, *, known: bool) -> None:
+        self._widths.add(padding.shape[1])
+        self._padding_known |= known
+        for place, steps in enumerate((padding | True, padding, padding & taught)):
+            self._steps[place] += int(steps.sum())
+
+    def padding_taught(self) -> float | None:
+        """The share of padding's steps whose outputs a loss teaches. None where there is hardly
+        any, or where nothing says that it is padding: lengths or a mask that the model is given, or
+        batches as long as their longest rows.
+        """
+        steps, padding, taught = self._steps
+        known = self._padding_known or len(self._widths) > 2
+        return taught / padding if known and padding > PADDED * steps else None
 
     def evaluated(self, rows: Tensor) -> Keys:
         """Any module was given these rows, without gradients."""
@@ -103,13 +142,12 @@ class AnswersSeen:
         """Of how many outputs that no loss has taught in any of these batches, and of how many in
         all; empty where all were taught, or where that cannot be told.
         """
-        widths = {gradient.shape[1] for _, gradient in self._taught}
-        rows = sum(len(gradient) for _, gradient in self._taught)
-        if self._normal or len(widths) != 1 or rows < max(FEWEST, EACH * max(widths)):
+        widths = {len(reached) for _, reached in self._reached}
+        rows = sum(count for count, _ in self._reached)
+        if self._normal or not self._below or len(widths) != 1 or rows < EACH * max(*widths, 4):
             return []
-        taught = torch.stack([(one != 0).any(dim=0) for _, one in self._taught]).any(dim=0)
-        awake = [one for one in self._awake if len(one) == len(taught)]
-        idle = int((~taught & torch.stack(awake).any(dim=0)).sum())
+        taught = torch.stack([reached for _, reached in self._reached]).any(dim=0)
+        idle = int((~taught).sum())
         return [idle, len(taught)] if 0 < idle < len(taught) else []
 
     def pairs(self) -> tuple[Numbers, Numbers] | None:
@@ -152,6 +190,17 @@ class AnswersSeen:
         places = [_place_among(pairs[0], column) for column in pairs[1].T]
         told = [place for place in places if place is not None]
         return told[0] if told and 2 * len(told) >= len(places) else None
+
+
+def _classes_axis(output: Tensor, module: nn.Module) -> int | None:
+    """Along which axis outputs lie that a last layer gives each row, or each of its steps: the one
+    as long as that layer has units. None where there is none, or where two are.
+    """
+    if output.ndim == 2:
+        return 1 if output.shape[1] > 1 else None
+    units = [len(weights) for weights in module.parameters() if weights.ndim][-1:]
+    axes = [axis for axis in range(1, output.ndim) if [output.shape[axis]] == units]
+    return axes[0] if len(axes) == 1 and output.ndim < 5 and units > [1] else None
 
 
 def _is_narrow(rows: Tensor) -> bool:

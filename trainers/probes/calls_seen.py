@@ -21,6 +21,7 @@ ENDS = (*PASSED, "LogSoftmax", "Softmax", "Sigmoid")
 CLOSE = 1e-3  # how near to 1 the sum of probabilities lies
 MOST_KINDS = 200_000  # tokens of an embedding that are counted
 PADDING = 0  # the token that pads a row, and does not count
+FEW = 4  # calls from which something always holds
 KINDS = 10  # fewest kinds of tokens of which something is said
 
 
@@ -34,6 +35,7 @@ class CallsSeen:
         self.divergence = ""  # what else it is given that it does not take
         self.soft_targets = 0  # divergences from fixed shares, as a teacher's
         self.softmax_twice = 0  # logarithms of a softmax of a softmax
+        self._same: dict[tuple[Any, ...], list[bool]] = {}  # function, shape → of each comparison
         self._nodes: list[Any] = []  # of the last dropouts
         self._read: dict[int, tuple[Tensor, Tensor]] = {}  # embedding → its weights, its counts
 
@@ -43,6 +45,8 @@ class CallsSeen:
         """A function was called, and this came out."""
         if not torch.is_grad_enabled() or not args or not isinstance(args[0], Tensor):
             return
+        if func in functions.COMPARED or func in functions.PRODUCTS_OF_ROWS:
+            self._compared(func, args)
         if func in DROPOUTS:
             self._dropout(args, kwargs, got)
         elif func in functions.LOSSES:
@@ -57,6 +61,23 @@ class CallsSeen:
             self.softmax_twice += "Softmax" in name and "Log" not in name
         elif func is F.embedding:
             self._embedded(args[0], args[1] if len(args) > 1 else kwargs["weight"])
+
+    def _compared(self, func: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        """Two tensors that both learn: are they one?"""
+        one, other = (*args, None)[:2]
+        if not isinstance(one, Tensor) or not isinstance(other, Tensor) or one is other:
+            return
+        if func in functions.PRODUCTS_OF_ROWS:
+            other = other.detach().mT if other.ndim > 1 else other
+        learn = one.requires_grad and args[1].requires_grad and one.ndim > 0
+        if not learn or one.shape != other.shape or one.data_ptr() == other.data_ptr():
+            return
+        self._same.setdefault((func, one.shape[1:]), []).append(torch.equal(one, other))
+
+    def compares_the_same(self) -> str:
+        """The function that always compares two tensors that are the same; empty if none does."""
+        always = (func for (func, _), same in self._same.items() if len(same) >= FEW and all(same))
+        return next((str(func.__name__) for func in always), "")
 
     def _diverges(self, outputs: Tensor, targets: Any, kwargs: Mapping[str, Any]) -> None:
         if float(outputs.detach().max()) > CLOSE:

@@ -25,6 +25,14 @@ DIFFERENCES = (
     Tensor.__sub__,
     Tensor.__rsub__,
 )
+SUMS = (torch.add, Tensor.add, Tensor.add_, Tensor.__add__, Tensor.__radd__, Tensor.__iadd__)
+PRODUCTS = (torch.mul, Tensor.mul, Tensor.mul_, Tensor.__mul__, Tensor.__rmul__, Tensor.__imul__)
+QUOTIENTS = (torch.div, Tensor.div, Tensor.div_, Tensor.__truediv__, Tensor.__itruediv__)
+COMPARED = (  # by which two tensors of one shape are compared
+    *DIFFERENCES, F.mse_loss, F.l1_loss, F.smooth_l1_loss, F.huber_loss,
+    F.cosine_similarity, F.cosine_embedding_loss, F.triplet_margin_loss,
+)  # fmt: skip
+PRODUCTS_OF_ROWS = (torch.matmul, torch.mm, Tensor.matmul, Tensor.mm, Tensor.__matmul__)
 MULTIPLIED = (Tensor.mul_, torch._foreach_mul_)  # in place
 DENSE = (F.linear, torch.conv1d, torch.conv2d, torch.conv3d, F.conv1d, F.conv2d, F.conv3d)
 RELUS = (F.relu, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_)

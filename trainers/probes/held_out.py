@@ -14,7 +14,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_map
 
 from trainers.probes.answers import HeldOut
 from trainers.probes.functions import ENTROPIES, LOSSES
@@ -23,6 +22,7 @@ from trainers.probes.run import Run
 from trainers.probes.steer import Steer
 from trainers.probes.subject import Subject, patient
 from trainers.probes.tape import Piece, Tape
+from trainers.probes.terms import OneTerm, looked_at, shuffled, told
 from trainers.probes.told import FELL
 from trainers.probes.watched import WATCHED_ROWS
 
@@ -31,6 +31,7 @@ RATES = (3e-3, 3e-2, 3e-4)  # of Adam
 STEPS = (24, 96, 288)  # after which the batches that it has not learned are looked at
 ORDERS = 3  # orders in which the answers for a batch stand beside it
 CERTAIN = 6.0  # standard errors from which nothing more is asked
+HARDLY = 0.01  # share of the first loss that is hardly anything
 ENOUGH = 5.0  # seconds (`own_time`) after which no further rate is tried
 MOST_ROWS = 2000  # whose classes are told
 ROUNDING = 1e-6  # share of a loss by which it differs where nothing else does
@@ -79,6 +80,15 @@ class _Look:
         return _deviations(self.plain, self.mixed)
 
     @property
+    def matters(self) -> float:
+        """By what share of its first value the loss is higher with the answers for other rows; 0
+        where that may be chance.
+        """
+        if self.deviations < CERTAIN:
+            return 0.0
+        return float((self.mixed - self.plain).mean()) / abs(float(self.start.mean()))
+
+    @property
     def fell(self) -> float:
         """How far the loss of these batches fell, as a share of its start."""
         start = float(self.start.mean())
@@ -105,7 +115,32 @@ def held_out(subject: Subject) -> HeldOut:
         return {"cause": cause}
     with torch.random.fork_rng(), torch.enable_grad():
         torch.manual_seed(0)
-        return _best(_looks(tape, pieces, evaluations[:MOST]))
+        return _with_terms(tape, pieces, evaluations[:MOST])
+
+
+def _with_terms(tape: Tape, pieces: Sequence[Piece], evaluated: Sequence[Piece]) -> HeldOut:
+    """The best look, and what the terms of the losses are to each other before it and after.
+
+    Where hardly anything is learned, each term that heeds the answers is tried alone.
+    """
+    few = pieces[:: len(pieces) // FEWEST]
+    before = looked_at(tape, few)
+    answer = _best(_looks(tape, pieces, evaluated))
+    if "cause" in answer:
+        return answer
+    terms, alone = told(before, looked_at(tape, few)), 0.0
+    if abs(answer["mixed"] - answer["held"]) < HARDLY * abs(answer["start"]):
+        for place in terms["answers"]:
+            looks = _looks(OneTerm(tape, place), pieces, [], whole=True)
+            alone = max(alone, *(look.matters for look in looks), 0.0)
+    return {**answer, "terms": terms, "alone": alone, "ids": _are_ids(pieces)}
+
+
+def _are_ids(pieces: Sequence[Piece]) -> bool:
+    """Whether all that modules are given is a whole number per row, as of a user or an item."""
+    calls = [call for piece in pieces for call in piece.calls if call.module]
+    given = [one for call in calls for one in call.given if isinstance(one, Tensor)]
+    return bool(given) and not any(one.is_floating_point() or one.ndim > 1 for one in given)
 
 
 def _best(looks: Iterator[_Look]) -> HeldOut:
@@ -124,8 +159,17 @@ def _best(looks: Iterator[_Look]) -> HeldOut:
     }
 
 
-def _looks(tape: Tape, pieces: Sequence[Piece], evaluated: Sequence[Piece]) -> Iterator[_Look]:
-    """After so many steps at each rate: at batches that a copy has not learned, of both halves."""
+def _looks(
+    tape: Tape | OneTerm,
+    pieces: Sequence[Piece],
+    evaluated: Sequence[Piece],
+    *,
+    whole: bool = False,
+) -> Iterator[_Look]:
+    """After so many steps at each rate: at batches that a copy has not learned, of both halves.
+
+    Until one is certain; if `whole`, all of them for which there is time.
+    """
     start, ends = tape.state(), own_time() + ENOUGH
     for rate in RATES:
         if own_time() > ends:
@@ -154,13 +198,14 @@ def _looks(tape: Tape, pieces: Sequence[Piece], evaluated: Sequence[Piece]) -> I
                 if not np.isfinite([*look.plain, *look.mixed, *look.start, look.own]).all():
                     break
                 halves[-1].append(look)
-                if look.deviations > CERTAIN and (not evaluated or look.fell > FELL):
+                certain = look.deviations > CERTAIN
+                if certain and not whole and (not evaluated or look.fell > FELL):
                     yield look
                     return
         yield from (_joined(*both) for both in zip(*halves, strict=False))
 
 
-def _learned(tape: Tape, pieces: Sequence[Piece], *, rate: float) -> Iterator[int]:
+def _learned(tape: Tape | OneTerm, pieces: Sequence[Piece], *, rate: float) -> Iterator[int]:
     """Plain steps on these; stops at each of `STEPS`."""
     optimizer = torch.optim.Adam(tape.learning(), lr=rate)
     order: list[int] = []
@@ -193,32 +238,13 @@ def _joined(one: _Look, other: _Look) -> _Look:
     )
 
 
-def _losses(tape: Tape, pieces: Sequence[Piece], **changes: Any) -> Losses:
-    with torch.no_grad():
-        return np.array(
-            [float(tape.play(piece, training=False, **changes).double().mean()) for piece in pieces]
-        )
+def _losses(tape: Tape | OneTerm, pieces: Sequence[Piece], **changes: Any) -> Losses:
+    """With gradients on: a loss may ask for some itself, as that of a differential equation."""
+    played = (tape.play(piece, training=False, **changes) for piece in pieces)
+    return np.array([float(loss.detach().double().mean()) for loss in played])
 
 
-def _mixed(tape: Tape, pieces: Sequence[Piece]) -> Losses:
+def _mixed(tape: Tape | OneTerm, pieces: Sequence[Piece]) -> Losses:
     dice = (torch.Generator().manual_seed(number) for number in range(ORDERS))
     mean: Losses = np.mean([_losses(tape, pieces, changed=shuffled(one)) for one in dice], axis=0)
     return mean
-
-
-def shuffled(dice: torch.Generator) -> Callable[[Any], Any]:
-    """Puts the rows of tensors in another order, the same of all that have as many."""
-
-    def change(came: Any) -> Any:
-        orders: dict[int, Tensor] = {}
-
-        def mixed(one: Any) -> Any:
-            if not isinstance(one, Tensor) or not one.ndim or len(one) < 2:
-                return one
-            if len(one) not in orders:
-                orders[len(one)] = torch.randperm(len(one), generator=dice)
-            return one[orders[len(one)].to(one.device)]
-
-        return tree_map(mixed, came)
-
-    return change

@@ -34,10 +34,17 @@ class LabelsSeen:
         self._place = 0  # of a loss among those after one pass of the model
         self._inside: list[Any] = []  # targets of losses within the pass that is under way
 
-    def passed(self, given: Batch | None, tensors: Sequence[torch.Tensor], output: Any) -> None:
+    def passed(
+        self,
+        given: Batch | None,
+        tensors: Sequence[torch.Tensor],
+        output: Any,
+        *,
+        module: torch.nn.Module,
+    ) -> None:
         """The model was given these rows, with gradients, and this came out."""
         self._keys, self._place = (() if given is None else given.keys), 0
-        self.answers.passed(next(iter(tensors), None), output, self._keys)
+        self.answers.passed(tensors, output, self._keys, module=module)
         for targets in self._inside:
             self._note(targets)
         self._inside = []

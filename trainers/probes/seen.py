@@ -23,7 +23,8 @@ class Weights:
 
     `gradients`: steps to which a gradient came; `largest`: the greatest absolute entry of any;
     `alike`: whether all of its units bear the same weights in the end; `constant`: whether all
-    were one number, not 0, at first; `beside`: of a module beside the model.
+    were one number, not 0, at first; `beside`: of a module beside the model; `moved`: whether it
+    asked for no gradient and became another nonetheless, as an average of others does.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Weights:
     alike: bool = False
     constant: bool = False
     beside: bool = False
+    moved: bool = False
 
 
 @dataclass(kw_only=True)
@@ -75,6 +77,7 @@ class LossCall:
         below, beyond: shares of the targets below 0, and beyond −1 … 1.
         partners: whether every row's target is a row of its own, as where rows find their partners.
         viewed: the shape of which outputs are a view that swaps two axes; told: of the classes.
+        logarithms: whether outputs are taken for logarithms of rates.
     """
 
     name: str
@@ -98,6 +101,7 @@ class LossCall:
     beyond: float = 0.0
     partners: bool = False
     viewed: tuple[int, ...] = ()
+    logarithms: bool = False
     told: dict[str, Any] = field(default_factory=dict)
 
 
@@ -257,6 +261,7 @@ def loss_call(
         end_axis=axis,
         partners=_are_partners(outputs, targets),
         viewed=viewed,
+        logarithms=func is F.poisson_nll_loss and bool(kwargs.get("log_input", True)),
         told=class_words(func, outputs, targets, kwargs),
         below=float((targets < 0).double().mean()),
         beyond=float((targets.abs() > 1).double().mean()) if numbers else 0.0,

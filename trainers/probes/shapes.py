@@ -50,15 +50,32 @@ def broadcast_shapes(args: Sequence[Any]) -> list[tuple[int, ...]]:
 
 def viewed_from(outputs: Tensor) -> tuple[int, ...]:
     """The shape [n, steps, classes] of which outputs [n, classes, steps] are a plain view, which
-    deals their numbers out anew where a transposition was meant; else empty.
+    deals their numbers out anew where a transposition was meant, or the reverse; else empty.
     """
     node: Any = outputs.grad_fn
     sizes = getattr(node, "_saved_self_sym_sizes", None)
-    if node is None or "View" not in str(node.name()) or not sizes or outputs.ndim != 3:
+    if node is None or "View" not in str(node.name()) or not sizes or outputs.ndim < 3:
         return ()
     before, now = tuple(map(int, sizes)), tuple(outputs.shape)
-    swapped = before == (now[0], now[2], now[1]) and 1 not in now[1:] and now[1] != now[2]
-    return before if swapped else ()
+    moved = before in ((now[0], now[-1], *now[1:-1]), (now[0], *now[2:], now[1]))
+    return before if moved and 1 not in now[1:] and before != now else ()
+
+
+def padded_steps(given: Sequence[Tensor]) -> tuple[Tensor, bool] | None:
+    """Which steps of rows [n, steps] or [n, steps, features] are zeros behind a row's last number,
+    and whether lengths or a mask that are given too say the same; None of other rows.
+    """
+    if not given or not 1 < given[0].ndim < 4:
+        return None
+    rows = given[0].detach()
+    numbers = (rows != 0).any(dim=2) if rows.ndim == 3 else rows != 0
+    real = numbers.flip(1).int().cummax(dim=1).values.flip(1).bool()
+    known = [(real.sum(dim=1), one) for one in given[1:] if one.ndim == 1]
+    known += [(real, one.bool()) for one in given[1:] if one.ndim == 2]
+    return ~real, any(
+        one.shape == other.shape and bool((one == other.to(one.device)).all())
+        for one, other in known
+    )
 
 
 def over_rows(args: tuple[Any, ...], kwargs: dict[str, Any], *, outputs: tuple[int, ...]) -> bool:

@@ -71,13 +71,14 @@ class _Open:
 class Tape(Hooked):
     """A context in which a training is taped, or ends at once where that cannot be.
 
-    `pieces`: one per backward pass; `cause`: why there is no tape.
+    `pieces`: one per backward pass; `cause`: why there is no tape; `partial`: whether anything that
+    learns came to a call another way, as by a distribution.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.pieces: list[Piece] = []
-        self.cause = ""
+        self.cause, self.partial = "", False
         self._steps = 0
         self._optimizers: set[int] = set()
         self._open = _Open()
@@ -210,6 +211,7 @@ class Tape(Hooked):
         if _learns(one):
             self._copy(one)
             return _Learned(one)
+        self.partial |= one.requires_grad
         self._numbers += one.numel()
         return one.detach().clone()  # a loop may fill the same tensor with its next batch
 

@@ -93,11 +93,14 @@ class Watched(TypedDict):
     targets: Answer | None  # of the losses, against the labels of their rows
     target_counts: Sequence[int]  # per class
     never_taught: Sequence[int]  # outputs that no loss taught, and all; empty: none, or not known
+    padding_taught: float | None  # share of padding's steps whose outputs a loss taught
+    viewed: Sequence[int]  # the shape of which the outputs are a view, two axes swapped
     of_own_class: int  # rows of which the output of their own class alone was taught
     broadcast: Sequence[Sequence[int]]  # shapes that are subtracted, each against all others
     over_rows: int  # softmaxes of the outputs over their rows
     softmax_twice: int  # logarithms of a softmax of a softmax
     answer_dropped: int  # losses whose outputs come straight from a dropout
+    compares_the_same: str  # the function that compares two tensors which are always one
     divergence: str  # what kl_div was given
     divergence_of_probabilities: int
     soft_targets: int  # divergences from fixed shares, as a teacher's

@@ -85,6 +85,7 @@ class Watch(StepWatch):
         for tensor, weights in self._named.values():
             weights.alike = units_alike(tensor.detach())
             weights.trainable |= tensor.requires_grad  # thawed meanwhile
+            weights.moved = self._has_moved(tensor)
         self.seen.weights = [weights for _, weights in self._named.values()]
         self.seen.next_tokens, first = self._next_tokens.found, self._initial
         owned = self._owned
@@ -266,7 +267,7 @@ class Watch(StepWatch):
         self._taught.update(() if given is None else given.keys)
         (done := self._pass).given = given
         done.outputs = tuple(output.shape) if isinstance(output, Tensor) else ()
-        self.labels_seen.passed(given, tensors, output)
+        self.labels_seen.passed(given, tensors, output, module=module)
         self._passes.append(done)
         for leaf in tree_leaves(output):
             if isinstance(leaf, Tensor) and leaf.requires_grad:

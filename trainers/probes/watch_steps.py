@@ -29,6 +29,7 @@ class StepWatch(Hooked):
         self.seen = Seen()
         self._first: nn.Module | None = None  # the model
         self._named: dict[int, tuple[Tensor, Weights]] = {}  # parameters, and what is noted of them
+        self._frozen: dict[int, float] = {}  # those that ask for no gradient, and their sums
         self._fresh: set[int] = set()  # parameters to which a gradient came since the last step
         self._before: dict[int, Tensor] = {}  # parameters before this step
         self._after: dict[int, Tensor] = {}  # and after the last one
@@ -59,6 +60,8 @@ class StepWatch(Hooked):
         weights = Weights(
             name=name, shape=tuple(parameter.shape), trainable=parameter.requires_grad
         )
+        if not parameter.requires_grad:
+            self._frozen[id(parameter)] = _total(parameter)
         weights.constant = not self.seen.steps and is_constant(dense(parameter.detach()))
         self._named[id(parameter)] = parameter, weights
         if parameter.requires_grad:
@@ -73,6 +76,11 @@ class StepWatch(Hooked):
         if self._stepped and self._stepped_before:
             self.seen.made_anew |= not self._stepped & self._stepped_before
         self._stepped_before, self._stepped = self._stepped or self._stepped_before, set()
+
+    def _has_moved(self, parameter: Tensor) -> bool:
+        """Whether it asked for no gradient, and became another nonetheless."""
+        before = self._frozen.get(id(parameter))
+        return before is not None and before != _total(parameter)
 
     # Gradients and steps
 
@@ -247,3 +255,7 @@ class StepWatch(Hooked):
         if len(self.seen.gradient_norms) < self.seen.steps:  # a closure has asked for them
             self._note_gradients(optimizer)
         self.seen.ratios.append((moved / size) ** 0.5 if size else 0.0)
+
+
+def _total(parameter: Tensor) -> float:
+    return float(dense(parameter.detach()).double().sum())

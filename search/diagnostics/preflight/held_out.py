@@ -16,6 +16,10 @@ CERTAIN = 4.0  # standard errors, the greatest of several looks, below which all
 # show at least.
 GAINED, TOLD = 0.25, 0.6
 
+DROWNED = 0.01  # share of another term's gradient, below which one teaches nothing beside it
+ALONE = 0.05  # share of its first value from which a term teaches whose answer it is
+BALANCE = "bring the terms to one scale: means, not sums; targets normalised"
+
 
 def held_out(answer: HeldOut, *, alike: bool = True) -> Check:
     """Of a copy that has learned half of the batches of an epoch, by their own losses.
@@ -30,14 +34,27 @@ def held_out(answer: HeldOut, *, alike: bool = True) -> Check:
         f"batches that a copy of the model has not learned have a loss of {answer['held']:.3g}, of "
         f"{answer['mixed']:.3g} where each row gets another row's answer"
     )
+    if answer["alone"] > ALONE:
+        text = f"{text}: hardly more than chance, but a term of the loss alone teaches whose it is"
+        return judge.warn(text, BALANCE, deviations=sure)
     if sure < CERTAIN:
         if answer["own"] < CERTAIN:
             return judge.unknown(f"{text}; nor did it learn its own", deviations=sure)
+        if answer["ids"]:
+            return judge.unknown(
+                f"{text}; its rows are ids, which few others hold", deviations=sure
+            )
         remedy = (
             "follow one row from its file to the loss: do input, answer and target stay together, "
             "and does a right answer lower the loss?"
         )
         return judge.warn(f"{text}: no more than chance", remedy, deviations=sure)
+    if answer["terms"]["silent"]:
+        text = "a term of the loss changes with the weights, and no gradient comes of it"
+        return judge.warn(text, "is it detached, or computed under no_grad?", deviations=sure)
+    if (share := answer["terms"]["share"]) < DROWNED:
+        text = "a term of the loss teaches the weights that it shares with another one"
+        return judge.warn(f"{text} at most {share:.1g} times as much", BALANCE, share=share)
     held, evaluated = map(np.asarray, answer["named"])
     if pair := swapped(tuple(held), tuple(evaluated)):
         apart = f"a copy of the model takes class {pair[0]} for {pair[1]}, and that for the first,"

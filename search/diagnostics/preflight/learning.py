@@ -31,6 +31,12 @@ LEARNED = 0.05  # share of its first train loss by which a training has learned 
 FOLLOWS = 0.5  # targets that follow the labels of their rows by less are of other rows
 FEWEST, MANY = 20, 100  # fewest validation rows that can tell; fewest for a fault, not a warning
 
+MOSTLY = 0.9  # share of padding's steps above which they count; one more may end a sequence
+PADDED = (
+    "let the model read lengths (pack, or mask attention and pools), and let the loss leave out "
+    f"labels of {IGNORED}"
+)
+
 
 def learning_rate(seen: Watched, *, steps: float, epochs: int = 0, higher: bool = True) -> Check:
     """Is the baseline's rate usable at all (R24)? `steps`, `epochs`: of the whole training;
@@ -195,13 +201,18 @@ def padding(answer: Padding) -> Check:
                 apart.setdefault(name, f"{name} {plain:.6g}, with {kind} {loss:.6g}")
     kinds = " and with ".join(answer["changed"])
     if apart:
-        remedy = "let the model read lengths (pack, or mask attention and pools), and let the loss "
-        return judge.fail(
-            f"padding counts: {'; '.join(apart.values())}",
-            f"{remedy}leave out labels of {IGNORED}",
-            **answer,
-        )
+        text = f"padding counts: {'; '.join(apart.values())}"
+        return judge.fail(text, PADDED, **answer)
     return judge.passed(f"with {kinds} in the padding, the losses stay", **answer)
+
+
+def padding_seen(share: float) -> Check:
+    """The same of rows that a trainer loads itself: of how many of padding's steps a loss teaches
+    the outputs.
+    """
+    judge = Judge(name="padding", rule="R1")
+    text = f"the loss teaches the outputs of {share:.0%} of padding's steps"
+    return judge.warn(text, PADDED) if share > MOSTLY else judge.passed(text)
 
 
 def speed(answer: Speed, *, epochs: int, trainings: int, slots: int, batch: int) -> Check:

@@ -56,7 +56,8 @@ def gradients(seen: Watched) -> Check:
     if not seen["weights"] or not seen["steps"]:
         return judge.unknown("no step of a torch optimizer was seen")
     norms = {weights["name"]: weights["largest"] for weights in seen["weights"]}
-    frozen = [weights["name"] for weights in seen["weights"] if not weights["trainable"]]
+    still = [w for w in seen["weights"] if not w["trainable"] and not w["moved"]]
+    frozen = [weights["name"] for weights in still]
     unstepped = [w for w in seen["weights"] if w["trainable"] and not w["optimized"]]
     idle = [weights["name"] for weights in unstepped if not weights["beside"]]
     beside = [weights["name"] for weights in unstepped if weights["beside"]]

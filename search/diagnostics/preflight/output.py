@@ -44,9 +44,9 @@ def output_layer(
         return judge.fail(text, "give the model's output the shape of the targets")
     if told := _of_calls(seen):
         return (judge.warn if seen["answer_dropped"] else judge.fail)(*told)
-    if call is not None and call["viewed"]:
-        text = f"outputs {tuple(call['viewed'])} are viewed as {tuple(call['outputs'])}"
-        return judge.fail(f"{text}: numbers change places", "transpose the two axes instead")
+    if viewed := seen["viewed"] or (call is not None and call["viewed"]):
+        text = f"outputs {tuple(viewed)} are viewed with their axes in another order"
+        return judge.fail(f"{text}: numbers change places", "transpose the axes instead")
     if call is not None and (merged := _merged(seen["targets"], call)):
         return judge.warn(
             merged, "give the loss the labels as they are, or the model fewer outputs"
@@ -101,6 +101,9 @@ def _of_calls(seen: Watched) -> tuple[str, str] | None:
     if seen["divergence"]:
         remedy = "log_softmax of the outputs, and probabilities (or log_target=True)"
         return f"kl_div is given {seen['divergence']}", f"give it {remedy}"
+    if name := seen["compares_the_same"]:
+        text = f"{name} compares two outputs that are the same to the last bit in every batch"
+        return text, "give the model two different inputs: another view, another item, other noise"
     if seen["softmax_twice"]:
         text = "the logarithm of a softmax is taken of outputs that are a softmax already"
         return text, "give the loss the outputs as they are"
@@ -174,6 +177,9 @@ def _unfit_distance(call: Answer, *, classification: bool) -> tuple[str, str] | 
     if numbered and math.prod(outputs[1:]) == 1:
         text = f"{name} measures distances between class numbers"
         return text, "use cross-entropy with an output per class (R50)"
+    if end in POSITIVE and call["logarithms"] and "Clamp" not in end:
+        text = f"outputs end in {end.lower()}, and {name} takes them for logarithms"
+        return f"{text}: no rate is below 1", "say log_input=False, or end with a linear layer"
     if end in POSITIVE and call["below"] > BEYOND:
         text = f"outputs end in {end.lower()} and are never negative, as {call['below']:.0%} of the"
         return f"{text} targets are", "end the model with a linear layer"

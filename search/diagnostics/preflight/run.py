@@ -115,6 +115,8 @@ def of_training(
         yield held_out.held_out(answers["held_out"], alike=alike)
     if train.lengths is not None:
         yield learning.padding(answers["padding"])
+    elif seen["padding_taught"] is not None:
+        yield learning.padding_seen(seen["padding_taught"])
     search = {"epochs": plan.epochs, "trainings": trainings, "slots": len(slots)}
     yield learning.speed(answers["speed"], batch=batch, **search)
     yield model.own_gradients(answers["own_gradients"])

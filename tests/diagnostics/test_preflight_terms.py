@@ -1,0 +1,217 @@
+"""Terms of a summed loss, outputs of several axes, padding that a loss counts, and two inputs that are one: planted faults
+are told, and their sound twins are left alone."""
+
+import pytest
+import torch
+from test_preflight import CALM
+from torch import nn
+from torch.nn import functional as F  # noqa: N812  # the field's name for it
+
+from search.diagnostics.preflight import held_out as judge
+from search.diagnostics.preflight import learning, model, output
+from trainers.probes.answers_seen import AnswersSeen
+from trainers.probes.tape import Tape
+from trainers.probes.terms import looked_at, told
+from trainers.probes.watch import Watch
+
+ROWS, STEPS = 32, 8
+
+
+class Heads(nn.Module):
+    """Three classes and a number, of a trunk that both share."""
+
+    def __init__(self):
+        super().__init__()
+        self.trunk = nn.Sequential(nn.Linear(6, 16), nn.ReLU())
+        self.kind, self.price = nn.Linear(16, 3), nn.Linear(16, 1)
+
+    def forward(self, x):
+        return self.kind(self.trunk(x)), self.price(self.trunk(x))[:, 0]
+
+
+def _taped(loss_of):
+    """Eight steps of a model with two heads on rows that both can learn."""
+    torch.manual_seed(0)
+    net = Heads()
+    optimizer = torch.optim.SGD(net.parameters(), 1e-9)
+    with Tape() as tape:
+        for _ in range(STEPS):
+            x = torch.randn(ROWS, 6)
+            optimizer.zero_grad()
+            loss_of(*net(x), x[:, :3].argmax(1), x[:, 3]).backward()
+            optimizer.step()
+    return tape
+
+
+def _inside(kind, price, y, z):
+    """The same sum inside of a module."""
+    return _Sum()(kind, price, y, z)
+
+
+class _Sum(nn.Module):
+    def forward(self, kind, price, y, z):
+        terms = {"kind": F.cross_entropy(kind, y), "price": F.mse_loss(price, 1e5 * z)}
+        return sum(terms.values())
+
+
+@pytest.mark.parametrize(
+    ("loss_of", "tells"),
+    [
+        (lambda kind, price, y, z: F.cross_entropy(kind, y) + F.mse_loss(price, 1e5 * z), "times as much"),  # planted
+        (_inside, "times as much"),
+        (lambda kind, price, y, z: F.mse_loss(price, z) + F.cross_entropy(kind.detach(), y), "no gradient comes"),
+        (lambda kind, price, y, z: F.cross_entropy(kind, y) + F.mse_loss(price, z), ""),  # sound
+        (lambda kind, price, y, z: F.cross_entropy(kind, y) + 1e-5 * F.mse_loss(price, z), ""),  # a weight that is meant
+        (lambda kind, price, y, z: F.cross_entropy(kind, y) + 1e-10 * F.mse_loss(price, 1e5 * z), ""),
+        (lambda kind, price, y, z: F.cross_entropy(kind, y) + 1e-6 * kind.square().sum(), ""),  # a penalty
+        (lambda kind, price, y, z: F.cross_entropy(kind, y), ""),
+    ],
+)  # fmt: skip
+def test_a_term_that_teaches_nothing_beside_another_is_told_and_a_weight_that_is_meant_is_not(
+    loss_of, tells
+):
+    tape = _taped(loss_of)
+    before = looked_at(tape, tape.pieces)
+    with torch.no_grad():
+        for weights in tape.learning():
+            weights.add_(0.01 * torch.randn_like(weights))
+    answer = {"deviations": 9.0, "own": 9.0, "alone": 0.0, "ids": False, "named": [[[], []]] * 2, "evaluated": [],
+              "start": 2.0, "held": 1.0, "mixed": 2.0, "terms": told(before, looked_at(tape, tape.pieces))}  # fmt: skip
+    check = judge.held_out(answer)
+    assert check.outcome == ("warn" if tells else "pass")
+    assert tells in check.told
+    hidden = {**answer, "held": 1.99, "alone": 0.3, "terms": told([], [])}
+    assert "a term of the loss alone" in judge.held_out(hidden).told
+
+
+class Steps(nn.Module):
+    """Three outputs per step, on the last axis or the second one, or dealt out anew."""
+
+    def __init__(self, form):
+        super().__init__()
+        self.form = form
+        self.inner = nn.Linear(1, 3)
+        nn.init.ones_(self.inner.bias)  # none sleeps, as behind a ReLU that follows
+
+    def forward(self, x, lengths=None):
+        out = self.inner(x[:, :, None])
+        return {"last": out, "second": out.transpose(1, 2), "dealt": out.view(len(x), 3, -1)}[
+            self.form
+        ]
+
+
+def _watched(form, *, loss_of, widths=(8,), lengths=True):
+    """Rows of which half are padded by a half, seen by a loss of outputs [n, steps, 3]."""
+    torch.manual_seed(0)
+    net = Steps(form)
+    with Watch() as watch:
+        for step in range(6):
+            x = 1 + torch.rand(ROWS, widths[step % len(widths)])
+            many = torch.full((ROWS,), x.shape[1])
+            many[::2] //= 2
+            x *= torch.arange(x.shape[1]) < many[:, None]
+            out = net(x, many) if lengths else net(x)
+            loss_of(out if form == "last" else out.transpose(1, 2), x > 0).backward()
+    answers: AnswersSeen = watch.labels_seen.answers
+    return answers
+
+
+@pytest.mark.parametrize("form", ["last", "second"])
+def test_an_output_of_every_step_that_no_loss_teaches_is_told(form):
+    whole = _watched(form, loss_of=lambda out, real: out.square().mean())
+    part = _watched(form, loss_of=lambda out, real: out[..., 1:].square().mean())
+    steps = _watched(form, loss_of=lambda out, real: out[:, :-1].square().mean())
+    assert [one.never_taught() for one in (whole, part, steps)] == [[], [1, 3], []]
+    assert [one.viewed for one in (whole, part)] == [(), ()]
+
+
+def test_outputs_that_are_a_view_in_another_order_of_axes_are_told_before_any_loss():
+    dealt = _watched("dealt", loss_of=lambda out, real: out.square().mean())
+    check = output.output_layer({**CALM, "viewed": dealt.viewed}, classification=True, classes=0)
+    assert (dealt.viewed, check.outcome) == ((ROWS, 8, 3), "fail")
+
+
+@pytest.mark.parametrize(
+    ("loss_of", "outcome"),
+    [
+        (lambda out, real: out.square().mean(), "warn"),  # planted
+        (lambda out, real: out[real].square().mean(), "pass"),  # sound
+        (lambda out, real: out[real | real.roll(1, 1)].square().mean(), "pass"),  # an end is taught
+    ],
+)
+@pytest.mark.parametrize("said", [{}, {"lengths": False, "widths": (6, 8, 10)}])
+def test_padding_that_a_loss_of_ones_own_counts_is_told(loss_of, outcome, said):
+    share = _watched("last", loss_of=loss_of, **said).padding_taught()
+    assert learning.padding_seen(share).outcome == outcome
+
+
+def test_zeros_at_the_ends_of_rows_are_no_padding_where_nothing_says_so():
+    assert _watched("last", loss_of=lambda out, real: out.sum(), lengths=False).padding_taught() is None  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("loss_of", "told"),
+    [
+        (lambda net, x: F.mse_loss(net(x), net(x)), "mse_loss"),  # planted
+        (lambda net, x: -F.logsigmoid(net(x)[:, 0] - net(x)[:, 0]).mean(), "sub"),
+        (lambda net, x: (net(x) @ net(x).T).logsumexp(1).mean(), "matmul"),
+        (lambda net, x: F.mse_loss(net(x), net(x + torch.randn_like(x))), ""),  # sound
+        (lambda net, x: F.mse_loss(net(x), net(x).detach()) + net(x).square().mean(), ""),
+        (lambda net, x: (net(x) @ net(x + 1).T).logsumexp(1).mean(), ""),
+    ],
+)
+def test_two_inputs_of_a_comparison_that_are_always_the_same_are_told(loss_of, told):
+    net = nn.Linear(6, 3)
+    with Watch() as watch:
+        for _ in range(4):
+            loss_of(net, torch.randn(ROWS, 6)).backward()
+    name = watch.calls_seen.compares_the_same()
+    assert told in name
+    assert bool(told) == bool(name)
+    check = output.output_layer({**CALM, "compares_the_same": name}, classification=False, classes=0)  # fmt: skip
+    assert (check.outcome == "fail") == bool(told)
+
+
+def test_rates_that_are_taken_for_logarithms_are_told_and_logarithms_are_not():
+    x, y = torch.randn(ROWS, 6), torch.ones(ROWS, 1)
+
+    def outcome(end, **words):
+        net = nn.Sequential(nn.Linear(6, 1), end)
+        with Watch() as watch:
+            nn.PoissonNLLLoss(**words)(net(x), y).backward()
+        call = {**vars(watch.seen.loss), "told": {}}
+        return output.output_layer({**CALM, "loss": call}, classification=False, classes=0).outcome
+
+    assert outcome(nn.Softplus()) == "fail"
+    assert outcome(nn.Softplus(), log_input=False) == outcome(nn.Identity()) == "pass"
+
+
+class Follower(nn.Module):
+    """A part that learns, and a frozen copy of it."""
+
+    def __init__(self):
+        super().__init__()
+        self.online, self.target = nn.Linear(6, 3), nn.Linear(6, 3).requires_grad_(False)
+
+    def forward(self, x):
+        return self.online(x) - self.target(x)
+
+
+@pytest.mark.parametrize(("share", "outcome"), [(0.1, "pass"), (0.0, "note")])
+def test_a_frozen_part_that_follows_what_learns_is_no_forgotten_one(share, outcome):
+    net = Follower()
+    optimizer = torch.optim.SGD(net.online.parameters(), 0.1)
+    with Watch() as watch:
+        for _ in range(3):
+            optimizer.zero_grad()
+            net(torch.randn(ROWS, 6)).square().mean().backward()
+            optimizer.step()
+            with torch.no_grad():
+                for slow, fast in zip(
+                    net.target.parameters(), net.online.parameters(), strict=True
+                ):
+                    slow.data.mul_(1 - share).add_(share * fast)
+        watch.epoch()
+    weights = [vars(one) for one in watch.seen.weights]
+    check = model.gradients({**CALM, "weights": weights, "steps": 3, "losses": [1.0]})
+    assert check.outcome == outcome, check.told
