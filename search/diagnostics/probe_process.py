@@ -72,7 +72,7 @@ def _preflight(
 ) -> Answers:
     """The first question decides which of the others have a sense."""
     budget = Budget(asked["seconds"], of="preflight.seconds")
-    seen = watched(subject, read=read, budget=budget)
+    seen = watched(subject, read=read, budget=budget, reseeded=not asked["stock"])
     answers: dict[str, Any] = {"watched": seen, "seconds": budget.spent}
     by_hand = bool(seen["hand_steps"]) and not seen["steps"]
     if seen["error"] or not (seen["steps"] or by_hand):

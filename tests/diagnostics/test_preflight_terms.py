@@ -11,6 +11,7 @@ from search.diagnostics.preflight import held_out as judge
 from search.diagnostics.preflight import learning, model, output
 from trainers.probes.answers_seen import AnswersSeen
 from trainers.probes.tape import Tape
+from trainers.probes.targets_seen import TargetsSeen
 from trainers.probes.terms import looked_at, told
 from trainers.probes.watch import Watch
 
@@ -215,3 +216,28 @@ def test_a_frozen_part_that_follows_what_learns_is_no_forgotten_one(share, outco
     weights = [vars(one) for one in watch.seen.weights]
     check = model.gradients({**CALM, "weights": weights, "steps": 3, "losses": [1.0]})
     assert check.outcome == outcome, check.told
+
+
+@pytest.mark.parametrize(("mode", "told"), [("bilinear", True), ("nearest", False)])
+def test_maps_of_classes_that_were_resized_like_a_picture_are_told(mode, told):
+    dice, targets = torch.Generator().manual_seed(0), TargetsSeen()
+    for _ in range(4):
+        maps = 2.0 * torch.randint(0, 3, (8, 1, 6, 6), generator=dice)  # classes 0, 2, 4
+        resized = F.interpolate(F.interpolate(maps, 48), 32, mode=mode)[:, 0].long()
+        targets.classes(resized)
+    seen = {**CALM, "blurred": targets.blurred()}
+    assert (output.output_layer(seen, classification=True, classes=0).outcome == "warn") == told
+
+
+@pytest.mark.parametrize(("sure", "told"), [(0.0, True), (3.0, False)])
+@pytest.mark.parametrize("labels_first", [True, False])
+def test_a_teacher_that_names_no_label_is_told(sure, told, labels_first):
+    dice, targets = torch.Generator().manual_seed(0), TargetsSeen()
+    for _ in range(24):
+        y = torch.randint(0, 10, (32,), generator=dice)
+        shares = (torch.randn(32, 10, generator=dice) + sure * F.one_hot(y, 10)).softmax(1)
+        asked = [(targets.classes, y), (targets.shares, shares)]
+        for ask, given in asked if labels_first else asked[::-1]:
+            ask(given)
+    seen = {**CALM, "shares_above_chance": targets.shares_above_chance()}
+    assert (output.output_layer(seen, classification=True, classes=0).outcome == "warn") == told

@@ -15,6 +15,7 @@ from torch.nn import functional as F  # noqa: N812  # the field's name for it
 from trainers.probes import functions
 from trainers.probes.hooks import DROPOUTS
 from trainers.probes.shapes import PASSED, last_operation
+from trainers.probes.targets_seen import TargetsSeen
 
 KEPT, DEEP = 32, 12  # nodes of dropouts that are kept; steps back from a loss that are followed
 ENDS = (*PASSED, "LogSoftmax", "Softmax", "Sigmoid")
@@ -35,6 +36,7 @@ class CallsSeen:
         self.divergence = ""  # what else it is given that it does not take
         self.soft_targets = 0  # divergences from fixed shares, as a teacher's
         self.softmax_twice = 0  # logarithms of a softmax of a softmax
+        self.targets = TargetsSeen()
         self._same: dict[tuple[Any, ...], list[bool]] = {}  # function, shape → of each comparison
         self._nodes: list[Any] = []  # of the last dropouts
         self._read: dict[int, tuple[Tensor, Tensor]] = {}  # embedding → its weights, its counts
@@ -51,11 +53,14 @@ class CallsSeen:
             self._dropout(args, kwargs, got)
         elif func in functions.LOSSES:
             self.answer_dropped += self._is_dropped(args[0])
+            if func in functions.ENTROPIES:
+                self.targets.classes(args[1] if len(args) > 1 else kwargs["target"])
         elif func is F.kl_div:
             self.divergence_of_probabilities += _sums_to_one(args[0])
             targets = args[1] if len(args) > 1 else kwargs["target"]
             self.soft_targets += not targets.requires_grad and bool((targets % 1 != 0).any())
             self._diverges(args[0], targets, kwargs)
+            self.targets.shares(targets)
         elif func in functions.LOGARITHMS:
             name = last_operation(args[0])[0]
             self.softmax_twice += "Softmax" in name and "Log" not in name

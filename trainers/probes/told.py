@@ -26,6 +26,7 @@ class Watched(TypedDict):
     first_loss: float | None  # of the untrained model, if told
     not_finite: Sequence[str]  # names of such numbers in the last epoch
     again: Mapping[str, Sequence[Sequence[float | None]]]  # by name: epoch 1, and once more
+    other_seed: Mapping[str, Sequence[float | None]]  # the same of epoch 1 under another seed
     again_error: str  # why there was no once more
     scores: Numbers  # the metric of each epoch, where a plateau is watched for
     losses_again: Sequence[Answer]  # of each epoch, told losses beside those of its predictions
@@ -103,6 +104,8 @@ class Watched(TypedDict):
     compares_the_same: str  # the function that compares two tensors which are always one
     divergence: str  # what kl_div was given
     divergence_of_probabilities: int
+    shares_above_chance: float | None  # by which these name labels more often than chance does
+    blurred: float  # greatest share of a class's pixels between a lower and a higher class
     soft_targets: int  # divergences from fixed shares, as a teacher's
 
     # The model.

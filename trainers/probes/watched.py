@@ -6,7 +6,7 @@ Measures; never judges.
 import itertools
 import math
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, cast
 
 import numpy as np
@@ -43,21 +43,26 @@ def watched(
     *,
     read: Callable[[Epoch, Data], object] | None = None,
     budget: Budget | None = None,
+    reseeded: bool = False,
 ) -> Watched:
     """Two epochs of it as it is, and the first of them again.
 
     `read`: reads an epoch of a trial on these rows, and raises where the trial would fail;
-    `budget`: of all questions; None: there is no other limit than `FIRST_LOOK`.
+    `budget`: of all questions; None: there is no other limit than `FIRST_LOOK`; `reseeded`: whether
+    the first epoch is also trained with another seed.
     """
     budget = budget or Budget(math.inf, of="")
     most = max(WATCHED_ROWS, WATCHED_BATCHES * subject.batch)
     data = subject.sample(train=most, val=WATCHED_ROWS)
     train_rows = _keys(data.train)
-    watch, run, again = Watch(train_rows), Run(), Run()
+    watch, run, again, other = Watch(train_rows), Run(), Run(), Run()
     with HelpersSeen() as helpers, CarriedState() as state:
         cut = _look(subject, data, run, watch, epochs=2, budget=budget)
     whole = len(data.val.index) == len(subject.data.val.index)
     cut_again = "" if run.error or cut else _look(subject, data, again, epochs=1, budget=budget)
+    others = {**subject.config, "seed": int(subject.config["seed"]) + 1}
+    if reseeded and not (run.error or again.error or cut or cut_again):
+        _look(replace(subject, config=others), data, other, epochs=1, budget=budget)
     last: Values = run.epochs[-1][1] if run.epochs else {}
     by_rows = {
         **_rows(watch, train=train_rows, val=_keys(data.val)),
@@ -89,6 +94,7 @@ def watched(
             name for name in _numbers(last) if not all(map(math.isfinite, run.told(name)))
         ],
         "again": {name: [run.series(name)[:1], again.series(name)[:1]] for name in _numbers(last)},
+        "other_seed": {name: other.series(name)[:1] for name in _numbers(last)},
         "again_error": again.error or cut_again,
     }
     return cast(Watched, told)
@@ -178,6 +184,8 @@ def _calls(watch: Watch, data: Data) -> Answer:
         "divergence": calls.divergence,
         "compares_the_same": calls.compares_the_same(),
         "soft_targets": calls.soft_targets,
+        "shares_above_chance": calls.targets.shares_above_chance(),
+        "blurred": calls.targets.blurred(),
         "softmax_twice": calls.softmax_twice,
         "tokens": _tokens(watch, data),
     }

@@ -9,7 +9,8 @@ from operator import itemgetter
 from typing import Any
 
 from search.diagnostics.preflight.check import Check, Judge
-from search.diagnostics.preflight.output import ENTROPIES, PIXELS
+from search.diagnostics.preflight.class_words import ENTROPIES
+from search.diagnostics.preflight.output import PIXELS
 from trainers.probes.answers import ByHeart, Try
 from trainers.probes.told import Answer, Watched
 

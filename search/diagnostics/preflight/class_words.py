@@ -9,11 +9,13 @@ from itertools import pairwise
 
 import numpy as np
 
-from trainers.probes.told import Answer
+from trainers.probes.told import Answer, Watched
 
 UNEVEN = 1.5  # the most frequent class over the rarest, from which weights have a direction
 NEAR = 1.1  # the greatest over the least of what is proportional, to rounding and rows left out
 CHANCE, MIXED = 0.05, 0.8  # difference of two shares by chance; of a class with one weight
+ENTROPIES = ("cross_entropy", "nll_loss")
+EDGES = 0.5  # share of a class's pixels that lie between others, above which it is no class
 FOLLOWS = 0.9  # of a target's relation to its row's label, that a name for it leaves
 
 
@@ -51,6 +53,32 @@ def misled(
         text = f"pos_weight is {told['positive']:.3g}, rows of the second class over those of the"
         return f"{text} first", "give pos_weight the rows of the first over those of the second"
     return None
+
+
+def strange_targets(seen: Watched) -> tuple[str, str] | None:
+    """What targets show by themselves that cannot be meant, and the remedy; else None."""
+    if seen["blurred"] > EDGES:
+        text = (
+            f"{seen['blurred']:.0%} of the pixels of a class lie between a lower and a higher class"
+        )
+        return f"{text}, as where a map is resized or turned like a picture", "use mode='nearest'"
+    above = seen["shares_above_chance"]
+    if above is not None and above < CHANCE:
+        text = "the shares that kl_div is given name a row's label no more often than chance does"
+        return text, "is the teacher trained, or its state loaded, and are its rows the same?"
+    return None
+
+
+def merged(targets: Answer | None, call: Answer) -> str:
+    """How labels become fewer targets, where the model has an output for each of them; else
+    empty.
+    """
+    if targets is None or call["name"] not in ENTROPIES or targets["follows"] < FOLLOWS:
+        return ""
+    own, left = targets["kinds"] or (0, 0)
+    if not left < own or len(call["outputs"]) < 2 or call["outputs"][1] < own:
+        return ""
+    return f"{own} classes become {left} targets of the loss, with {call['outputs'][1]} outputs"
 
 
 def left_out(call: Answer) -> tuple[str, str] | None:

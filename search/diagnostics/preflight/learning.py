@@ -10,6 +10,7 @@ from statistics import median
 from typing import Any
 
 from search.diagnostics.preflight.check import Check, Judge
+from search.diagnostics.preflight.model import NO_STEP
 from search.diagnostics.preflight.schedule import ends_early, misled
 from search.diagnostics.preflight.stepping import of_clip
 from trainers.api import IGNORED
@@ -54,7 +55,7 @@ def learning_rate(seen: Watched, *, steps: float, epochs: int = 0, higher: bool 
     if not ratios:
         if diverged and losses[0] is not None:
             return judge.fail(diverged, "is a step taken uphill, or is the rate too high?")
-        return judge.unknown("no step of a torch optimizer was seen")
+        return judge.unknown(NO_STEP)
     rate, usual = max(seen["rates"]), median(ratios)
     sentence = f"at {rate:.3g}, a step moves the weights by {usual:.2g} of their size"
     numbers: dict[str, Any] = {"rate": rate, "update_ratio": usual}

@@ -262,6 +262,9 @@ def repeatable(seen: Watched, *, exact: bool, metric: str) -> Check:
         if not exact:
             remedy += "; on a GPU also set torch.backends.cudnn.deterministic = True"
         return judge.warn(f"one seed gave {', '.join(apart)} in two first epochs", remedy)
+    if all(pair[0] == seen["other_seed"].get(name) for name, pair in pairs.items()):
+        text = f"another seed gave the same {', '.join(pairs)}: it is not used, or nothing is drawn"
+        return judge.note(text, "hand the seed on; where nothing is drawn, say seeds=1")
     return judge.passed(f"one seed gave the same {', '.join(pairs)} twice")
 
 

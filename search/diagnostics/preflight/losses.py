@@ -10,7 +10,7 @@ from statistics import fmean
 
 from search.diagnostics.preflight.by_heart import SURE, foreign_predictions, unknown_by_heart
 from search.diagnostics.preflight.check import Check, Judge
-from search.diagnostics.preflight.output import ENTROPIES
+from search.diagnostics.preflight.class_words import ENTROPIES
 from trainers.probes.answers import ByHeart
 from trainers.probes.told import Answer, Watched
 
@@ -56,6 +56,8 @@ def reported_losses(seen: Watched, *, heart: ByHeart) -> Check:
     if text := _in_other_units(seen):
         remedy = "take the same loss, of targets in the same units: learning curves compare the two"
         return judge.warn(text, f"{remedy}; what you read may be a column of its own")
+    if not seen["losses"] and not seen["losses_again"]:
+        return judge.unknown("neither losses of steps nor predictions were seen beside them")
     apart = [
         (loss, again) for loss, again in pairs if abs(loss - again["own"]) > FAR * again["own"]
     ]

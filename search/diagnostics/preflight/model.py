@@ -13,6 +13,7 @@ from trainers.probes.told import Answer, Watched
 # Share of ReLU units that no row wakes: a warning, a fault. Half of them sleep by chance where rows
 # hardly differ before the first steps, as behind a bottleneck, and they wake later.
 DEAD = (0.75, 0.99)
+NO_STEP = "no step of a torch optimizer was seen"
 NAMED = 4  # tensors named in a sentence
 ENDED = 0.8  # share of a squashed layer's outputs at their ends
 HARDLY = 1e-9  # of the largest gradient of all tensors, which rounding alone does not leave
@@ -54,7 +55,7 @@ def gradients(seen: Watched) -> Check:
     """Does every parameter get a finite gradient that is not zero, and an optimizer (R12)?"""
     judge = Judge(name="gradients", rule="R12")
     if not seen["weights"] or not seen["steps"]:
-        return judge.unknown("no step of a torch optimizer was seen")
+        return judge.unknown(NO_STEP)
     norms = {weights["name"]: weights["largest"] for weights in seen["weights"]}
     still = [w for w in seen["weights"] if not w["trainable"] and not w["moved"]]
     frozen = [weights["name"] for weights in still]
@@ -187,7 +188,8 @@ def batch_norm(seen: Watched, *, rows: int, batch: int | None) -> Check:
     """
     judge = Judge(name="batch_norm", rule="R44")
     if not seen["batch_norms"]:
-        return judge.passed("there is no batch norm")
+        seems = seen["steps"] or seen["hand_steps"]
+        return judge.passed("there is no batch norm") if seems else judge.unknown(NO_STEP)
     if seen["still_norms"]:
         text = "batch norm with a momentum below 0.001 hardly moves its running statistics"
         return judge.fail(f"{text}, which evaluation uses", "take its default momentum, 0.1")

@@ -8,7 +8,14 @@ import math
 from collections.abc import Sequence
 
 from search.diagnostics.preflight.check import Check, Judge
-from search.diagnostics.preflight.class_words import FOLLOWS, by_targets, left_out, misled
+from search.diagnostics.preflight.class_words import (
+    ENTROPIES,
+    by_targets,
+    left_out,
+    merged,
+    misled,
+    strange_targets,
+)  # fmt: skip
 from trainers.probes.told import Answer, Watched
 
 ABOVE = {
@@ -18,7 +25,6 @@ ABOVE = {
 BELOW, NEAR = 0.3, 0.3  # least share of the expected first loss; tolerance of a sum over a batch
 EXACT = 1e-3  # relative difference up to which two losses are equal
 LIKELIHOODS = ("binary", "poisson", "gaussian")  # how names of likelihoods begin
-ENTROPIES = ("cross_entropy", "nll_loss")
 PIXELS = ("binary_cross_entropy", "binary_cross_entropy_with_logits")  # of a row's numbers
 # Of zeros' loss over a constant prediction's: targets that a model may learn to reach; of a first
 # loss over that of zeros, which an untrained model gives nearly.
@@ -47,13 +53,13 @@ def output_layer(
     if viewed := seen["viewed"] or (call is not None and call["viewed"]):
         text = f"outputs {tuple(viewed)} are viewed with their axes in another order"
         return judge.fail(f"{text}: numbers change places", "transpose the axes instead")
-    if call is not None and (merged := _merged(seen["targets"], call)):
-        return judge.warn(
-            merged, "give the loss the labels as they are, or the model fewer outputs"
-        )
+    if call is not None and (fewer := merged(seen["targets"], call)):
+        return judge.warn(fewer, "give the loss the labels as they are, or the model fewer outputs")
     if never := seen["never_taught"]:
         text = f"{never[0]} of {never[1]} outputs are never taught: the loss has no gradient for"
         return judge.warn(f"{text} them", "does the loss read only a part of the outputs?")
+    if strange := strange_targets(seen):
+        return judge.warn(*strange)
     if call is None or seen["optimizers"] > 1:
         return judge.unknown(_why_unknown(seen))
     name, outputs, targets = call["name"], tuple(call["outputs"]), tuple(call["targets"])
@@ -114,18 +120,6 @@ def _of_calls(seen: Watched) -> tuple[str, str] | None:
         text = "a softmax of the outputs is taken over the rows of a batch, not over the classes"
         return text, "take it over the last axis: dim=-1"
     return None
-
-
-def _merged(targets: Answer | None, call: Answer) -> str:
-    """How labels become fewer targets, where the model has an output for each of them; else
-    empty.
-    """
-    if targets is None or call["name"] not in ENTROPIES or targets["follows"] < FOLLOWS:
-        return ""
-    own, left = targets["kinds"] or (0, 0)
-    if not left < own or len(call["outputs"]) < 2 or call["outputs"][1] < own:
-        return ""
-    return f"{own} classes become {left} targets of the loss, with {call['outputs'][1]} outputs"
 
 
 def _unfit_entropy(call: Answer, *, classes: int) -> tuple[str, str] | None:
