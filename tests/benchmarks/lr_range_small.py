@@ -105,7 +105,11 @@ def measured(words, *, epochs):
         answers = answer(asked)
     final = prepared.final
     setup = SetUp(config=config, data=Data(train=final.train, val=final.val), task=plan.config.data.task, epochs=epochs)  # fmt: skip
-    return setup, (ramp, answers["losses"], answers["untrained"]), sweep(setup, RATES, seeds=range(SEEDS))
+    return (
+        setup,
+        (ramp, answers["losses"], answers["untrained"]),
+        sweep(setup, RATES, seeds=range(SEEDS)),
+    )
 
 
 def sweep(setup, rates, *, seeds):

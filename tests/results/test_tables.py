@@ -171,6 +171,16 @@ def test_a_winner_that_ended_by_itself_is_told_of_more_epochs_only_where_its_las
         assert line.startswith(said)
 
 
+def test_what_no_knob_of_a_trainer_of_ones_own_does_is_told_by_hand_and_only_if_no_knob_does_it():
+    findings = findings_of(planted(0.01), "trainer.patience=null", experiment="own_trainer")
+    for verdict, said in (
+        ("lr_drop_due", "next, by hand: lower the learning rate by 3 to 10"),
+        ("still_learning", "next: still_learning: train for longer"),
+    ):
+        verdicts = {row.spec.trial: Verdict(name=verdict, why="") for row in findings.rows}
+        assert next_lines(replace(findings, verdicts=verdicts))[0].startswith(said)
+
+
 @pytest.mark.parametrize(
     ("experiment", "verdict", "following"),
     [

@@ -20,6 +20,7 @@ from search.diagnostics.verdicts.advice import (
     CHECK,
     EPOCHS,
     NOT_LEARNED,
+    RATE,
     applies,
     is_longer,
 )
@@ -113,6 +114,10 @@ def next_lines(findings: Findings) -> list[str]:
                     f"name={name_after(plan.name, knob)}",
                 ]
     done = f"; tried already: {', '.join(sorted(tried))}" if tried else ""
+    known = {RATE, EPOCHS, *tried, *(acts or ())}
+    if acts is not None:  # what a trainer of the user's own may do, though no key of it is known
+        free = (one for one in ADVICE[verdict.name] if one.turn != CHECK and not one.when)
+        by_hand += [f"{one.alone} ({one.rule})" for one in free if one.knob not in known]
     if by_hand:
         return [f"next, by hand: {by_hand[0]}{done}"]
     return [f"next: {verdict.name}: no remedy is left to try{done}"]
