@@ -487,6 +487,9 @@ def test_logs_of_a_pattern_are_told_together_as_a_search_is(tmp_path, monkeypatc
     assert "overfitting 6 seed0 seed1 seed2 seed3 seed4 seed5" in shown
     assert "together: 100 % of the better 5 trials were best in the first tenth" in shown
     assert "read train = train_loss, val = val_loss, epoch = epoch, metric = accuracy" in shown
+    (tmp_path / "runs" / "seed5" / "again.csv").write_text(table())
+    names = [f"seed{run}" for run in range(5)]
+    assert sorted(read_logs("runs/*/*.csv").trainings) == [*names, "seed5/again", "seed5/metrics"]
     (tmp_path / "runs" / "died" / "metrics.csv").parent.mkdir()
     (tmp_path / "runs" / "died" / "metrics.csv").write_text("epoch,train_loss,val_loss\n")
     assert main(["doctor", "--csv", "runs/*/metrics.csv"]) == 0

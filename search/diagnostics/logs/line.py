@@ -5,19 +5,9 @@ from collections.abc import Mapping
 
 Line = tuple[int, dict[str, str]]
 SETS = (
-    "train",
-    "training",
-    "trn",
-    "tr",
-    "val",
-    "va",
-    "valid",
-    "validation",
-    "eval",
-    "dev",
-    "test",
+    "train", "training", "trn", "tr", "val", "va", "valid", "validation", "eval", "dev", "test",
     "tst",
-)
+)  # fmt: skip
 JOINED = {
     before + after: f"{before}_{after}" for before in SETS for after in ("loss", "acc", "accuracy")
 }  # names that are written as one word

@@ -12,16 +12,8 @@ PARTS = ("batch_loss", *ENTROPIES)  # of an epoch, or of a sum, where others sta
 LOSS = re.compile(
     r"loss(?!_scale)|cross_?entropy$|(?:^|_)(?:nll|ce|xent|l_pix)$|^(?:train_|val_|test_)?cost$"
 )
-OF_ANOTHER = {
-    "best",
-    "lowest",
-    "min",
-    "minimum",
-    "previous",
-    "prev",
-    "improve",
-    "improved",
-}  # epoch
+# Words of another epoch.
+OF_ANOTHER = {"best", "lowest", "min", "minimum", "previous", "prev", "improve", "improved"}
 SHARES = (
     "map50_95_b", "map50_95", "map_0_5_0_95", "map50_b", "map50", "map_0_5", "map", "ap",
     "miou", "mean_iou", "mean_io_u", "iou", "dice", "dice_coef", "accuracy_top1",
@@ -31,19 +23,9 @@ SHARES = (
     "precision", "recall", "r2", "exact_match", "mcc", "score", "bleu", "pearson", "spearman",
 )  # fmt: skip
 LOWER = (
-    "error",
-    "error_rate",
-    "mse",
-    "mae",
-    "rmse",
-    "brier",
-    "log_loss",
-    "perplexity",
-    "ppl",
-    "wer",
-    "cer",
-    "mape",
-)
+    "error", "error_rate", "mse", "mae", "rmse", "brier", "log_loss", "perplexity", "ppl", "wer",
+    "cer", "mape",
+)  # fmt: skip
 METRICS = ("metric", *SHARES, *LOWER)
 OF_DATA = ("map", "ap")  # takes a whole set of data: of validation
 EVALUATED = (*OF_DATA, "miou", "accuracy_top1")  # the same, where no loss of train is beside it
@@ -51,32 +33,13 @@ ERRORS = ("rmse", "mse", "mae", "mape", "l2", "l1", "error", "merror")  # where 
 OF_VAL = ("val_", "valid_", "validation_", "eval_", "dev_", "va_", "metrics_", "test_", "tst_")
 OF_TRAIN = ("train_", "training_", "trn_", "tr_")
 TRAIN = (
-    "train_loss",
-    "training_loss",
-    "loss",
-    "train_loss_epoch",
-    "train_loss_step",
-    "trn_loss",
-    "tr_loss",
-    "avg_train_loss",
-    "total_loss",
-    *PARTS,
-    *(f"train_{name}" for name in ENTROPIES),
-)
+    "train_loss", "training_loss", "loss", "train_loss_epoch", "train_loss_step", "trn_loss",
+    "tr_loss", "avg_train_loss", "total_loss", *PARTS, *(f"train_{name}" for name in ENTROPIES),
+)  # fmt: skip
 VAL = (
-    "val_loss",
-    "valid_loss",
-    "validation_loss",
-    "eval_loss",
-    "dev_loss",
-    "va_loss",
-    "val_loss_epoch",
-    "validation_total_loss",
-    "val_total_loss",
-    "avg_val_loss",
-    *(f"val_{name}" for name in ENTROPIES),
-    "test_loss",
-)
+    *(f"{of}loss" for of in OF_VAL[:6]), "val_loss_epoch", "validation_total_loss",
+    "val_total_loss", "avg_val_loss", *(f"val_{name}" for name in ENTROPIES), "test_loss",
+)  # fmt: skip
 
 
 def is_loss(name: str) -> bool:

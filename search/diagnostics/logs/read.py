@@ -6,7 +6,9 @@ Names of columns and gaps are taken as the usual loggers write them. Never guess
 
 import glob
 import math
+import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -87,12 +89,15 @@ def read_logs(
         raise next(iter(left_out.values()))
     if not files:
         return logs[place]
-    start = len(_common(list(logs)))
-    trainings = {
-        _named(file[start:], name, alone=len(log.trainings) == 1): curves
-        for file, log in logs.items()
-        for name, curves in log.trainings.items()
-    }
+    shared = os.path.commonpath([os.path.dirname(file) for file in logs])
+    start = len(f"{shared.rstrip('/')}/") if shared else 0
+    folders = Counter(os.path.dirname(file[start:]) for file in logs)
+    trainings: dict[str, Curves] = {}
+    for file, log in logs.items():
+        folder, stem = os.path.dirname(file[start:]), os.path.splitext(file[start:])[0]
+        own = folder if folder and folders[folder] == 1 else stem
+        for name, curves in log.trainings.items():
+            trainings[own if len(log.trainings) == 1 else f"{own}:{name}"] = curves
     layouts = list(dict.fromkeys(log.columns for log in logs.values()))
     boosted = any(log.boosted for log in logs.values())
     told = [str(error) for error in left_out.values()]
@@ -110,25 +115,6 @@ def _each(
         except UsageError as error:
             left_out[file] = error
     return made
-
-
-def _common(files: Sequence[str]) -> str:
-    """The folders that all files lie in."""
-    parts = zip(*(Path(file).parent.parts for file in files), strict=False)
-    same = 0
-    for part in parts:
-        if len(set(part)) > 1:
-            break
-        same += 1
-    folders = Path(files[0]).parts[:same]
-    return f"{Path(*folders)}/" if folders and folders != ("/",) else "".join(folders)
-
-
-def _named(file: str, name: str, *, alone: bool) -> str:
-    """A log's name: its folder where each has one, else its file."""
-    folder = str(Path(file).parent)
-    own = folder if folder != "." else Path(file).stem
-    return own if alone else f"{own}:{name}"
 
 
 def _by_log(tables: Mapping[str, Table]) -> dict[str, Table]:
