@@ -377,7 +377,7 @@ def test_leaders_get_no_fresh_seeds_where_the_first_ones_show_that_no_seed_moves
     words = [*TWO, "sampler=qmc", "n_trials=20"]
     plan, rows = joint_of(lambda knobs, seed: _bowl(knobs, 0), *words)
     assert len([row for row in rows if row.spec.stage == joint.CONFIRM]) == 2 * 3
-    said = "4 further leaders are not trained again: fresh seeds would give them the scores that"
+    said = "4 further leaders are not trained again: fresh seeds would give the same scores"
     assert any(line.startswith(said) for line in conclusion(find(plan, rows, val_rows=500)))
 
 
@@ -398,7 +398,7 @@ def test_only_leaders_that_chance_could_still_lift_above_the_first_are_confirmed
     assert len(fresh) == 3 * confirmed
     findings = find(plan, rows, val_rows=500)
     assert len(findings.groups) == confirmed
-    told = f"{6 - confirmed} further leaders are not trained again: their scores lie too far below"
+    told = f"{6 - confirmed} further leaders are not trained again: chance lifts no score from so far below"
     assert any(line.startswith(told) for line in conclusion(findings)) == (confirmed < 6)
     whole = [row for row in rows if row.spec.stage != joint.CONFIRM]
     halfway = [*whole, *fresh[:4]]

@@ -205,9 +205,9 @@ def _left_out(findings: Findings) -> list[str]:
     if left <= 0:
         return []
     decision = findings.decision
-    why = f"their scores lie too far below for chance to lift them ({LIFT:g} deviations, P13)"
+    why = f"chance lifts no score from so far below ({LIFT:g} deviations, P13)"
     if decision is not None and decision.identical:
-        why = "fresh seeds would give them the scores that they have"
+        why = "fresh seeds would give the same scores"
     return [
         f"{count(left, 'further leader')} {'is' if left == 1 else 'are'} not trained again: {why}"
     ]
