@@ -660,6 +660,9 @@ def test_epochs_are_named_by_their_numbers_where_not_all_were_evaluated():
     assert side.why == "both losses still fall at epoch 300"
     (side,) = judge(replace(every_tenth, axis="step")).sides
     assert side.why.endswith("at step 300")
+    flat = logged(lambda t: 1 + 0 * t, lambda t: 1 + 0 * t, spread=0.3)
+    for axis, word in (("epoch", "epoch"), ("step", "record")):
+        assert f"from {word} to {word}" in judge(replace(flat, axis=axis)).why
     (side,) = judge(replace(falls, epochs=falls.epochs / 40)).sides
     assert side.why.endswith("at epoch 0.75")
 

@@ -51,6 +51,16 @@ class Curves:
         return f"{self.axis} {plain(number)}"
 
     @property
+    def each(self) -> str:
+        """What each number is of, in words: steps are told every so many."""
+        return "epoch" if self.axis == "epoch" else "record"
+
+    @property
+    def to_the_next(self) -> str:
+        """From each to the next, in words."""
+        return f"from {self.each} to {self.each}"
+
+    @property
     def resumed(self) -> bool:
         """Whether the record begins long after the training did."""
         steps = self.epochs[1:] - self.epochs[:-1]

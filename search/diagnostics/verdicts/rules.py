@@ -66,9 +66,8 @@ def judge(curves: Curves) -> Verdict:
             alike = _alike_of(name, shape)
             text = f"{text}; {_to_record(name, alike)}" if alike else text
             return Verdict(name=name, why=text, sides=tuple(sides), alike=alike)
-    text = (
-        f"no trend beyond its noise: train shakes by {shape.by(shape.jitter)} from epoch to epoch"
-    )
+    shakes = f"train shakes by {shape.by(shape.jitter)} {curves.to_the_next}"
+    text = f"no trend beyond its noise: {shakes}"
     if shape.falls:
         rests = f"validation, at {shape.loss(shape.val_level)}, lies below it and does not fall"
         text = f"train still falls ({shape.stands}); {rests}, which dropout or easier rows may do"

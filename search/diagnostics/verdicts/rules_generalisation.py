@@ -37,8 +37,8 @@ def fell_at_once(shape: Shape) -> str:
     if shape.train[0] < AT_ONCE * rest[0] or rest.min() < NOTHING * rest[0]:
         return ""
     return (
-        f"train fell in its first epoch alone and has rested at {shape.stands} since: whether that "
-        f"is low cannot be judged without {ASK}"
+        f"train fell in its first {shape.curves.each} alone and has rested at {shape.stands} "
+        f"since: whether that is low cannot be judged without {ASK}"
     )
 
 

@@ -52,8 +52,8 @@ def fell_early(shape: Shape) -> str:
         return ""
     most = float(known.max())
     is_small = bool((known[len(known) // 4 :] < SMALL * most).all())
-    small = f"below a tenth of its highest, {most:.3g}, since a quarter of the epochs or longer"
-    return f"the rate is {small}" if is_small else ""
+    small = f"the rate is below a tenth of its highest, {most:.3g}"
+    return f"{small}, since a quarter of the {shape.curves.each}s or longer" if is_small else ""
 
 
 def lr_too_high_late(shape: Shape) -> str:
@@ -169,7 +169,7 @@ def _shakes(shape: Shape) -> str:
         return ""
     if not shape.curves.held_out:
         return ""  # a log of train alone mostly tells single batches, which shake at any rate
-    text = f"train shakes by {shape.by(shape.jitter)} from epoch to epoch"
+    text = f"train shakes by {shape.by(shape.jitter)} {shape.curves.to_the_next}"
     more = 1.0 if shape.curves.comparable else 2.5
     if abs(shape.level - 1) < 2 * REST and shape.jitter > 0.005 * more and shape.chance is not None:
         return f"{text} about the loss of a constant prediction"
@@ -178,7 +178,7 @@ def _shakes(shape: Shape) -> str:
     bad = shape.usual > shape.bad and (shape.anchored or (shape.score or 0.0) < GOOD)
     gets_better = not shape.anchored and -shape.overall.high > FEWEST * wobble(shape)
     shakes = bad and not gets_better and wobble(shape) > least * max(shape.usual, 1.0)
-    text = f"the loss shakes by {shape.by(wobble(shape))} from epoch to epoch"
+    text = f"the loss shakes by {shape.by(wobble(shape))} {shape.curves.to_the_next}"
     return f"{text}, about {shape.loss(shape.usual)}" if shakes else ""
 
 

@@ -39,7 +39,8 @@ def too_few(shape: Shape) -> str:
     """Nothing can be told of one epoch or two."""
     if shape.count >= FEWEST:
         return ""
-    return "1 epoch shows no trend" if shape.count == 1 else f"{lasted(shape)} show no trend"
+    one = f"1 {shape.curves.each} shows no trend"
+    return one if shape.count == 1 else f"{lasted(shape)} show no trend"
 
 
 def lasted(shape: Shape) -> str:
@@ -165,8 +166,8 @@ def rests_unscaled(shape: Shape) -> str:
     if shape.anchored or not _goes_nowhere(shape) or not _is_where_it_began(shape):
         return ""
     return (
-        f"train rests at {shape.stands} from its first epoch on: whether nothing was learned, or "
-        f"it was learned before, cannot be judged without {ASK}"
+        f"train rests at {shape.stands} from its first {shape.curves.each} on: whether nothing was "
+        f"learned, or it was learned before, cannot be judged without {ASK}"
     )
 
 
