@@ -43,12 +43,9 @@ def are_apart(lines: Sequence[Line], *, layout: Layout) -> bool:
     if any(all(is_told(cells, name) for name in names) for _, cells in lines):
         return False
     axis = layout.epoch or ""
-    for name in names:
-        at = [number_in(cells.get(axis, "")) for _, cells in lines if is_told(cells, name)]
-        known = [number for number in at if number is not None]
-        if known != sorted(known):
-            return False
-    return True
+    known = [(number_in(cells[axis]), cells) for _, cells in lines if is_told(cells, axis)]
+    by_name = ([at or 0.0 for at, cells in known if is_told(cells, name)] for name in names)
+    return all(at == sorted(at) for at in by_name)
 
 
 def untaken(path: Path, lines: Sequence[Line], *, layout: Layout) -> int:

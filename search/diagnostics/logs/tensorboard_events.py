@@ -31,13 +31,9 @@ def event_lines(path: Path) -> tuple[list[str], list[Line]]:
     try:
         from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     except ImportError as error:
-        remedy = "pip install tensorboard, or save the log as CSV"
+        got, remedy = "it is not installed", "pip install tensorboard, or save the log as CSV"
         raise refused(
-            str(path),
-            code="tensorboard-not-installed",
-            rule=RULE,
-            got="it is not installed",
-            remedy=remedy,
+            str(path), code="tensorboard-not-installed", rule=RULE, got=got, remedy=remedy
         ) from error
     rows: dict[tuple[str, int], dict[str, str]] = {}
     for place in _folders(path) or [path]:
