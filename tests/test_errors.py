@@ -98,3 +98,16 @@ def test_help_lists_the_knobs_that_have_a_name_in_80_columns(capsys):
     assert max(map(len, page.splitlines())) <= 80
     assert main(["sweep", "knobs=[nothing]"]) == 2
     check_told(capsys.readouterr().err, "sweep-of-unknown-knob", "python -m search help knobs")
+
+
+def test_a_search_in_place_of_an_experiment_is_sent_to_the_command_that_goes_on_with_it(
+    capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "results" / "my_tune").mkdir(parents=True)
+    (tmp_path / "results" / "my_tune" / "config.yaml").touch()
+    for words in (["my_tune"], ["plan", "my_tune"]):
+        assert main(words) == 2
+        check_told(capsys.readouterr().err, "search-as-experiment", "status my_tune")
+    assert main(["my_tun"]) == 2
+    check_told(capsys.readouterr().err, "unknown-experiment-or-verb", "'tune'")

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 from search.config.quick_imports import quick_imports
+from search.config.results_root import RESULTS
 from search.errors import UsageError, refused, unknown
 
 PACKAGE = Path(__file__).parent.parent
@@ -126,8 +127,23 @@ def _purpose(path: Path) -> str:
     return lines[0] if lines else ""
 
 
+def search_as_word(word: str) -> UsageError | None:
+    """The error where a search's name stands in place of an experiment or a verb; else None."""
+    if word not in {path.parent.name for path in Path(RESULTS).glob("*/config.yaml")}:
+        return None
+    return refused(
+        repr(word),
+        code="search-as-experiment",
+        rule="must be an experiment or a verb",
+        got="the name of a search",
+        remedy=f"python -m search status {word} tells the command that goes on with it",
+    )
+
+
 def unknown_word(word: str, experiments: Iterable[str]) -> UsageError:
     """The error for a first word that is neither an experiment nor a verb."""
+    if (error := search_as_word(word)) is not None:
+        return error
     known = [*experiments, *verbs()]
     text = unknown(
         "experiment or verb",

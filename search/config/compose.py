@@ -9,7 +9,7 @@ from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from search.config.catalogue import CONF, experiments, roots
+from search.config.catalogue import CONF, experiments, roots, search_as_word
 from search.config.check_keys import check_keys
 from search.config.config_file import check_complete, first_part
 from search.config.group_options import add_choices, composed
@@ -43,7 +43,8 @@ def compose_experiment(
     known = experiments(config_dir)
     if experiment is not None and experiment not in known:
         text = unknown("experiment", name=experiment, known=known)
-        raise UsageError(text, code="unknown-experiment")
+        error = UsageError(text, code="unknown-experiment")
+        raise search_as_word(experiment) or error
     where = experiment or "config"
     given = Overrides.read(overrides)
     user = [folder for folder in roots(config_dir) if folder != CONF]
