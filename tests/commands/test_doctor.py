@@ -489,7 +489,12 @@ def test_logs_of_a_pattern_are_told_together_as_a_search_is(tmp_path, monkeypatc
     assert "read train = train_loss, val = val_loss, epoch = epoch, metric = accuracy" in shown
     (tmp_path / "runs" / "seed5" / "again.csv").write_text(table())
     names = [f"seed{run}" for run in range(5)]
-    assert sorted(read_logs("runs/*/*.csv").trainings) == [*names, "seed5/again", "seed5/metrics"]
+    for place in ("runs", "./runs"):
+        trainings = read_logs(f"{place}/*/*.csv").trainings
+        assert sorted(trainings) == [*names, "seed5/again", "seed5/metrics"]
+    (tmp_path / "runs" / "seed5" / "again.log").write_text(table())
+    ours = ["seed5/again.csv", "seed5/again.log", "seed5/metrics"]
+    assert sorted(read_logs("runs/*/*").trainings) == [*names, *ours]
     (tmp_path / "runs" / "died" / "metrics.csv").parent.mkdir()
     (tmp_path / "runs" / "died" / "metrics.csv").write_text("epoch,train_loss,val_loss\n")
     assert main(["doctor", "--csv", "runs/*/metrics.csv"]) == 0

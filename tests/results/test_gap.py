@@ -9,7 +9,7 @@ ACCURACY = Metric(name="accuracy", direction="maximize")
 ROWS = (800, 1000)
 
 
-def _lines(answer_loss, baseline_loss, *, metric=ACCURACY, rows=ROWS, whole=1):
+def _lines(answer_loss, baseline_loss, *, metric=ACCURACY, rows=ROWS, whole=1, tested=1):
     dice = np.random.default_rng(0)
     validation = {
         "the answer": list(0.9 + dice.normal(0, 0.003, 5)),
@@ -19,7 +19,7 @@ def _lines(answer_loss, baseline_loss, *, metric=ACCURACY, rows=ROWS, whole=1):
         who: [score - metric.sign * loss for score in validation[who]]
         for who, loss in zip(validation, (answer_loss, baseline_loss), strict=True)
     }
-    noisy = {who: [score + dice.normal(0, 0.0001) for score in test[who]] for who in test}
+    noisy = {who: [tested * (score + dice.normal(0, 1e-4)) for score in test[who]] for who in test}
     validation = {who: [whole * score for score in validation[who]] for who in validation}
     return gap_lines(metric, validation=validation, test=noisy, rows=rows)
 
@@ -30,7 +30,8 @@ def test_an_answer_that_loses_more_than_the_baseline_has_fitted_the_validation_r
     assert "0.05 worse" in figures
     assert reading.startswith("the answer gains 0.05 over the baseline on the test rows and 0.1 on")
     assert "R22" in reading
-    assert _lines(0.05, 0.0, whole=100) == [figures, reading]  # a trainer that tells per cents
+    for tested in (1, 100):  # a trainer that tells per cents, and its function too
+        assert _lines(0.05, 0.0, whole=100, tested=tested) == [figures, reading]
 
 
 def test_a_small_gap_is_what_drawing_the_rows_makes():

@@ -89,13 +89,16 @@ def read_logs(
         raise next(iter(left_out.values()))
     if not files:
         return logs[place]
-    shared = os.path.commonpath([os.path.dirname(file) for file in logs])
-    start = len(f"{shared.rstrip('/')}/") if shared else 0
-    folders = Counter(os.path.dirname(file[start:]) for file in logs)
+    shared = os.path.commonpath([os.path.dirname(file) for file in logs]) or os.curdir
+    places = {file: os.path.relpath(file, shared) for file in logs}
+    folders = Counter(map(os.path.dirname, places.values()))
+    stems = Counter(os.path.splitext(own)[0] for own in places.values())
     trainings: dict[str, Curves] = {}
     for file, log in logs.items():
-        folder, stem = os.path.dirname(file[start:]), os.path.splitext(file[start:])[0]
-        own = folder if folder and folders[folder] == 1 else stem
+        own = places[file]
+        folder, stem = os.path.dirname(own), os.path.splitext(own)[0]
+        own = stem if stems[stem] == 1 else own
+        own = folder if folder and folders[folder] == 1 else own
         for name, curves in log.trainings.items():
             trainings[own if len(log.trainings) == 1 else f"{own}:{name}"] = curves
     layouts = list(dict.fromkeys(log.columns for log in logs.values()))

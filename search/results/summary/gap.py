@@ -29,9 +29,8 @@ def gap_lines(
         test: likewise, training by training.
         rows: of validation and of test.
     """
-    unit = metric.unit(value for values in validation.values() for value in values)
-    if unit > 1:  # the trainer's per cents; scores of its predictions are shares
-        validation = {who: [value / unit for value in each] for who, each in validation.items()}
+    # Per cents are the trainer's, or those of what it predicts by; ours are shares.
+    validation, test = _shares(metric, validation), _shares(metric, test)
     losses = {
         who: metric.sign * (np.asarray(validation[who]) - np.asarray(test[who]))
         for who in test
@@ -41,6 +40,11 @@ def gap_lines(
         return []
     parts = [_part(who, validation[who], loss, metric) for who, loss in losses.items()]
     return [f"validation to test: {'; '.join(parts)}", *_reading(metric, losses, test, rows)]
+
+
+def _shares(metric: Metric, scores: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
+    unit = metric.unit(value for values in scores.values() for value in values)
+    return {who: [value / unit for value in values] for who, values in scores.items()}
 
 
 def _part(who: str, validation: Sequence[float], loss: "np.ndarray", metric: Metric) -> str:
