@@ -104,9 +104,9 @@ def test_the_only_loss_of_a_log_is_trains_whatever_its_name_but_in_a_file_of_val
     )
     assert "train = trn_rmse" in read_of(tmp_path, table).columns
     (tmp_path / "validations.txt").write_text("Steps: 100 Loss: 9.1\nSteps: 200 Loss: 8.1\n" * 4)
-    with raises("log-lacks-losses", "whose name tells of validation", "--columns train=NAME"):
+    with raises("log-tells-not-of-train", "whose name tells of validation", "--columns train=NAME"):
         read_logs(str(tmp_path / "validations.txt"))
-    with raises("log-lacks-losses", "beside reward"):  # a policy's, which says little
+    with raises("log-tells-not-of-train", "beside reward"):  # a policy's, which says little
         read_of(
             tmp_path, "step {0} mean_reward: 0.5 loss: 0.1\nstep {0} mean_reward: 0.5 loss: 0.2\n"
         )

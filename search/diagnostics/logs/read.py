@@ -207,7 +207,7 @@ def _of_no_set(path: Path, losses: str, header: Sequence[str]) -> str:
         where = "in a file whose name tells of validation" if of_val else f"beside {rewards}"
         rule, remedy = "needs losses of train", "say --columns train=NAME if it is train's"
         got = f"{losses}, {where}"
-        raise refused(str(path), code="log-lacks-losses", rule=rule, got=got, remedy=remedy)
+        raise refused(str(path), code="log-tells-not-of-train", rule=rule, got=got, remedy=remedy)
     return f"{losses} names no set and is taken as train's"
 
 
