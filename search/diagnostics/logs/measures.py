@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from search.diagnostics.logs.line import Line, number_in
 
-# Losses whose names do not say so.
+# Losses whose names do not say so; `l_pix` is of BasicSR and what is built on it.
 ENTROPIES = ("nll", "ce", "xent", "cross_entropy", "cost", "l_pix")
 PARTS = ("batch_loss", *ENTROPIES)  # of an epoch, or of a sum, where others stand beside them
 LOSS = re.compile(
