@@ -660,6 +660,13 @@ def test_epochs_are_named_by_their_numbers_where_not_all_were_evaluated():
     assert side.why == "both losses still fall at epoch 300"
     (side,) = judge(replace(every_tenth, axis="step")).sides
     assert side.why.endswith("at step 300")
+    slow = logged(lambda t: 2.2 - 0.25 * t, lambda t: 2.2 - 0.25 * t)
+    for epochs, axis, after in (
+        (slow.epochs, "epoch", f"{len(slow.epochs)} epochs"),
+        (5 * slow.epochs, "epoch", f"{5 * slow.epochs[-1]:.0f} epochs"),
+        (100 * slow.epochs, "step", f"{100 * slow.epochs[-1]:.0f} steps"),
+    ):
+        assert f"after {after} train" in judge(replace(slow, epochs=epochs, axis=axis)).why
     flat = logged(lambda t: 1 + 0 * t, lambda t: 1 + 0 * t, spread=0.3)
     for axis, word in (("epoch", "epoch"), ("step", "record")):
         assert f"from {word} to {word}" in judge(replace(flat, axis=axis)).why

@@ -9,8 +9,9 @@ import math
 
 import numpy as np
 
+from search.diagnostics.verdicts.curves import plain
 from search.diagnostics.verdicts.rules_rate import GOOD, HIGH, wobble
-from search.diagnostics.verdicts.rules_training import ASK, NOTHING, lasted
+from search.diagnostics.verdicts.rules_training import ASK, NOTHING, last_epoch, lasted
 from search.diagnostics.verdicts.shape import SHORT, SMALL, UNSURE, Shape
 
 SLOW = 0.75  # share of its first value above which train has hardly fallen
@@ -134,7 +135,9 @@ def lr_too_low(shape: Shape) -> str:
     if not falls or shape.level < SLOW * max(shape.first, shape.began) or shape.count <= SHORT:
         return ""
     came = f"train has come from {shape.loss(shape.first)} to {shape.stands} only"
-    return f"after {lasted(shape)} {came}, and still falls"
+    last = last_epoch(shape)
+    last = max(last, shape.count) if last.is_integer() else last  # epochs may count from 0
+    return f"after {plain(last)} {shape.curves.axis}s {came}, and still falls"
 
 
 def still_learning(shape: Shape) -> str:
