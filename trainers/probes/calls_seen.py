@@ -47,7 +47,7 @@ class CallsSeen:
         """A function was called, and this came out."""
         if not torch.is_grad_enabled() or not args or not isinstance(args[0], Tensor):
             return
-        if func in functions.COMPARED or func in functions.PRODUCTS_OF_ROWS:
+        if func in functions.COMPARED:
             self._compared(func, args)
         if func in DROPOUTS:
             self._dropout(args, kwargs, got)
@@ -70,12 +70,9 @@ class CallsSeen:
     def _compared(self, func: Callable[..., Any], args: tuple[Any, ...]) -> None:
         """Two tensors that both learn: are they one?"""
         one, other = (*args, None)[:2]
-        if not isinstance(one, Tensor) or not isinstance(other, Tensor) or one is other:
+        if not isinstance(other, Tensor) or one.shape != other.shape or not one.ndim:
             return
-        if func in functions.PRODUCTS_OF_ROWS:
-            other = other.detach().mT if other.ndim > 1 else other
-        learn = one.requires_grad and args[1].requires_grad and one.ndim > 0
-        if not learn or one.shape != other.shape or one.data_ptr() == other.data_ptr():
+        if one.data_ptr() == other.data_ptr() or not (one.requires_grad and other.requires_grad):
             return
         self._same.setdefault((func, one.shape[1:]), []).append(torch.equal(one, other))
 

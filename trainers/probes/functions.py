@@ -32,7 +32,6 @@ COMPARED = (  # by which two tensors of one shape are compared
     *DIFFERENCES, F.mse_loss, F.l1_loss, F.smooth_l1_loss, F.huber_loss,
     F.cosine_similarity, F.cosine_embedding_loss, F.triplet_margin_loss,
 )  # fmt: skip
-PRODUCTS_OF_ROWS = (torch.matmul, torch.mm, Tensor.matmul, Tensor.mm, Tensor.__matmul__)
 MULTIPLIED = (Tensor.mul_, torch._foreach_mul_)  # in place
 DENSE = (F.linear, torch.conv1d, torch.conv2d, torch.conv3d, F.conv1d, F.conv2d, F.conv3d)
 RELUS = (F.relu, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_)
