@@ -662,7 +662,7 @@ def test_epochs_are_named_by_their_numbers_where_not_all_were_evaluated():
     assert side.why.endswith("at step 300")
     slow = logged(lambda t: 2.2 - 0.25 * t, lambda t: 2.2 - 0.25 * t)
     for epochs, axis, after in (
-        (slow.epochs, "epoch", f"{len(slow.epochs)} epochs"),
+        (slow.epochs - 1, "epoch", f"{len(slow.epochs)} epochs"),
         (5 * slow.epochs, "epoch", f"{5 * slow.epochs[-1]:.0f} epochs"),
         (100 * slow.epochs, "step", f"{100 * slow.epochs[-1]:.0f} steps"),
     ):

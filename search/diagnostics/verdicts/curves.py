@@ -70,4 +70,4 @@ class Curves:
 
 def plain(number: float) -> str:
     """A count in words; epochs may be told in parts."""
-    return str(int(number)) if number.is_integer() else f"{number:.3g}"
+    return f"{number:.3g}" if number % 1 else str(int(number))
