@@ -631,17 +631,17 @@ def test_the_command_writes_a_table_and_a_file_and_of_a_program_what_can_be_chec
 
 
 def test_a_search_with_a_preflight_ends_there_unless_told_otherwise(elsewhere):
-    words = ["data=breast_cancer", "model.init=zeros", "trainer.epochs=1", "seeds=1", *INLINE]
+    words = ["data=breast_cancer", "optimizer.lr=1e-8", "trainer.epochs=1", "seeds=1", *INLINE]
     ended = search("lr_sweep", *words, "preflight=on", cwd=elsewhere)
     assert ended.returncode == 1
-    check_told(ended.stderr, "preflight-failed", "initial_weights")
+    check_told(ended.stderr, "preflight-failed", "learning_rate")
     assert not (elsewhere / "results" / "lr_sweep" / "journal.log").exists()
     words = ["tune", "protocol.stages=[preflight,baseline]", *words]
     warned = search(*words, "preflight=warn", cwd=elsewhere)
     assert warned.returncode == 0, warned.stdout + warned.stderr
     # What it is about comes first, and a stage is named before it lasts.
     order = ["tune: accuracy (maximize)", "stages: preflight, baseline", "no budget: ", "starting ",
-             "01-preflight: ", "initial_weights", "checks in", "02-baseline: "]  # fmt: skip
+             "01-preflight: ", "learning_rate", "checks in", "02-baseline: "]  # fmt: skip
     assert [warned.stdout.count(f"\n{part}") for part in order[:-3]] == [1] * 5
     places = [warned.stdout.find(part) for part in order]
     assert places == sorted(places)
