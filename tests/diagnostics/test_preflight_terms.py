@@ -227,6 +227,7 @@ def test_maps_of_classes_that_were_resized_like_a_picture_are_told(mode, told):
         maps = 2.0 * torch.randint(0, 3, (8, 1, 6, 6), generator=dice)  # classes 0, 2, 4
         resized = F.interpolate(F.interpolate(maps, 48), 32, mode=mode)[:, 0].long()
         targets.classes(resized)
+        targets.classes(torch.rand(8, 9, 32).softmax(1))  # soft ones of nine classes: no map
     seen = {**CALM, "blurred": targets.blurred()}
     assert (output.output_layer(seen, classification=True, classes=0).outcome == "warn") == told
 

@@ -26,8 +26,10 @@ class TargetsSeen:
             self._pair()
 
     def classes(self, targets: Tensor) -> None:
-        """A loss is asked for against these."""
-        if targets.ndim == 1 and not targets.is_floating_point():
+        """A loss is asked for against these; shares of classes, as soft labels are, name none."""
+        if targets.is_floating_point():
+            return
+        if targets.ndim == 1:
             self._labels = targets.detach().cpu()
             self._pair()
         elif targets.ndim == 3 and min(targets.shape[1:]) >= NARROW:
