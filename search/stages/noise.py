@@ -26,7 +26,7 @@ import numpy as np
 from scipy import special
 
 from search.stages.correlation import mean_correlation, opposition
-from search.stages.scores import ROUNDING, Bools, Counts, Floats, better_half, broken_seeds
+from search.stages.scores import ROUNDING, Bools, Counts, Floats, better_half, broken_seeds, places
 
 FEW = 5  # seeds that show no skewness
 _NODES = np.linspace(-6, 6, 96)
@@ -229,8 +229,7 @@ def _near_the_best(of: SeedStatistics) -> Bools:
         tested = np.where(np.isnan(errors), np.nan, of.means)
         top = np.nan_to_num(tested, nan=-np.inf).max(-1, keepdims=True)
         near = tested + 3 * errors >= top
-    ranks = np.argsort(np.argsort(-np.nan_to_num(tested, nan=-np.inf), axis=-1), axis=-1)
-    return np.asarray((near | (ranks < 2)) & ~np.isnan(tested))
+    return np.asarray((near | (places(tested) < 2)) & ~np.isnan(tested))
 
 
 def pooled_deviation(of: SeedStatistics) -> Floats:

@@ -21,7 +21,7 @@ from search.stages.noise import (
     pooled_deviation,
     statistics_of,
 )
-from search.stages.scores import BREAK, Bools, Counts, Floats, are_identical, lying_apart
+from search.stages.scores import BREAK, Bools, Counts, Floats, are_identical, lying_apart, places
 
 LEVEL = 0.05  # most sweeps without any gain in which a value is adopted, as a share
 LOOK = 0.0125  # the same of one look of a race, where further seeds may follow
@@ -218,8 +218,7 @@ def _contenders(of: SeedStatistics, edge: Advantage, *, worth: Floats | float, l
     with np.errstate(invalid="ignore", divide="ignore"):
         ahead &= ~(edge.differences <= AHEAD * edge.errors)
         strength = np.where(ahead, edge.differences / edge.errors, -np.inf)
-    order = np.argsort(np.argsort(-np.nan_to_num(strength, nan=0.0), axis=-1), axis=-1)
-    racing = ahead & (order < CONTENDERS)
+    racing = ahead & (places(np.nan_to_num(strength, nan=0.0)) < CONTENDERS)
     steadier = of.broken_share[..., :1] - of.broken_share > STABLE + 1e-9
     least_p = np.where(of.broken_share[..., :1] > MOST, LOOK, LEVEL)
     open_still = breaking(of, reference=0)[1] > least_p

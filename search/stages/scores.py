@@ -123,7 +123,7 @@ def _reached_by_others(medians: Floats, half: Bools) -> Floats:
     """
     known = (~np.isnan(medians)).sum(-1, keepdims=True)
     falling = -np.sort(-medians, axis=-1)
-    ranks = np.argsort(np.argsort(-np.nan_to_num(medians, nan=-np.inf), axis=-1), axis=-1)
+    ranks = places(medians)
     place = (half.sum(-1, keepdims=True) - 1) // 2
     place = np.minimum(np.where(ranks <= place, place + 1, place), np.maximum(known - 1, 0))
     return np.nan_to_num(np.take_along_axis(falling, place, -1), nan=-np.inf)
@@ -138,11 +138,18 @@ def _nanmedian(ordered: Floats) -> Floats:
     return np.asarray(middle[..., 0] / 2)
 
 
+def places(values: Floats) -> Counts:
+    """The place of each value, 0 for the largest; NaN last. Equal ones stay in their order: numpy's
+    usual sort leaves that to the processor, and another machine would train other seeds.
+    """
+    order = np.argsort(-np.nan_to_num(values, nan=-np.inf), axis=-1, kind="stable")
+    return np.argsort(order, axis=-1)
+
+
 def better_half(means: Floats) -> Bools:
     """The values above the median, at least two of them: bad values are often wild ones."""
-    ranks = np.argsort(np.argsort(-np.nan_to_num(means, nan=-np.inf), axis=-1), axis=-1)
     known = (~np.isnan(means)).sum(-1)[..., None]
-    return np.asarray((ranks < np.maximum((known + 1) // 2, 2)) & ~np.isnan(means))
+    return np.asarray((places(means) < np.maximum((known + 1) // 2, 2)) & ~np.isnan(means))
 
 
 def least_deviation(scores: Floats, *, share: float) -> float:

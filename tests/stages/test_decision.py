@@ -498,6 +498,14 @@ def test_a_race_gives_the_baseline_and_its_rivals_the_same_seeds_and_waits_for_w
     assert final.min() == 3
 
 
+def test_of_equal_contenders_the_first_get_further_seeds_on_every_processor():
+    scores = np.tile([0.5, 0.501, 0.5025], (18, 1))
+    scores[1:] = np.roll(scores[1:], 1, axis=1)  # seeds that are no pairs
+    scores[[5, 6, 7, 13, 14, 15]] += 0.0022
+    seeds = seeds_needed(scores, RACE).tolist()
+    assert seeds == [4, *[3] * 4, 4, 4, *[3] * 11]
+
+
 def test_a_race_goes_on_where_a_seed_that_may_have_collapsed_hides_a_clear_lead():
     first = [[-1.2, 0.9, -39.5], [5.0, -34.2, 3.4]]  # too few seeds to tell a collapse from noise
     assert not broken_seeds(np.array(first)).any()
