@@ -61,7 +61,8 @@ def strange_targets(seen: Watched) -> tuple[str, str] | None:
         text = (
             f"{seen['blurred']:.0%} of the pixels of a class lie between a lower and a higher class"
         )
-        return f"{text}, as where a map is resized or turned like a picture", "use mode='nearest'"
+        remedy = "use mode='nearest', unless this class is a thin line between the two"
+        return f"{text}, as where a map is resized or turned like a picture", remedy
     above = seen["shares_above_chance"]
     if above is not None and above < CHANCE:
         text = "the shares that kl_div is given name a row's label no more often than chance does"
