@@ -56,7 +56,7 @@ def reported_losses(seen: Watched, *, heart: ByHeart) -> Check:
     if text := _in_other_units(seen):
         remedy = "take the same loss, of targets in the same units: learning curves compare the two"
         return judge.warn(text, f"{remedy}; what you read may be a column of its own")
-    if not seen["losses"] and not seen["losses_again"]:
+    if not (seen["losses"] or seen["losses_again"] or heart.get("tries")):
         return judge.unknown("neither losses of steps nor predictions were seen beside them")
     apart = [
         (loss, again) for loss, again in pairs if abs(loss - again["own"]) > FAR * again["own"]
