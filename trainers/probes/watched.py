@@ -48,27 +48,22 @@ def watched(
     """Two epochs of it as it is, and the first of them again.
 
     `read`: reads an epoch of a trial on these rows, and raises where the trial would fail;
-    `budget`: of all questions; None: there is no other limit than `FIRST_LOOK`; `reseeded`: whether
-    the first epoch is also trained with another seed.
+    `budget`: of all questions; None: no limit but `FIRST_LOOK`; `reseeded`: asks another seed too.
     """
     budget = budget or Budget(math.inf, of="")
     most = max(WATCHED_ROWS, WATCHED_BATCHES * subject.batch)
     data = subject.sample(train=most, val=WATCHED_ROWS)
     train_rows = _keys(data.train)
-    watch, run, again, other = Watch(train_rows), Run(), Run(), Run()
+    watch, run, again = Watch(train_rows), Run(), Run()
     with HelpersSeen() as helpers, CarriedState() as state:
         cut = _look(subject, data, run, watch, epochs=2, budget=budget)
     whole = len(data.val.index) == len(subject.data.val.index)
     cut_again = "" if run.error or cut else _look(subject, data, again, epochs=1, budget=budget)
-    others = {**subject.config, "seed": int(subject.config["seed"]) + 1}
-    if reseeded and not (run.error or again.error or cut or cut_again):
-        _look(replace(subject, config=others), data, other, epochs=1, budget=budget)
-    last: Values = run.epochs[-1][1] if run.epochs else {}
-    by_rows = {
-        **_rows(watch, train=train_rows, val=_keys(data.val)),
-        **_labels(watch, data, classes=subject.task == "classification"),
-        **_calls(watch, data),
-    }
+    reseeded = reseeded and not (run.error or again.error or cut or cut_again)
+    other = _with_another_seed(subject, data, budget=budget) if reseeded else Run()
+    numbers = _numbers(run.epochs[-1][1] if run.epochs else {})
+    by_rows = _rows(watch, train=train_rows, val=_keys(data.val)) | _calls(watch, data)
+    by_rows |= _labels(watch, data, classes=subject.task == "classification")
     for batch in (*watch.seen.batches, *watch.seen.evaluated):
         batch.keys = ()
     told = {
@@ -90,14 +85,18 @@ def watched(
         "train_loss": run.series("train_loss"),
         "val_loss": run.series("val_loss"),
         "first_loss": run.first.get("train_loss"),
-        "not_finite": [
-            name for name in _numbers(last) if not all(map(math.isfinite, run.told(name)))
-        ],
-        "again": {name: [run.series(name)[:1], again.series(name)[:1]] for name in _numbers(last)},
-        "other_seed": {name: other.series(name)[:1] for name in _numbers(last)},
+        "not_finite": [name for name in numbers if not all(map(math.isfinite, run.told(name)))],
+        "again": {name: [run.series(name)[:1], again.series(name)[:1]] for name in numbers},
+        "other_seed": {name: other.series(name)[:1] for name in numbers},
         "again_error": again.error or cut_again,
     }
     return cast(Watched, told)
+
+
+def _with_another_seed(subject: Subject, data: Data, *, budget: Budget) -> Run:
+    run, config = Run(), {**subject.config, "seed": int(subject.config["seed"]) + 1}
+    _look(replace(subject, config=config), data, run, epochs=1, budget=budget)
+    return run
 
 
 def _look(

@@ -57,8 +57,7 @@ def gradients(seen: Watched) -> Check:
     if not seen["weights"] or not seen["steps"]:
         return judge.unknown(NO_STEP)
     norms = {weights["name"]: weights["largest"] for weights in seen["weights"]}
-    still = [w for w in seen["weights"] if not w["trainable"] and not w["moved"]]
-    frozen = [weights["name"] for weights in still]
+    frozen = [w["name"] for w in seen["weights"] if not w["trainable"] and not w["moved"]]
     unstepped = [w for w in seen["weights"] if w["trainable"] and not w["optimized"]]
     idle = [weights["name"] for weights in unstepped if not weights["beside"]]
     beside = [weights["name"] for weights in unstepped if weights["beside"]]

@@ -82,7 +82,7 @@ def of_training(
     # Plain dicts: a missing key of a DictConfig leaves a traceback that holds `prepared`.
     trainer = dict(plan.config.trainer)
     answers = _complete(answers, stock=plan.stock)
-    seen, train = answers["watched"], next(prepared.folds()).data.train
+    seen, heart, train = answers["watched"], answers["overfit"], next(prepared.folds()).data.train
     count, batch = len(train.index), int(trainer["batch_size"])
     classification = plan.config.data.task in ("classification", "tagging")
     labels = train.y if classification else None
@@ -90,7 +90,6 @@ def of_training(
     if outcomes.get("telltale_feature") == "not checkable" and (pairs := seen["pairs"]):
         yield from _of_rows(pairs)
     yield loop.trains(seen, flood=float(trainer.get("flood") or 0.0) if plan.stock else 0.0)
-    heart, alike = answers["overfit"], plan.config.split.kind not in APART
     yield losses.reported_losses(seen, heart=heart)
     yield loop.batches(seen, fraction=float(trainer.get("fraction") or 1.0))
     yield loop.shuffling(seen, ordered=outcomes.get("label_order") == "note")
@@ -112,7 +111,7 @@ def of_training(
     legible = outcomes.get("label_signal") == "pass"
     yield learning.labels_matter(answers["labels_matter"], seen=seen, legible=legible)
     if not plan.stock:
-        yield held_out.held_out(answers["held_out"], alike=alike)
+        yield held_out.held_out(answers["held_out"], alike=plan.config.split.kind not in APART)
     if train.lengths is not None:
         yield learning.padding(answers["padding"])
     elif seen["padding_taught"] is not None:
