@@ -37,8 +37,8 @@ class Summed(TorchFunctionMode):
         self._held: list[Tensor] = []  # so that no other one gets their id
 
     def terms(self, loss: Tensor) -> list[Term]:
-        """Of this sum; of any other number itself alone."""
-        return self._terms.get(id(loss), [Term(value=loss)])
+        """Of this sum; of any other number a copy alone, as `loss += more` changes the number."""
+        return self._terms.get(id(loss)) or [Term(value=loss.clone())]
 
     def __torch_function__(
         self,
@@ -67,7 +67,7 @@ class Summed(TorchFunctionMode):
         if func in SUMS or (func in DIFFERENCES and isinstance(other, Tensor)):
             sign = 1.0 if func in SUMS else -1.0
             return self.terms(one) + _times(self.terms(other), sign)
-        if func in (*PRODUCTS, *QUOTIENTS) and constant and float(other):
+        if func in (*PRODUCTS, *QUOTIENTS) and constant and 0 < abs(float(other)) < math.inf:
             factor = float(other) if func in PRODUCTS else 1 / float(other)
             return _times(self.terms(one), factor)
         return []
