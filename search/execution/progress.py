@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
@@ -23,7 +23,7 @@ from search.execution.pace import (
     usual_epochs,
 )
 from search.execution.slots import Slot
-from search.execution.terminal import Line, aligned, say
+from search.execution.terminal import Line, Terminal, aligned
 from search.stages.joint import CONFIRM
 from search.stages.kinds import kind_of
 from search.storage.logs import as_seen_from_here
@@ -55,7 +55,7 @@ class _SlotLines:
 class ShownProgress(Callback):
     """For a person. `done`: trials of earlier runs."""
 
-    def __init__(self, plan: Plan, *, done: int, console: Console) -> None:
+    def __init__(self, plan: Plan, *, done: int, console: Terminal) -> None:
         self._plan, self._console = plan, console
         self._names = short_names([knob.path for knob in plan.knobs])
         self._bar = Progress(
@@ -157,7 +157,7 @@ class ShownProgress(Callback):
 
     def note(self, text: str, *, style: str = "") -> None:
         """Something worth a line."""
-        say(self._console, text, style=style)
+        self._console.say(text, style=style)
 
     def _time_left(self) -> str:
         """The time left, by the epochs trained since this run's first trial began."""

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console, Group
@@ -19,14 +20,16 @@ COMMANDS = (f"{MODULE} ", f"{SCRIPT} ")
 
 
 class Terminal(Console):
-    """Standard output; a reader that has gone, as in `… | head`, silences it and ends nothing."""
+    """Standard output; a reader that has gone, as in `… | head`, silences it and ends nothing.
 
-    def __init__(self, *, quiet: bool = False) -> None:
+    `options`: of rich, such as another `file`.
+    """
+
+    def __init__(self, **options: Any) -> None:
         # A notebook gets plain lines: rich would draw widgets, or move a cursor that is not there.
         is_notebook = Console().is_jupyter
-        super().__init__(
-            quiet=quiet, force_jupyter=False, force_terminal=False if is_notebook else None
-        )
+        plain = {"force_jupyter": False, "force_terminal": False if is_notebook else None}
+        super().__init__(**plain | options)
 
     def on_broken_pipe(self) -> None:
         """Called by rich when a write has failed."""
@@ -34,26 +37,21 @@ class Terminal(Console):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     def say(self, text: str, *, style: str = "") -> None:
-        """A line as it is, without markup."""
-        say(self, text, style=style)
+        """A line as it is, without markup; control characters of foreign text are written out.
 
-
-def say(console: Console, text: str, *, style: str = "") -> None:
-    """A line on any console; control characters of foreign text are written out.
-
-    A terminal breaks it between words, but never a command, which is to be copied; elsewhere it
-    stays one line, without style.
-    """
-    line = for_terminal(as_started(text))
-    if console.is_terminal or console.record or console.quiet:
-        for part in line.split("\n"):
-            whole = not console.is_terminal or part.lstrip().startswith(COMMANDS)
-            console.print(part, style=style, markup=False, highlight=False, soft_wrap=whole)
-        return
-    try:  # without rich, which takes a tenth of a millisecond for a line
-        print(line, file=console.file, flush=True)
-    except BrokenPipeError:
-        console.on_broken_pipe()
+        A terminal breaks it between words, but never a command, which is to be copied; elsewhere it
+        stays one line, without style.
+        """
+        line = for_terminal(as_started(text))
+        if self.is_terminal or self.record or self.quiet:
+            for part in line.split("\n"):
+                whole = not self.is_terminal or part.lstrip().startswith(COMMANDS)
+                self.print(part, style=style, markup=False, highlight=False, soft_wrap=whole)
+            return
+        try:  # without rich, which takes a tenth of a millisecond for a line
+            print(line, file=self.file, flush=True)
+        except BrokenPipeError:
+            self.on_broken_pipe()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from heapq import heapreplace
 from pathlib import Path
 
-from rich.console import Console
-
 from search.config.follower import EPOCHS
 from search.config.knobs import as_number, is_number, written
 from search.config.plan import Plan, check_task
@@ -18,6 +16,7 @@ from search.config.tune_settings import TuneSettings
 from search.contract.contract import prepare
 from search.errors import RunError
 from search.execution.dry_run import dry_run
+from search.execution.terminal import Terminal
 from search.lifecycle.run_stage import train_apart
 from search.protocols.history import BATCH
 from search.storage.curves import followed, read_curves
@@ -107,7 +106,7 @@ def _seconds(plan: Plan, *, epochs: int) -> dict[int, float]:
             contract,
             config=plan.config,
             last_epoch=epochs,
-            console=Console(quiet=True),
+            console=Terminal(quiet=True),
         )
         curves = followed(read_curves(folder.curve_log, folder.curves, metric=plan.metric.name))
         if not len(curves[curves.epoch == 1]):

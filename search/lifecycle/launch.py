@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
-from rich.console import Console
 
 from search.config.drift import as_begun
 from search.config.plan import Plan, read_plan
@@ -20,7 +19,7 @@ from search.config.tune_settings import TuneSettings
 from search.contract.dataset import completed
 from search.errors import COPY, ELSEWHERE, Interrupted, disk_error
 from search.execution.gpu_sharing import gpus_announced
-from search.execution.terminal import say
+from search.execution.terminal import Terminal
 from search.execution.worker_pool import slots_of, started_workers
 from search.protocols.opening import opening
 from search.storage.folder import Folder
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 def launch(
     config: DictConfig,
     *,
-    console: Console,
+    console: Terminal,
     contract: Mapping[str, Any] | None = None,
     words: Sequence[str] = (),
     command: str = "",
@@ -54,16 +53,16 @@ def launch(
     with _told(plan.folder, command=command):
         _check_folder(plan, folder, console=console)
         if isinstance(plan.settings, TuneSettings):
-            say(console, opening(plan, plan.settings))
+            console.say(opening(plan, plan.settings))
         labels = ", ".join(slot.label for slot in slots)
         noun = "worker" if len(slots) == 1 else "workers"
-        say(console, f"starting {len(slots)} {noun} ({labels}) …")
+        console.say(f"starting {len(slots)} {noun} ({labels}) …")
         with (
             started_workers(plan, slots=slots, early=not folder.started) as pool,
             gpus_announced(slots, search=plan.folder.name) as lines,
         ):
             for line in lines:
-                say(console, line)
+                console.say(line)
             return _way(plan, words=words)(
                 plan, folder, pool, contract=contract, console=console, command=command
             )
@@ -91,14 +90,14 @@ def plan_in_folder(config: DictConfig) -> tuple[Plan, Folder]:
     return plan, folder
 
 
-def _check_folder(plan: Plan, folder: Folder, *, console: Console) -> None:
+def _check_folder(plan: Plan, folder: Folder, *, console: Terminal) -> None:
     """Whether this search may begin or go on in its folder; a fresh one needs no trials read."""
     if not folder.started:
         folder.check_config(plan.config)
         folder.check_storage(plan.config, name=plan.name)
         return
     if elsewhere := folder.lock.elsewhere():
-        say(console, f"{elsewhere}; if it does, stop it before this search goes on", style="yellow")
+        console.say(f"{elsewhere}; if it does, stop it before this search goes on", style="yellow")
     with quick_imports():
         from search.lifecycle.resume import settle
     settle(plan, folder, console=console)

@@ -6,10 +6,7 @@ The story in one place; `search.lifecycle.launch` begins it.
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from functools import partial
 from typing import Any
-
-from rich.console import Console
 
 from search.config.knob_roles import outside_by_default, whole_by_default
 from search.config.plan import Plan, check_task
@@ -21,7 +18,7 @@ from search.contract.targets import untrained_classes
 from search.diagnostics.preflight.report import require, show, sound, write
 from search.errors import Interrupted, RunError
 from search.execution.dry_run import dry_run
-from search.execution.terminal import say
+from search.execution.terminal import Terminal
 from search.execution.trackers.configured import configured_callbacks
 from search.execution.worker_pool import WorkerPool
 from search.lifecycle.refit import refit
@@ -50,7 +47,7 @@ def run_search(
     pool: WorkerPool,
     *,
     contract: Mapping[str, Any] | None,
-    console: Console,
+    console: Terminal,
     command: str,
 ) -> Findings:
     """Runs or resumes a search to its end; writes its tables, figures and its winner's export.
@@ -102,7 +99,7 @@ def run_search(
             post_outcome(events, findings)
         study.close()
     for line in check_repeats(findings):
-        say(console, line)
+        console.say(line)
     return findings
 
 
@@ -119,7 +116,7 @@ def begun(
     pool: WorkerPool,
     *,
     contract: Mapping[str, Any] | None,
-    console: Console,
+    console: Terminal,
     checked: Callable[[Prepared], None],
 ) -> Iterator[Contract]:
     """The folder, locked, with its contract made or `checked`.
@@ -131,7 +128,7 @@ def begun(
         dry_run(
             plan,
             early=pool.connections if pool.rehearses else None,
-            say=partial(say, console),
+            say=console.say,
         )
         if plan.rehearse and not folder.started
         else nullcontext(),
@@ -144,15 +141,15 @@ def begun(
         if plan.rehearse and not folder.started:
             check_rows_fit(plan, prepared)
     for note in () if folder.started else (*prepared.notes, *_beside(plan)):
-        say(console, note, style="yellow")
+        console.say(note, style="yellow")
     if unseen := untrained_classes(
         {name: part.y for name, part in vars(prepared.final).items() if part is not None},
         task=prepared.contract.task,
         classes=prepared.contract.data.get("classes", ()),
     ):
-        say(console, unseen, style="yellow")
+        console.say(unseen, style="yellow")
     if oversized := whole_batches(plan, min(len(fold.train) for fold in prepared.split.folds)):
-        say(console, oversized, style="yellow")
+        console.say(oversized, style="yellow")
     if contract is not None:
         prepared.contract.check(contract, where="the contract that comes with the config")
     if folder.started:
@@ -194,7 +191,7 @@ def check_set_up(
     folder: Folder,
     prepared: Prepared,
     pool: WorkerPool,
-    console: Console,
+    console: Terminal,
     *,
     trainings: int,
     tuned: Sequence[str] = (),
@@ -241,7 +238,9 @@ def _check_grown(plan: Plan, folder: Folder) -> None:
     kind_of(plan).check_resume(plan, rows, seeds=folder.load_config().seeds)
 
 
-def _record(plan: Plan, folder: Folder, study: Study, console: Console, *, ended: bool) -> Findings:
+def _record(
+    plan: Plan, folder: Folder, study: Study, console: Terminal, *, ended: bool
+) -> Findings:
     """Tables, export, figures and page, from what is on disk."""
     findings, curves = settled(_find(plan, folder, study), folder)
     winner = findings.winner
@@ -257,7 +256,7 @@ def export_winner(
     folder: Folder,
     *,
     spared: Collection[int] | None,
-    console: Console,
+    console: Terminal,
 ) -> None:
     """The winner's files; of other trials, only the checkpoints of those that are spared stay.
 
@@ -268,7 +267,7 @@ def export_winner(
         drop_beaten(plan, winner, folder, spared=spared)
     for write_file in (write_groups, write_layers):
         if message := write_file(plan, winner, folder):
-            say(console, message)
+            console.say(message)
 
 
 def _find(plan: Plan, folder: Folder, study: Study) -> Findings:

@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import Any
 
 import pandas as pd
-from rich.console import Console
 
 from search.config.knobs import assigned
 from search.config.plan import Plan
@@ -19,7 +18,7 @@ from search.diagnostics.preflight.report import RATE_CHECK, soundness
 from search.errors import Interrupted, RunError
 from search.execution.event_stream import EventStream
 from search.execution.events import DecisionMade
-from search.execution.terminal import say
+from search.execution.terminal import Terminal
 from search.execution.trackers.configured import configured_callbacks
 from search.execution.worker_pool import WorkerPool
 from search.lifecycle.ensemble_stage import averaged
@@ -69,7 +68,7 @@ def run_protocol(
     pool: WorkerPool,
     *,
     contract: Mapping[str, Any] | None,
-    console: Console,
+    console: Terminal,
     words: Sequence[str],
     command: str,
 ) -> Findings:
@@ -94,14 +93,14 @@ def run_protocol(
         say_lost(folder, earlier.rows, console=console)
         former, now = budget_of(folder.load_config()), budget_of(plan.config)
         if former != now:
-            say(console, another_budget(former, now, ended=earlier.is_done))
+            console.say(another_budget(former, now, ended=earlier.is_done))
     rows = () if earlier is None else earlier.rows
     callbacks = configured_callbacks(plan.config)
 
     def checked(prepared: Prepared) -> None:
         if any(entry.stage == "preflight" for entry in settings.stages):
             if (first := next_stage(history)) is not None and first.stage == "preflight":
-                say(console, heading(history.opened(first)))
+                console.say(heading(history.opened(first)))
             tuned = (RATE_CHECK,) if settings.named(settings.rate) is not None else ()
             many = settings.budget_trials or TRAININGS
             check_set_up(plan, folder, prepared, pool, console, trainings=many, tuned=tuned)
@@ -135,7 +134,7 @@ class _ManyStages:
         pool: WorkerPool,
         *,
         contract: Contract,
-        console: Console,
+        console: Terminal,
         words: Sequence[str],
         earlier: Findings | None,
     ) -> None:
@@ -157,7 +156,7 @@ class _ManyStages:
             opened = then.opened(request)
             self._command = ""
             if (opened.number, request.stage) != (1, "preflight"):  # said before the checks
-                say(self._console, heading(opened))
+                self._console.say(heading(opened))
             done = opened if request.skip else self._carry_out(opened, then)
             step = as_decided(done, self._former.steps, self._rows)
             history = history.with_step(step)
@@ -165,7 +164,7 @@ class _ManyStages:
             self._record(step, following=request)
             self._say_end(step, history)
         if self._stays:
-            say(self._console, f"\n{self._stays}")
+            self._console.say(f"\n{self._stays}")
         if (winner := find_stages(self._plan, self._folder).winner) is not None:
             refit(self._plan, winner, self._folder, console=self._console)
 
@@ -289,10 +288,10 @@ class _ManyStages:
         return read_curves(folder.curve_log, folder.curves, metric=metric, epochs=epochs)
 
     def _say_end(self, step: Step, history: History) -> None:
-        say(self._console, f"  {step.decision}: {step.says}")
+        self._console.say(f"  {step.decision}: {step.says}")
         left, used = trials_left(history), f"{history.trials} trials used"
         about = "about " if history.settings.budget_trials is None else ""  # by the pace so far
         budget = f", {about}{max(left, 0):.0f} left" if left < float("inf") else ""
         if step.trials:
             knobs, score = ", ".join(assigned(history.held)), gain(self._plan, history)
-            say(self._console, f"  incumbent: {knobs or 'the baseline'}{score}; {used}{budget}")
+            self._console.say(f"  incumbent: {knobs or 'the baseline'}{score}; {used}{budget}")

@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 from search.config.plan import Plan
 from search.config.trial_config import trial_config
 from search.contract.arrays import FoldData
 from search.contract.contract import Contract, prepare
-from search.execution.terminal import say
+from search.execution.terminal import Terminal
 from search.lifecycle.run_stage import train_apart
 from search.results.export import REFIT, REFIT_NOTE, is_refitted, wants_refit
 from search.results.summary.formatting import count
@@ -32,7 +31,7 @@ from trainers.state import owned, owner
 DONE = "refit.json"  # in the winner's checkpoint folder: how its training on all folds ended
 
 
-def refit(plan: Plan, winner: TrialRecord, folder: Folder, *, console: Console) -> None:
+def refit(plan: Plan, winner: TrialRecord, folder: Folder, *, console: Terminal) -> None:
     """Leaves the final weights, of all folds where the winner's checkpoint lies, of train and
     validation together in best/; nothing where that has been done or is not wanted.
 
@@ -45,7 +44,7 @@ def refit(plan: Plan, winner: TrialRecord, folder: Folder, *, console: Console) 
         _with_validation(plan, winner, folder, console=console)
 
 
-def _on_all_folds(plan: Plan, winner: TrialRecord, folder: Folder, *, console: Console) -> None:
+def _on_all_folds(plan: Plan, winner: TrialRecord, folder: Folder, *, console: Terminal) -> None:
     kept = folder.checkpoints / str(winner.spec.trial)
     if _is_over(folder, winner, is_done=(kept / DONE).exists()):
         return
@@ -55,7 +54,7 @@ def _on_all_folds(plan: Plan, winner: TrialRecord, folder: Folder, *, console: C
     write_text(kept / DONE, json.dumps({"state": row.state, "reason": row.reason}) + "\n")
 
 
-def _with_validation(plan: Plan, winner: TrialRecord, folder: Folder, *, console: Console) -> None:
+def _with_validation(plan: Plan, winner: TrialRecord, folder: Folder, *, console: Terminal) -> None:
     if _is_over(folder, winner, is_done=is_refitted(folder, winner)):
         return
     contract, rows = _begun(plan, winner, folder, with_validation=True)
@@ -101,13 +100,12 @@ def _trained(
     contract: Contract,
     *,
     what: str,
-    console: Console,
+    console: Terminal,
 ) -> TrialRecord:
     """Trains the winner on the rows of the folder of its own."""
     trial = winner.spec.trial
     assert winner.best_epoch is not None
-    say(
-        console,
+    console.say(
         f"training trial {trial} again, {what}, for {count(winner.best_epoch, 'epoch')}; "
         "its value is that of train",
     )
@@ -124,7 +122,7 @@ def _trained(
         name=f"{plan.name}-refit",
     )
     if row.state != "complete":
-        say(console, f"it {row.state}: {row.reason}; see logs/{trial}-refit.log")
+        console.say(f"it {row.state}: {row.reason}; see logs/{trial}-refit.log")
     return row
 
 

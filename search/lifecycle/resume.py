@@ -2,14 +2,12 @@
 
 from collections.abc import Sequence
 
-from rich.console import Console
-
 from search.config.drift import drift
 from search.config.plan import Plan
 from search.config.tune_settings import TuneSettings
 from search.config.user_code import user_code
 from search.errors import UsageError
-from search.execution.terminal import say
+from search.execution.terminal import Terminal
 from search.results.findings import Findings, open_results
 from search.stages.kinds import kind_of
 from search.storage.code_record import Code, CodeRecord
@@ -20,7 +18,7 @@ from search.storage.trials import TrialRecord
 SHOWN = 5  # names of files or keys in a message
 
 
-def settle(plan: Plan, folder: Folder, *, console: Console) -> None:
+def settle(plan: Plan, folder: Folder, *, console: Terminal) -> None:
     """Checks a folder that was started, and makes it ready to go on or to begin anew.
 
     Where no trial has completed and config or code have changed, the search begins anew. Where code
@@ -44,14 +42,14 @@ def settle(plan: Plan, folder: Folder, *, console: Console) -> None:
         what = "the config" if lines else "your code"
         keys = [line.partition(":")[0] for line in lines]
         why = f"no trial has completed and {what} has changed ({_shown(keys or files)})"
-        say(console, f"{why}: the search begins anew")
+        console.say(f"{why}: the search begins anew")
         with folder.locked():
             folder.clear()
         return
     folder.check_config(plan.config)
     ended = findings is not None and findings.is_done and not _has_grown(plan, folder, rows)
     if ended:
-        say(console, f"your code has changed since these trials were trained: {_shown(files)}")
+        console.say(f"your code has changed since these trials were trained: {_shown(files)}")
         return
     _go_on_with_other_code(plan, folder, rows, code=code, files=files, console=console)
 
@@ -63,7 +61,7 @@ def _go_on_with_other_code(
     *,
     code: Code,
     files: list[str],
-    console: Console,
+    console: Terminal,
 ) -> None:
     ended = [row.spec.trial for row in rows if row.finished]
     waiting = [row.spec.trial for row in rows if not row.finished]
@@ -81,7 +79,7 @@ def _go_on_with_other_code(
         _begin_anew(plan, folder, waiting)
     older = ", ".join(map(str, record.older()))
     what = "unfinished trials begin anew; trained with older code: trials"
-    say(console, f"your code has changed ({_shown(files)}): {what} {older}")
+    console.say(f"your code has changed ({_shown(files)}): {what} {older}")
 
 
 def _begin_anew(plan: Plan, folder: Folder, trials: Sequence[int]) -> None:

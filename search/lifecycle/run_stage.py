@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 from omegaconf import DictConfig
-from rich.console import Console
 
 from search.config.plan import Plan
 from search.contract.contract import Contract
@@ -16,7 +15,7 @@ from search.execution.conductor import Conductor
 from search.execution.event_stream import EventStream
 from search.execution.lanes import Fusions
 from search.execution.progress import ShownProgress
-from search.execution.terminal import say
+from search.execution.terminal import Terminal
 from search.execution.worker_pool import WorkerPool, slots_of, started_workers
 from search.results.warm_start import read_history
 from search.stages.kinds import kind_of
@@ -35,7 +34,7 @@ def trainings(plan: Plan) -> int:
     return kind_of(plan).foreseen(plan, ())
 
 
-def open_study(plan: Plan, folder: Folder, *, console: Console) -> Study:
+def open_study(plan: Plan, folder: Folder, *, console: Terminal) -> Study:
     """The study of a plan, or of one stage, for writing; a repair of the journal is said."""
     storage = folder.storage()
     study = Study.for_writing(
@@ -48,18 +47,17 @@ def open_study(plan: Plan, folder: Folder, *, console: Console) -> Study:
         older=CodeRecord(folder.path).older(),
     )
     if storage.repaired:
-        say(console, f"{storage.url}: {storage.repaired}", style="yellow")
+        console.say(f"{storage.url}: {storage.repaired}", style="yellow")
         storage.repaired = ""  # it is said once, not at every stage
     return study
 
 
-def say_lost(folder: Folder, rows: Sequence[TrialRecord], *, console: Console) -> None:
+def say_lost(folder: Folder, rows: Sequence[TrialRecord], *, console: Terminal) -> None:
     """Says which trials of an earlier table are trained again, since the storage has no end of
     them any more.
     """
     if lost := lost_trials(folder, [row.spec.trial for row in rows if row.finished]):
-        say(
-            console,
+        console.say(
             f"{folder.storage().url}: holds no end of {len(lost)} of the trials that "
             f"{folder.trials.name} lists ({lost[0]} …): they are trained anew",
             style="yellow",
@@ -73,7 +71,7 @@ def conduct(
     *,
     contract: Contract,
     pool: WorkerPool,
-    console: Console,
+    console: Terminal,
     events: EventStream | None = None,
     past: Sequence[Past] = (),
     borrowed: Sequence[TrialRecord] = (),
@@ -107,9 +105,9 @@ def conduct(
         folder.path, shared=folder.path.parent, most=plan.lanes, slots=len(pool.slots)
     )
     if fusions.damage:
-        say(console, fusions.damage)
+        console.say(fusions.damage)
     if not rows and (opening := kind_of(plan).opening(plan)):
-        say(console, opening)
+        console.say(opening)
     with ShownProgress(plan, done=sum(row.finished for row in rows), console=console) as progress:
         conductor = Conductor(
             plan,
@@ -128,13 +126,13 @@ def conduct(
     return stage.paused
 
 
-def earlier_searches(plan: Plan, contract: Contract, *, console: Console) -> Sequence[Past]:
+def earlier_searches(plan: Plan, contract: Contract, *, console: Terminal) -> Sequence[Past]:
     """The trials of earlier searches from which the plan's sampler learns (R32)."""
     if not kind_of(plan).adaptive:
         return ()
     history = read_history(plan, floor=contract.floor)
     for line in history.sources:
-        say(console, line)
+        console.say(line)
     return history.past
 
 
@@ -145,7 +143,7 @@ def train_apart(
     *,
     config: DictConfig,
     last_epoch: int,
-    console: Console,
+    console: Terminal,
     **changes: Any,
 ) -> TrialRecord:
     """One training up to an epoch, whose weights count whatever its metric, in a begun folder.

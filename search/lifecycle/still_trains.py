@@ -8,13 +8,11 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 
-from rich.console import Console
-
 from search.config.plan import Plan
 from search.config.trial_config import trial_config
 from search.contract.contract import Contract
 from search.errors import RunError
-from search.execution.terminal import say
+from search.execution.terminal import Terminal
 from search.execution.worker_pool import WorkerPool
 from search.lifecycle.run_stage import conduct, open_study
 from search.storage.folder import Folder
@@ -31,7 +29,7 @@ def check_still_trains(
     contract: Contract,
     rows: Sequence[TrialRecord],
     incumbent: Sequence[TrialRecord],
-    console: Console,
+    console: Terminal,
 ) -> None:
     """Trains the incumbent again, apart from the search, where the last trials gave no result.
 
@@ -51,10 +49,10 @@ def check_still_trains(
     since = f"no trial from {first} on gave a result ({len(silent)} in a row)"
     for row in worked:
         number = row.spec.trial
-        say(console, f"  {since}, so trial {number}, which gave one, is trained again, apart")
+        console.say(f"  {since}, so trial {number}, which gave one, is trained again, apart")
         again = _again(plan, folder, pool, contract=contract, row=row)
         if again.value is not None:
-            say(console, "  it gives one: trainings still work, and the search goes on")
+            console.say("  it gives one: trainings still work, and the search goes on")
             return
     raise RunError(
         f"the trainer or its machine has broken since trial {first}: {len(silent)} trials in a row "
@@ -97,7 +95,7 @@ def _again(
         folder=apart.path,
         lanes=1,
     )
-    quiet = Console(quiet=True)  # it has another number there
+    quiet = Terminal(quiet=True)  # it has another number there
     with apart.locked():
         try:
             apart.arrays.symlink_to(folder.arrays.resolve(), target_is_directory=True)

@@ -3,14 +3,12 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from rich.console import Console
-
 from search.config.plan import Plan
 from search.config.trial_config import plain_config
 from search.errors import Interrupted, Told
 from search.execution.event_stream import EventStream
 from search.execution.events import DecisionMade, EventCallback, SearchBegun, SearchEnded
-from search.execution.terminal import say
+from search.execution.terminal import Terminal
 from search.results.diagnosis import trial_judge
 from search.results.findings import Findings
 from search.results.summary import conclusion, view_of
@@ -22,7 +20,7 @@ Makers = Mapping[str, Callable[[], EventCallback]]
 
 @contextmanager
 def tracked(
-    plan: Plan, folder: Folder, *, callbacks: Makers, finished: int, console: Console
+    plan: Plan, folder: Folder, *, callbacks: Makers, finished: int, console: Terminal
 ) -> Iterator[EventStream | None]:
     """A stream of events while the block runs; None without callbacks.
 
@@ -41,7 +39,7 @@ def tracked(
         return ("", "") if judged is None else (judged.name, judged.why)
 
     stream = EventStream(
-        callbacks, judge=verdict, warn=lambda text: say(console, text, style="yellow")
+        callbacks, judge=verdict, warn=lambda text: console.say(text, style="yellow")
     )
     config = plain_config(plan.config, resolve=False)
     config.pop("callbacks", None)  # which may name addresses that nobody else should see

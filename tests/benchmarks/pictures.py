@@ -16,11 +16,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from rich.console import Console
 from rich.terminal_theme import MONOKAI
 from rich.text import Text
 
-from search.execution.terminal import say
+from search.execution.terminal import Terminal
 from search.results.diagnosis import diagnosed
 from search.results.findings import Findings, open_results
 from search.results.summary import conclusion, show_summary
@@ -34,11 +33,11 @@ FONT = re.compile(r"@font-face \{.*?\}", re.DOTALL)  # asks a network for a font
 
 def terminal(findings: Findings) -> str:
     """What the command prints, as SVG."""
-    console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True)
+    console = Terminal(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True)
     console.print(Text(f"$ python {' '.join(COMMAND)}", style="bold"))
     show_summary(findings, console)
     for line in conclusion(findings):
-        say(console, line)
+        console.say(line)
     text = console.export_svg(title=f"python {' '.join(COMMAND)}", theme=MONOKAI)
     return FONT.sub("", text).replace("Fira Code", "ui-monospace, Menlo, Consolas")
 

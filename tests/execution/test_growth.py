@@ -5,7 +5,6 @@ import sys
 
 import pytest
 from drawn import plan_of
-from rich.console import Console
 
 from search.contract.contract import Contract
 from search.execution.end_reasons import StopDecision
@@ -14,6 +13,7 @@ from search.execution.progress import ShownProgress
 from search.execution.recorder import Recorder
 from search.execution.running_trial import RunningTrial, fresh_early_stopping
 from search.execution.slots import Slot
+from search.execution.terminal import Terminal
 from search.stages.kinds import kind_of
 from search.stages.lookahead import looked_ahead
 from search.stages.stage import StageContext
@@ -49,7 +49,7 @@ class Search:
             metric=self.plan.metric,
             knobs=self.plan.knobs,
         )
-        self.progress = ShownProgress(self.plan, done=0, console=Console(file=io.StringIO()))
+        self.progress = ShownProgress(self.plan, done=0, console=Terminal(file=io.StringIO()))
         self.recorder = Recorder(
             self.plan,
             folder=Folder(folder),

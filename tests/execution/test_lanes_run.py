@@ -10,7 +10,6 @@ import pytest
 from kit import INLINE, search, trials
 from odd import SHAPE
 from refusals import check_told, raises
-from rich.console import Console
 
 from search.config.compose import compose_experiment
 from search.config.plan import read_plan
@@ -21,6 +20,7 @@ from search.execution.lanes import Fusion, Fusions, decide
 from search.execution.progress import ShownProgress
 from search.execution.running_trial import RunningTrial, fresh_early_stopping
 from search.execution.slots import Slot
+from search.execution.terminal import Terminal
 from search.execution.trial_queue import TrialQueue
 from search.storage.sealed import read_json
 from search.storage.trials import TrialSpec
@@ -424,7 +424,7 @@ def test_trials_in_company_are_one_line_of_the_display():
     config = compose_experiment("lr_sweep", overrides=[], config_dir=None)
     plan, console = (
         read_plan(config, root=Path("/r")),
-        Console(width=120, record=True, file=io.StringIO()),
+        Terminal(width=120, record=True, file=io.StringIO()),
     )
     progress, slot = (
         ShownProgress(plan, done=0, console=console),

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from search.config.compose import compose_experiment
 from search.config.plan import read_plan
@@ -15,7 +14,7 @@ from search.execution.early_stopping import EarlyStopping
 from search.execution.pace import RecentEpochs, duration, usual_epochs
 from search.execution.progress import ShownProgress, growth_reason
 from search.execution.slots import Slot
-from search.execution.terminal import Line, aligned, say
+from search.execution.terminal import Line, Terminal, aligned
 from search.storage.trials import BY_ITSELF, FROM_ZERO, TrialRecord, TrialSpec
 
 
@@ -24,7 +23,7 @@ def _plan(name="lr_sweep"):
 
 
 def _console(width, **options):
-    return Console(width=width, record=True, file=io.StringIO(), **options)
+    return Terminal(width=width, record=True, file=io.StringIO(), **options)
 
 
 def _ask(trial, lr=0.1, stage="sweep.optimizer.lr"):
@@ -180,7 +179,7 @@ def test_lanes_that_report_one_epoch_together_have_no_pace_before_the_next_one()
 def test_a_terminal_that_is_narrow_breaks_prose_and_never_a_command(program):
     console = _console(40, force_terminal=True)
     command = f"  {program} lr_sweep space=width from=t60 name=t60-width"
-    say(console, f"next: converged: another size may generalise better\n{command}\n      a purpose")
+    console.say(f"next: converged: another size may generalise better\n{command}\n      a purpose")
     lines = [line.rstrip() for line in console.export_text().splitlines()]
     assert command in lines
     assert lines[0] == "next: converged: another size may"

@@ -20,7 +20,6 @@ from kit import INLINE, running, search, steady, trials, wait_for
 from omegaconf import OmegaConf
 from pages import staged_findings
 from refusals import check_told, raises
-from rich.console import Console
 from simulated import VAL_ROWS, begun, carried_out, tune_plan
 
 from search.commands.test import run as open_test_set
@@ -36,6 +35,7 @@ from search.diagnostics.verdicts.across_trials import Together
 from search.diagnostics.verdicts.advice import EPOCHS
 from search.errors import UsageError
 from search.execution.dry_run import questions
+from search.execution.terminal import Terminal
 from search.execution.worker.dry_run import answer
 from search.lifecycle.resume import settle
 from search.protocols.budget import (
@@ -1515,7 +1515,7 @@ def test_a_protocol_killed_at_any_moment_goes_on_to_the_same_rows_and_decisions(
 
     # as it is after an edit of the user's code
     (folder.path / "code.json").write_text('{"versions": [{"files": {"mine.py": "0"}}]}')
-    console = Console(file=StringIO())
+    console = Terminal(file=StringIO())
     settle(ended.plan, folder, console=console)
     assert "your code has changed since these trials were trained" in console.file.getvalue()
 

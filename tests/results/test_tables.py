@@ -9,11 +9,11 @@ import yaml
 from drawn import findings_of, plan_of, planted
 from pages import joint_findings, smooth
 from refusals import raises
-from rich.console import Console
 
 from search.config.knob_roles import COLUMNS
 from search.diagnostics.verdicts.across_trials import Together
 from search.diagnostics.verdicts.rules import Verdict
+from search.execution.terminal import Terminal
 from search.results.export import best_config
 from search.results.findings import find
 from search.results.report.answer import answer_of
@@ -238,7 +238,7 @@ def test_shares_beside_percents_are_named_and_bad_percents_are_not(good, other, 
 def test_numbers_far_from_one_are_shown_with_four_digits_and_an_option_none_by_its_name():
     text = io.StringIO()
     large = findings_of(lambda rate, seed: 1e7 * planted(0.01)(rate, seed), "metric=mse")
-    show_summary(large, Console(file=text, width=100))
+    show_summary(large, Terminal(file=text, width=100))
     assert "9.01e+06 ±" in text.getvalue()
     clip = findings_of(lambda clip, seed: 0.9 + 0.01 * seed, experiment="clip_sweep")
     assert frame(clip)["trainer.clip"][0] is None
@@ -251,7 +251,7 @@ def test_values_of_a_knob_that_differ_late_stay_apart_in_every_table_and_sentenc
         lambda value, seed: 0.9 + value / 100 + 0.001 * seed, *words, experiment="momentum_sweep"
     )
     shown = io.StringIO()
-    show_summary(findings, Console(file=shown, width=100))
+    show_summary(findings, Terminal(file=shown, width=100))
     rows = [line.split()[0] for line in shown.getvalue().splitlines()[1:5]]
     assert rows == ["0.9", "0.9999", "0.99995", "1"]
     cells = [line.split(" | ")[0] for line in sweep.text(findings, frame(findings)).splitlines()]
@@ -261,7 +261,7 @@ def test_values_of_a_knob_that_differ_late_stay_apart_in_every_table_and_sentenc
 def test_a_trial_without_a_verdict_has_no_empty_brackets_in_a_table_of_any_width():
     for width in (60, 80, 140):
         shown = io.StringIO()
-        show_summary(joint_findings(smooth), Console(file=shown, width=width))
+        show_summary(joint_findings(smooth), Terminal(file=shown, width=width))
         assert "dropout=" in shown.getvalue()
         assert "()" not in shown.getvalue()
 
@@ -348,7 +348,7 @@ def test_the_summary_is_told_by_value_and_by_rank_with_the_distance_from_the_bas
 def test_a_wide_terminal_shows_the_sweep_as_a_picture():
     shown = []
     for width in (80, 140):
-        console = Console(width=width, record=True, file=io.StringIO())
+        console = Terminal(width=width, record=True, file=io.StringIO())
         show_summary(findings_of(planted(0.01)), console)
         shown.append(console.export_text())
     assert "█" not in shown[0]

@@ -8,12 +8,12 @@ from math import isfinite
 from typing import Any, Protocol
 
 import pandas as pd
-from rich.console import Console, Group
+from rich.console import Group
 from rich.table import Table
 
 from search.config.plan import Plan
 from search.config.text import one_line
-from search.execution.terminal import say
+from search.execution.terminal import Terminal
 from search.results.findings import Findings
 from search.results.summary import joint, single, sweep, tune
 from search.results.summary.formatting import PLUS_MINUS, count
@@ -115,11 +115,11 @@ def conclusion(findings: Findings) -> list[str]:
     return [one_line(line) for line in (*lines, *two_units(findings), *code_notes(findings))]
 
 
-def show_summary(findings: Findings, console: Console) -> None:
+def show_summary(findings: Findings, console: Terminal) -> None:
     """The table on a terminal, and what its ± means."""
     table = view_of(findings.plan).teller.table(findings, width=console.width)
     if table is not None:
         console.print(table)
         decision = findings.decision
         if decision and not decision.untested and any(map(isfinite, decision.half_widths)):
-            say(console, PLUS_MINUS, style="dim")
+            console.say(PLUS_MINUS, style="dim")
