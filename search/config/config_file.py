@@ -14,25 +14,13 @@ from search.config.check_keys import check_keys
 from search.config.drift import flat_config
 from search.config.misspelt import there_already, unknown_key
 from search.config.overrides import in_grammar, parse_override
-from search.config.schema import check_settings
+from search.config.schema import MAPPINGS, check_settings
 from search.config.trial_config import resolved_config
 from search.contract.tasks import TASKS
 from search.errors import UsageError, refused
 
 MOST_VALUES = 100_000  # of a file, its aliases written out
 SHOWN = 10  # files that a message names
-GROUPS = (
-    "data",
-    "model",
-    "optimizer",
-    "schedule",
-    "loss",
-    "trainer",
-    "metric",
-    "split",
-    "normalise",
-    "placement",
-)
 
 
 def load_config(path: Path, *, overrides: list[str]) -> DictConfig:
@@ -129,7 +117,7 @@ def check_whole(config: DictConfig, path: Path) -> None:
     Raises:
         UsageError: some are not there.
     """
-    lacking = [group for group in GROUPS if group not in config]
+    lacking = [group for group in MAPPINGS if group not in config]
     if lacking:
         raise refused(
             str(path),

@@ -7,13 +7,14 @@ from typing import Any
 from search.config.plan import Plan
 from search.diagnostics.verdicts.advice import EPOCHS, NOT_LEARNED
 from search.results.findings import Findings
-from search.results.summary.formatting import count, listed, number, ordered, percent, two_digits
+from search.results.summary.formatting import count, listed, ordered, percent, two_digits
 from search.results.summary.ties import tie
 from search.results.summary.verdicts import out_of_patience, usual_reason
 from search.stages.comparison import Comparison
 from search.stages.decision import Decision
 from search.stages.group import Candidate, change_nothing
 from search.stages.racing import LEVEL, MOST, STABLE, Race
+from search.storage.json_numbers import plain
 from search.storage.trials import TrialState
 from trainers.mentions import never_gets
 
@@ -252,7 +253,7 @@ def _looks(race: Race) -> dict[str, float]:
 
 
 def evidence(findings: Findings, decision: Decision, *, noun: str) -> dict[str, Any]:
-    """On which numbers it was decided; `noun`: what a group is called."""
+    """On which numbers it was decided, as JSON holds them; `noun`: what a group is called."""
     metric = findings.plan.metric
     values = []
     for index, (group, standing) in enumerate(
@@ -271,22 +272,25 @@ def evidence(findings: Findings, decision: Decision, *, noun: str) -> dict[str, 
             ends = sorted(map(metric.value_of, (compared.low, compared.high)))
             entry |= {
                 "broken": compared.broken,
-                "difference": number(metric.value_of(compared.difference)),
-                "interval": [number(end) for end in ends],
-                "p": number(compared.p),
-                "critical_p": number(compared.critical_p),
-                "p_breaks": number(compared.p_breaks),
-                "p_steadier": number(compared.p_steadier),
+                "difference": metric.value_of(compared.difference),
+                "interval": ends,
+                "p": compared.p,
+                "critical_p": compared.critical_p,
+                "p_breaks": compared.p_breaks,
+                "p_steadier": compared.p_steadier,
             }
         values.append(entry)
-    return {
-        "metric": metric.name,
-        "untested": decision.untested,
-        "confidence": decision.confidence,
-        "own_level": decision.own_level,
-        "spread": number(decision.spread),
-        "least_deviation": number(decision.noise_floor),
-        "worth": number(decision.worth),
-        "looks": _looks(decision.race),
-        "values": values,
-    }
+    record: dict[str, Any] = plain(
+        {
+            "metric": metric.name,
+            "untested": decision.untested,
+            "confidence": decision.confidence,
+            "own_level": decision.own_level,
+            "spread": decision.spread,
+            "least_deviation": decision.noise_floor,
+            "worth": decision.worth,
+            "looks": _looks(decision.race),
+            "values": values,
+        }
+    )
+    return record

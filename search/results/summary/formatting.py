@@ -199,11 +199,6 @@ def two_digits(value: float, *, sign: str = "") -> str:
     return f"{rounded:{sign}.0f}" if 10 <= abs(rounded) < LARGE else f"{value:{sign}.2g}"
 
 
-def number(value: float) -> float | None:
-    """As JSON can hold it."""
-    return value if math.isfinite(value) else None
-
-
 def cell(value: Any, *, form: str = DIGITS) -> str:
     """As a table shows it."""
     if isinstance(value, float):
