@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 
 from search.config.plan import Plan
-from search.config.trial_config import trial_config
 from search.contract.arrays import FoldData
 from search.contract.contract import Contract, prepare
 from search.execution.terminal import Terminal
 from search.lifecycle.run_stage import train_apart
-from search.results.export import REFIT, REFIT_NOTE, is_refitted, wants_refit
+from search.results.export import REFIT, REFIT_NOTE, config_of, is_refitted, wants_refit
 from search.results.summary.formatting import count
 from search.storage.files import write_text
 from search.storage.folder import Folder
@@ -87,9 +86,8 @@ def _begun(
     data = replace(prepared.final, train=train, val=train, test=None)
     everything = FoldData(data=data, units=prepared.units)
     apart = Folder(_place(folder, winner))
-    config = trial_config(plan.config, knobs=winner.spec.knobs, seed=winner.spec.seed)
     with apart.locked():
-        apart.begin(replace(prepared, folds=lambda: iter([everything])), config)
+        apart.begin(replace(prepared, folds=lambda: iter([everything])), config_of(plan, winner))
     return prepared.contract, len(train.index)
 
 
@@ -110,12 +108,11 @@ def _trained(
         "its value is that of train",
     )
     apart = Folder(_place(folder, winner))
-    config = trial_config(plan.config, knobs=winner.spec.knobs, seed=winner.spec.seed)
     row = train_apart(
         plan,
         apart,
         contract,
-        config=config,
+        config=config_of(plan, winner),
         last_epoch=winner.best_epoch,
         console=console,
         seed=winner.spec.seed,

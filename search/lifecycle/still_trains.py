@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from search.config.plan import Plan
-from search.config.trial_config import trial_config
 from search.contract.contract import Contract
 from search.errors import RunError
 from search.execution.terminal import Terminal
 from search.execution.worker_pool import WorkerPool
 from search.lifecycle.run_stage import conduct, open_study
+from search.results.export import config_of
 from search.storage.folder import Folder
 from search.storage.trials import TrialRecord
 
@@ -82,7 +82,7 @@ def _again(
     """One trial as it was, in a folder of its own that has the search's rows."""
     apart, number = Folder(folder.path / "again"), row.spec.trial
     shutil.rmtree(apart.path, ignore_errors=True)  # a run that was killed may have left it
-    config = trial_config(plan.config, knobs=row.spec.knobs, seed=row.spec.seed)
+    config = config_of(plan, row)
     alone = replace(
         plan,
         name=f"{plan.name}-again",

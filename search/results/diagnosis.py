@@ -24,8 +24,9 @@ from search.diagnostics.verdicts.more_rows import KNOB as FRACTION
 from search.diagnostics.verdicts.more_rows import more_rows
 from search.diagnostics.verdicts.rules import Verdict, judge
 from search.diagnostics.verdicts.trend import Columns
+from search.results.export import config_of
 from search.results.findings import Findings
-from search.results.summary.verdicts import config_of, out_of_patience
+from search.results.summary.verdicts import out_of_patience
 from search.storage.curves import followed, without_curves
 from search.storage.folder import Folder
 from search.storage.trials import EpochRecord, TrialRecord
@@ -60,7 +61,7 @@ def diagnosed(findings: Findings, curves: pd.DataFrame, *, folder: Folder) -> Fi
         rows_help = more_rows(finished, metric=findings.plan.metric)
         together = [*together, *([] if rows_help is None else [rows_help])]
     if (winner := findings.winner) is not None:
-        weights = OmegaConf.select(config_of(findings, winner), "loss.weights")
+        weights = OmegaConf.select(config_of(findings.plan, winner), "loss.weights")
         if OmegaConf.is_dict(weights):
             apart = heads_apart(columns_of.get(winner.spec.trial, {}), weights)
             together = [*together, *([] if apart is None else [apart])]

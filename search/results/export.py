@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from search.config.passwords import with_environment_as_links
 from search.config.plan import Plan
@@ -35,17 +35,21 @@ REFIT, REFIT_NOTE = "refit.safetensors", "refit.json"  # in best/: of train and 
 LIBRARIES = ("knobwise", "torch", "numpy", "optuna", "hydra-core", "scikit-learn")
 
 
+def config_of(plan: Plan, row: TrialRecord) -> DictConfig:
+    """The config that a trial trained with."""
+    return trial_config(plan.config, knobs=row.spec.knobs, seed=row.spec.seed)
+
+
 def trained_config(plan: Plan, row: TrialRecord) -> dict[str, Any]:
-    """The config that a trial trained with, plain and resolved."""
-    config = trial_config(plan.config, knobs=row.spec.knobs, seed=row.spec.seed)
-    return plain_config(config, resolve=True)
+    """The same, plain and resolved."""
+    return plain_config(config_of(plan, row), resolve=True)
 
 
 def written_config(plan: Plan, row: TrialRecord) -> dict[str, Any]:
     """The same as a file holds it: a text from the environment, which may be a password, stays a
     link.
     """
-    written = trial_config(plan.config, knobs=row.spec.knobs, seed=row.spec.seed)
+    written = config_of(plan, row)
     config: dict[str, Any] = with_environment_as_links(
         plain_config(written, resolve=True), plain_config(written, resolve=False)
     )

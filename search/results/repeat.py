@@ -6,8 +6,8 @@ Never writes.
 from collections.abc import Sequence
 
 from search.config.plan import Plan
-from search.config.trial_config import trial_config
 from search.errors import RunError, UsageError
+from search.results.export import config_of
 from search.results.findings import Findings, open_results
 from search.results.warm_start import differences
 from search.storage.folder import Folder
@@ -36,9 +36,7 @@ def check_repeats(findings: Findings) -> list[str]:
     winner, baseline = old.winner, _baseline(findings, seed=old.winner.spec.seed)
     if baseline is None or baseline.value is None or winner.value is None:
         return []
-    there = trial_config(old.plan.config, knobs=winner.spec.knobs, seed=winner.spec.seed)
-    here = trial_config(findings.plan.config, knobs=baseline.spec.knobs, seed=baseline.spec.seed)
-    unlike = differences(there, here)
+    unlike = differences(config_of(old.plan, winner), config_of(findings.plan, baseline))
     name = f"trial {winner.spec.trial} of {source}, its winner"
     if unlike:
         more = f" and {len(unlike) - SHOWN} more keys" if len(unlike) > SHOWN else ""

@@ -13,9 +13,10 @@ from search.diagnostics.verdicts.advice import ALARMS
 from search.diagnostics.verdicts.rules import Verdict
 from search.execution.progress import shown_trial
 from search.execution.terminal import Terminal
+from search.results.export import config_of
 from search.results.findings import Findings
 from search.results.summary.advise import tried_paths
-from search.results.summary.verdicts import advice, config_of, out_of_patience
+from search.results.summary.verdicts import advice, out_of_patience
 
 SHOWN = 12  # trials that a verdict names
 FEW = 3  # logs of which is said why they are left out
@@ -117,7 +118,7 @@ def _show_one(reading: Reading, console: Terminal) -> None:
     about, config, ended = "", None, False
     if findings is not None and row is not None:
         about = f"  {shown_trial(row.spec, findings.plan)}  {row.state}"
-        config = config_of(findings, row)
+        config = config_of(findings.plan, row)
         ended = out_of_patience(findings.plan, row)
     console.say(f"{name}{about}")
     for finding in (verdict, *verdict.sides):

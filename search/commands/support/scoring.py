@@ -9,10 +9,11 @@ import numpy as np
 from omegaconf import DictConfig
 
 from search.config.text import one_line
-from search.config.trial_config import plain_config, trial_config
+from search.config.trial_config import plain_config
 from search.contract.contract import Prepared
 from search.contract.metrics import OUTPUTS, Metric, output_of, scores
 from search.errors import RunError, UsageError
+from search.results.export import config_of
 from search.results.findings import Findings
 from search.storage.folder import Folder
 from search.storage.trials import TrialRecord
@@ -98,8 +99,7 @@ def trials_scores(
     values = []
     for row in kept_rows(findings, folder, trials):
         weights = folder.checkpoints / str(row.spec.trial) / WEIGHTS
-        config = trial_config(findings.plan.config, knobs=row.spec.knobs, seed=row.spec.seed)
-        values.append(judge.score(config, weights, seconds=row.seconds))
+        values.append(judge.score(config_of(findings.plan, row), weights, seconds=row.seconds))
     return values
 
 

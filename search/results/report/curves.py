@@ -8,12 +8,13 @@ import pandas as pd
 
 from search.diagnostics.verdicts.trend import Columns
 from search.results.diagnosis import by_trial
+from search.results.export import config_of
 from search.results.findings import Findings
 from search.results.report.blocks import Block, Curves, Section, Words, table_of
 from search.results.report.epochs import epoch_figures
 from search.results.report.numbers import setting
 from search.results.summary.advise import remarks, tried_paths
-from search.results.summary.verdicts import advice, config_of, out_of_patience, turnable
+from search.results.summary.verdicts import advice, out_of_patience, turnable
 from search.storage.folder import Folder
 from search.storage.layers import read_series
 from search.storage.trials import TrialRecord
@@ -143,7 +144,7 @@ def _next(findings: Findings, row: TrialRecord) -> str:
     """What to turn after a trial that was chosen or is the baseline: what was not tried yet."""
     ways = advice(
         findings.verdicts[row.spec.trial].name,
-        config_of(findings, row),
+        config_of(findings.plan, row),
         tried=tried_paths(findings),
         turnable=turnable(findings, [row]),
         out_of_patience=out_of_patience(findings.plan, row),

@@ -25,9 +25,10 @@ from search.diagnostics.verdicts.advice import (
     is_longer,
 )
 from search.diagnostics.verdicts.rules_rate import FEWEST
+from search.results.export import config_of
 from search.results.findings import Findings, lineage
 from search.results.step_record import StepRecord
-from search.results.summary.verdicts import config_of, out_of_patience, remedies, turnable
+from search.results.summary.verdicts import out_of_patience, remedies, turnable
 from search.storage.trials import TrialRecord
 from trainers.mentions import never_gets
 
@@ -84,7 +85,7 @@ def next_lines(findings: Findings) -> list[str]:
     if not agreed or (findings.steps and findings.steps[-1]["perfect"]):
         return []
     plan, row = findings.plan, agreed[0]
-    config, verdict = config_of(findings, row), findings.verdicts[row.spec.trial]
+    config, verdict = config_of(findings.plan, row), findings.verdicts[row.spec.trial]
     if _may_have_learned_nothing(findings, row, verdict.name):
         return _unstick(findings, verdict.name)
     ended, tried = out_of_patience(plan, row), tried_paths(findings)

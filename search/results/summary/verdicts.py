@@ -6,7 +6,6 @@ from collections.abc import Collection, Iterable, Sequence
 from omegaconf import DictConfig, OmegaConf
 
 from search.config.plan import Plan
-from search.config.trial_config import trial_config
 from search.diagnostics.verdicts.advice import (
     ADVICE,
     CHECK,
@@ -143,8 +142,3 @@ def out_of_patience(plan: Plan, row: TrialRecord) -> bool:
     is_patient = plan.limits.patience is not None
     ended_early = row.state == "complete" and row.epochs < plan.epochs_of(row.spec.knobs)
     return is_patient and ended_early and not row.reason.startswith(BY_ITSELF)
-
-
-def config_of(findings: Findings, row: TrialRecord) -> DictConfig:
-    """The config that a trial was trained with."""
-    return trial_config(findings.plan.config, knobs=row.spec.knobs, seed=row.spec.seed)
