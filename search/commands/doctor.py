@@ -12,11 +12,10 @@ from search.diagnostics.verdicts.across_trials import across, trained
 from search.diagnostics.verdicts.advice import EPOCHS, RATE
 from search.diagnostics.verdicts.rules import Verdict, judge, unheld, unscaled
 from search.errors import UsageError, refused
-from search.results.diagnosis import diagnosed
-from search.results.findings import Findings, open_results
+from search.results.findings import Findings
 from search.results.summary.advise import deleted, next_lines, remarks
 from search.results.summary.verdicts import turnable
-from search.results.tables import curves_so_far
+from search.results.tables import load_search
 
 SUMMARY = "reads learning curves: what they say, on which evidence, and what to turn next"
 ALWAYS = ["trial", "fold", "epoch", "step", "seconds"]  # columns of all curves
@@ -83,11 +82,12 @@ def run(words: list[str], config_dir: Path | None) -> int:
 
 def _of_search(options: Namespace) -> Reading:
     """The verdicts on a search, or on one of its trials."""
-    folder, findings = open_results(options.name, root=options.results_root)
-    curves = curves_so_far(findings, folder)
-    findings = diagnosed(findings, curves, folder=folder)
+    loaded = load_search(options.name, root=options.results_root)
+    findings = loaded.findings
     if not findings.verdicts and findings.without_curves:
-        raise UsageError(f"{folder.path}: {deleted(findings)[0]}", code="curves-were-deleted")
+        raise UsageError(
+            f"{loaded.folder.path}: {deleted(findings)[0]}", code="curves-were-deleted"
+        )
     if options.trial is not None:
         verdict = _verdict(findings, options.trial)
         verdicts = {options.trial: verdict}
@@ -95,7 +95,7 @@ def _of_search(options: Namespace) -> Reading:
         acts = turnable(findings, trained)
         return Reading(name=options.name, verdicts=verdicts, findings=findings, acts=acts)
     if not findings.verdicts:
-        columns = curves.dropna(axis="columns", how="all").columns.difference(ALWAYS)
+        columns = loaded.curves.dropna(axis="columns", how="all").columns.difference(ALWAYS)
         raise refused(
             options.name,
             code="verdict-needs-both-losses",

@@ -9,11 +9,10 @@ from search.commands.support.documents import page_record, print_document
 from search.commands.support.writes_told import writes_told
 from search.config.results_root import from_here
 from search.errors import UsageError
-from search.results.diagnosis import diagnosed
 from search.results.findings import open_results
 from search.results.report import NAME, page_of, report_page
-from search.results.report.comparison import LoadedSearch, comparison_page
-from search.results.tables import curves_so_far
+from search.results.report.comparison import comparison_page
+from search.results.tables import load_search
 from search.storage.files import write_text
 
 SUMMARY = "writes a search's page, report.html; of several searches, one page that compares them"
@@ -64,7 +63,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
             f"report: --watch follows one search, but got {len(options.names)}; name one of them",
             code="watch-one-search",
         )
-    searches = [_read(name, options.results_root) for name in options.names]
+    searches = [load_search(name, root=options.results_root) for name in options.names]
     folders = [loaded.folder.path.resolve() for loaded in searches]
     together = "-".join(folder.name for folder in folders)
     target = options.to or folders[0].with_name(f"{together}.html")
@@ -74,15 +73,8 @@ def run(words: list[str], config_dir: Path | None) -> int:
     return 0
 
 
-def _read(name: str, root: Path) -> LoadedSearch:
-    folder, findings = open_results(name, root=root)
-    curves = curves_so_far(findings, folder)
-    findings = diagnosed(findings, curves, folder=folder)
-    return LoadedSearch(findings=findings, curves=curves, folder=folder)
-
-
 def _write_one(options: Namespace, *, refresh: int) -> int:
-    loaded = _read(options.names[0], options.results_root)
+    loaded = load_search(options.names[0], root=options.results_root)
     target = options.to or loaded.folder.path / NAME
     page = report_page(loaded.findings, loaded.curves, loaded.folder, refresh=refresh)
     with writes_told(TO):
@@ -94,7 +86,7 @@ def _write_one(options: Namespace, *, refresh: int) -> int:
 
 def _print_data(options: Namespace) -> int:
     """All that the pages of the searches show, and writes nothing."""
-    searches = [_read(name, options.results_root) for name in options.names]
+    searches = [load_search(name, root=options.results_root) for name in options.names]
     pages = [page_of(loaded.findings, loaded.curves, loaded.folder) for loaded in searches]
     print_document("report", {"pages": [page_record(page) for page in pages]})
     return 0

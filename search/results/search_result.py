@@ -11,14 +11,11 @@ import pandas as pd
 from search.config.knobs import Value
 from search.config.text import for_xml
 from search.config.trial_config import plain_config, trial_config
-from search.results.diagnosis import diagnosed
-from search.results.findings import Findings, open_results
 from search.results.report.answer import answer_of
 from search.results.result_figures import ResultFigures
 from search.results.status import leader_of
 from search.results.summary import conclusion, view_of
-from search.results.tables import curves_so_far, trials_frame
-from search.storage.folder import Folder
+from search.results.tables import LoadedSearch, load_search, trials_frame
 
 # What the numbers of a column are; the metric's column is named by the metric.
 UNITS = {
@@ -52,10 +49,8 @@ class SearchResult:
     Frames have the units of their columns in `frame.attrs["units"]`.
     """
 
-    def __init__(self, folder: Folder, findings: Findings) -> None:
-        self._folder = folder
-        self._curves = curves_so_far(findings, folder)
-        self._findings = diagnosed(findings, self._curves, folder=folder)
+    def __init__(self, search: LoadedSearch) -> None:
+        self._folder, self._findings, self._curves = search.folder, search.findings, search.curves
 
     @property
     def name(self) -> str:
@@ -157,8 +152,7 @@ def load_result(name: str, *, results_root: str | Path = "results") -> SearchRes
     Raises:
         UsageError: there is none; those that exist are named.
     """
-    folder, findings = open_results(name, root=Path(results_root))
-    return SearchResult(folder, findings)
+    return SearchResult(load_search(name, root=Path(results_root)))
 
 
 def _cell(value: Any) -> Any:

@@ -4,15 +4,34 @@ Needs neither torch nor a GPU; never trains.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 
 from search.results.diagnosis import diagnosed
-from search.results.findings import Findings
+from search.results.findings import Findings, open_results
 from search.results.summary import code_notes, view_of
 from search.storage.curves import check_scores, read_curves, settle_curves
 from search.storage.folder import Folder
 from search.storage.sealed import csv_safe, json_lines
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedSearch:
+    """A search as it is read from disk: findings with their verdicts, curves, and its folder."""
+
+    findings: Findings
+    curves: pd.DataFrame
+    folder: Folder
+
+
+def load_search(name: str, *, root: Path) -> LoadedSearch:
+    """A search with its curves, running or not. Raises UsageError as `open_results`."""
+    folder, findings = open_results(name, root=root)
+    curves = curves_so_far(findings, folder)
+    findings = diagnosed(findings, curves, folder=folder)
+    return LoadedSearch(findings=findings, curves=curves, folder=folder)
 
 
 def settled(findings: Findings, folder: Folder) -> tuple[Findings, pd.DataFrame]:

@@ -1,10 +1,7 @@
 """One page for several searches of one contract: their answers side by side, then each in full."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
-
-import pandas as pd
 
 from search.contract.fingerprint import is_same
 from search.errors import UsageError
@@ -16,20 +13,12 @@ from search.results.report.numbers import setting, with_interval
 from search.results.report.page import render
 from search.results.report.sections import search_sections
 from search.results.summary.formatting import half_width, two_digits
+from search.results.tables import LoadedSearch
 from search.stages.comparison import compare
 from search.stages.group import Group as Candidate
 from search.storage.folder import Folder
 
 FIXED = ("task", "metric", "direction", "definition", "data", "split", "normalisation")
-
-
-@dataclass(frozen=True, kw_only=True)
-class LoadedSearch:
-    """A search as it is read from disk: findings with their verdicts, curves, and its folder."""
-
-    findings: Findings
-    curves: pd.DataFrame
-    folder: Folder
 
 
 def comparison_page(searches: Sequence[LoadedSearch]) -> str:
