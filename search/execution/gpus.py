@@ -68,12 +68,8 @@ def driver_gpus() -> list[Gpu]:
     Raises:
         UsageError: it does not answer.
     """
-    if shutil.which("nvidia-smi") is None:
-        return []
     try:
-        listed = subprocess.run(
-            ["nvidia-smi", "-L"], capture_output=True, text=True, timeout=PATIENCE, check=False
-        )
+        return _parse(_answer("-L"))
     except (OSError, subprocess.TimeoutExpired) as error:
         raise refused(
             "nvidia-smi",
@@ -82,7 +78,16 @@ def driver_gpus() -> list[Gpu]:
             got=type(error).__name__,
             remedy=f"repair the driver, or train on the CPU with {VISIBLE_DEVICES}=''",
         ) from error
-    return _parse(listed.stdout) if listed.returncode == 0 else []
+
+
+def _answer(*words: str) -> str:
+    """What `nvidia-smi` prints; empty where there is no such program, or it refuses."""
+    if shutil.which("nvidia-smi") is None:
+        return ""
+    completed = subprocess.run(
+        ["nvidia-smi", *words], capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    return completed.stdout if completed.returncode == 0 else ""
 
 
 def uuids_of(names: Sequence[str]) -> dict[str, str]:
@@ -102,16 +107,13 @@ def uuids_of(names: Sequence[str]) -> dict[str, str]:
 
 def free_memory(gpu: str) -> int | None:
     """Free memory of a GPU [bytes]; None where the driver does not say, as of a MIG device."""
-    if not re.fullmatch(r"\d+|GPU-.+", gpu) or shutil.which("nvidia-smi") is None:
+    if not re.fullmatch(r"\d+|GPU-.+", gpu):
         return None
-    query = ["nvidia-smi", "-i", gpu, "--query-gpu=memory.free", "--format=csv,noheader,nounits"]
     try:
-        completed = subprocess.run(
-            query, capture_output=True, text=True, timeout=PATIENCE, check=False
-        )
+        free = _answer("-i", gpu, "--query-gpu=memory.free", "--format=csv,noheader,nounits")
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return int(completed.stdout) * 2**20 if completed.stdout.strip().isdecimal() else None
+    return int(free) * 2**20 if free.strip().isdecimal() else None
 
 
 def _parse(text: str) -> list[Gpu]:

@@ -74,25 +74,23 @@ def limit_memory() -> None:
 
 def memory_here() -> int:
     """Memory of this machine, or of its control group where that has less [bytes]."""
-    sizes = [psutil.virtual_memory().total]
-    for limit, _ in GROUP_MEMORY:
-        with suppress(OSError, ValueError):  # no such group, or "max"
-            sizes.append(int(Path(limit).read_text(encoding="utf-8")))
-    return min(sizes)
+    return min([psutil.virtual_memory().total, *(limit for limit, _ in _of_groups())])
 
 
 def _free_here() -> int:
     """Free memory of this machine, or of its control group where that has less."""
-    free = [psutil.virtual_memory().available]
-    for limit, used in GROUP_MEMORY:
-        try:
-            free.append(
-                int(Path(limit).read_text(encoding="utf-8"))
-                - int(Path(used).read_text(encoding="utf-8"))
-            )
-        except (OSError, ValueError):  # no such group, or "max"
-            continue
+    free = [psutil.virtual_memory().available, *(limit - used for limit, used in _of_groups())]
     return max(0, min(free))
+
+
+def _of_groups() -> list[tuple[int, int]]:
+    """Limit and use of the control group's memory, where it has a limit [bytes]."""
+    groups = []
+    for limit, used in GROUP_MEMORY:
+        with suppress(OSError, ValueError):  # no such group, or "max"
+            most = int(Path(limit).read_text(encoding="utf-8"))
+            groups.append((most, int(Path(used).read_text(encoding="utf-8"))))
+    return groups
 
 
 def memory_kills() -> int:

@@ -5,8 +5,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import joblib
-
 from search.config.settings import PlacementSettings
 from search.errors import refused
 from search.execution.gpus import VISIBLE_DEVICES, visible_gpus
@@ -96,7 +94,9 @@ def find_slots(settings: PlacementSettings, *, by_torch: bool) -> tuple[Slot, ..
     groups = _groups(chosen, size=settings.gpus_per_trial or 1, slots_per_gpu=shared)
     places: list[str | None] = [*groups] * shared
     if not places:
-        places = [None] * max(1, joblib.cpu_count() // settings.threads)
+        from joblib import cpu_count  # a tenth of a second, and most commands ask for no slots
+
+        places = [None] * max(1, cpu_count() // settings.threads)
     if settings.slots != "auto":
         places = [places[index % len(places)] for index in range(int(settings.slots))]
     memory_gb = settings.memory_gb

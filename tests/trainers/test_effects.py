@@ -12,7 +12,8 @@ from trainers.losses import BinaryCrossEntropy, Focal
 from trainers.models.cnn import CNN
 from trainers.models.mlp import MLP
 from trainers.models.parts import ACTIVATIONS, MAXOUT, NORMS
-from trainers.models.recurrent import CELLS, POOLS, Recurrent
+from trainers.models.recurrent import KINDS as CELLS
+from trainers.models.recurrent import POOLS, Recurrent
 from trainers.models.squashed_lstm import SquashedLSTM
 from trainers.models.steps import read_steps
 from trainers.models.transformer import Transformer

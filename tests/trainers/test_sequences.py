@@ -28,7 +28,8 @@ from trainers.checkpoint import FolderCheckpoint, Unsaved
 from trainers.data import toys
 from trainers.dry_run import rehearse
 from trainers.losses import Focal
-from trainers.models.recurrent import CELLS, Recurrent
+from trainers.models.recurrent import KINDS as CELLS
+from trainers.models.recurrent import Recurrent
 from trainers.models.steps import POOLS
 from trainers.models.transformer import Transformer
 from trainers.probes.padding import padding_counts

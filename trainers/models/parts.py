@@ -3,7 +3,7 @@
 Rules R42 (initial weights), R43 (activations), R44 (norms, residual blocks).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import cache
 from typing import Any
 
@@ -115,6 +115,16 @@ def width_within(model: type[nn.Module], parameters: int, **settings: Any) -> in
     return low
 
 
+def check_name(key: str, name: str, known: Collection[str]) -> None:
+    """Whether something has that name.
+
+    Raises:
+        ValueError: nothing has; the key and those that exist are named.
+    """
+    if name not in known:
+        raise ValueError(f"model.{key}: {name!r} does not exist; there are: {', '.join(known)}")
+
+
 def check_sizes(*, width: Any, depth: Any, dropout: Any) -> None:
     """Whether a model of these sizes can be built.
 
@@ -141,13 +151,9 @@ def activation(name: str, *, slope: float | None = None, pieces: int = 2) -> nn.
     Raises:
         ValueError: there is none of that name; those that exist are named.
     """
+    check_name("activation", name, [*ACTIVATIONS, MAXOUT])
     if name == MAXOUT:
         return Maxout(pieces)
-    if name not in ACTIVATIONS:
-        raise ValueError(
-            f"model.activation: {name!r} does not exist; "
-            f"there are: {', '.join([*ACTIVATIONS, MAXOUT])}"
-        )
     if slope is not None and name == "leaky_relu":
         return nn.LeakyReLU(slope)
     if slope is not None and name == "prelu":
@@ -171,8 +177,7 @@ def norm(name: str, width: int, *, dimensions: int = 0) -> nn.Module:
     Raises:
         ValueError: there is none of that name; those that exist are named.
     """
-    if name not in NORMS:
-        raise ValueError(f"model.norm: {name!r} does not exist; there are: {', '.join(NORMS)}")
+    check_name("norm", name, NORMS)
     if name == "none":
         return nn.Identity()
     if name == "batch":
@@ -205,8 +210,7 @@ def initialise(model: nn.Module, *, init: str, gain: float, activation: str) -> 
     Raises:
         ValueError: there is no such kind; those that exist are named.
     """
-    if init not in KINDS:
-        raise ValueError(f"model.init: {init!r} does not exist; there are: {', '.join(KINDS)}")
+    check_name("init", init, KINDS)
     kind = FOLLOWS.get(activation, "he_uniform") if init == "follow" else init
     layers = [module for module in model.modules() if isinstance(module, LAYERS)]
     for layer in layers:
@@ -230,10 +234,7 @@ def initialise_embedding(weight: Tensor, *, kind: str, gain: float) -> None:
         "normal": lambda: nn.init.normal_(weight, std=gain),
         "xavier": lambda: nn.init.xavier_uniform_(weight, gain=gain),
     }
-    if kind not in kinds:
-        raise ValueError(
-            f"model.embedding_init: {kind!r} does not exist; there are: {', '.join(kinds)}"
-        )
+    check_name("embedding_init", kind, kinds)
     with torch.no_grad():
         kinds[kind]()
 

@@ -29,7 +29,6 @@ KINDS: dict[str, Callable[..., nn.RNNBase | SquashedLSTM]] = {
     "gru": partial(nn.GRU, batch_first=True),
     "lstm_softsign": SquashedLSTM,
 }
-CELLS = tuple(KINDS)
 
 
 class Recurrent(nn.Module):
@@ -80,9 +79,9 @@ class Recurrent(nn.Module):
     ) -> None:
         super().__init__()
         parts.check_sizes(width=width, depth=depth, dropout=dropout)
-        _check("model.cell", cell, CELLS)
-        _check("model.pool", pool, POOLS)
-        _check("model.nonlinearity", nonlinearity, ("tanh", "relu"))
+        parts.check_name("cell", cell, KINDS)
+        parts.check_name("pool", pool, POOLS)
+        parts.check_name("nonlinearity", nonlinearity, ("tanh", "relu"))
         self.entrance = StepInputs(
             inputs=inputs,
             features=features,
@@ -126,8 +125,3 @@ class Recurrent(nn.Module):
             pooled: Tensor = self.attention(steps, real)
             return pooled
         return (pooled_mean if self._pool == "mean" else pooled_max)(steps, lengths)
-
-
-def _check(where: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ValueError(f"{where}: {value!r} does not exist; there are: {', '.join(allowed)}")

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from rich.table import Table
+from rich.table import Column, Table
 
 from search.config.knobs import written
 from search.config.plan import Plan
@@ -31,9 +31,7 @@ def show_protocol(plan: Plan, rows: Sequence[TrialRecord], console: Terminal) ->
         check_budget(history)
     check_until(settings)
     foreseen = foreseen_trials(history)
-    stages = Table(box=None, pad_edge=False)
-    for column in ("stage", "trials"):
-        stages.add_column(column, justify="left" if column == "stage" else "right")
+    stages = Table("stage", Column("trials", justify="right"), box=None, pad_edge=False)
     for number, (entry, trials) in enumerate(foreseen, start=1):
         stages.add_row(f"{number:02d} {entry}", str(trials) if trials else "")
     console.print(stages)

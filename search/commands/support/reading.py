@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from search.diagnostics.verdicts.across_trials import Together
@@ -131,10 +131,8 @@ def _show_one(reading: Reading, console: Terminal) -> None:
 def _show_table(reading: Reading, console: Terminal) -> None:
     verdicts, findings = reading.verdicts, reading.findings
     counts = Counter(verdict.name for verdict in verdicts.values())
-    table = Table(box=None, pad_edge=False)
-    table.add_column("verdict", no_wrap=True)
-    table.add_column("trials", justify="right", no_wrap=True)
-    table.add_column("which")
+    numbers = Column("trials", justify="right", no_wrap=True)
+    table = Table(Column("verdict", no_wrap=True), numbers, "which", box=None, pad_edge=False)
     words = {name: _word(name, verdicts.values()) for name in counts}
     ranked = dict(sorted(counts.items(), key=lambda item: (item[0] not in ALARMS, -item[1])))
     for name, number in ranked.items():

@@ -129,7 +129,8 @@ def _record(plan: Plan, knob: Knob) -> dict[str, Any]:
 
 def _show_sweep(plan: Plan, rows: Sequence[TrialRecord], console: Terminal) -> list[int]:
     """Knobs and values of a sweep; the epochs of each missing trial of its first rounds."""
-    table = _table("knob", "range", "baseline", "values", "seeds", "trials")
+    columns = ("knob", "range", "baseline", "values", "seeds", "trials")
+    table = Table(*columns, box=None, pad_edge=False)
     for knob in plan.knobs:
         row = [knob.path, knob.describe(), written(plan.default(knob))]
         if knob.nuisance:
@@ -186,7 +187,7 @@ def _show_joint(plan: Plan, rows: Sequence[TrialRecord], console: Terminal) -> i
         How many of its trials are missing, the confirmation included.
     """
     settings = joint.settings(plan)
-    table = _table("knob", "range", "baseline", "counts under")
+    table = Table("knob", "range", "baseline", "counts under", box=None, pad_edge=False)
     for knob in plan.knobs:
         under = "=".join(knob.choice) if knob.choice else ""
         table.add_row(knob.path, knob.describe(), written(plan.default(knob)), under)
@@ -209,10 +210,3 @@ def _show_joint(plan: Plan, rows: Sequence[TrialRecord], console: Terminal) -> i
     ):
         console.say(line)
     return joint_confirmation.foreseen(plan, rows) - sum(row.finished for row in rows)
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for column in columns:
-        table.add_column(column)
-    return table
