@@ -89,13 +89,15 @@ def near_copies(sets: Mapping[str, Array], like: Array) -> dict[str, float]:
     for name, rows in sets.items():
         if name == "train" or len(train) <= TWENTIETH + 1 or not len(rows):
             continue
-        share, expected = _share_of_copies(train / scale, _flat(rows) / scale)
-        by_chance, _ = _share_of_copies(train / scale, _flat(like) / scale)
-        usual = max(expected, by_chance)
+        shares[name] = 0.0
+        share, usual = _share_of_copies(train / scale, _flat(rows) / scale)
         copies = round(share * min(len(rows), ROWS))
+        if copies < LEAST or share <= BY_CHANCE * usual:
+            continue
+        usual = max(usual, _share_of_copies(train / scale, _flat(like) / scale)[0])
         often = 2 * usual * min(len(rows), ROWS)
-        sure = copies >= LEAST and poisson.sf(copies - 1, often) < RARELY
-        shares[name] = share if share > BY_CHANCE * usual and sure else 0.0
+        if share > BY_CHANCE * usual and poisson.sf(copies - 1, often) < RARELY:
+            shares[name] = share
     return shares
 
 

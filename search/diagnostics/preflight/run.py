@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from search.config.plan import Plan
 from search.contract.contract import Prepared
@@ -59,7 +60,9 @@ def preflight(
     }
     budget = Budget(min(OF_DATA, plan.preflight.seconds), of="all checks of the data")
     with probed(plan, place, slot=slots[0], wanted=wanted) as answers:
-        checks = list(of_data(plan, prepared, budget=budget))
+        # Plain models of few rows: further threads wait for each other longer than they compute.
+        with threadpool_limits(1):
+            checks = list(of_data(plan, prepared, budget=budget))
         answered: Answers = answers()
         checks += of_training(
             plan, prepared, answered, data_checks=checks, slots=slots, trainings=trainings
