@@ -344,7 +344,7 @@ def test_targets_by_their_scale_and_kind():
 
 CALM = {
     "target_among_inputs": None, "pairs": None, "centred_batches": 0, "dropped": 0.0, "answer_dropped": 0, "divergence_of_probabilities": 0, "soft_targets": 0, "tokens": None, "of_own_class": 0, "never_taught": [], "one_answer": False, "target_counts": [], "evaluated_means": [],
-    "rows_seen": {"taught": None, "covered": [], "again": None, "on_train": None, "on_val": None, "on_taught": None}, "given_spread": None, "losses_again": [], "evaluated_losses": [],
+    "rows_seen": {"taught": None, "covered": [], "distinct": [], "held": 0, "again": None, "on_train": None, "on_val": None, "on_taught": None}, "given_spread": None, "losses_again": [], "evaluated_losses": [],
     "first_layer": None, "maximized": 0, "cleared": 0, "factors": [], "drawn_anew": {}, "steps_until": [], "put_back": {}, "restarts": 0, "made_anew": False, "followed": None, "losses_until": [], "passes": 0,
     "broadcast": [], "still_norms": 0, "carried": 0, "followers_kept": None,
     "error": "", "rows": 64, "val_rows": 16, "weights": [], "batches": [], "epochs": [], "losses": [], "loss": None, "optimizers": 1, "steps": 0,

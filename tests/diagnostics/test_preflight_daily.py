@@ -13,8 +13,8 @@ from search.diagnostics.preflight.class_words import by_targets
 from search.diagnostics.preflight.inputs import otherwise_given
 from search.diagnostics.preflight.leaking_pairs import by_ratio
 from search.diagnostics.preflight.leaking_rows_around import made_of_targets
+from search.diagnostics.preflight.of_rows_seen import of_rows_seen
 from search.diagnostics.preflight.sets import shared_rows
-from search.diagnostics.preflight.target_leakage import telltale_seen
 from trainers.api import Data, Part
 from trainers.probes.answers_seen import AnswersSeen
 from trainers.probes.seen import batch_of
@@ -228,6 +228,19 @@ def test_an_input_that_is_the_target_is_told_where_the_trainer_loads_its_rows(ah
     assert check is None or (check.outcome, f"input {place} of a row" in check.told) == ("warn", True)  # fmt: skip
 
 
+def _own(x, y, held=(), *, loss="mse_loss"):
+    """What is said of rows of a loop of one's own, by name; `held`: validation, rows and targets."""
+    answers, rows = _answers(x, y), 0
+    if held:
+        rows = len(held[1])
+        for at in range(0, rows, 32):
+            answers.evaluated([torch.tensor(held[0][at : at + 32])])
+            answers.evaluated_against(torch.tensor(held[1][at : at + 32]))
+    seen = {**CALM, "loss": {"name": loss}}
+    pairs = answers.handed_on(val_rows=rows)
+    return {c.name: c for c in of_rows_seen(pairs, seen, metric="accuracy", alike=True)}
+
+
 @pytest.mark.parametrize(
     ("leak", "outcome"),
     [
@@ -240,16 +253,54 @@ def test_a_column_made_of_the_target_is_told_of_rows_that_a_trainer_loads_itself
     dice = np.random.default_rng(1)
     x = dice.normal(0, 1, (384, 5))
     y = 300 * x[:, 0] + dice.normal(0, 200, len(x))
-    pairs = _answers(np.column_stack([x, leak(y, dice)]), y).handed_on()
-    check = telltale_seen(pairs)
-    assert (check.name, check.outcome) == ("telltale_feature", outcome)
+    checks = _own(np.column_stack([x, leak(y, dice)]), y)
+    assert checks["telltale_feature"].outcome == outcome
 
 
-def test_a_slow_series_whose_last_values_all_tell_the_next_one_is_no_leak():
-    walk = np.random.default_rng(3).normal(size=400).cumsum() * 0.1 + np.arange(400)
-    x = np.stack([walk[at : at + 12] for at in range(320)])
-    pairs = _answers(x, walk[12:332]).handed_on()
-    assert telltale_seen(pairs).outcome == "pass"
+@pytest.mark.parametrize("series", [
+    np.random.default_rng(3).normal(size=400).cumsum() * 0.1 + np.arange(400),
+    np.sin(np.arange(400) * 0.7),
+])  # fmt: skip
+def test_a_series_whose_last_values_tell_the_next_one_is_no_leak(series):
+    x = np.stack([series[at : at + 12] for at in range(320)])
+    assert _own(x, series[12:332])["telltale_feature"].outcome == "pass"
+
+
+def _clouds(fault):
+    """Four clouds of rows; what is wrong with their labels, of train or of validation."""
+    dice = np.random.default_rng(5)
+    y = dice.integers(0, 2 if fault in ("", "noise") else 4, 900)
+    x = dice.normal(0, 1, (900, 6)) + 3 * np.eye(6)[y]
+    shift = fault == "a sum"
+    x = np.column_stack([x, y - (noise := dice.normal(0, 9, 900)), noise]) if shift else x
+    wrong = dice.random(900)
+    if fault == "noise":
+        y = np.where(wrong < 0.3, 1 - y, y)
+    if fault == "half":
+        y = np.where((y == 2) & (wrong < 0.5), 0, y)
+    asked = np.array([1, 2, 0, 3])[y] if fault == "turned" else y
+    if fault == "rare":
+        y = (wrong < 0.01).astype(int)
+    return x[:700], y[:700], (x[700:], asked[700:])
+
+
+@pytest.mark.parametrize(
+    ("fault", "name"),
+    [("", ""), ("half", "label_noise"), ("noise", "label_noise"), ("turned", "validation_labels"),
+     ("rare", "class_balance"), ("a sum", "telltale_feature")],
+)  # fmt: skip
+def test_wrong_labels_are_told_of_rows_that_a_trainer_loads_itself(fault, name):
+    checks = _own(*_clouds(fault), loss="cross_entropy")
+    assert [one.name for one in checks.values() if one.outcome in ("warn", "fail")] == [name][: len(name)]  # fmt: skip
+
+
+def test_counts_and_targets_near_one_are_left_alone_and_hundred_thousands_and_faint_rows_are_not():
+    dice = np.random.default_rng(6)
+    x = dice.normal(0, 1, (600, 5))
+    counts = dice.poisson(np.exp(x[:, 0])).astype(float)
+    wrong = {(scale, size): [one.name for one in _own(scale * x, size * counts).values() if one.outcome in ("warn", "fail")]
+             for scale, size in ((1, 1), (1, 1e5), (1e-3, 1))}  # fmt: skip
+    assert wrong == {(1, 1): [], (1, 1e5): ["targets"], (1e-3, 1): ["feature_scales"]}
 
 
 def _visits(dice, patients):
@@ -269,7 +320,7 @@ def test_visits_of_a_patient_in_both_sets_are_told_of_rows_that_a_trainer_loads_
     rows = _visits(np.random.default_rng(1), 100)[order]
     answers = _answers(rows[:320], rows[:320, 0])
     for held in torch.tensor(rows[320 - further :]).split(32):  # of train as well, if further
-        answers.evaluated(held)
+        answers.evaluated([held])
     kept = answers.handed_on(val_rows=80)["held"]
     if outcome is None:
         assert kept == []

@@ -217,13 +217,17 @@ def test_the_same_batch_again_is_a_fault_unless_it_is_all_rows_as_for_a_closure(
 BATCH = {"shape": [16, 5], "finite": True, "alike": False, "mean": 0.0, "spread": 1.0}
 
 
+OWN = {"taught": 0, "covered": [0, 0], "distinct": [13, 13]}  # of 64 rows that a trainer loads
+
+
 @pytest.mark.parametrize(
-    ("covered", "again", "outcome"), [(0.2, 0.99, "warn"), (0.2, 0.21, "pass"), (0.5, 0.5, "pass")]
-)
-def test_rows_drawn_by_chance_from_a_fifth_are_told_from_rows_drawn_from_all(
-    covered, again, outcome
-):
-    taken = {**CALM["rows_seen"], "taught": 1, "covered": [covered, covered], "again": again}
+    ("rows", "again", "outcome"),
+    [({"covered": [0.2, 0.2]}, 0.99, "warn"), ({"covered": [0.2, 0.2]}, 0.21, "pass"),
+     ({"covered": [0.5, 0.5]}, 0.5, "pass"), ({**OWN, "held": 16}, 1.0, "warn"),
+     ({**OWN, "held": 16}, 0.21, "pass"), ({**OWN, "held": 4}, 1.0, "pass")],
+)  # fmt: skip
+def test_rows_drawn_by_chance_from_a_fifth_are_told_from_rows_drawn_from_all(rows, again, outcome):
+    taken = {**CALM["rows_seen"], "taught": 1, **rows, "again": again}
     given = [{**BATCH, "content": number} for number in range(8)]
     seen = {**CALM, "batches": given, "epochs": [4, 8], "rows_seen": taken}
     assert loop.batches(seen).outcome == outcome

@@ -17,6 +17,7 @@ from search.contract.arrays import FoldData, write_folds
 from search.diagnostics.probe_process import answer
 from trainers.api import Data, Part
 from trainers.probes import questions
+from trainers.probes.between import taken_back
 from trainers.probes.limits import OutOfTime, time_limit
 from trainers.probes.run import train
 from trainers.probes.seen import batch_of, loss_call
@@ -103,14 +104,25 @@ def test_gradients_collected_over_several_backward_passes_are_not_stale():
         assert (watch.seen.stale_gradients, watch.seen.steps_without_gradient) == (stale, 0)
 
 
-def test_gradients_set_to_zero_rather_than_to_none_are_not_stale():
+def _set_to_zero(model, loss):
+    model.zero_grad(set_to_none=False)
+    loss.backward()
+
+
+def _put_in_place(model, loss):
+    weights = list(model.parameters())
+    for weight, gradient in zip(weights, torch.autograd.grad(loss, weights), strict=True):
+        weight.grad = gradient
+
+
+@pytest.mark.parametrize("ask", [_set_to_zero, _put_in_place])
+def test_gradients_set_to_zero_rather_than_to_none_or_put_in_place_of_others_are_not_stale(ask):
     model = _model()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     x, y = _rows()
     with Watch() as watch:
         for _ in range(3):
-            optimizer.zero_grad(set_to_none=False)
-            F.cross_entropy(model(x), y).backward()
+            ask(model, F.cross_entropy(model(x), y))
             optimizer.step()
     assert watch.seen.stale_gradients == 0
 
@@ -221,7 +233,7 @@ def test_inputs_that_change_no_output_and_layers_without_a_bend_are_seen(model, 
 
 @pytest.mark.parametrize("undo", [lambda old, new: old, lambda old, new: old + 0.01 * (new - old)])
 def test_what_takes_back_a_step_is_seen_and_an_average_now_and_then_is_not(undo):
-    def taken_back(every):
+    def times_taken_back(every):
         model, kept = nn.Linear(5, 3), []
 
         def evaluate(model, x):
@@ -235,8 +247,15 @@ def test_what_takes_back_a_step_is_seen_and_an_average_now_and_then_is_not(undo)
             _steps(model, torch.optim.SGD(model.parameters(), lr=0.1), evaluate=evaluate)
         return watch.seen.put_back.get("weight", 0)
 
-    assert taken_back(1) == 2  # between the second and the fourth of four steps
-    assert taken_back(4) == 0
+    assert times_taken_back(1) == 2  # between the second and the fourth of four steps
+    assert times_taken_back(4) == 0
+
+
+def test_a_decay_by_hand_that_is_more_than_a_tiny_step_takes_no_step_back():
+    before, step = torch.ones(3), torch.full((3,), 1e-6)
+    after, decayed = before + step, (before + step) * (1 - 1e-4)
+    assert taken_back({0: before}, {0: after}, {0: decayed}) == []
+    assert taken_back({0: before}, {0: after}, {0: before + 0.01 * step}) == [0]
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.complex64, torch.int64])

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from trainers.probes.rows_seen import row_keys
 from trainers.probes.shapes import padded_steps, viewed_from
 
-PASSES, VALUES = 24, 512  # batches that are noted; most values of a row
+PASSES, VALUES = 24, 512  # batches whose gradients are noted; most values of a row
 HANDED = 200_000  # numbers that are handed on, at most
 FEWEST = 64  # fewest rows that can tell
 WHOLE = 0.9  # share of the validation rows that those evaluated are at least
@@ -34,6 +34,9 @@ class AnswersSeen:
     def __init__(self) -> None:
         self.evaluated_keys = set[int]()  # rows that any module saw without gradients
         self._held: dict[int, Numbers] = {}  # such rows by their keys, if they have few values
+        self._held_targets: dict[int, float] = {}  # what a loss asks of them, by the same keys
+        self._waiting: list[int] = []  # keys of rows that the model has answered, and no loss yet
+        self._ended = False  # an evaluation has come: rows that are taught now came before
         self._given: Tensor | None = None
         self._measures = True  # inputs are no whole numbers, as tokens are
         self._pairs: list[tuple[Numbers, Numbers]] = []
@@ -52,7 +55,8 @@ class AnswersSeen:
         self, given: Sequence[Tensor], output: Any, keys: Keys, *, module: nn.Module
     ) -> None:
         """The model was given this, with gradients; rows first."""
-        first = given[0].detach() if given else None
+        self._waiting = []
+        first = _side_by_side(given) if given else None
         if isinstance(output, Tensor) and 0 < output.ndim < 3 and len(output) > 3:
             self._alike.append(_are_alike(output.detach()))
         self._given = first if first is not None and _is_narrow(first) else None
@@ -97,18 +101,32 @@ class AnswersSeen:
         known = self._padding_known or len(self._widths) > 2
         return taught / padding if known and padding > PADDED * steps else None
 
-    def evaluated(self, rows: Tensor) -> Keys:
-        """Any module was given these rows, without gradients."""
-        keys = row_keys(rows)
+    def evaluated(self, given: Sequence[Tensor], *, mine: bool = True) -> Keys:
+        """Any module was given these, without gradients; `mine`: it is the model."""
+        rows, keys = _side_by_side(given), row_keys(given[0])
         self.evaluated_keys.update(keys)
         if _is_narrow(rows) and len(self._held) * rows[0].numel() < HANDED:
             self._held.update(zip(keys, _flat(rows), strict=True))
+            self._waiting += keys if mine else ()
+            self._ended |= mine and bool(self._pairs)
         return keys
+
+    def evaluated_against(self, targets: Any) -> None:
+        """A loss is asked for without gradients: of the rows that the model has answered since the
+        last one, if they are as many.
+        """
+        keys, self._waiting = self._waiting, []
+        if isinstance(targets, Tensor) and targets.ndim and len(keys) == targets.numel():
+            self._held_targets.update(zip(keys, targets.flatten().tolist(), strict=True))
 
     def lost(self, targets: Any) -> None:
         """A loss is asked for against these targets."""
         given, self._given = self._given, None
-        if given is None or len(self._pairs) >= PASSES or not isinstance(targets, Tensor):
+        if given is None:
+            self.evaluated_against(targets)  # many compute it behind no_grad
+        if given is None or self._ended or not isinstance(targets, Tensor):
+            return
+        if sum(rows.size for rows, _ in self._pairs) >= HANDED:
             return
         if (
             targets.ndim
@@ -165,19 +183,22 @@ class AnswersSeen:
         targets differ within batches, as those of a real and a made one do not; else None.
 
         `held`: the rows that were evaluated, if they are as many as there are `val_rows`: others
-        may be rows of train.
+        may be rows of train; `held_targets`: what losses ask of these, if that is known of all.
         """
         pairs = self.pairs()
-        alike = [len(aims) > 1 and not np.ptp(aims) for _, aims in self._pairs]
-        if pairs is None or sum(alike) > 1 or not self._measures or pairs[1].shape[1] > 1:
+        alike = {float(aims[0, 0]) for _, aims in self._pairs if len(aims) > 1 and not np.ptp(aims)}
+        if pairs is None or len(alike) > 1 or not self._measures or pairs[1].shape[1] > 1:
             return None
         width = pairs[0].shape[1]
-        most, held = HANDED // width, [row for row in self._held.values() if len(row) == width]
-        whole = WHOLE * val_rows <= len(held) <= val_rows and bool(np.isfinite(held).all())
+        most, held = HANDED // width, {k: v for k, v in self._held.items() if len(v) == width}
+        rows = np.array(list(held.values()))
+        whole = WHOLE * val_rows <= len(held) <= val_rows and bool(np.isfinite(rows).all())
+        asked = [self._held_targets.get(key, math.nan) for key in held]
         return {
             "x": pairs[0][:most].tolist(),
             "y": pairs[1][:most, 0].tolist(),
-            "held": np.array(held).tolist() if whole else [],
+            "held": rows.tolist() if whole else [],
+            "held_targets": asked if whole and np.isfinite(asked).all() else [],
         }
 
     def target_among_inputs(self) -> int | None:
@@ -201,6 +222,14 @@ def _classes_axis(output: Tensor, module: nn.Module) -> int | None:
     units = [len(weights) for weights in module.parameters() if weights.ndim][-1:]
     axes = [axis for axis in range(1, output.ndim) if [output.shape[axis]] == units]
     return axes[0] if len(axes) == 1 and output.ndim < 5 and units > [1] else None
+
+
+def _side_by_side(given: Sequence[Tensor]) -> Tensor:
+    """What a model is given for each row: of several inputs of measures, all of them."""
+    first = given[0].detach()
+    several = [one.detach() for one in given if one.is_floating_point() and one.ndim > 1]
+    several = [one.flatten(1) for one in several if len(one) == len(first)]
+    return torch.cat(several, 1) if first.is_floating_point() and len(several) > 1 else first
 
 
 def _is_narrow(rows: Tensor) -> bool:

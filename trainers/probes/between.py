@@ -66,7 +66,7 @@ def taken_back(
     for key, old in after.items():
         if key not in before or torch.equal(old, now[key]):
             continue
-        step = (old - before[key]).double()
-        undone = float(((old - now[key]).double() * step).sum())
-        back += [key] if 0 < UNDONE * float(step.square().sum()) < undone else []
+        step, left = (old - before[key]).double(), (now[key] - before[key]).double()
+        undone, size = float(((step - left) * step).sum()), float(step.square().sum())
+        back += [key] if 0 < UNDONE * size < undone and float(left.square().sum()) < size else []
     return back

@@ -77,7 +77,8 @@ def rows_seen(
 
     Returns:
         `taught`: share of the rows trained on that are train rows; `covered`: per epoch, share of
-        the train rows that came; `again`: share of the second epoch's rows that the first had;
+        the train rows that came; `distinct`: per epoch, how many rows that differ; `held`: how many
+        were evaluated; `again`: share of the second epoch's rows that the first had;
         `on_train`, `on_val`: shares of the evaluated rows that are rows of these sets;
         `on_taught`: that were trained on, where few of those come twice. None where nothing was
         seen.
@@ -89,6 +90,8 @@ def rows_seen(
     return {
         "taught": len(every & train) / len(every) if every else None,
         "covered": [len(keys & train) / max(len(train), 1) for keys in epochs],
+        "distinct": [len(keys) for keys in epochs],
+        "held": len(held),
         "again": len(epochs[0] & epochs[1]) / len(epochs[1]) if len(epochs) > 1 else None,
         "on_train": len(held & train) / len(held) if held else None,
         "on_val": len(held & val) / len(held) if held else None,

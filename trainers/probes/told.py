@@ -81,7 +81,7 @@ class Watched(TypedDict):
     tokens: Answer | None  # as given, and as an embedding is asked for them
     next_tokens: Answer | None  # targets ahead of tokens
     target_among_inputs: int | None
-    # Of a trainer's own rows: rows of measures, their targets, and the rows evaluated (`held`).
+    # Of a trainer's own rows: rows of measures, their targets, and the same of those evaluated.
     pairs: Answer | None
     one_answer: bool  # all rows of every batch had the same outputs
 

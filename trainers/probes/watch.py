@@ -140,9 +140,10 @@ class Watch(StepWatch):
             )
         elif func in functions.DENSE and self._is_inside() and self.seen.first_layer is None:
             self.seen.first_layer = float(args[0].detach().double().std(correction=0))
-        if func in functions.LOSSES and torch.is_grad_enabled() and not self._paused:
+        if func in functions.LOSSES and not self._paused:
             targets = kwargs.get("target", args[1] if len(args) > 1 else None)
-            self._next_tokens.asked(args[0] if args else None, targets)
+            if torch.is_grad_enabled():
+                self._next_tokens.asked(args[0] if args else None, targets)
             self.labels_seen.lost(targets, inside=self._is_inside())
         elif func in functions.SOFTMAXES and args and self._passes and not self._is_inside():
             self.seen.over_rows += over_rows(args, kwargs, outputs=self._passes[-1].outputs)
@@ -247,7 +248,7 @@ class Watch(StepWatch):
             leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor) and leaf.ndim
         ]
         if not torch.is_grad_enabled() and tensors and any(True for _ in module.parameters()):
-            self._note_evaluation(module, tensors[0])
+            self._note_evaluation(module, tensors)
         if module is not self._first:
             if not kwargs:
                 self._note_piece(module, args, output)
@@ -286,10 +287,10 @@ class Watch(StepWatch):
         finally:
             self._paused = False
 
-    def _note_evaluation(self, module: nn.Module, rows: Tensor) -> None:
+    def _note_evaluation(self, module: nn.Module, given: Sequence[Tensor]) -> None:
         """A pass of any module without gradients; one of a copy may set its statistics."""
         self.seen.passes += 1
-        keys = self.labels_seen.answers.evaluated(rows)
+        keys = self.labels_seen.answers.evaluated(given, mine=module is self._first)
         self.evaluated_losses.passed(keys)
         self._helps |= bool(self._calibrating)
         known = self._train_rows if module is self._first or not module.training else self._taught

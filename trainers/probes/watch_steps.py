@@ -39,7 +39,7 @@ class StepWatch(Hooked):
         self._taking_turns: set[int] = set()  # optimizers that stepped in this epoch
         self._stepped: set[int] = set()  # those that were stepped in this epoch
         self._stepped_before: set[int] = set()  # and in the one before
-        self._stale = False
+        self._stale: tuple[Tensor, Tensor] | None = None  # a parameter, and what lay there before
         self._by_hand = StepsByHand(self.seen)
         self._next_tokens = NextTokens()
         self._blank = False  # the optimizer remembers nothing before this step
@@ -103,9 +103,9 @@ class StepWatch(Hooked):
             self._note_discarded(parameter)
             return
         self._fresh.add(id(parameter))
-        if not self._stale and id(parameter) in self._owned and parameter.grad is not None:
-            self._stale = bool(dense(parameter.grad).any())
-            self.seen.stale_gradients += self._stale
+        if self._stale is None and id(parameter) in self._owned and parameter.grad is not None:
+            held = parameter.grad if bool(dense(parameter.grad).any()) else None
+            self._stale = None if held is None else (parameter, held)
 
     def _note_discarded(self, parameter: Tensor) -> None:
         """A second gradient before a step: is the first one gone, although the weights are the
@@ -160,7 +160,7 @@ class StepWatch(Hooked):
             self._first, self._named = None, {}  # what was called first is not what is trained
         if not self._optimizers:  # what was done to the weights before was no step of its own
             self.seen.hand_steps, self.seen.hand_rates, self.seen.factors = 0, [], []
-            self.seen.stale_gradients = 0
+            self.seen.stale_gradients, self._stale = 0, None
         closure = has_closure(args, kwargs)
         known = all(id(parameter) in self._named for parameter in mine)
         self._optimizers.add(id(optimizer))
@@ -239,7 +239,9 @@ class StepWatch(Hooked):
                 weights.largest = max(weights.largest, peak)
                 total += float(gradient.double().square().sum())
         self.seen.gradient_norms.append(total**0.5)
-        self._fresh, self._stale = set(), False
+        if self._stale is not None:  # added to; a loop may put another one in its place
+            self.seen.stale_gradients += self._stale[0].grad is self._stale[1]
+        self._fresh, self._stale = set(), None
 
     def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         if is_idle(optimizer):

@@ -46,7 +46,8 @@ def targets(y: Array, *, raw: Array | None = None, x: Array | None = None) -> Ch
     if high >= HUGE or low <= 1 / HUGE:
         return judge.fail(
             sentence,
-            "say normalise.target=true: the loss explodes or vanishes at such a scale",
+            "say normalise.target=true, or scale them in a trainer of yours: the loss "
+            "explodes or vanishes at such a scale",
             **measured,
         )
     if whole:

@@ -14,6 +14,7 @@ from trainers.probes.told import Watched
 FEW = 0.6
 MORE = 1.05  # an epoch trains on more rows than it has if it sees so many times their number
 NEVER = 1e-6  # relative move below which evaluated weights did not follow the trained ones
+WHOLE = 0.9  # share of the validation rows that those evaluated are at least
 ONE_BATCH = 0.3  # share of the train rows that no epoch of a single step leaves out
 FOLLOWED = 0.1  # share of the rows before the same row, below which a state goes on in others
 SORTED = 0.5  # share of the labels' spread between batches, above which labels come sorted
@@ -110,15 +111,18 @@ def batches(seen: Watched, *, fraction: float = 1.0) -> Check:
 def _left_out(seen: Watched, judge: Judge, *, fraction: float) -> Check | None:
     """Rows that no epoch takes, if most are left out."""
     rows = seen["rows_seen"]
-    ends = seen["steps_until"]
-    single = len(ends) > 1 and ends[0] == 1 and ends[1] == 2 and rows["taught"] == 1
-    if single and max(rows["covered"]) < ONE_BATCH * fraction:
-        text = f"an epoch takes one step, on {max(rows['covered']):.0%} of the train rows"
+    ends, covered = seen["steps_until"], rows["covered"]
+    if rows["taught"] != 1:  # rows of its own: is each of those that it was given one of them?
+        if not WHOLE * seen["val_rows"] <= rows["held"] <= seen["val_rows"]:
+            return None
+        covered = [count / seen["rows"] for count in rows["distinct"]]
+    most = max(covered, default=1.0)
+    if len(ends) > 1 and ends[0] == 1 and ends[1] == 2 and most < ONE_BATCH * fraction:
+        text = f"an epoch takes one step, on {most:.0%} of the train rows"
         return judge.warn(text, "is the loop left in its first round (return, break)?")
-    few = rows["taught"] == 1 and max(rows["covered"]) < FEW * fraction
     again = rows["again"] or 0.0  # unknown where one epoch was seen
-    if few and again > (1 + max(rows["covered"])) / 2:  # far beyond chance
-        text = f"every epoch takes the same {max(rows['covered']):.0%} of the train rows"
+    if most < FEW * fraction and again > (1 + most) / 2:  # far beyond chance
+        text = f"every epoch takes the same {most:.0%} of the train rows"
         return judge.warn(text, "draw from all rows, and anew in every epoch")
     return None
 

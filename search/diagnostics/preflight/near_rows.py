@@ -143,6 +143,12 @@ def _rearranged(sets: Mapping[str, Array], *, like: Array) -> tuple[str, dict[st
     return "", {}
 
 
+def are_windows(rows: Array) -> bool:
+    """Whether rows are windows of a series: some stand there again, moved by a column."""
+    flat = _flat(rows)
+    return flat.shape[1] > 2 and _share_alike(flat, flat, [(_tail, _head)]) > REARRANGED
+
+
 def _forms(train: Array) -> dict[str, list[tuple[View, View]]]:
     """Views of held-out rows and of train's that are equal where such a row stands in train."""
     width, dice = train.shape[1], np.random.default_rng(0)
@@ -166,7 +172,8 @@ def _share_alike(train: Array, rows: Array, views: Sequence[tuple[View, View]]) 
     alike = np.zeros(len(rows), dtype=bool)
     for mine, theirs in views:
         alike |= np.isin(_keys(mine(rows)), _keys(theirs(train)))
-    alike &= 1 + (np.diff(np.sort(rows, axis=1), axis=1) > 0).sum(axis=1) >= WIDE
+    values = 1 + (np.diff(np.sort(rows, axis=1), axis=1) > 0).sum(axis=1)
+    alike &= values >= min(WIDE, rows.shape[1])
     return float(alike.mean()) if len(rows) else 0.0
 
 

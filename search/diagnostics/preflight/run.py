@@ -29,13 +29,12 @@ from search.diagnostics.preflight import (
 )
 from search.diagnostics.preflight.check import Check, Preflight, excused
 from search.diagnostics.preflight.of_data import of_data
-from search.diagnostics.preflight.sets import shared_rows
-from search.diagnostics.preflight.target_leakage import telltale_seen
+from search.diagnostics.preflight.of_rows_seen import of_rows_seen
 from search.diagnostics.probe import probed
 from search.execution.slots import Slot
 from trainers.probes.answers import Answers
 from trainers.probes.limits import Budget
-from trainers.probes.told import Answer, Watched
+from trainers.probes.told import Watched
 
 ASKED = ("overfit", "labels_matter", "speed", "padding")  # of every training
 OF_DATA = 90.0  # seconds of all checks of the data together
@@ -91,7 +90,8 @@ def of_training(
     labels = train.y if classification else None
     expected, classes = (None, 0) if labels is None else (entropy(labels), 1 + int(labels.max()))
     if outcomes.get("telltale_feature") == "not checkable" and (pairs := seen["pairs"]):
-        yield from _of_rows(pairs)
+        alike = plan.config.split.kind not in APART
+        yield from of_rows_seen(pairs, seen, metric=plan.metric.name, alike=alike)
     yield loop.trains(seen, flood=float(trainer.get("flood") or 0.0) if plan.stock else 0.0)
     yield losses.reported_losses(seen, heart=heart)
     yield loop.batches(seen, fraction=float(trainer.get("fraction") or 1.0))
@@ -122,14 +122,6 @@ def of_training(
     search = {"epochs": plan.epochs, "trainings": trainings, "slots": len(slots)}
     yield learning.speed(answers["speed"], batch=batch, **search)
     yield model.own_gradients(answers["own_gradients"])
-
-
-def _of_rows(pairs: Answer) -> Iterator[Check]:
-    """Checks of rows that a trainer loads itself, as its model is given them."""
-    yield telltale_seen(pairs)
-    if pairs["held"]:
-        sets = {"train": np.array(pairs["x"]), "val": np.array(pairs["held"])}
-        yield shared_rows(sets, forms=False)
 
 
 def _complete(answers: Answers, *, stock: bool) -> Answers:

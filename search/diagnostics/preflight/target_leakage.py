@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from search.diagnostics.preflight.check import Check, Judge
 from search.diagnostics.preflight.column_names import shown
 from search.diagnostics.preflight.leaking_columns import (
-    FEWEST,
     by_bands,
     by_column_per_class,
     by_greatest,
@@ -34,7 +33,6 @@ from search.diagnostics.preflight.leaking_pairs import (
 from search.diagnostics.preflight.leaking_words import by_word
 from search.diagnostics.preflight.reading import Reading, readable
 from search.diagnostics.preflight.target_encoding import means_of_classes, means_of_numbers
-from trainers.probes.told import Answer
 
 TELLTALE = 0.997  # share of the labels from which a feature gives them away
 PARTLY = 0.9  # most that one of several features may explain alone, as a share of the labels
@@ -100,16 +98,13 @@ def telltale_feature(
     return judge.passed(sentence, feature=best, score=scores[best])
 
 
-def telltale_seen(pairs: Answer) -> Check:
+def telltale_seen(x: Array, y: Array, *, classes: bool) -> Check:
     """One input that gives the target away, of rows that a trainer loads itself, as its model and
     its loss are given them. The values of a slow series all tell the next one: that is no leak.
     """
     judge = Judge(name="telltale_feature", rule="R10")
-    x, y = np.array(pairs["x"]), np.array(pairs["y"])
-    kinds, often = np.unique(y, return_counts=True)
-    classes = bool((kinds == kinds.round()).all() and often.min() >= FEWEST)
     scores = each_alone(x, y, classes)
-    if len(scores) < 2 or len(kinds) < 2:
+    if len(scores) < 2 or not np.ptp(y):
         return judge.unknown("its model is given one input that changes, or one target")
     second, best = sorted(scores, key=lambda index: scores[index])[-2:]
     text = f"of what the model is given, input {best} alone explains {scores[best]:.1%} of the"

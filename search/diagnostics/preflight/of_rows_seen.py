@@ -1,0 +1,58 @@
+"""Are the rows sound that a trainer loads itself, as its model and its losses are given them?
+By the checks of rows that Knobwise loads (R3, R10, R13).
+
+Pure functions of what `trainers.probes` has measured; never trains a model of the user's.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from search.diagnostics.preflight import labels, sets
+from search.diagnostics.preflight.check import Check, Judge
+from search.diagnostics.preflight.label_noise import label_noise
+from search.diagnostics.preflight.near_rows import are_windows
+from search.diagnostics.preflight.reading import Reading, readable
+from search.diagnostics.preflight.target_leakage import telltale_feature, telltale_seen
+from search.diagnostics.preflight.validation_labels import validation_labels
+from trainers.probes.told import Answer, Watched
+
+MOST_CLASSES, EACH = 100, 5  # kinds of whole numbers that are classes; rows of each, on average
+OF_CLASSES = ("cross_entropy", "nll_loss", "binary")  # how names of their losses begin
+FAINT = 0.05  # spread of whole rows; a layer's biases are as large as what 1 of it brings
+
+
+def of_rows_seen(pairs: Answer, seen: Watched, *, metric: str, alike: bool) -> Iterator[Check]:
+    """Checks of these rows, which stand in place of those that could not be made.
+
+    Args:
+        pairs: rows and targets, as `AnswersSeen.handed_on` says.
+        seen: of the training.
+        metric: what ranks the trials.
+        alike: whether the sets were drawn alike.
+    """
+    x, y, held, asked = (np.array(pairs[name]) for name in ("x", "y", "held", "held_targets"))
+    kinds, codes = np.unique(y, return_inverse=True)
+    named = seen["loss"] is not None and seen["loss"]["name"].startswith(OF_CLASSES)
+    whole = bool((kinds == kinds.round()).all()) and len(kinds) > 1  # counts are no classes
+    classes = named and whole and len(kinds) <= min(MOST_CLASSES, len(y) / EACH)
+    told = telltale_seen(x, y, classes=classes)
+    if told.outcome == "pass" and not are_windows(x):
+        told = telltale_feature(x, codes if classes else y, classification=classes)
+    yield told
+    if len(held):
+        yield sets.shared_rows({"train": x, "val": held}, forms=False)
+    reading = Reading.of(x, codes if classes else y, classification=classes)
+    if (spread := float(np.linalg.norm(x.std(axis=0)))) < FAINT and not seen["batch_norms"]:
+        text = f"all that tells the rows apart that a model is given has a size of {spread:.2g}"
+        remedy = "are they scaled twice? Beside its biases, a first layer hardly hears them (R5)"
+        yield Judge(name="feature_scales", rule="R5").warn(text, remedy, spread=spread)
+    if not classes and (scale := labels.targets(y)).outcome == "fail":
+        yield scale
+    if classes:
+        yield sets.class_balance({"train": codes}, classes=len(kinds), metric=metric)
+        legible = readable(reading)[0] >= labels.READABLE
+        yield label_noise(reading, legible=legible)
+        asked = np.searchsorted(kinds, asked) if np.isin(asked, kinds).all() else asked[:0]
+    if len(asked):
+        yield validation_labels(reading, (held, asked), alike=alike)
