@@ -8,19 +8,13 @@ from collections.abc import Container
 from dataclasses import replace
 
 from search.config.knobs import Knob, as_number
-from search.diagnostics.verdicts.advice import ADVICE, CHECK, MOMENTUM
+from search.diagnostics.verdicts.advice import MOMENTUM
 from search.protocols.budget import joint_rivals, kept_for_confirm, trials_left
+from search.protocols.candidates import candidates, hand, nothing_left
 from search.protocols.history import MOVES_THE_RATE, History
 from search.protocols.learned import PERFECT
-from search.protocols.next_knob import (
-    IN_RANGE,
-    hand,
-    holds,
-    nothing_left,
-    own_knobs,
-    remedies,
-)
-from search.protocols.step import Request, Step
+from search.protocols.next_knob import IN_RANGE
+from search.protocols.step import Considered, Request, Step
 from search.protocols.swept_range import affordable
 from search.results.summary.formatting import count
 
@@ -28,6 +22,8 @@ FEWEST = 3  # trials of a joint stage per knob, below which it tells nothing
 ENOUGH = 6  # the same, so that knobs which the verdict merely names are turned too
 TIMES = 10.0  # by which the best rate may move beside a knob that moves it: momentum 0.9 for 0
 BEYOND = 2  # steps of its grid that a knob may move beyond the edge of its sweep
+NO_DIFFERENCE = "its sweep found no difference"
+ONE_VALUE = "one good value of it is left, or it is not in this set-up"
 FEW = "fewer than two knobs made a difference, or are named by the verdict and untried"
 
 
@@ -37,21 +33,21 @@ def joint_request(history: History, index: int) -> Request:
     A stage that finds nothing to confirm is followed by one that spends what was kept for that.
     """
     before = [step for step in history.steps if step.request.entry == index]
-    # The rate is always among them: its best value moves with all others (R29).
-    by_path = {
-        step.request.path: step
-        for step in history.sweeps
-        if not step.inert and (step.effect or step.request.path == history.rate)
-    }
-    cut = (_cut(step.request.knobs, history) for step in by_path.values())
-    knobs = tuple(knob for knob in cut if knob is not None)
     left = trials_left(history)
     kept = kept_for_confirm(history, left=left, rivals=joint_rivals(history))
     left -= kept
     trials = history.settings.trials if left == math.inf else int(left)
-    further = (*_never_tried(history), *_named_without_effect(history, by_path))
-    further = further[: max(trials // ENOUGH - len(knobs), 2 - len(knobs), 0)]
-    knobs = _with_room((*knobs, *further)[: max(2, trials // FEWEST)], history)
+    swept, untried = _swept(history), _untried(history)
+    mattered = {each.knob for each, _ in swept if each.passed != NO_DIFFERENCE}
+    pairs = [*swept, *untried, *_named_without_effect(history, mattered)]
+    known = sum(knob is not None for _, knob in swept)
+    paid = min(max(known, trials // ENOUGH, 2), max(trials // FEWEST, 2))
+    fit = [knob for _, knob in pairs if knob is not None]
+    knobs, beyond = _with_room(tuple(fit[:paid]), history), {id(knob) for knob in fit[paid:]}
+    too_many = f"{count(trials, 'trial')} pay for {paid} knobs"
+    considered = [
+        replace(each, passed=too_many) if id(knob) in beyond else each for each, knob in pairs
+    ]
     names = ", ".join(knob.path for knob in knobs) or "none"
     because = f"knobs whose best values depend on each other: {names}"
     if before:
@@ -63,6 +59,9 @@ def joint_request(history: History, index: int) -> Request:
         rules=("R32", "P4"),
         knobs=knobs,
         trials=trials,
+        considered=tuple(considered),
+        needs=FEWEST * max(len(knobs), 2),
+        left=trials,
     )
     if before and left == math.inf:
         return replace(request, skip="there is no budget to be spent")
@@ -100,43 +99,61 @@ def _at_least_around(knob: Knob, value: float) -> Knob:
     return replace(knob, low=min(knob.low, low), high=max(knob.high, high))
 
 
-def _never_tried(history: History) -> tuple[Knob, ...]:
+def _swept(history: History) -> list[tuple[Considered, Knob | None]]:
+    """The knobs that made a difference in a sweep, in their good region, and the rate: its best
+    value moves with all others (R29). None in place of one that is left out.
+    """
+    mattered = {
+        step.request.path: step
+        for step in history.sweeps
+        if not step.inert and (step.effect or step.request.path == history.rate)
+    }
+    pairs = []
+    for path in dict.fromkeys([*mattered, *(step.request.path for step in history.sweeps)]):
+        knob = _cut(mattered[path].request.knobs, history) if path in mattered else None
+        passed = "" if knob else ONE_VALUE if path in mattered else NO_DIFFERENCE
+        pairs.append((Considered(knob=path, rule="R32", passed=passed), knob))
+    return pairs
+
+
+def _untried(history: History) -> list[tuple[Considered, Knob | None]]:
     """The knobs that the verdict names and no sweep has tried, over their whole range; then, unless
     the verdict needs a hand, the user's own, of which no verdict speaks, and those that may
-    generalise better where nothing is wrong.
+    generalise better where nothing is wrong. None in place of one that is left out.
     """
-    named = [remedy for _, _, remedy in remedies(history)]
-    own = () if hand(history) else [about.path for _, about in own_knobs(history)]
-    further = () if hand(history) else ADVICE["converged"]
-    advised, general = (
-        [each.knob for each in some if each.turn != CHECK and holds(each, history)]
-        for some in (named, further)
-    )
-    paths = dict.fromkeys([*advised, *own, *general])
-    untried = [path for path in paths if history.swept(path) is None]
-    names = [history.settings.named(path) for path in untried]
-    spaces = [history.settings.spaces[name] for name in names if name is not None]
-    # A knob with another one tuned beside it would be one dimension of many.
-    return tuple(
-        about if about.choices else affordable(about, history)
-        for about, *beside in spaces
-        if not beside and history.acts(about)
-    )
+    pairs, taken = list[tuple[Considered, Knob | None]](), set[str]()
+    for each, _ in candidates(history, general=True):
+        name, knob = history.settings.named(each.knob), None
+        if each.knob in taken:
+            continue
+        if name is not None and not each.passed:
+            about, *beside = history.settings.spaces[name]
+            if (last := history.swept(about.path)) is not None:
+                each = replace(each, passed=f"swept in {last.name}")
+            elif beside:  # which would make it one dimension of many
+                each = replace(each, passed="another knob is tuned beside it")
+            else:
+                knob = about if about.choices else affordable(about, history)
+                taken.add(each.knob)
+        pairs.append((each, knob))
+    return pairs
 
 
-def _named_without_effect(history: History, among: Container[str]) -> tuple[Knob, ...]:
+def _named_without_effect(
+    history: History, among: Container[str]
+) -> list[tuple[Considered, Knob | None]]:
     """The knobs that the command names and whose sweep found no effect, over their whole range:
     what does nothing at one incumbent may matter beside other values. `among`: paths left out.
     """
     if not history.base.protocol.get("chosen"):
-        return ()
+        return []
     inert = {step.request.path: step.inert for step in history.sweeps}
-    return tuple(
-        affordable(about, history)
+    return [
+        (Considered(knob=about.path, rule="R32"), affordable(about, history))
         for about, *beside in history.settings.spaces.values()
         if about.path not in among and not inert.get(about.path, True) and not beside
         if history.acts(about)
-    )
+    ]
 
 
 def _cut(knobs: tuple[Knob, ...], history: History) -> Knob | None:

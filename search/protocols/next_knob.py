@@ -1,15 +1,15 @@
 """Which knob is swept next: the one that the incumbent's verdict calls for, or the next in order.
 
-The table of remedies is `search.diagnostics.verdicts.advice`; here are its conditions and the
-memory: what was tried since the last change that matters is not tried again (R34, P6).
+What may come is told by `candidates`; here is the memory: what was tried since the last change
+that matters is not tried again (R34, P6).
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import replace
 
 from search.config.knobs import Knob, as_number
 from search.config.tune_settings import TuneSettings
-from search.diagnostics.verdicts.advice import ADVICE, CAUSES, CHECK, Advice, applies, is_longer
+from search.diagnostics.verdicts.advice import ADVICE
 from search.errors import UsageError, unknown
 from search.protocols.budget import (
     FEWEST,
@@ -18,14 +18,14 @@ from search.protocols.budget import (
     sweep_trials,
     trials_left,
 )
+from search.protocols.candidates import LACKING, candidates, nothing_left
 from search.protocols.history import History
 from search.protocols.learned import PERFECT
-from search.protocols.step import Request, Step
+from search.protocols.step import Considered, Request, Step
 from search.protocols.swept_range import AROUND, affordable, moved_rate
 from search.stages.racing import Race
 
 POINTS = 5  # of a sweep, but for the first one of the rate
-SPOKEN_OF = {remedy.knob for remedies in ADVICE.values() for remedy in remedies}
 IN_RANGE = 7  # learning rates tried in a measured range
 LEAST = 2  # further seeds of a race: with one, it finds less than a single look does (simulated)
 
@@ -54,8 +54,9 @@ def next_sweep(history: History, entry: int, order: str) -> Request:
     else:
         passes = history.settings.passes if order == "passes" else 1
         request = _in_order(history, entry, passes=passes)
-    if request.stage == "sweep" and (spent := _spent(history)):
-        return _stop(entry, spent)
+    least, left = FEWEST * history.seeds, sweep_trials(history)
+    if request.stage == "sweep" and left < least:
+        return replace(_stop(entry, _spent(history, least)), needs=least, left=left)
     return request
 
 
@@ -93,6 +94,8 @@ def sweep_request(
         knobs=(about, *beside),
         extend=history.settings.extend if cost * 2 + race <= room else 0,
         most_seeds=_most_seeds(about, beside, history),
+        needs=cost,
+        left=room,
     )
     too_few = not about.choices and about.points < FEWEST
     if cost > room or too_few:
@@ -140,11 +143,8 @@ def _ended(history: History) -> str:
     return ""
 
 
-def _spent(history: History) -> str:
-    """That no sweep is paid for any more; empty where one is."""
-    least = FEWEST * history.seeds
-    if sweep_trials(history) >= least:
-        return ""
+def _spent(history: History, least: int) -> str:
+    """That no sweep is paid for any more, of which the smallest takes `least` trials."""
     spent = "the sweeps' share of the budget is spent"
     if not history.settings.has_joint:
         spent = "the budget is spent, but for what the confirmation may need"
@@ -159,84 +159,29 @@ def _by_verdict(history: History, entry: int) -> Request:
     if rate is not None and history.is_stale(history.rate):
         changed = _changed_since(history)
         why = f"{changed} was changed, so the best rate may have moved"
-        return sweep_request(history, entry, rate, because=why, rules=("P6", "R39"))
-    skipped = {step.request.knob for step in history.steps if step.decision == "skipped"}
-    for verdict, evidence, remedy in remedies(history):
-        name = history.settings.named(remedy.knob)
-        if name is None or name in skipped or remedy.turn == CHECK:
-            continue
-        about = history.settings.spaces[name][0]
-        if history.acts(about) and history.is_open(about.path) and holds(remedy, history):
-            why = f"{verdict} ({evidence}): {remedy.alone}"
-            return sweep_request(
-                history, entry, name, because=why, rules=tuple(dict.fromkeys(("R34", remedy.rule)))
-            )
-    for name, about in own_knobs(history):
-        if name not in skipped and history.acts(about) and history.is_open(about.path):
-            why = "the command names it, and no verdict speaks of it"
-            return sweep_request(history, entry, name, because=why, rules=("R28",))
-    return _stop(entry, nothing_left(history))
+        request = sweep_request(history, entry, rate, because=why, rules=("P6", "R39"))
+        return replace(request, considered=(Considered(knob=history.rate, rule="P6"),))
+    considered = list[Considered]()
+    for each, why in candidates(history):
+        each = replace(each, passed=each.passed or _known(history, each.knob))
+        considered.append(each)
+        name = history.settings.named(each.knob)
+        if name is not None and not each.passed:
+            rules = tuple(dict.fromkeys(["R34"] * bool(each.verdict) + [each.rule]))
+            request = sweep_request(history, entry, name, because=why, rules=rules)
+            return replace(request, considered=tuple(considered))
+    return replace(_stop(entry, nothing_left(history)), considered=tuple(considered))
 
 
-def own_knobs(history: History) -> list[tuple[str, Knob]]:
-    """The knobs of which no verdict speaks: the command named them to have them turned."""
-    chosen = bool(history.base.protocol.get("chosen"))
-    spaces = history.settings.spaces.items() if chosen else ()
-    return [(name, about) for name, (about, *_) in spaces if about.path not in SPOKEN_OF]
-
-
-def remedies(history: History) -> Iterator[tuple[str, str, Advice]]:
-    """The remedies of the verdicts on the incumbent's seeds, then of what lies beside them, but for
-    what is their cause.
-    """
-    total = sum(count for _, count in history.verdicts)
-    beside = "beside the verdict, or across the last trials"
-    sides = [(side, beside) for side in history.sides]
-    told = [
-        (name, f"{count} of {total} seeds of the incumbent") for name, count in history.verdicts
-    ]
-    for name, where in sorted([*told, *sides], key=lambda each: each[0] not in CAUSES):
-        for remedy in ADVICE.get(name, ()):
-            yield name, where, remedy
-
-
-def holds(remedy: Advice, history: History) -> bool:
-    """Whether the condition of a remedy holds for the incumbent."""
-    return applies(remedy, history.config, out_of_patience=history.out_of_patience)
-
-
-def nothing_left(history: History) -> str:
-    """Why no remedy is left to sweep: all were tried, or what is left needs a hand."""
-    main = history.verdict or "no verdict"
-    if history.out_of_patience and any(map(is_longer, ADVICE.get(main, ()))):
-        return (
-            f"{main}, but patience ended the training and not its number of epochs: raise "
-            "trainer.patience in a search of another name= (R33)"
-        )
-    by_hand = hand(history)
-    if by_hand is not None:
-        return f"{main} needs a hand: {by_hand.alone} ({by_hand.rule})"
-    absent = ", ".join(_not_among_the_knobs(history, main))
-    if absent:
-        return f"{main}: what is advised and was not tried is no knob of this search: {absent}"
-    return f"{main}: nothing is advised that was not tried since the last change that matters"
-
-
-def _not_among_the_knobs(history: History, verdict: str) -> list[str]:
-    """The paths that a verdict names, and that no knob of the search turns."""
-    advised = [
-        remedy.knob
-        for remedy in ADVICE.get(verdict, ())
-        if remedy.turn != CHECK and holds(remedy, history)
-    ]
-    return [path for path in dict.fromkeys(advised) if history.settings.named(path) is None]
-
-
-def hand(history: History) -> Advice | None:
-    """What a person must do, where the incumbent's verdict has no knob that helps."""
-    advised = ADVICE.get(history.verdict, ())
-    needs = bool(advised) and all(remedy.turn == CHECK for remedy in advised)
-    return advised[0] if needs else None
+def _known(history: History, path: str) -> str:
+    """Why a sweep of a knob would tell nothing new, or cannot be paid for; empty where it would."""
+    name, last = history.settings.named(path), history.swept(path)
+    left_out = (step for step in history.steps if step.decision == "skipped")
+    if any(step.request.knob == name for step in left_out):
+        return "its sweep was left out before"
+    if last is None or history.is_stale(path):
+        return ""
+    return f"tried in {last.name}, and nothing since moves its best value"
 
 
 def _changed_since(history: History) -> str:
@@ -255,18 +200,24 @@ def _in_order(history: History, entry: int, *, passes: int) -> Request:
 
     The first pass leaves out what an earlier entry of the list has swept, unless it is stale.
     """
-    names = [name for name, knobs in history.settings.spaces.items() if history.acts(knobs[0])]
+    spaces = history.settings.spaces
+    names = [name for name, knobs in spaces.items() if history.acts(knobs[0])]
     before = tuple(step for step in history.steps if step.request.entry < entry)
     opening = replace(history, steps=before)
-    swept = {name for name in names if not opening.is_open(history.settings.spaces[name][0].path)}
+    swept = {name for name in names if not opening.is_open(spaces[name][0].path)}
     steps = [step for step in history.steps if step.request.entry == entry]
     for turn in range(passes):
         done = [step for step in steps if _pass_of(step, steps, swept) == turn]
-        for name in names:
-            is_due = turn > 0 or name not in swept
-            if is_due and not any(step.request.knob == name for step in done):
+        passed = {name: LACKING for name in spaces if name not in names}
+        passed |= {name: "an earlier stage swept it" for name in swept if turn == 0}
+        passed |= {step.request.knob: "had its turn in this pass" for step in done}
+        considered = list[Considered]()
+        for name, (about, *_) in spaces.items():
+            considered.append(Considered(knob=about.path, rule="R28", passed=passed.get(name, "")))
+            if name not in passed:
                 why = f"pass {turn + 1} of {passes}" if passes > 1 else "the protocol's order"
-                return sweep_request(history, entry, name, because=why, rules=("R28",))
+                request = sweep_request(history, entry, name, because=why, rules=("R28",))
+                return replace(request, considered=tuple(considered))
         if not any(step.decision == "adopt" for step in done):
             return _stop(
                 entry, f"pass {turn + 1} adopted nothing" if passes > 1 else "all were swept"

@@ -169,6 +169,7 @@ def _longer(history: History, index: int, argument: str) -> Request:
     if needless:
         return replace(request, because="curves that are cut off say too little", skip=needless)
     room, cost = sweep_trials(history), history.seeds * more / epochs
+    request = replace(request, needs=cost, left=room)
     if room < cost:
         left = f"it costs as much as {cost:.0f} trials, and the sweeps' share leaves {room:.0f}"
         return replace(request, skip=left)
@@ -217,7 +218,7 @@ def _joint(history: History, index: int, argument: str) -> Request:
     room = replace(history, settings=replace(history.settings, share=share))
     why = "no other knob made a difference or is left, so it is turned alone"
     alone = sweep_request(room, index, name, because=why, rules=("R28",))
-    return request if alone.skip else alone
+    return request if alone.skip else replace(alone, considered=request.considered)
 
 
 def _confirm(history: History, index: int, argument: str) -> Request:
@@ -239,15 +240,17 @@ def _confirm(history: History, index: int, argument: str) -> Request:
     because = "what was chosen for its value is judged on seeds that had no part in the choice"
     if len(configurations) > 1 and trials_left(history) < confirm_trials(history, rivals=1):
         because += "; the hours are spent, so the baseline and one configuration are trained"
+    needed, left = 2 * history.settings.confirm, max(confirm_left(history), 0)
     request = Request(
         entry=index,
         stage="confirm",
         because=because,
         rules=("P13", "P5"),
         configurations=tuple(configurations),
+        needs=needed,
+        left=left,
     )
     if len(configurations) < 2:
-        needed, left = 2 * history.settings.confirm, max(confirm_left(history), 0)
         tried = history.steps[-1].incumbent
         if tried and all(row.value is None for row in tried):
             return replace(request, skip="no training of the baseline gave a result")

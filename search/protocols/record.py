@@ -1,7 +1,7 @@
 """A step as a line of decisions.jsonl: the decision, its evidence, and how to repeat it."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any, Literal, cast
 
 from search.config.knobs import Knob
@@ -37,6 +37,9 @@ def record_of(step: Step, *, following: str, command: str, budget: Mapping[str, 
         "value": step.held.get(request.path) if request.path else None,
         "says": step.says,
         "because": request.because,
+        "considered": [asdict(each) for each in request.considered],
+        "needs": request.needs,
+        "left": request.left,
         "searched": [_domain(knob) for knob in request.knobs],
         "leaders": [dict(knobs) for knobs in step.leaders],
         "rates": list(step.rates or ()),

@@ -10,6 +10,22 @@ from search.storage.trials import TrialRecord
 
 
 @dataclass(frozen=True, kw_only=True)
+class Considered:
+    """A knob that might have come next.
+
+    `verdict`: that names it; empty where the protocol or the command does. `turn`, `rule`: how the
+    table of remedies turns it, and by which rule. `passed`: why it was passed over; empty where it
+    is turned.
+    """
+
+    knob: str
+    rule: str
+    verdict: str = ""
+    turn: str = ""
+    passed: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Request:
     """A stage that comes next, and why.
 
@@ -17,6 +33,8 @@ class Request:
     it is about. `knob`: their name. `trials`: at most, of a joint stage. `extend`, `most_seeds`: as
     a sweep's.
     `configurations`: of a confirmation, the baseline first, relative to the search's config.
+    `considered`: the knobs that it was chosen from, in order, up to what it turns. `needs`: trials
+    that it takes at least, and `left` those that it may have; without enough it is skipped.
     `skip`: why the stage is not carried out; empty where it is.
     """
 
@@ -30,6 +48,9 @@ class Request:
     extend: int = 0
     most_seeds: int = 1
     configurations: tuple[Mapping[str, Value], ...] = ()
+    considered: tuple[Considered, ...] = ()
+    needs: float = 0
+    left: float = math.inf
     skip: str = ""
 
     @property

@@ -35,6 +35,16 @@ class Evidence(TypedDict):
     untested: NotRequired[bool]
 
 
+class ConsideredKnob(TypedDict):
+    """A knob that might have come next; see `search.protocols.step.Considered`."""
+
+    knob: str
+    verdict: str
+    turn: str
+    rule: str
+    passed: str
+
+
 class StepRecord(TypedDict):
     """A stage that has ended; the keys are those of `search.protocols.step`, but for these.
 
@@ -42,6 +52,7 @@ class StepRecord(TypedDict):
     `value`: the incumbent's, of that knob. `trials`, `scores`: of the incumbent. `trained`: how
     many trials the stage has trained. `beside`: what is to be seen beside the verdicts. `command`:
     repeats the stage. `next`: the stage that follows. `budget`: by which that was chosen.
+    `considered`, `needs`, `left`: how the stage was chosen; former versions tell none.
     """
 
     stage: str
@@ -52,6 +63,9 @@ class StepRecord(TypedDict):
     value: Value
     says: str
     because: str
+    considered: NotRequired[list[ConsideredKnob]]
+    needs: NotRequired[float]
+    left: NotRequired[float | None]
     rules: list[str]
     held: Mapping[str, Value]
     trials: list[int]
@@ -85,6 +99,17 @@ def sound_scores(candidate: Candidate) -> list[float]:
     broken = candidate.get("broken_trials", ())
     pairs = zip(candidate["trials"], candidate["scores"], strict=True)
     return [score for trial, score in pairs if score is not None and trial not in broken]
+
+
+def passed_over(step: StepRecord) -> str:
+    """The knobs that were passed over for the stage's own, by the reason, in a line."""
+    considered = step.get("considered", ())
+    turned = {each["knob"] for each in considered if not each["passed"]}
+    by_reason: dict[str, dict[str, None]] = {}
+    for each in considered:
+        if each["knob"] not in turned:
+            by_reason.setdefault(each["passed"], {})[each["knob"]] = None
+    return "; ".join(f"{', '.join(knobs)}: {why}" for why, knobs in by_reason.items())
 
 
 def candidates_of(step: StepRecord) -> Sequence[Candidate]:

@@ -5,6 +5,9 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+from next_by_hand import repeated
+from omegaconf import OmegaConf
+
 from search.config.compose_protocol import compose_protocol
 from search.config.joint_settings import JointSettings
 from search.config.knobs import Value
@@ -70,8 +73,10 @@ def carried_out(
                 best_epoch,
             )
             rows += own
-        record_of(step, following="", command="", budget={})  # whatever it is, it can be written
         history = history.with_step(step)
+    lines = [record_of(step, following="", command="", budget={}) for step in history.steps]
+    by_hand = repeated(lines, OmegaConf.to_container(plan.config))
+    assert [each for each in by_hand if each[1] == "different"] == []
     return history, rows
 
 

@@ -274,24 +274,26 @@ def is_longer(advice: Advice) -> bool:
     return (advice.knob, advice.turn) == (EPOCHS, "raise")
 
 
-def applies(advice: Advice, config: DictConfig, *, out_of_patience: bool = False) -> bool:
-    """Whether the condition of a remedy holds for a config.
+def why_not(advice: Advice, config: DictConfig, *, out_of_patience: bool = False) -> str:
+    """Why the condition of a remedy does not hold for a config; empty where it does.
 
     `out_of_patience`: patience ended the training, so that more epochs would change nothing; nor
     would fewer, where no schedule depends on them.
     """
+    is_task = str(OmegaConf.select(config, "data.task")) == CLASSES
     if out_of_patience and advice.knob == EPOCHS:
         follows = OmegaConf.select(config, "schedule._target_") is not None
-        return follows and not is_longer(advice)
-    if (advice.knob, advice.turn) == (DROPOUT, "raise"):
-        share = OmegaConf.select(config, DROPOUT)
-        if isinstance(share, int | float) and share > MOST_DROPOUT:
-            return False
-    if advice.when == RARE:
-        return str(config.data.task) == CLASSES and str(config.metric.name) in BY_CLASS
-    if advice.when == BY_LENGTH:
-        return str(OmegaConf.select(config, "optimizer._target_")).endswith("SGD")
-    if advice.when == ON:
-        value = OmegaConf.select(config, advice.knob)
-        return isinstance(value, int | float) and value > 0
-    return advice.when != CLASSES or str(config.data.task) == CLASSES
+        return "" if follows and not is_longer(advice) else "patience ended the trainings"
+    value = OmegaConf.select(config, advice.knob)
+    number = value if isinstance(value, int | float) else 0.0
+    if (advice.knob, advice.turn) == (DROPOUT, "raise") and number > MOST_DROPOUT:
+        return f"it is above {MOST_DROPOUT}"
+    optimizer = str(OmegaConf.select(config, "optimizer._target_"))
+    unmet = {
+        ON: ("it is off", number > 0),
+        CLASSES: ("the task is no classification", is_task),
+        RARE: ("no metric of rare classes", is_task and str(config.metric.name) in BY_CLASS),
+        BY_LENGTH: ("this optimizer divides by the gradient", optimizer.endswith("SGD")),
+    }
+    reason, holds = unmet.get(advice.when, ("", True))
+    return "" if holds else reason

@@ -35,7 +35,13 @@ from search.results.report.numbers import (
     setting,
 )
 from search.results.report.provenance import trials_table
-from search.results.step_record import Candidate, StepRecord, candidates_of, sound_scores
+from search.results.step_record import (
+    Candidate,
+    StepRecord,
+    candidates_of,
+    passed_over,
+    sound_scores,
+)
 from search.results.summary import view_of
 from search.results.summary.formatting import LABELS
 from search.results.summary.tune import caveats, did_not_help, unresolved
@@ -107,7 +113,9 @@ def _decision(findings: Findings, step: StepRecord) -> Section:
     """Why the stage was made, what was decided, and on which evidence."""
     verdicts = ", ".join(f"{count} {name}" for name, count in step["verdicts"].items())
     beside = ", ".join(step["beside"])
+    passed = passed_over(step)
     lines = [
+        *([f"passed over before it: {passed}"] if passed else []),
         f"the best configuration after it: {setting(step['held']) or 'the defaults'}",
         *([f"the curves of its trials: {verdicts}"] if verdicts else []),
         *([f"to be seen beside: {beside}"] if beside else []),

@@ -21,8 +21,8 @@ from search.diagnostics.verdicts.advice import (
     EPOCHS,
     NOT_LEARNED,
     RATE,
-    applies,
     is_longer,
+    why_not,
 )
 from search.diagnostics.verdicts.rules_rate import FEWEST
 from search.results.export import config_of
@@ -102,7 +102,7 @@ def next_lines(findings: Findings) -> list[str]:
         for remedy in remedies(name, config, tried=closed, turnable=acts):
             if ended and is_longer(remedy):
                 by_hand.append(PATIENT)
-            elif not applies(remedy, config, out_of_patience=ended):
+            elif why_not(remedy, config, out_of_patience=ended):
                 continue
             elif remedy.turn == CHECK:
                 by_hand.append(f"{remedy.alone} ({remedy.rule})")

@@ -13,13 +13,24 @@ from search.config.knobs import Value, assigned, written
 from search.config.tune_settings import TuneSettings
 from search.diagnostics.verdicts.advice import ADVICE
 from search.results.findings import Findings
-from search.results.step_record import StepRecord, candidates_of
+from search.results.step_record import StepRecord, candidates_of, passed_over
 from search.results.summary.advise import UNMOVED, curve_lines, is_unmoved, joint_paths, swept_paths
 from search.results.summary.certainty import no_constant
 from search.results.summary.formatting import bullets, count, listed, markdown, seeds_words
 from search.results.summary.verdicts import usual_reason, why_none
 
-COLUMNS = ("stage", "knob", "candidates", "decision", "value", "says", "because", "rules", "trials")
+COLUMNS = (
+    "stage",
+    "knob",
+    "candidates",
+    "decision",
+    "value",
+    "says",
+    "because",
+    "passed_over",
+    "rules",
+    "trials",
+)
 NEEDLESS = ("sweeps", "regularisers_off", "longer")  # stages whose absence leaves nothing open
 NOISE = 2.0  # standard deviations between seeds within which a trial may be as good as the answer
 MANY, AGAIN = 6, 2  # trials in a row without a result; of these, with knobs that had given one
@@ -227,6 +238,7 @@ def _row(step: StepRecord) -> dict[str, Any]:
         for each in candidates_of(step)
     )
     chosen["candidates"] = (", " if step["knob"] else "; ").join(shown)
+    chosen["passed_over"] = passed_over(step)
     chosen["rules"] = " ".join(step["rules"])
     chosen["trials"] = step["trained"]
     return chosen

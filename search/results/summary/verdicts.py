@@ -12,8 +12,8 @@ from search.diagnostics.verdicts.advice import (
     EPOCHS,
     PATIENCE,
     Advice,
-    applies,
     is_longer,
+    why_not,
 )
 from search.results.findings import Findings
 from search.results.summary.formatting import count
@@ -90,7 +90,7 @@ def _takes(config: DictConfig, remedy: Advice) -> bool:
     """Whether a set-up has the knob of a remedy, and its condition holds."""
     missing = object()
     is_there = OmegaConf.select(config, remedy.knob, default=missing) is not missing
-    return (remedy.turn == CHECK or is_there) and applies(remedy, config)
+    return (remedy.turn == CHECK or is_there) and not why_not(remedy, config)
 
 
 def turnable(findings: Findings, rows: Sequence[TrialRecord]) -> Collection[str] | None:
