@@ -151,6 +151,11 @@ def safe_loader() -> type[Any]:
     return loader
 
 
+def read_yaml(text: str) -> Any:
+    """As `yaml.safe_load`, in a tenth of the time where PyYAML's fast parser is compiled in."""
+    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+
+
 def read_shipped(path: Path) -> Any:
     """A file of our `conf/`: what OmegaConf reads there, in a twentieth of the time."""
     return safe_loader()(path.read_text(encoding="utf-8")).get_single_data()

@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from search.config.passwords import with_environment_as_links
 from search.config.plan import Plan
+from search.config.ranges import read_yaml
 from search.config.trial_config import is_program, plain_config, trial_config
 from search.config.version import __version__
 from search.errors import UsageError, refused
@@ -179,7 +180,7 @@ def check_export(folder: Folder) -> None:
 def _exported_keys(path: Path) -> dict[str, Any]:
     """The keys of an exported config, but `trainer.predict`."""
     try:
-        config = dict(yaml.safe_load(read_text(path)))
+        config = dict(read_yaml(read_text(path)))
         trainer = dict(config["trainer"])
     except (yaml.YAMLError, TypeError, ValueError, KeyError) as error:
         raise damaged(path, got="text that is no exported config") from error

@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from search.config.drift import drift, words_back
+from search.config.ranges import read_yaml
 from search.contract.arrays import hash_of, write_folds
 from search.errors import UsageError, refused
 from search.storage.files import write_text
@@ -144,7 +145,7 @@ class Folder:
             UsageError: the file is missing or damaged.
         """
         try:
-            contract = yaml.safe_load(read_text(self.contract))
+            contract = read_yaml(read_text(self.contract))
             contract["split"]["rows"]["val"], contract["metric"]  # what every reader needs
         except yaml.YAMLError as error:
             raise damaged(self.contract, got="text that is no YAML") from error
