@@ -75,7 +75,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def smoke_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished `smoke` search, made once per test process; not to be changed."""
     cwd = tmp_path_factory.mktemp("smoke")
-    done = search("smoke", *INLINE, "lanes=off", cwd=cwd)
+    done = search("smoke", *INLINE, "lanes=off", "report=on", cwd=cwd)
     assert done.returncode == 0, done.stdout + done.stderr
     return cwd
 

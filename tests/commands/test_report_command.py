@@ -46,7 +46,7 @@ def test_a_finished_search_that_is_given_again_draws_nothing(smoke):
     names = [path.name for path in folder.iterdir() if path.suffix in (".svg", ".html", ".csv")]
     assert len(names) >= 4
     before = {name: os.stat(folder / name).st_mtime_ns for name in names}
-    done = search("smoke", *INLINE, cwd=smoke)
+    done = search("smoke", *INLINE, "report=on", cwd=smoke)
     assert done.returncode == 0, done.stderr
     assert {name: os.stat(folder / name).st_mtime_ns for name in names} == before
 
@@ -58,7 +58,7 @@ def test_a_search_that_has_grown_is_drawn_anew_although_the_clock_was_set_back(s
     later = os.stat(page).st_mtime + 86_400
     for path in (page, figure):
         os.utime(path, (later, later))
-    done = search("smoke", *INLINE, "lanes=off", "seeds=2", cwd=smoke)
+    done = search("smoke", *INLINE, "lanes=off", "seeds=2", "report=on", cwd=smoke)
     assert done.returncode == 0, done.stderr
     assert page.read_text() != before[0]
     assert figure.read_text() != before[1]

@@ -3,13 +3,12 @@
 import os
 import re
 import signal
-import subprocess
 import sys
 import time
 
 import optuna
 import pytest
-from kit import MARK, TINY, environment, marked, running, search, steady, trials, wait_for
+from kit import MARK, TINY, marked, running, script, search, steady, trials, wait_for
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from refusals import check_told
@@ -45,16 +44,10 @@ def test_every_record_is_on_the_disk_at_the_end_by_at_most_one_sync_per_trial(tm
         "from search.storage import journal\n"
         "journal.JournalFile.close = lambda self: None\n"  # it would sync once more
         "from search.__main__ import main\n"
-        "code = main(['own_trainer', 'trainer._target_=toys.steady', 'placement.slots=2', 'seeds=2'])\n"
+        f"code = main({[*TINY, 'seeds=2']!r})\n"
         "print(code, len(sizes), sizes[-1], os.stat('results/own_trainer/journal.log').st_size)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        env=environment(TOY_PAUSE="0", **{MARK: "synced"}),
-        capture_output=True,
-        text=True,
-    )
+    done = script("-c", code, cwd=tmp_path, TOY_PAUSE="0")
     assert done.returncode == 0, done.stdout + done.stderr
     code, syncs, synced, size = map(int, done.stdout.splitlines()[-1].split())
     assert code == 0
@@ -205,10 +198,10 @@ def test_inline_gives_the_rows_that_workers_give(tmp_path):
 def test_inline_gives_the_bits_of_workers_whatever_threads_its_own_process_may_use(tmp_path):
     short = ["smoke", "trainer.epochs=2", "trainer.batch_size=1000", "lanes=off", "rehearse=false"]
     short += ["placement.slots=1", "space.optimizer.lr.points=2", "report=off"]
-    bits = {}
-    for placement in ("inline", "local"):
+    bits, own = {}, {"OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"}
+    for placement, threads in (("inline", own), ("local", {})):
         words = [*short, f"placement={placement}", f"name={placement}"]
-        done = search(*words, cwd=tmp_path, OMP_NUM_THREADS="2", MKL_NUM_THREADS="2")
+        done = search(*words, cwd=tmp_path, **threads)
         assert done.returncode == 0, done.stdout + done.stderr
         weights = tmp_path / "results" / placement / "best" / "weights.safetensors"
         bits[placement] = weights.read_bytes()

@@ -60,7 +60,7 @@ JOINT = [word for word in TINY if not word.startswith("protocol")] + [
     [
         (ROUNDS, 9, 1, True),
         (FOLDS, 6, 2, False),
-        (STOCK, 4, 3, True),
+        (STOCK, 4, 3, False),
         (SCRIPT, 4, 4, False),
         ([*JOINT, "sampler=qmc"], 6, 5, False),
     ],

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from kit import ROOT, environment, wait_for
+from kit import ROOT, environment, script, wait_for
 from refusals import raises
 
 import search
@@ -80,7 +80,7 @@ def test_a_search_that_does_not_exist_names_those_that_do(smoke):
 def test_the_example_of_the_readme_runs(elsewhere):
     text = (ROOT / "search" / "README.md").read_text()
     example = re.search(r"```python\n(.*?)```", text, re.DOTALL)[1]
-    done = subprocess.run([sys.executable, "-c", example], env=environment(), capture_output=True, text=True, check=False)  # fmt: skip
+    done = script("-c", example, cwd=elsewhere)
     assert done.returncode == 0, done.stdout + done.stderr
     assert (elsewhere / "results" / "smoke" / "best.yaml").exists()
 
@@ -105,7 +105,7 @@ if __name__ == "__main__":
 @pytest.mark.slow
 def test_a_function_of_a_script_that_blocks_is_searched_and_stopped_early(elsewhere):
     (elsewhere / "mine.py").write_text(SCRIPT)
-    done = subprocess.run([sys.executable, "mine.py"], env=environment(), capture_output=True, text=True, check=False)  # fmt: skip
+    done = script("mine.py", cwd=elsewhere)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.splitlines() == [
         "{'lr': 0.1} [5, 5, 2]",  # the best epoch is 3, patience 2; the last trained less
@@ -156,7 +156,7 @@ def test_a_signal_ends_a_script_of_many_searches_that_says_except_exception(else
 def test_a_script_that_searches_when_it_is_imported_is_told_where_to_put_the_call(elsewhere):
     guarded = SCRIPT.replace('if __name__ == "__main__":', "if True:")
     (elsewhere / "mine.py").write_text(guarded)
-    done = subprocess.run([sys.executable, "mine.py"], env=environment(), capture_output=True, text=True, check=False)  # fmt: skip
+    done = script("mine.py", cwd=elsewhere)
     assert done.returncode != 0
     assert '`if __name__ == "__main__":`' in done.stderr
     assert not (elsewhere / "results").exists()

@@ -254,7 +254,7 @@ def test_the_first_layers_of_a_model_are_drawn_as_pictures(model, labels, tmp_pa
 
 @pytest.mark.slow
 def test_the_picture_of_layers_is_of_the_present_winner_however_old_its_weights_are(elsewhere):
-    done = search("smoke", *INLINE, "figures.layers=true", cwd=elsewhere)
+    done = search("smoke", *INLINE, "report=on", "figures.layers=true", cwd=elsewhere)
     assert done.returncode == 0, done.stderr
     folder, findings = open_results("smoke", root=elsewhere / "results")
     picture = folder.path / "layers.svg"

@@ -37,7 +37,7 @@ def test_a_search_over_named_groups_tells_the_group_that_is_served_badly(elsewhe
     lies = who == "kim"
     pd.DataFrame({**{f"f{n}": x[:, n] for n in range(3)}, "who": who,
                   "label": np.where(lies, 1 - y, y)}).to_csv("people.csv", index=False)  # fmt: skip
-    words = ["smoke", *INLINE, "data=csv", "data.path=people.csv", "data.target=label", "data.groups=who",
+    words = ["smoke", *INLINE, "report=on", "data=csv", "data.path=people.csv", "data.target=label", "data.groups=who",
              "data.task=classification", "split=grouped", "split.test=0.17", "split.val=0.6"]  # fmt: skip
     done = search(*words, cwd=elsewhere)
     assert done.returncode == 0, done.stderr

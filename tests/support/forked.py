@@ -1,15 +1,15 @@
 """Starts our programs as forks of a process that has imported what they import, most of their time.
 
-`python -m search …`, and what a search starts in turn (workers, dry runs, probes), each run from
-their first line in a process of their own: a child of the one that starts it, with its own words,
+`python -m search …`, a script that calls it, and what a search starts in turn (workers, dry runs, probes), each run
+from their first line in a process of their own: a child of the one that starts it, with its own words,
 folder, variables and streams. Only its imports are done already, and at its end they are not taken
 apart. A program starts as a user's does where a variable may act on imports, and where it is
 started `anew`; so does all that it starts.
 """
 
-import ctypes
 import json
 import os
+import platform
 import signal
 import socket
 import subprocess
@@ -25,8 +25,9 @@ from search.execution.module_process import START
 from search.execution.slots import Slot
 
 LINUX = sys.platform == "linux"
+# Linux's number of the call that makes a process; where it is not known, no program is a fork.
+CLONE = {"x86_64": 56, "aarch64": 220}.get(platform.machine(), 0) if LINUX else 0
 SERVE = str(Path(__file__).with_name("forking.py"))
-PR_SET_CHILD_SUBREAPER = 36
 LIMIT = 2**16  # of a request [bytes]
 ROOM = {"words": 4000, "variables": 32000}  # for those of a fork, in a server's own place [bytes]
 PAD, ARROW = SERVERS_OWN = "KNOBWISE_TEST_PAD", "JE_ARROW_MALLOC_CONF"
@@ -124,8 +125,8 @@ def needs_torch(words: Sequence[str]) -> bool | None:
         if not TRAINING.isdisjoint(words) or any(word.startswith(HEAVY) for word in words):
             return True
         return READING.isdisjoint(words) and not any(word.startswith(LIGHT) for word in words)
-    if words[1:3] != ["-c", START]:
-        return None
+    if words[1:3] != ["-c", START]:  # a script
+        return True
     if words[4] == "search.execution.worker.process":
         return EARLY.get(words[-1])
     return OWN[0].torch if OWN and words[4] == DRY_RUN else True
@@ -133,12 +134,12 @@ def needs_torch(words: Sequence[str]) -> bool | None:
 
 def starts_workers(words: Sequence[str]) -> bool:
     """Whether a program may start processes of ours."""
-    return words[2] == "search" and {"placement=inline", "train", *READING}.isdisjoint(words)
+    return START not in words and {"placement=inline", "train", *READING}.isdisjoint(words)
 
 
 def _server_for(words: Sequence[str], variables: Mapping[str, str]) -> Server | None:
     torch = needs_torch(list(words))
-    if torch is None or not LINUX:
+    if torch is None or not CLONE:
         return None
     server = next(iter(OWN), None) or _server(torch=torch)
     if torch and not server.torch:
@@ -147,27 +148,19 @@ def _server_for(words: Sequence[str], variables: Mapping[str, str]) -> Server | 
     if DRY_RUN in words:  # nothing is trained in it
         names -= set(SLOT.environment())
     same = all(variables.get(name) == server.variables.get(name) for name in names)
-    return server if same or words[1] == "-m" else None
+    return server if same or START not in words else None
 
 
 def _ask(server: Server, request: Mapping[str, object], descriptors: Sequence[int]) -> int:
-    """The process id of a new program, which this process has adopted as its child; 0 for none."""
-    adopt = ctypes.CDLL(None).prctl
-    ready, go = os.pipe()  # it begins once this process adopts nothing more
-    adopt(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    """The process id of a new program, a child of this process; 0 for none."""
     try:
-        message = json.dumps(request).encode()
-        socket.send_fds(server.connection, [message], [ready, *descriptors])
+        socket.send_fds(server.connection, [json.dumps(request).encode()], descriptors)
         return int(server.connection.recv(LIMIT) or 0)
     except OSError:  # the server has been killed
         return 0
     except BaseException:  # such as a test's timeout: its answer is nobody else's
         _drop(server)
         raise
-    finally:
-        adopt(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
-        os.close(go)
-        os.close(ready)
 
 
 def _server(*, torch: bool) -> Server:

@@ -15,12 +15,13 @@ import socket
 import sys
 import tempfile
 import threading
+import weakref
 from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any, NoReturn
 
 import forked
-from composed_once import compose_once
+from composed_once import compose_for, compose_once
 
 from search.execution import process_guard
 
@@ -45,10 +46,10 @@ BY_TORCH = (
     "trainers.probes.padding",
     "trainers.probes.speed",
 )
-COMPOSED = ("own_trainer", "lr_sweep", "smoke")
 MOST = 16  # descriptors of a request
 ABOVE = 300  # the numbers of descriptors while they change places
-PR_SET_PDEATHSIG = 1
+PR_SET_PDEATHSIG, PR_GET_TID_ADDRESS = 1, 40
+CLONE_PARENT = 0x8000
 NAMESPACES = {"user": 0x10000000, "mnt": 0x20000}  # CLONE_NEWUSER, CLONE_NEWNS
 AREAS = {"words": 47, "variables": 49}  # where /proc/self/stat says what memory begins and ends
 
@@ -59,30 +60,39 @@ def serve(door: socket.socket) -> dict[str, Any]:
         message, received, _, _ = socket.recv_fds(door, forked.LIMIT, MOST)
         if not message:
             os._exit(0)
-        reading, writing = os.pipe()
-        between = os.fork()
-        if not between:
-            if os.fork():
-                os._exit(0)
-            request = json.loads(message)
+        request = json.loads(message)
+        compose_for(tuple(request["words"]))
+        if not _fork_beside():
             if request["new_session"]:  # before anybody may send it a signal
                 os.setsid()
-            os.write(writing, str(os.getpid()).encode())
-            for number in (door.detach(), reading, writing):
-                os.close(number)
-            _wait(received[0])
-            _become(request, received[1:])
+            door.send(str(os.getpid()).encode())
+            door.close()
+            _become(request, received)
             return request
-        os.close(writing)
-        os.waitpid(between, 0)  # by then the program has been adopted
-        door.send(os.read(reading, forked.LIMIT))
-        for number in (reading, *received):
+        for number in received:
             os.close(number)
 
 
-def _wait(ready: int) -> None:
-    os.read(ready, 1)
-    os.close(ready)
+def _fork_beside() -> int:
+    """As `os.fork`, but the new process is a child of this one's parent, which asked for it.
+
+    A process in between, whose end would leave the new one to a parent that adopts orphans, copies
+    all tables of memory once more: half of what a start costs.
+    """
+    python, libc = ctypes.pythonapi, ctypes.PyDLL(None)
+    number = ctypes.POINTER(ctypes.c_int)()  # where the C library keeps that of the thread
+    known = libc.prctl(PR_GET_TID_ADDRESS, ctypes.byref(number), 0, 0, 0) == 0
+    python.PyOS_BeforeFork()
+    process = libc.syscall(forked.CLONE, CLONE_PARENT, 0, 0, 0, 0)
+    if process:
+        python.PyOS_AfterFork_Parent()
+        if process < 0:
+            raise OSError("no further process")
+        return process
+    python.PyOS_AfterFork_Child()
+    if known:
+        number.contents.value = os.getpid()
+    return 0
 
 
 def _become(request: Mapping[str, Any], received: Sequence[int]) -> None:
@@ -151,16 +161,22 @@ def _with_own_server(*, torch: bool, variables: Mapping[str, str]) -> dict[str, 
 
 
 def _run(words: Sequence[str]) -> None:
-    """As Python itself does: `-m MODULE …` and `-c CODE …`."""
-    _, way, what, *arguments = words
-    if way == "-m":
-        sys.path[0], sys.argv[1:] = os.getcwd(), arguments
-        runpy.run_module(what, run_name="__main__", alter_sys=True)
+    """As Python itself does: `-m MODULE …`, `-c CODE …` and `FILE …`."""
+    if words[1] == "-m":
+        sys.path[0], sys.argv[1:] = os.getcwd(), words[3:]
+        runpy.run_module(words[2], run_name="__main__", alter_sys=True)
         return
-    sys.modules.pop(arguments[1], None)  # the module that the code runs as the main one
-    main = ModuleType("__main__")
-    sys.modules["__main__"], sys.path[0], sys.argv[:] = main, "", ["-c", *arguments]
-    exec(what, vars(main))
+    sys.modules["__main__"] = main = ModuleType("__main__")
+    if words[1] == "-c":
+        sys.path[0], sys.argv[:], code = "", words[1:2] + words[3:], words[2]
+        if code == forked.START:
+            sys.modules.pop(words[4], None)  # the module that it runs as the main one
+    else:
+        sys.path[0], sys.argv[:] = os.path.dirname(os.path.abspath(words[1])), words[1:]
+        main.__file__ = os.path.abspath(words[1])
+        with open(words[1]) as file:
+            code = compile(file.read(), words[1], "exec")
+    exec(code, vars(main))
 
 
 def _end(status: int) -> NoReturn:
@@ -175,14 +191,12 @@ def _end(status: int) -> NoReturn:
 
 
 def _read_once() -> None:
-    """What most searches of tests read is composed once by process, with the files of `conf/space/`."""
+    """Configs are composed once by process, and the files of `conf/space/` are read."""
     from search.config.compose import compose_experiment
     from search.config.compose_protocol import spaces_by_path
 
     compose_once(setattr)
-    for experiment in COMPOSED:
-        config = compose_experiment(experiment, overrides=[], config_dir=None)
-    spaces_by_path(config)
+    spaces_by_path(compose_experiment("lr_sweep", overrides=[], config_dir=None))
 
 
 def main() -> None:
@@ -196,6 +210,8 @@ def main() -> None:
         for module in BY_TORCH:
             importlib.import_module(module)
         importlib.import_module(forked.STOCK).warm()
+    for module in list(weakref.finalize._registry):  # torch's take its operators apart at the end
+        module.atexit = False
     gc.freeze()
     if len(os.listdir("/proc/self/task")) > 1:
         raise RuntimeError("a process with threads cannot be forked")

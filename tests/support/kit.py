@@ -11,7 +11,9 @@ from typing import Any
 
 import pandas as pd
 import psutil
-from forked import LINUX, SAFE, WITHIN, Forked
+from forked import CLONE, SAFE, WITHIN, Forked
+
+from search.config.catalogue import experiments
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]  # the clone
@@ -36,6 +38,7 @@ TINY = [
 
 # A search whose trials train in its own process: where neither workers nor the dry run are a test's property.
 INLINE = ["placement=inline", "rehearse=false"]
+SEARCHES = {*experiments(None), "tune"}  # as a command's first word
 
 
 def command(*words: str) -> list[str]:
@@ -52,7 +55,14 @@ def search(
     *words: str, cwd: Path, timeout: float = 120, anew: bool = False, **extra: str
 ) -> subprocess.CompletedProcess[str]:
     """Runs the program to its end. `anew`: its own imports are part of the test."""
-    process = _program(words, cwd=cwd, extra=extra, anew=anew, stderr=subprocess.PIPE)
+    return script(*_program(words), cwd=cwd, timeout=timeout, anew=anew, **extra)
+
+
+def script(
+    *words: str, cwd: Path, timeout: float = 120, anew: bool = False, **extra: str
+) -> subprocess.CompletedProcess[str]:
+    """Runs `python WORDS`, such as a file of a user who calls `search.run`, to its end."""
+    process = _started(words, cwd=cwd, extra=extra, anew=anew, stderr=subprocess.PIPE)
     with process:
         try:
             told = process.communicate(timeout=timeout)
@@ -64,10 +74,17 @@ def search(
 
 def start(*words: str, cwd: Path, **extra: str) -> subprocess.Popen[str]:
     """Starts the program in a session of its own."""
-    return _program(words, cwd=cwd, extra=extra, stderr=subprocess.STDOUT, start_new_session=True)
+    how = {"stderr": subprocess.STDOUT, "start_new_session": True}
+    return _started(_program(words), cwd=cwd, extra=extra, **how)
 
 
-def _program(
+def _program(words: Sequence[str]) -> list[str]:
+    """Its words. No figures and no page, half of a small search's work, but where a test says `report=on`."""
+    drawn = not words or words[0] not in SEARCHES or any(word[:7] == "report=" for word in words)
+    return command(*words, *([] if drawn else ["report=off"]))[1:]
+
+
+def _started(
     words: Sequence[str],
     *,
     cwd: Path,
@@ -75,13 +92,10 @@ def _program(
     anew: bool = False,
     **how: Any,
 ) -> subprocess.Popen[str]:
-    """The program: a fork, unless a variable is given that may act on imports or on Python itself."""
-    env = environment(**extra)
-    if LINUX and not anew and set(extra) <= {"TOY_PAUSE", MARK, WITHIN, *SAFE}:
-        return Forked(command(*words), cwd=cwd, env=env, stdout=subprocess.PIPE, text=True, **how)
-    return subprocess.Popen(
-        command(*words), cwd=cwd, env=env, stdout=subprocess.PIPE, text=True, **how
-    )
+    """The process: a fork, unless a variable is given that may act on imports or on Python itself."""
+    is_fork = CLONE and not anew and set(extra) <= {"TOY_PAUSE", MARK, WITHIN, *SAFE}
+    how |= {"cwd": cwd, "env": environment(**extra), "stdout": subprocess.PIPE, "text": True}
+    return (Forked if is_fork else subprocess.Popen)([sys.executable, *words], **how)
 
 
 @contextmanager
