@@ -7,7 +7,7 @@ from pathlib import Path
 from hydra.errors import MissingConfigException
 from omegaconf import DictConfig
 
-from search.config.catalogue import roots
+from search.config.catalogue import CONF, roots
 from search.config.check_keys import options_with
 from search.config.drift import flat_config
 from search.config.trial_config import PRIVATE
@@ -20,6 +20,7 @@ TWICE = re.compile(r"(?:Multiple values for |.*already at ')([\w.@/]+\w)")
 # Endings of files of rows, and the option of `data` that reads each.
 FILES = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".parquet": "parquet", ".npz": "npz"}
 SEVERAL = re.compile(r"Ambiguous value for argument '([^=']+)=([^\n]*)'\n")
+SEVERAL_OPTIONS = ("callbacks", "features", "space")  # groups of which a config may have several
 INTERNAL = ("choices", "chosen")  # keys that this program adds
 
 
@@ -41,14 +42,7 @@ def refusal(
         return there_already(twice[1], where=where)
     several = SEVERAL.match(str(error))
     if several is not None:
-        key, values = several.groups()
-        return refused(
-            key,
-            code="several-values-of-a-key",
-            rule="a key has one value",
-            got=values,
-            remedy=_of_several(key, values),
-        )
+        return _of_several(*several.groups())
     override, deletion = OVERRIDE.match(str(error)), DELETION.match(str(error))
     match = override or deletion
     if match is None:
@@ -73,13 +67,31 @@ def there_already(key: str, *, where: str) -> UsageError:
     )
 
 
-def _of_several(key: str, values: str) -> str:
+def check_one_option(words: Sequence[str]) -> None:
+    """A group has one option: Hydra lays those of a list over each other, so the last would win.
+
+    Raises:
+        UsageError: a word gives a list of options to a group that takes one.
+    """
+    for word in words:
+        key, _, value = word.lstrip("+").partition("=")
+        if value.startswith("[") and key not in SEVERAL_OPTIONS and (CONF / key).is_dir():
+            raise _of_several(key, value.strip("[]"))
+
+
+def _of_several(key: str, values: str) -> UsageError:
     """What to say in place of several values: a key that no trainer sees is no knob."""
+    remedy = f"search them by 'knob.{key}=choice({values})'"
     if key in ("seed", "seeds"):
-        return "give one; seeds=2 trains each configuration with two seeds"
-    if key.partition(".")[0] in PRIVATE:
-        return "give one"
-    return f"search them by 'knob.{key}=choice({values})', or give the list [{values}]"
+        remedy = "give one; seeds=2 trains each configuration with two seeds"
+    elif key == "metric":
+        remedy = "give one, or a formula of several: metric=composite metric.formula=…"
+    elif key.partition(".")[0] in PRIVATE or key == "data":
+        remedy = "give one"
+    elif not (CONF / key).is_dir():
+        remedy += f", or give the list [{values}]"
+    rule = "a key has one value"
+    return refused(key, code="several-values-of-a-key", rule=rule, got=values, remedy=remedy)
 
 
 def _no_such_option(missing: str, *, where: str, config_dir: Path | None) -> UsageError | None:

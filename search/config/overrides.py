@@ -201,6 +201,8 @@ def value_word(value: Any) -> str:
     value = value.item() if hasattr(value, "item") else value  # a number of numpy's
     if isinstance(value, list | tuple):
         return f"[{','.join(map(value_word, value))}]"
+    if isinstance(value, Mapping):
+        return f"{{{','.join(f'{key}:{value_word(each)}' for key, each in value.items())}}}"
     if value is None or isinstance(value, bool):
         return "null" if value is None else str(value).lower()
     if not isinstance(value, str):

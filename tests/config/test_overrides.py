@@ -53,7 +53,8 @@ def test_a_users_app_that_has_initialised_hydra_finds_it_again_after_a_search_is
     )
 )
 def test_a_value_is_read_back_from_its_word(value):
-    for word, wanted in ((value_word(value), value), (value_word([value]), [value])):
+    for wanted in (value, [value], {"a.b": value}):
+        word = value_word(wanted)
         assert parse_override(in_grammar(f"x={word}")).value() == wanted
     assert value_word(np.float64(0.5)) == "0.5"
 

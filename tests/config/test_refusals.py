@@ -124,6 +124,8 @@ def files(elsewhere, monkeypatch):
         (["lr_sweep", "seed=1,2"], ("several-values-of-a-key", "seed", "1,2", "seeds=2")),
         (["lr_sweep", "my.width=1,2"], ("several-values-of-a-key", "knob.my.width=choice(1,2)")),
         (["lr_sweep", "augment=noise,flip"], ("several-values-of-a-key", "knob.augment=choice(noise,flip)")),
+        (["lr_sweep", "augment=[noise,flip]"], ("several-values-of-a-key", "knob.augment=choice(noise,flip)")),
+        (["lr_sweep", "metric=[accuracy,f1]"], ("several-values-of-a-key", "metric=composite")),
         (["lr_sweep", "optimizer.lr=0.1,0.2"], ("several-values-of-a-key", "knob.optimizer.lr=choice(0.1,0.2)")),
         (["lr_sweep", "model.width=${nowhere}"], ("config-does-not-resolve", "'nowhere'")),
         (["lr_sweep", "trainer=command", "data=own", "data.rows=9"], ("config-does-not-resolve", "'data.inputs'", "data=own", "model=own")),
