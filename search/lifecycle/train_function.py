@@ -46,7 +46,7 @@ def importable(train: Callable[..., Any]) -> tuple[str, Path]:
         )
     module = sys.modules.get(train.__module__)
     file = getattr(module, "__file__", None)
-    if file is None or module is None:
+    if file is None or module is None or file == "<stdin>":
         return _written(train)
     path = Path(file).resolve()
     name = path.stem if module.__name__ == "__main__" else module.__name__

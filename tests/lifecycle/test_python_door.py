@@ -263,6 +263,7 @@ def test_local_names_that_a_notebook_has_too_are_its_functions_own(elsewhere, mo
         ("def outer():\n    def fit(*_):\n        yield {}\n    return fit\nfit = outer()", ("train-not-at-top", "outer.<locals>.fit")),
         ("fit = print", ("train-not-a-function", "builtin_function_or_method")),
         ("exec('def half(x): return x / 2')\ndef fit(*_):\n    yield {'a': half(1)}", ("train-has-no-source", "half")),
+        ("import sys\nsys.modules[__name__].__file__ = '<stdin>'\nexec('def fit(*_): yield {}')", ("train-has-no-source", "fit")),
         ("import threading\nlock = threading.Lock()\ndef fit(*_):\n    yield {'a': lock}", ("train-uses-other-values",)),
     ],
 )  # fmt: skip

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import pkgutil
 import random
+import shutil
 import sys
 import threading
 from contextlib import suppress
@@ -662,7 +663,7 @@ def test_one_seed_is_one_training_for_code_that_seeds_nothing(tmp_path):
     assert not set(first) & set(other)
 
 
-def test_a_file_of_weights_that_trials_write_for_each_other_is_named_once_it_is_written_again(
+def test_weights_that_trials_write_for_each_other_or_in_folders_of_no_trials_name_are_told(
     tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
@@ -672,6 +673,7 @@ def test_a_file_of_weights_that_trials_write_for_each_other_is_named_once_it_is_
     def train(config, data, device, checkpoint):
         for name in config["writes"]:
             yield {"accuracy": 0.5}
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).write_text(str(config["seed"]))
         yield {"accuracy": 0.5}
 
@@ -686,10 +688,15 @@ def test_a_file_of_weights_that_trials_write_for_each_other_is_named_once_it_is_
     assert remarks(2, "out/own-2.pt") == ["", ""]  # a name of its own
     assert remarks(2, "out/run/saved/best.pth") == ["", ""]
     assert remarks(3, "out/run/saved/best.pth") == ["", "out/run/save"]
+    (tmp_path / "lr0.000215-seed0").mkdir()
+    assert remarks(4, "lr0.000215-seed0/a.pt") == ["", ""]  # a folder of its own
     (tmp_path / "out" / "run" / "contract.yaml").touch()  # the folder of a search
     assert remarks(4, "out/run/saved/best.pth") == ["", ""]
     assert remarks(3, "train.log", "train.log") == ["", "", ""]
     assert remarks(4, "train.log", "out/model.pt", "x", "y") == ["", "", "", "out/model.pt", ""]
+    for name, told in (("logs/version_0", "logs/version"), ("runs/1128_181010", "runs/N_N, in")):
+        assert remarks(4, f"{name}/last.ckpt") == ["", told]
+        shutil.rmtree(tmp_path / name)
 
 
 def test_a_package_of_the_users_that_ours_hides_or_src_holds_is_named(tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
-"""Files of weights in the working folder, where trials that run at once overwrite each other's."""
+"""Files of weights in the working folder: which ones several trials write, or may be of any."""
 
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -10,18 +11,31 @@ SAVED = (
     *(".bin", ".ckpt", ".h5", ".joblib", ".keras", ".npy", ".npz"),
     *(".pkl", ".pt", ".pth", ".safetensors"),
 )  # what trainings save and load; a log that grows hurts nobody
-DEPTH = 4  # of folders below the working folder that are looked at, as `logs/name/run/checkpoints`
+DEPTH = 5  # of folders looked at below the working folder, as `logs/name/fit/run/checkpoints`
 OURS = "contract.yaml"  # in the folder of a search, which keeps its trials apart
 FOLDERS, ENTRIES = 60, 1000  # folders in all, and entries of each, looked at
 FRESH = 1.0  # time for which trials of a process share a look at what was there before [s]
-REMARK = (
-    "{}, in the folder where all trials run, was there before this trial and has been written "
-    "again: a trial may load what another has saved; write to checkpoint.files, in a program to "
-    "the folder that {{folder}} in trainer.command becomes"
+# A folder that is named by a count or by the time, as version_3, exp2, 1128_181010, 18h_10m_10s.
+COUNTED = re.compile(
+    r"(?:version|exp|run|train|experiment)?[_-]?\d+|"
+    r".*(?<![\d.])(?:\d\d[hm]?[-_: T]?){3,}.*"
+)
+NUMBER = re.compile(r"\d+")
+WRITE = (
+    "write to checkpoint.files, in a program to the folder that {folder} in trainer.command becomes"
+)
+REWRITTEN = (
+    "was there before this trial and has been written again: "
+    "a trial may load what another has saved"
+)
+COMMON = (
+    "is a name by a count or the time: trials that start together share it, and none tells whose "
+    "weights are in it"
 )
 
 
 _looks: dict[Path, tuple[float, dict[Path, int]]] = {}  # the last one: when, and what was there
+_first: dict[Path, dict[Path, int]] = {}  # what was there when this process began to train
 
 
 class SharedFiles:
@@ -38,19 +52,39 @@ class SharedFiles:
         if now - at >= FRESH:
             _looks.clear()
             _looks[self._place] = (now, seen := _saved_at(self._place))
+        _first.setdefault(self._place, seen)
         return seen
 
     def remark(self) -> str:
-        """Call it once an epoch; names a file that was there before and has been written since.
+        """Call it once an epoch; names a file that was there before and has been written since, or
+        a folder of new ones that trials may share.
 
         It looks at epochs 1, 2, 4, 8 and so on, since a folder may be large; empty otherwise.
         """
         self._epochs += 1
-        if not self._before or self._epochs & (self._epochs - 1):
+        if self._epochs & (self._epochs - 1):
             return ""
-        now = _saved_at(self._place)
-        changed = [path for path, at in self._before.items() if now.get(path, at) != at]
-        return REMARK.format(changed[0].relative_to(self._place)) if changed else ""
+        now = _saved_at(self._place) if self._before else self._lately()
+        for path, at in self._before.items():
+            if now.get(path, at) != at:
+                return self._told(path, REWRITTEN)
+        new = (path for path in now if path not in _first[self._place])
+        folder = next(filter(None, map(self._counted, new)), None)
+        return self._told(folder, COMMON) if folder else ""
+
+    def _counted(self, path: Path) -> Path | None:
+        """The folder above a file that is named by a count or the time, with N for its numbers, so
+        that all trials tell of it in the same words.
+        """
+        for folder in path.relative_to(self._place).parents:
+            if COUNTED.fullmatch(folder.name):
+                return self._place / folder.with_name(NUMBER.sub("N", folder.name))
+        return None
+
+    def _told(self, path: Path, what: str) -> str:
+        return (
+            f"{path.relative_to(self._place)}, in the folder where all trials run, {what}; {WRITE}"
+        )
 
 
 def _saved_at(place: Path) -> dict[Path, int]:
