@@ -20,9 +20,8 @@ from search.config.knobs import Knob
 from search.contract.metrics import Metric
 from search.results.figures import figure_files
 from search.results.figures.layers import layers_svg, write_layers
-from search.results.figures.places import limits_by_dots, place
-from search.results.figures.sweep import dot_limits
 from search.results.findings import open_results
+from search.results.places import dot_limits, limits_by_dots, place
 from search.results.report.candidates import candidates_section
 from search.storage.folder import Folder
 from trainers.api import Data, Part

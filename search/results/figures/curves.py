@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from search.config.sweep_settings import SweepSettings
-from search.results.figures.places import place, shortened
 from search.results.figures.style import WINNER, log_axis, say_empty, title
 from search.results.findings import Findings
+from search.results.places import place, shortened
 from search.storage.curves import MEAN
 from search.storage.trials import TrialRecord, ranked
 

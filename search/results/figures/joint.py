@@ -8,7 +8,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from search.config.knobs import Knob
-from search.results.figures.places import near_best
 from search.results.figures.style import (
     BASELINE,
     OTHERS,
@@ -21,7 +20,8 @@ from search.results.figures.style import (
     with_zoom,
 )
 from search.results.findings import Findings
-from search.storage.trials import TrialRecord, completed
+from search.results.places import near_best
+from search.storage.trials import TrialRecord, best_so_far, completed
 
 COLUMNS = 4  # knobs in a row
 TICKS = 5  # ticks of a small panel
@@ -90,16 +90,6 @@ def _draw_search(findings: Findings, rows: Sequence[TrialRecord], axes: Axes) ->
     for place, trial in enumerate(infeasible):
         label = "" if place else "infeasible"
         axes.axvline(trial, color=UNUSABLE, linewidth=2, zorder=0, label=label)
-
-
-def best_so_far(complete: Sequence[TrialRecord], *, sign: float) -> tuple[list[int], list[float]]:
-    """Trials that are complete, in their order, and the best value up to each."""
-    steps: list[float] = []
-    for row in complete:
-        score = sign * (row.value or 0.0)
-        steps.append(max(score, steps[-1]) if steps else score)
-    values = [sign * step + 0.0 for step in steps]  # 0, never −0
-    return [row.spec.trial for row in complete], values
 
 
 def _draw_knob(findings: Findings, knob: Knob, rows: Sequence[TrialRecord], axes: Axes) -> None:

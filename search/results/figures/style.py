@@ -12,7 +12,7 @@ from matplotlib.ticker import NullLocator, StrMethodFormatter
 
 from search.config.knobs import Knob, Value
 from search.config.text import one_line
-from search.results.figures.places import place
+from search.results.places import place
 from search.results.summary.formatting import EMPTY
 
 STYLE: dict[Any, Any] = {

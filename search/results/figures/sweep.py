@@ -5,7 +5,6 @@ import math
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from search.results.figures.places import limits_by_dots, near_best
 from search.results.figures.style import (
     BASELINE,
     OTHERS,
@@ -17,6 +16,7 @@ from search.results.figures.style import (
     with_zoom,
 )
 from search.results.findings import Findings
+from search.results.places import dot_limits, near_values
 from search.results.summary.formatting import half_width
 
 
@@ -37,41 +37,6 @@ def sweep_figure(findings: Findings) -> Figure:
     axes.set_xlabel(plan.knob.path)
     axes.legend(loc="best", frameon=False)
     return figure
-
-
-def near_values(findings: Findings) -> tuple[float, float] | None:
-    """The limits of the metric around the best mean; None where nothing tells the noise."""
-    decision, sign = findings.decision, findings.plan.metric.sign
-    if decision is None or decision.best is None:
-        return None
-    values = [sign * score for group in findings.groups for score in group.clean]
-    half = half_width(decision, decision.best)
-    return near_best(values, sign=sign, reach=3 * half) if half > 0 else None
-
-
-def dot_limits(findings: Findings) -> tuple[float, float] | None:
-    """The limits of the metric where intervals are cut: they are much longer than the seeds lie
-    apart, or go beyond the best value that the metric can have. None where nothing is cut.
-    """
-    metric, values, ends = findings.plan.metric, list[float](), list[float]()
-    for index, group in enumerate(findings.groups):
-        if group.clean:
-            values += map(metric.value_of, group.clean)
-            half, mean = half_width(findings.decision, index), metric.value_of(group.mean)
-            ends += [mean - half, mean + half]
-    if not values:
-        return None
-    limits = limits_by_dots(values, ends)
-    shown = limits or [*values, *filter(math.isfinite, ends)]
-    best = max(values, key=lambda value: metric.sign * value)
-    perfect = best + metric.sign * metric.room(best)
-    low, high = min(shown), max(shown)
-    margin = 0.05 * (high - low)
-    if metric.sign > 0 and high > perfect:
-        return (low if limits else low - margin), perfect + margin
-    if metric.sign < 0 and low < perfect:
-        return perfect - margin, (high if limits else high + margin)
-    return limits
 
 
 def _draw_means(findings: Findings, axes: Axes) -> None:

@@ -5,14 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from search.results.figures.joint import best_so_far
-from search.results.figures.places import near_best
 from search.results.findings import Findings
+from search.results.places import near_best
 from search.results.report.blocks import Figures, Section, Table
 from search.results.report.chart import Axis, Chart, Series
 from search.results.report.numbers import number, setting
 from search.results.report.thinning import thinned
-from search.storage.trials import TrialRecord, completed
+from search.storage.trials import TrialRecord, best_so_far, completed
 
 DOTS = 400  # of one chart
 BUDGETS = 120  # points of the band

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 from search.config.knobs import Knob
 from search.config.sweep_settings import SweepSettings
-from search.results.figures.places import Places, place, side_by_side
-from search.results.figures.sweep import dot_limits, near_values
 from search.results.findings import Findings
+from search.results.places import Places, dot_limits, near_values, place, side_by_side
 from search.results.report.blocks import Figures, Section, table_of
 from search.results.report.chart import Axis, Chart, Series
 from search.results.report.numbers import number, setting, with_interval

@@ -7,8 +7,8 @@ import pandas as pd
 
 from search.diagnostics.lr_range import Range, read_range
 from search.diagnostics.preflight.check import unmade
-from search.results.figures.places import log_ticks
 from search.results.findings import Findings
+from search.results.places import log_ticks
 from search.results.report.blocks import Figures, Section, Table, Words
 from search.results.report.chart import Axis, Chart, Series
 from search.results.summary.formatting import count

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from search.diagnostics.verdicts.trend import Columns
-from search.results.figures.places import log_ticks
+from search.results.places import log_ticks
 from search.results.report.blocks import Figures, table_of
 from search.results.report.chart import Axis, Chart, Series
 

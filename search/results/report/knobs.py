@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from itertools import combinations
 
 from search.config.knobs import Knob
-from search.results.figures.places import near_best, place
 from search.results.findings import Findings
+from search.results.places import near_best, place
 from search.results.report.blocks import Figures, Section, Table
 from search.results.report.candidates import axis_of
 from search.results.report.chart import Axis, Chart, Series

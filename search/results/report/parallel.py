@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from search.config.knobs import Knob
-from search.results.figures.places import place, shortened
 from search.results.findings import Findings
+from search.results.places import place, shortened
 from search.results.report.chart import Axis, Chart, Series
 from search.results.report.numbers import number
 from search.storage.trials import TrialRecord

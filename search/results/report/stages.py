@@ -9,8 +9,8 @@ import pandas as pd
 from search.config.joint_settings import default_point
 from search.config.knobs import Knob
 from search.config.tune_settings import TuneSettings
-from search.results.figures.places import place, side_by_side
 from search.results.findings import Findings
+from search.results.places import place, side_by_side
 from search.results.report.blocks import (
     Block,
     Entry,

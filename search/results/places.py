@@ -11,6 +11,8 @@ import numpy as np
 
 from search.config.knobs import Knob, Value
 from search.config.text import one_line
+from search.results.findings import Findings
+from search.results.summary.formatting import half_width
 
 LABEL = 24  # characters of a choice's name that a tick shows
 OFF_SCALE = 0.16  # share of a log range that lies between its lowest value and 0
@@ -113,6 +115,41 @@ def limits_by_dots(values: Sequence[float], ends: Sequence[float]) -> tuple[floa
         return None
     margin = 0.05 * room
     return min([low, *inside]) - margin, max([high, *inside]) + margin
+
+
+def near_values(findings: Findings) -> tuple[float, float] | None:
+    """The limits of the metric around the best mean; None where nothing tells the noise."""
+    decision, sign = findings.decision, findings.plan.metric.sign
+    if decision is None or decision.best is None:
+        return None
+    values = [sign * score for group in findings.groups for score in group.clean]
+    half = half_width(decision, decision.best)
+    return near_best(values, sign=sign, reach=3 * half) if half > 0 else None
+
+
+def dot_limits(findings: Findings) -> tuple[float, float] | None:
+    """The limits of the metric where intervals are cut: they are much longer than the seeds lie
+    apart, or go beyond the best value that the metric can have. None where nothing is cut.
+    """
+    metric, values, ends = findings.plan.metric, list[float](), list[float]()
+    for index, group in enumerate(findings.groups):
+        if group.clean:
+            values += map(metric.value_of, group.clean)
+            half, mean = half_width(findings.decision, index), metric.value_of(group.mean)
+            ends += [mean - half, mean + half]
+    if not values:
+        return None
+    limits = limits_by_dots(values, ends)
+    shown = limits or [*values, *filter(math.isfinite, ends)]
+    best = max(values, key=lambda value: metric.sign * value)
+    perfect = best + metric.sign * metric.room(best)
+    low, high = min(shown), max(shown)
+    margin = 0.05 * (high - low)
+    if metric.sign > 0 and high > perfect:
+        return (low if limits else low - margin), perfect + margin
+    if metric.sign < 0 and low < perfect:
+        return perfect - margin, (high if limits else high + margin)
+    return limits
 
 
 def shortened(value: Value) -> str:
