@@ -11,7 +11,7 @@ from typing import Any
 
 from search.storage.files import open_to_add
 from search.storage.json_numbers import plain
-from search.storage.sealed import read_line, seal_line
+from search.storage.sealed import read_line, seal_line, whole_lines
 
 
 class LayerLog:
@@ -76,4 +76,4 @@ def read_series(folder: Path, trial: int, name: str) -> dict[int, dict[str, floa
 def _cut_torn_line(path: Path) -> None:
     """Removes a last line that a kill has left incomplete."""
     with os.fdopen(open_to_add(path), "ab") as file:
-        file.truncate(path.read_bytes().rfind(b"\n") + 1)
+        file.truncate(len(whole_lines(path.read_bytes())))

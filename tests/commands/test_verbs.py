@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 import pytest
 from kit import INLINE, environment, search, trials
+from omegaconf import OmegaConf
 from refusals import check_told
 
 import search as search_package
@@ -21,7 +22,6 @@ from search.commands.support.closing import chosen_words
 from search.commands.support.show_plan import composed
 from search.config import catalogue
 from search.config.catalogue import experiments, verbs
-from search.config.knobs import Knob
 from search.execution.pace import epochs_left, seconds_left
 from search.results.findings import open_results
 from search.results.status import status_of
@@ -306,10 +306,10 @@ def test_the_chosen_words_are_keys_of_a_config_and_a_long_command_goes_on_behind
 ):
     _, findings = open_results("smoke", root=smoke / "results")
     assert chosen_words(findings) == ["optimizer.lr=0.1"]
-    inner = Knob(path="optimizer.adam.lr", low=0.001, high=1.0, choice=("optimizer", "adam"))
+    choices = OmegaConf.create({"choices": {"optimizer": {"adam": {"lr": 0.001}}}})
     chosen = {"optimizer": "adam", "optimizer.adam.lr": 0.01, "model.name": "a b"}
     winner = replace(findings.winner, spec=replace(findings.winner.spec, knobs=chosen))
-    plan = replace(findings.plan, knobs=(inner,))
+    plan = replace(findings.plan, config=choices)
     words = chosen_words(_Chosen(plan=plan, winner=winner))
     assert words == ["optimizer=adam", "optimizer.lr=0.01", "'model.name=a b'"]
 

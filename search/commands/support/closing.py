@@ -4,10 +4,10 @@ copy, what may follow.
 
 import shlex
 
-from search.config.knobs import Knob
 from search.config.overrides import value_word
 from search.config.plan import Plan
 from search.config.results_root import address, from_here
+from search.config.trial_config import target_of
 from search.execution.terminal import Terminal
 from search.results.by_group import read_groups
 from search.results.export import EXPORTED
@@ -82,16 +82,8 @@ def chosen_words(findings: Findings) -> list[str]:
     """The winner's knobs as `key=value` words that any experiment takes."""
     if findings.winner is None:
         return []
-    knobs = {knob.path: knob for knob in findings.plan.knobs}
+    choices = findings.plan.config.get("choices") or {}
     return [
-        shlex.quote(f"{_key(path, knobs.get(path))}={value_word(value)}")
+        shlex.quote(f"{target_of(path, choices)}={value_word(value)}")
         for path, value in findings.winner.spec.knobs.items()
     ]
-
-
-def _key(path: str, knob: Knob | None) -> str:
-    """`optimizer.adam.lr`, a knob of one choice of a group, is `optimizer.lr` in a config."""
-    if knob is None or knob.choice is None:
-        return path
-    group, option = knob.choice
-    return f"{group}.{path.removeprefix(f'{group}.{option}.')}"

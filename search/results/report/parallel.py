@@ -18,21 +18,15 @@ def parallel_chart(findings: Findings, knobs: Sequence[Knob], rows: Sequence[Tri
     """The chart of complete trials. A line has a gap where a knob is idle."""
     metric = findings.plan.metric
     scores = np.array([metric.sign * (row.value or 0.0) for row in rows])
-    columns = [_shares(knob, rows) for knob in knobs] + [_ranks(scores)]
-    ranks = columns[-1]
+    ranks = _ranks(scores)
+    columns: list[Sequence[float | None]] = [*(_shares(knob, rows) for knob in knobs), ranks]
     names = [*(knob.path for knob in knobs), metric.name]
+    bins = [min(int(rank * BINS), BINS - 1) for rank in ranks]
     series = []
-    for number_of_bin in range(BINS):
-        low, high = number_of_bin / BINS, (number_of_bin + 1) / BINS
-        mine = [
-            index
-            for index, rank in enumerate(ranks)
-            if rank is not None and (low <= rank < high or (rank == high == 1.0))
-        ]
+    for color in range(BINS):
+        mine = [place for place, other in enumerate(bins) if other == color]
         if mine:
-            series.append(
-                _lines(findings, rows, columns, mine, names, shade=number_of_bin / (BINS - 1))
-            )
+            series.append(_lines(findings, rows, columns, mine, names, shade=color / (BINS - 1)))
     ends = [_ends(knob) for knob in knobs] + [_span(rows, metric.sign)]
     return Chart(
         title="Parallel coordinates",
@@ -67,7 +61,7 @@ def _shares(knob: Knob, rows: Sequence[TrialRecord]) -> list[float | None]:
     return [of_trial.get(row.spec.trial) for row in rows]
 
 
-def _ranks(scores: np.ndarray) -> list[float | None]:
+def _ranks(scores: np.ndarray) -> list[float]:
     """Ranks from 0, the worst, to 1: values would crowd at the good end."""
     order = np.argsort(np.argsort(scores, kind="stable"), kind="stable")
     return [float(rank) / max(len(scores) - 1, 1) for rank in order]
