@@ -33,9 +33,9 @@ def parser() -> VerbParser:
     parser.add_argument(
         "--csv",
         metavar="FILE",
-        help="a log with losses of train and validation: CSV, JSON, JSON lines, TensorBoard or "
-        "text, also as .gz; 'runs/*/metrics.csv' in quotes for several; of one file, --csv may be "
-        "left out",
+        help="a log with losses of train and validation: CSV, JSON, JSON lines, a notebook, "
+        "TensorBoard or text, also as .gz; 'runs/*/metrics.csv' in quotes for several; of one "
+        "file, --csv may be left out",
     )
     parser.add_argument(
         "--columns",

@@ -104,12 +104,17 @@ def test_the_only_loss_of_a_log_is_trains_whatever_its_name_but_in_a_file_of_val
     )
     assert "train = trn_rmse" in read_of(tmp_path, table).columns
     (tmp_path / "validations.txt").write_text("Steps: 100 Loss: 9.1\nSteps: 200 Loss: 8.1\n" * 4)
-    with raises("log-tells-not-of-train", "whose name tells of validation", "--columns train=NAME"):
-        read_logs(str(tmp_path / "validations.txt"))
-    with raises("log-tells-not-of-train", "beside reward"):  # a policy's, which says little
-        read_of(
-            tmp_path, "step {0} mean_reward: 0.5 loss: 0.1\nstep {0} mean_reward: 0.5 loss: 0.2\n"
-        )
+    (tmp_path / "eval").mkdir()
+    losses = "epoch,loss\n" + "".join(f"{e},{t}\n" for e, t in enumerate(TRAIN))
+    for name in ("log.csv", "train_log.csv"):
+        (tmp_path / "eval" / name).write_text(losses)
+    assert "train = loss" in read_logs(str(tmp_path / "eval" / "train_log.csv")).columns
+    for name in ("validations.txt", "eval/log.csv"):
+        with raises("log-tells-not-of-train", "tells of validation", "--columns train=loss"):
+            read_logs(str(tmp_path / name))
+    for game in ("reward", "episode"):  # a policy's, which says little
+        with raises("log-tells-not-of-train", f"beside {game}"):
+            read_of(tmp_path, f"step 0 {game}: 5 loss: 0.1\nstep 0 {game}: 5 loss: 0.2\n")
 
 
 def test_one_epoch_told_step_by_step_is_read_by_its_rows(tmp_path):
@@ -223,7 +228,6 @@ def test_a_column_without_a_name_that_is_empty_is_no_epoch_and_two_rates_are_no_
 @pytest.mark.parametrize(
     "text",
     [
-        "0.5,0.6\n0.4,0.5\n0.3,0.4\n",
         "[2022-09-23 19:29:09,028][INFO] - start\n[2022-09-23 19:29:10,045][INFO] - end\n",
         "== Pipeline ==\nE  #  LOSS  SCORE\n0  0  2.1  0.1\n1  200  1.9  0.2\n2  400  1.8  0.3\n",
         "Loaded 11200 images.\nTraining a forest...\nAccuracy: 69.38%\nTraining trees ...\n",
@@ -519,6 +523,10 @@ FRAMEWORKS = {
     "iter {e}: val loss {v:.4f}, val time: 3000.00 ms\n",
     "WeNet": "INFO Epoch {e} TRAIN info lr 0.001\nDEBUG TRAIN Batch {e}/100 loss {t:.4f} "
     "loss_att 0.9 rank 0\nINFO Epoch {e} CV info cv_loss {v:.4f}\n",
+    "Caffe": "I0601 6142 solver.cpp:330] Iteration {e}, Testing net (#0)\n"
+    "I0601 6142 solver.cpp:397]     Test net output #1: loss = {v:.5f} (* 1 = {v:.5f} loss)\n"
+    "I0601 6142 solver.cpp:218] Iteration {e} (0.95 iter/s, 104.2s/100 iters), loss = {t:.5f}\n"
+    "I0601 6142 solver.cpp:237]     Train net output #0: Softmax = 0.7 (* 1 = 0.7 loss)\n",
     "fairseq": "2020-04-22 07:42:21 | INFO | train | epoch 00{e} | loss {t:.4f} | wps 7204.7\n"
     "2020-04-22 07:42:23 | INFO | valid | epoch 00{e} | valid on 'valid' subset | "
     "loss {v:.4f} | best_loss 0.1\n",
@@ -792,7 +800,9 @@ def test_the_best_round_told_once_more_is_no_round_of_its_own(tmp_path, capsys):
 def test_sets_whose_names_do_not_say_which_is_trains_are_asked_for(tmp_path):
     form = "[{e}]\tvalidation_0-logloss:{t:.5f}\tvalidation_1-logloss:{v:.5f}\n"
     path = written_alone(tmp_path, form)
-    with raises("log-lacks-losses", "set0_logloss", "set1_logloss", "--columns train=NAME"):
+    with raises(
+        "log-lacks-losses", "set0_logloss", "set1_logloss", "--columns train=set0_logloss;"
+    ):
         read_logs(path)
     (curves,) = read_logs(path, columns={"train": "set0_logloss", "val": "set1_logloss"}).trainings.values()  # fmt: skip
     assert curves.val == pytest.approx(VAL, abs=1e-4)
@@ -865,7 +875,7 @@ def test_an_error_in_a_very_long_log_names_the_line_of_the_file():
 def test_a_validation_that_is_no_measure_beside_train_is_left_out_and_losses_not_read_are_named(
     times, is_left_out, tmp_path
 ):
-    form = "epoch {e}: aux_loss=0.5 train_loss={t} val_loss={v}\n"
+    form = "epoch {e}: aux_loss=0.5 loss_weight=1 train_loss={t} val_loss={v}\n"
     text = "".join(
         form.format(e=e, t=t, v=times * v) for e, (t, v) in enumerate(zip(TRAIN, VAL, strict=True))
     )
@@ -873,6 +883,7 @@ def test_a_validation_that_is_no_measure_beside_train_is_left_out_and_losses_not
     (curves,) = log.trainings.values()
     assert (not curves.held_out, "is left out" in log.columns) == (is_left_out, is_left_out)
     assert "not read: aux_loss" in log.columns
+    assert "loss_weight" not in log.columns
     (curves,) = read_of(tmp_path, text, columns={"val": "val_loss"}).trainings.values()
     assert curves.val == pytest.approx(np.multiply(VAL, times))
 
@@ -896,8 +907,63 @@ def test_what_batches_lose_gives_way_to_the_epochs_own_and_a_part_or_the_best_so
                 for e, (t, v) in enumerate(zip(TRAIN, VAL, strict=True), 1)
             ),
         )
-    with raises("log-lacks-losses", "nll, kl_loss", "--columns train=NAME"):
-        read_logs(written_alone(tmp_path, "epoch {e}: nll={t} kl_loss={v}\n"))
+    form = "epoch {e}: train_loss={t} val_loss={v} val_miou={m}, best_miou={m}\n"
+    for own, metric in ((form, "val_miou"), (form.replace("val_miou", "per"), "(none)")):
+        assert f"metric = {metric}" in read_logs(written_alone(tmp_path, own)).columns
+
+
+def test_losses_of_groups_of_rows_give_way_to_one_of_all_and_two_of_all_are_asked_for(tmp_path):
+    groups = "group 0: loss = 9.5\ngroup 1: loss = 0.5\n"
+    form = f"Epoch [{{e}}]:\nTraining:\nsample loss: {{t}}\n{groups}Validation:\n"
+    form += f"sample loss: {{v}}\n{groups}"
+    (curves,) = read_logs(written_alone(tmp_path, form)).trainings.values()
+    assert curves.train == pytest.approx(TRAIN)
+    assert curves.val == pytest.approx(VAL)
+    with raises("log-lacks-losses", "--columns train=sample_loss val=val_sample_loss;"):
+        read_logs(written_alone(tmp_path, form.replace("sample", "sample loss: 0.5\nrare")))
+
+
+@pytest.mark.parametrize(
+    ("form", "answer"),
+    [
+        ("{e}0,{t},{v}\n", {"epoch": "1", "train": "2"}),
+        ("{e}/8 0.5G {t} {v} 640\n", {"train": "1"}),
+        ("{t}\t0.5\n", {"train": "1"}),
+        ("epoch {e}: nll={t} kl_loss={v}\n", {"train": "nll"}),
+        ("epoch {e}: d_loss={t} g_loss={v}\n", {"train": "d_loss"}),
+        ('{{"epoch": {e}, "train": {t}, "valid": {v}, "total": 9}}\n', {"train": "train", "val": "valid"}),
+        ("epoch {e}: val_a_loss={v} val_b_loss={t}\n", {"train": "NAME", "val": "val_a_loss"}),
+    ],
+)  # fmt: skip
+def test_a_question_for_the_columns_holds_an_answer_that_can_be_given(form, answer, tmp_path):
+    path = written_alone(tmp_path, form)
+    columns = " ".join(f"{role}={name}" for role, name in answer.items())
+    with raises("log-lacks-losses", f"--columns {columns};"):
+        read_logs(path)
+    if "{t}" in form and "NAME" not in columns:
+        answer |= {"train": "3"} if "/8" in form else {}
+        (curves,) = read_logs(path, columns=answer).trainings.values()
+        assert curves.train == pytest.approx(TRAIN)
+
+
+def test_a_first_column_that_counts_is_the_axis_and_falls_where_another_training_begins(tmp_path):
+    rows = "".join(f"{50 * e}\t{t}\t0.1\n" for e, t in enumerate(TRAIN, start=1))
+    curves = read_of(tmp_path, f"Generation\tloss\trate\n{rows}").trainings["some"]
+    assert curves.at(curves.epochs[-1]) == "step 400"
+    assert len(read_of(tmp_path, f"Generation\tloss\trate\n{rows}{rows}").trainings) == 2
+
+
+def test_what_one_cell_of_a_notebook_printed_is_read_and_of_several_none(tmp_path):
+    printed = Path(written(tmp_path, FORMS["keras"])).read_text().splitlines(keepends=True)
+    cell = {"cell_type": "code", "outputs": [{"text": printed[:9]}, {"text": printed[9:]}]}
+    other = {"cell_type": "code", "outputs": [{"data": {}}, {"text": ["Best epoch: 3\n"]}]}
+    path = tmp_path / "train.ipynb"
+    path.write_text(json.dumps({"cells": [{"cell_type": "markdown"}, cell, other]}))
+    (curves,) = read_logs(str(path)).trainings.values()
+    assert curves.val == pytest.approx(VAL, abs=1e-4)
+    path.write_text(json.dumps({"cells": [other, cell, cell]}))
+    with raises("notebook-tells-not-one-log", "cells 2, 3"):
+        read_logs(str(path))
 
 
 def test_a_score_above_100_is_no_share_in_percent(tmp_path):

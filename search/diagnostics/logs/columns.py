@@ -30,6 +30,7 @@ from search.errors import UsageError, unknown
 TRIAL = ("trial", "run", "run_id", "run_name", "fold")
 STEP = ("step", "global_step", "iteration", "iter", "iters", "total_steps")
 WITHIN = ("batch", "batch_idx")  # counted anew in every epoch
+FEWEST, NEARLY = 5, 0.75  # rows, and the share of them in equal steps, of a column that counts
 ROLES = ("train", "val", "epoch", "metric", "trial")
 
 
@@ -37,10 +38,11 @@ ROLES = ("train", "val", "epoch", "metric", "trial")
 class Layout:
     """Which column is what. `train`, `val`: summed, where a loss is logged in parts; `metric` and
     `trial` are empty where there is none, and so is `val` of a log of train alone; `epoch` is None
-    where the rows are counted.
+    where the rows are counted; `axis` says whether it tells epochs or steps.
     """
 
     epoch: str | None
+    axis: str
     train: tuple[str, ...]
     val: tuple[str, ...]
     metric: str
@@ -83,9 +85,11 @@ def layout_of(
     header = [name for name in header if "loss" not in name or not is_nothing(lines, name)]
     train, val = losses_of(path, header, lines, filled=filled, roles=roles)
     trial = _one(roles, "trial") or _trial(header, lines)
-    epoch = _one(roles, "epoch") or _axis(header, lines, filled, train=train, val=val, trial=trial)
+    known = _one(roles, "epoch")
+    epoch = known or _axis(header, lines, filled, train=train, val=val, trial=trial)
     return Layout(
         epoch=epoch,
+        axis="epoch" if epoch not in STEP and (known or epoch in (None, *EPOCH)) else "step",
         train=train,
         val=val,
         metric=_one(roles, "metric") or _metric(header, lines, axis=epoch, train=train, val=val),
@@ -170,7 +174,7 @@ def _axis(
     if step and epoch is not None and _begins_anew(lines, step, trial=trial):
         step = None
     if epoch is None:
-        return step
+        return step or _counter(header, lines)
     taken = Counter(
         (cells.get(trial, ""), cells.get(epoch, ""))
         for _, cells in lines
@@ -180,6 +184,18 @@ def _axis(
     if not val and len(taken) < FEW <= len(lines):
         return step  # an epoch or two, told step by step: the rows, where these begin anew
     return step if step and (often or filled[epoch] < len(lines)) else epoch
+
+
+def _counter(header: Sequence[str], lines: Sequence[Line]) -> str | None:
+    """The first column if it counts, whatever its name: whole numbers, in equal steps in nearly all
+    rows; where it falls, another training began.
+    """
+    told = [number_in(cells.get(name, "")) for name in header[:1] for _, cells in lines]
+    at = [number for number in told if number is not None and number.is_integer()]
+    strides = Counter(after - before for before, after in pairwise(at))
+    stride, times = max(strides.items(), key=lambda item: item[1], default=(0.0, 0))
+    counts = len(at) == len(lines) > FEWEST and stride > 0 and times >= NEARLY * (len(lines) - 1)
+    return header[0] if counts and header[0] not in WITHIN else None
 
 
 def _begins_anew(lines: Sequence[Line], name: str, *, trial: str) -> bool:

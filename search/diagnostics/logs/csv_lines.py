@@ -41,6 +41,10 @@ def csv_lines(path: Path, text: str) -> tuple[list[str], list[Line], dict[str, s
             str(path), code="csv-needs-header-and-rows", rule=rule, got=got, remedy="write both"
         )
     header = rows[0][1]
+    numbers = sum(number_in(cell) is not None for cell in header)
+    if 2 * numbers >= len(header):  # no names: the columns are numbered
+        numbers, header = 0, [str(at + 1) for at in range(max(len(row) for _, row in rows))]
+        rows = [(0, header), *rows]
     names = [plain_name(name) for name in header]
     names = [spelt_out(c) if names.count(n) > 1 else n for c, n in zip(header, names, strict=True)]
     ruled = any(
@@ -54,8 +58,8 @@ def csv_lines(path: Path, text: str) -> tuple[list[str], list[Line], dict[str, s
         for (number, row), own in zip(below, cells, strict=True)
     ]
     counts = Counter(name for _, cells in lines for name in cells if is_told(cells, name))
-    headless = ruled or any(number_in(name) is not None for name in header)
-    if headless or 2 * max(counts.values(), default=0) < len(lines):  # no column holds numbers
+    most = max(counts.values(), default=0)
+    if ruled or numbers or 2 * most < len(lines):  # no column holds numbers
         got = f"no table below {' '.join(header)[:SHOWN]!r}"
         raise refused(str(path), code="file-holds-no-table", rule=TABLE, got=got, remedy=REMEDY)
     twice = next((name for name in names if name and names.count(name) > 1), None)

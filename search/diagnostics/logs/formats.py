@@ -25,6 +25,8 @@ CHINESE = {
     "训练": " train ", "验证": " val ", "测试": " test ", "损失": " loss ", "准确率": " accuracy ",
     "完成": " done ", "最佳": " best ", "保存": " saving ", "加载": " loading ", "数据": " data ",
 }  # fmt: skip
+# A number that Python printed with what it is, as `tensor(0.5, device='cuda:0')`.
+PRINTED = re.compile(r"\"?\btensor\(\[?([-+.\w]+)\]?(?:, *\w+=[^)\n]*)?\)\"?")
 CONTROL = re.compile(r"\x1b\[[\d;]*[a-z]|[\x08]", re.I)  # of a terminal: colours, steps back
 
 
@@ -45,6 +47,8 @@ def lines_of(path: Path) -> tuple[list[str], list[Line], dict[str, str]]:
 
 
 def _lines(path: Path, text: str) -> tuple[list[str], list[Line], dict[str, str]]:
+    if path.suffix == ".ipynb":
+        text = _printed(path, text)
     if JSON.match(text):
         return *json_lines(path, text), {}
     if records := printed_records(text):
@@ -52,6 +56,26 @@ def _lines(path: Path, text: str) -> tuple[list[str], list[Line], dict[str, str]
     if is_text_log(text) and not is_table(text):
         return text_lines(text)
     return csv_lines(path, text)
+
+
+def _printed(path: Path, text: str) -> str:
+    """What a cell of a notebook printed, where one alone tells losses.
+
+    Raises:
+        UsageError: none does, or several, which may be trainings of anything.
+    """
+    try:
+        cells = json.loads(text)["cells"]
+        outputs = [[out.get("text", ()) for out in cell.get("outputs", ())] for cell in cells]
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return text
+    printed = ["".join("".join(part) for part in own) for own in outputs]
+    told = [(number, own) for number, own in enumerate(printed, start=1) if is_text_log(own)]
+    if len(told) == 1:
+        return told[0][1]
+    got = f"cells {', '.join(str(number) for number, _ in told)}" if told else "none"
+    rule, remedy = "one cell may print losses", "save what the cell printed as a text file"
+    raise refused(str(path), code="notebook-tells-not-one-log", rule=rule, got=got, remedy=remedy)
 
 
 def _metric_files(path: Path) -> dict[str, dict[str, list[float]]]:
@@ -91,6 +115,7 @@ def _text(path: Path, content: bytes) -> str:
         raise refused(str(path), code="log-not-utf8", rule=rule, got=got, remedy=remedy)
     for word, english in CHINESE.items() if not text.isascii() else ():
         text = text.replace(word, english)
+    text = PRINTED.sub(r"\1", text) if "tensor(" in text else text
     return CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 

@@ -16,7 +16,7 @@ ROUND = "boosting_round"
 GAPS = ("", "na", "n/a", "-", "none", "null", "no log")  # in a cell: nothing was measured
 
 
-SAME = {"learning_rate": "lr"} | dict.fromkeys(
+SAME = {"learning_rate": "lr", "ep": "epoch", "itr": "iter"} | dict.fromkeys(
     ("num_updates", "train_num_updates", "valid_num_updates"), "step"
 )
 

@@ -37,14 +37,16 @@ def losses_of(
     train = train or _only_loss_of_train(header)
     others = [name for name in header if is_loss(name) and not name.startswith(OF_VAL)]
     doubtful = len(train) == 1 and train[0] in PARTS and len(others) > 1
+    together = (all(is_told(cells, name) for name in train) for _, cells in lines)
+    doubtful |= len(train) > 1 and not any(together)  # of several, none may be all
     if "train" not in roles and (not train or doubtful):
-        _refuse(path, others if doubtful else header, TRAIN, role="train")
+        _refuse(path, header, lines, TRAIN, role="train")
     train = roles.get("train", train)
     if val == VAL[-1:] and filled[VAL[-1]] == 1 and max(filled[name] for name in train) > 2:
         val = ()  # of a test at the end
     others = [name for name in header if name.startswith(OF_VAL) and "loss" in name]
     if others and not val and "val" not in roles:  # their names do not say which of them counts
-        _refuse(path, others, VAL, role="val")
+        _refuse(path, others, lines, VAL, role="val")
     if 0 < _taken(lines, val) < FEW <= filled[train[0]]:
         val = ()  # it was taken once or twice, as at the end alone
     return train, roles.get("val", val)
@@ -135,8 +137,21 @@ def is_nothing(lines: Sequence[Line], name: str) -> bool:
     return bool(told) and not any(told)
 
 
-def _refuse(path: Path, header: Sequence[str], names: Sequence[str], *, role: str) -> NoReturn:
+def _refuse(
+    path: Path, header: Sequence[str], lines: Sequence[Line], names: Sequence[str], *, role: str
+) -> NoReturn:
+    """Asks which column it is, with an answer to copy where the names or their places tell one."""
     rule = f"needs a column {names[0]} (or {', '.join(names[1:SHOWN])} …)"
-    remedy = f"rename the one that holds it, write it, or say --columns {role}=NAME"
     got = ", ".join(filter(None, header))
+    likely = {role: "NAME"}
+    for name in reversed(header):
+        of = "val" if f"{name}_".startswith(OF_VAL) else "train"
+        if of in (role, "val") and (is_loss(name) or f"{name}_" in (*OF_TRAIN, *OF_VAL)):
+            likely[of] = name
+    if all(name.isdecimal() for name in header):
+        got = "columns without names: " + ", ".join(f"{n} = {lines[0][1].get(n)}" for n in header)
+        counts = all((number_in(cells.get("1", "")) or 0.5).is_integer() for _, cells in lines[1:])
+        likely = {"epoch": "1", "train": "2"} if counts and len(header) > 1 else {"train": "1"}
+    answer = " ".join(f"{of}={name}" for of, name in likely.items())
+    remedy = f"say which column is what, as in --columns {answer}; a+b is a sum"
     raise refused(str(path), code="log-lacks-losses", rule=rule, got=got, remedy=remedy)

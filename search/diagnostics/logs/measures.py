@@ -10,7 +10,7 @@ from search.diagnostics.logs.line import Line, number_in
 ENTROPIES = ("nll", "ce", "xent", "cross_entropy", "cost", "l_pix")
 PARTS = ("batch_loss", *ENTROPIES)  # of an epoch, or of a sum, where others stand beside them
 LOSS = re.compile(
-    r"loss(?!_scale)|cross_?entropy$|(?:^|_)(?:nll|ce|xent|l_pix)$|^(?:train_|val_|test_)?cost$"
+    r"loss(?!_(?:scale|weight))|cross_?entropy$|(?:^|_)(?:nll|ce|xent|l_pix)$|^(?:train_|val_|test_)?cost$"
 )
 # Words of another epoch.
 OF_ANOTHER = {"best", "lowest", "min", "minimum", "previous", "prev", "improve", "improved"}
@@ -48,7 +48,11 @@ def is_loss(name: str) -> bool:
 
 
 def measure_of(name: str) -> str:
-    """What a column measures, without the set or the data that stand in front of it."""
+    """What a column measures, without the set or the data that stand in front of it; a best so far
+    measures another epoch.
+    """
+    if OF_ANOTHER & set(name.split("_")):
+        return ""
     ends = (each for each in METRICS if f"_{name}".endswith(f"_{each}"))
     return max(ends, key=len, default="")
 

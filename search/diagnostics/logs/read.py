@@ -17,7 +17,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from search.diagnostics.logs.columns import STEP, Layout, layout_of
+from search.diagnostics.logs.columns import Layout, layout_of
 from search.diagnostics.logs.doubts import unread, without_other_scale
 from search.diagnostics.logs.epochs import are_apart, epochs_of, untaken
 from search.diagnostics.logs.formats import lines_of
@@ -30,13 +30,14 @@ from search.diagnostics.logs.measures import (
     measure_of,
     with_losses,
 )
-from search.diagnostics.logs.phases import VAL, by_phase
+from search.diagnostics.logs.phases import TRAIN, VAL, by_phase
 from search.diagnostics.logs.taken_up import taken_up
 from search.diagnostics.verdicts.curves import Curves
 from search.diagnostics.verdicts.from_columns import curves_of
 from search.errors import UsageError, refused
 
-REWARDS = {"reward", "rewards", "advantage", "advantages", "critic"}
+REWARDS = {"reward", "rewards", "advantage", "advantages", "critic", "episode", "episodes"}
+OF_NAMES = ("valid", "eval")  # how names of files and folders begin that hold validation
 T = TypeVar("T")
 Table = tuple[list[str], list[Line], dict[str, str]]  # of `lines_of`
 
@@ -201,11 +202,15 @@ def _of_no_set(path: Path, losses: str, header: Sequence[str]) -> str:
             loss is a policy's, and does not say what was learned.
     """
     words = re.findall(r"[a-z]+", path.stem.lower())
-    of_val = any(word.startswith(("valid", "eval")) or word in VAL for word in words)
+    of_val = any(word.startswith(OF_NAMES) or word in VAL for word in words)
+    of_val |= not set(TRAIN) & set(words) and path.parent.name.lower().startswith(OF_NAMES)
     rewards = next((name for name in header if REWARDS & set(name.split("_"))), "")
     if of_val or rewards:
-        where = "in a file whose name tells of validation" if of_val else f"beside {rewards}"
-        rule, remedy = "needs losses of train", "say --columns train=NAME if it is train's"
+        where = (
+            "in a file or folder whose name tells of validation" if of_val else f"beside {rewards}"
+        )
+        name = losses.replace(" ", "")
+        rule, remedy = "needs losses of train", f"say --columns train={name} if it is train's"
         got = f"{losses}, {where}"
         raise refused(str(path), code="log-tells-not-of-train", rule=rule, got=got, remedy=remedy)
     return f"{losses} names no set and is taken as train's"
@@ -274,7 +279,7 @@ def _training(
     known = columns["epoch"][0] == 0 and first > 0.8 * chance
     curves = curves_of(
         columns,
-        axis="step" if layout.epoch in STEP else "epoch",
+        axis=layout.axis,
         metric="metric",
         sign=-1.0 if plain in LOWER else 1.0,
         classes=classes,

@@ -14,6 +14,7 @@ from search.diagnostics.logs.commas import with_points_in_text
 from search.diagnostics.logs.line import JOINED, ROUND, Line
 from search.diagnostics.logs.losses import FEW
 from search.diagnostics.logs.measures import ENTROPIES, ERRORS, is_loss
+from search.diagnostics.logs.once import COUNTS, once
 from search.diagnostics.logs.phases import SHARED, TRAIN, VAL
 
 NUMBER = r"[-+]?(?:\d+\.?\d*(?:e[-+]?\d+)?|\.\d+|(?:nan|inf)\b)"
@@ -45,6 +46,7 @@ FORMS = [  # of frameworks; mostly a count without a word before it; and how the
     (re.compile(r"(?:^|\] )\[(\d+)\] (?=\w+=)"), r" step \1 "),  # JAX's writers
     (re.compile(r"\b(epoch|iteration|batch) *\[ *(\d+)", re.I), r"\1 \2 "),
     (re.compile(r"s/epoch\b", re.I), "s per epoch"),
+    (re.compile(r"\b(iteration \d+) \([^)]*\), (?=loss)", re.I), r"train \1 "),  # Caffe
     (re.compile(r"\bloss (\d+)(?:: *| +)(?=-?\d+\.)", re.I), r"step \1 loss "),  # its step first
     (  # of what stands behind, as `validation result at epoch 3, loss 0.5`
         re.compile(rf"^(?!.*\bbest\b)(.*?)({SET}[\w()@ ]*?) (?:at|after|for) ({COUNTED})", re.I),
@@ -65,7 +67,6 @@ OF_BATCHES = "Averaged stats:"  # told already, by the last batch
 PHASES = dict.fromkeys(TRAIN, "train") | dict.fromkeys(("test", "testing"), "test")
 PHASES |= dict.fromkeys((*VAL, "validate", "validating", "evaluation", "evaluating", "cv"), "val")
 COUNTERS = dict.fromkeys(("iter", "iteration", "iterations", "steps"), "step") | {"ep": "epoch"}
-COUNTS = ("epoch", ROUND, "step", "batch")
 FILLERS = {"average", "avg", "mean", "running", "end", "of", "set", "phase", "info", "epoch"}
 FILLERS |= {"is", "was", "so", "far", "current", "with", "s", "value"}
 BRIEF = 5  # words of a line that says what the lines below it are of
@@ -118,8 +119,7 @@ def text_lines(text: str) -> tuple[list[str], list[Line], dict[str, str]]:
     lines = [(n, {k: v for k, v in cells.items() if k != idle}) for n, cells in lines]
     at = {name: number for name, number in at.items() if name != idle}
     axis = next((name for name in COUNTS if name in at), "batch")
-    lines = _summed_up([line for line in lines if axis in line[1]])
-    lines = _last(lines, axis, averaged=averaged)
+    lines = once([line for line in lines if axis in line[1]], axis, averaged=averaged)
     often = Counter(name for _, cells in lines for name in cells)
     losses = Counter((cells[axis], name) for _, cells in lines for name in cells if is_loss(name))
     left_out = () if max(losses.values(), default=0) > 1 and axis == "epoch" else ("batch",)
@@ -200,46 +200,6 @@ def _tells_averages(text: str) -> bool:
     pairs = ((abs(float(a)), abs(float(b))) for a, b in AVERAGED.findall(text))
     ratios = [average / own for own, average in pairs if own and average]
     return len(ratios) >= LEAST and 1 / NEAR < median(ratios) < NEAR
-
-
-def _summed_up(lines: Sequence[Line]) -> list[Line]:
-    """Without what lines of single steps tell, where each epoch tells it of all its steps as well,
-    as `EPOCH 1 done: loss 0.5`; the last epoch may not be over.
-    """
-    told = {(name, "step" in cells, cells.get("epoch")) for _, cells in lines for name in cells}
-    left = {name for name, stepped, epoch in told if stepped and (name, False, epoch) in told}
-    last = lines[-1][1].get("epoch") if lines else None
-    left -= {
-        name
-        for name, stepped, epoch in told
-        if stepped and epoch != last and (name, False, epoch) not in told
-    }
-    left -= set(COUNTS)
-    return [
-        (number, {k: v for k, v in cells.items() if k not in left or "step" not in cells})
-        for number, cells in lines
-    ]
-
-
-def _last(lines: Sequence[Line], axis: str, *, averaged: bool) -> list[Line]:
-    """Without what a later line of the same epoch tells again of validation, such as a check before
-    training; of averages, without what it tells again at all.
-    """
-    kept: list[Line] = []
-    again: set[tuple[str, str]] = set()
-    steps = [float(cells["step"]) for _, cells in lines if "step" in cells]
-    axis = "step" if steps == sorted(steps) and len(set(steps)) > 1 else axis  # they count on
-    for number, cells in reversed(lines):
-        at = cells.get(axis, "")
-        held_out = {
-            (at, name)
-            for name in cells
-            if (averaged and name not in COUNTS) or name.startswith(("val_", "test_"))
-        }
-        own = {name: cell for name, cell in cells.items() if (at, name) not in again}
-        again = held_out | {pair for pair in again if pair[0] == at}
-        kept.append((number, own))
-    return kept[::-1]
 
 
 def _moved(at: Mapping[str, str], numbers: Mapping[str, str]) -> dict[str, str]:

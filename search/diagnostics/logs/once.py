@@ -1,0 +1,72 @@
+"""What lines of a text log tell several times in one epoch: which of it counts."""
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import groupby
+from statistics import median
+
+from search.diagnostics.logs.line import ROUND, Line
+from search.diagnostics.logs.measures import is_loss
+
+COUNTS = ("epoch", ROUND, "step", "batch")
+
+
+def once(lines: Sequence[Line], axis: str, *, averaged: bool) -> list[Line]:
+    """The lines without what others of the same epoch tell for it; of train, what several tell of
+    it stays, unless they are averages so far.
+    """
+    return _last(_without_parts(_without_steps(lines), axis), axis, averaged=averaged)
+
+
+def _without_steps(lines: Sequence[Line]) -> list[Line]:
+    """Without what lines of single steps tell, where each epoch tells it of all its steps as well,
+    as `EPOCH 1 done: loss 0.5`; the last epoch may not be over.
+    """
+    told = {(name, "step" in cells, cells.get("epoch")) for _, cells in lines for name in cells}
+    left = {name for name, stepped, epoch in told if stepped and (name, False, epoch) in told}
+    last = lines[-1][1].get("epoch") if lines else None
+    left -= {
+        name
+        for name, stepped, epoch in told
+        if stepped and epoch != last and (name, False, epoch) not in told
+    }
+    left -= set(COUNTS)
+    return [
+        (number, {k: v for k, v in cells.items() if k not in left or "step" not in cells})
+        for number, cells in lines
+    ]
+
+
+def _without_parts(lines: Sequence[Line], axis: str) -> list[Line]:
+    """Without losses of validation that most epochs tell several times, as of groups of rows, where
+    each tells another one once.
+    """
+    blocks = [
+        Counter(name for _, cells in own for name in cells if name[:4] == "val_" and is_loss(name))
+        for _, own in groupby(lines, key=lambda line: line[1][axis])
+    ]
+    often = {name: median(block[name] for block in blocks) for block in blocks for name in block}
+    whole = 1 in often.values()
+    parts = {name for name, times in often.items() if whole and times > 1}
+    return [(n, {k: v for k, v in cells.items() if k not in parts}) for n, cells in lines]
+
+
+def _last(lines: Sequence[Line], axis: str, *, averaged: bool) -> list[Line]:
+    """Without what a later line of the same epoch tells again of validation, such as a check before
+    training; of averages, without what it tells again at all.
+    """
+    kept: list[Line] = []
+    again: set[tuple[str, str]] = set()
+    steps = [float(cells["step"]) for _, cells in lines if "step" in cells]
+    axis = "step" if steps == sorted(steps) and len(set(steps)) > 1 else axis  # they count on
+    for number, cells in reversed(lines):
+        at = cells.get(axis, "")
+        held_out = {
+            (at, name)
+            for name in cells
+            if (averaged and name not in COUNTS) or name.startswith(("val_", "test_"))
+        }
+        own = {name: cell for name, cell in cells.items() if (at, name) not in again}
+        again = held_out | {pair for pair in again if pair[0] == at}
+        kept.append((number, own))
+    return kept[::-1]
