@@ -127,6 +127,12 @@ class Plan:
         (knob,) = (knob for knob in self.knobs if not knob.nuisance)
         return knob
 
+    @cached_property
+    def first_round(self) -> tuple[Value, ...]:
+        """The values with which its sweep begins: the baseline's, then the grid's, ascending."""
+        baseline = self.default(self.knob)
+        return (baseline, *(value for value in self.knob.grid() if value != baseline))
+
     @property
     def follower(self) -> Follower | None:
         """What moves with a sweep's knob, and by which power (R28)."""

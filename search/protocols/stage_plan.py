@@ -186,7 +186,7 @@ def borrowed(plan: Plan, rows: Iterable[TrialRecord]) -> list[TrialRecord]:
 
 def _cells(plan: Plan) -> list[Mapping[str, Value]]:
     if isinstance(plan.settings, SweepSettings):
-        return [cell for value in sweep.first_round(plan) for cell in sweep.cells(plan, value)]
+        return [cell for value in plan.first_round for cell in sweep.cells(plan, value)]
     if isinstance(plan.settings, JointSettings):
         return [active(plan.knobs, default_point(plan.config, plan.knobs))]
     return list(plan.settings.configurations) if isinstance(plan.settings, ConfirmSettings) else []
@@ -211,6 +211,7 @@ def past_trials(plan: Plan, rows: Iterable[TrialRecord], *, floor: float | None)
         full = canonical(knobs, base=plan.trial_base)
         return {path: value for path, value in full.items() if path not in paths}
 
+    defaults = {knob.path: knob.typed(default_of(base, knob)) for knob in plan.knobs}
     at, values = held(plan.held), dict[tuple[tuple[str, Value], ...], list[float]]()
     for row in rows:
         value = row.value if row.state == "complete" else floor
@@ -220,10 +221,7 @@ def past_trials(plan: Plan, rows: Iterable[TrialRecord], *, floor: float | None)
             or held(row.spec.knobs) != at
         ):
             continue
-        own = {
-            knob.path: row.spec.knobs.get(knob.path, knob.typed(default_of(base, knob)))
-            for knob in plan.knobs
-        }
+        own = {path: row.spec.knobs.get(path, default) for path, default in defaults.items()}
         point = active(plan.knobs, own)
         values.setdefault(tuple(point.items()), []).append(value)
     return [

@@ -37,12 +37,6 @@ def stage_name(plan: Plan) -> str:
     return f"sweep.{plan.knob.path}"
 
 
-def first_round(plan: Plan) -> tuple[Value, ...]:
-    """The baseline's value first, then the rest of the grid, ascending."""
-    baseline = plan.default(plan.knob)
-    return (baseline, *(value for value in plan.knob.grid() if value != baseline))
-
-
 def cells(plan: Plan, value: Value) -> list[dict[str, Value]]:
     """The knobs of a value's trials: itself with what follows it, per value of its nuisance, the
     default's first (P1, R28).
@@ -68,7 +62,7 @@ def values(plan: Plan, rows: Sequence[TrialRecord], *, resolution: float) -> tup
     """
     knob = plan.knob
     groups = _groups_by_value(plan, rows, dropped=_dropped(plan, rows))
-    tried, extensions, refinements = first_round(plan), 0, 0
+    tried, extensions, refinements = plan.first_round, 0, 0
     while True:
         whole = [groups[value] for value in tried if value in groups]
         if len(whole) < len(tried) or knob.choices or plan.nuisance(tried[0]) is not None:
@@ -101,7 +95,7 @@ def halves(plan: Plan) -> bool:
     """Whether only the better half of the values goes on after the first seed: not where a nuisance
     is tuned beside each value.
     """
-    is_tuned = any(plan.nuisance(value) is not None for value in first_round(plan))
+    is_tuned = any(plan.nuisance(value) is not None for value in plan.first_round)
     return settings(plan).halving and plan.seeds > HALVED and not is_tuned
 
 
@@ -229,7 +223,7 @@ def _dropped(plan: Plan, rows: Sequence[TrialRecord]) -> frozenset[Value]:
     if not halves(plan):
         return frozenset()
     groups = _groups_by_value(plan, rows, seeds=HALVED)
-    first = first_round(plan)
+    first = plan.first_round
     if not all(value in groups for value in first):
         return frozenset()
     scores = scores_of([groups[value] for value in first])

@@ -126,7 +126,7 @@ def test_a_knobs_baseline_and_details_are_given_without_a_plus():
     ]  # fmt: skip
     plan = _plan(*words, "knob.my.size=int(log(8,512))", "my.size=32", "space.my.size.points=4")
     assert (plan.default(plan.knob), plan.knob.points) == (32, 4)
-    assert sweep.first_round(plan) == (32, 8, 128, 512)
+    assert plan.first_round == (32, 8, 128, 512)
     middle = _plan(*words, "knob.my.size=log(0.01,1)")
     assert middle.default(middle.knob) == 0.1
     for domain, more, baseline in (
@@ -146,7 +146,7 @@ def test_an_unknown_path_of_the_stock_trainer_names_the_nearest_key():
 @pytest.mark.parametrize("word", ["knob.optimizer", "space.optimizer"])
 def test_choices_of_a_config_group_are_composed_also_from_the_command_line(word):
     plan = _plan(f"{word}=choice(sgd,adam)", f"{word}.adam.lr=log(1e-4,1e-2)")
-    assert sweep.first_round(plan) == ("sgd", "adam")
+    assert plan.first_round == ("sgd", "adam")
     assert set(plan.config.choices.optimizer) == {"sgd", "adam"}
     assert plan.config.choices.optimizer.adam._target_ == "torch.optim.Adam"
     assert sweep.cells(plan, "adam")[0]["optimizer.adam.lr"] == 3e-4
@@ -157,7 +157,7 @@ def test_choices_of_a_config_group_may_stand_as_a_string_in_a_file(tmp_path):
     (tmp_path / "space" / "two.yaml").write_text("optimizer: choice(sgd, adam)\n")
     config = compose_experiment("lr_sweep", overrides=["space=two"], config_dir=tmp_path)
     assert set(config.choices.optimizer) == {"sgd", "adam"}
-    assert sweep.first_round(read_plan(config, root=tmp_path)) == ("sgd", "adam")
+    assert read_plan(config, root=tmp_path).first_round == ("sgd", "adam")
 
 
 @pytest.mark.slow

@@ -37,8 +37,8 @@ def test_the_main_job_is_thirteen_rates_by_three_seeds_baseline_first():
 
 
 def test_a_baseline_off_the_grid_is_tried_too():
-    assert sweep.first_round(_plan("optimizer.lr=0.05"))[0] == 0.05
-    assert len(sweep.first_round(_plan("optimizer.lr=0.05"))) == 14
+    assert _plan("optimizer.lr=0.05").first_round[0] == 0.05
+    assert len(_plan("optimizer.lr=0.05").first_round) == 14
 
 
 def test_a_stage_wants_what_is_missing_and_numbers_on():

@@ -1554,7 +1554,7 @@ def test_a_sweeps_command_compares_the_same_values_by_the_same_rules():
         compose_experiment(words[0], overrides=words[1:], config_dir=None), root=Path("/nowhere")
     )
     assert replace(alone.settings, worth=None) == stage.settings
-    assert sweep.first_round(alone) == sweep.first_round(stage)
+    assert alone.first_round == stage.first_round
     assert [spec.knobs for spec in sweep.wanted(alone, [], resolution=0.0)] == [
         spec.knobs for spec in sweep.wanted(stage, [], resolution=0.0)
     ]

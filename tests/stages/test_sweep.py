@@ -278,7 +278,7 @@ def test_every_optimizer_gets_its_own_default_rate_and_the_same_budget():
     budgets = {choice: sweep.cells(plan, choice) for choice in plan.knob.choices}
     assert {len(cells) for cells in budgets.values()} == {6}
     assert budgets["adam"][0] == {"optimizer": "adam", "optimizer.adam.lr": 3e-4}
-    assert sweep.first_round(plan)[0] == "sgd"
+    assert plan.first_round[0] == "sgd"
     config = trial_config(plan.config, knobs=budgets["adamw"][3], seed=1)
     assert config.optimizer._target_ == "torch.optim.AdamW"
     assert config.optimizer.lr == budgets["adamw"][3]["optimizer.adamw.lr"]
@@ -396,14 +396,14 @@ def test_config_groups_of_a_users_own_are_swept_like_ours(elsewhere):
     plan = read_plan(
         compose_experiment("mine", overrides=[], config_dir=elsewhere / "conf"), root=elsewhere
     )
-    assert sweep.first_round(plan) == ("none", "flips")
+    assert plan.first_round == ("none", "flips")
     config = trial_config(plan.config, knobs={"shade": "flips"}, seed=7)
     assert OmegaConf.to_container(config, resolve=True)["shade"] == {"flip": 0.5, "seed": 7}
     two = read_plan(
         compose_experiment("lr_sweep", overrides=["space=two"], config_dir=elsewhere / "conf"),
         root=elsewhere,
     )
-    assert sweep.first_round(two) == ("sgd", "adam", "tiger")
+    assert two.first_round == ("sgd", "adam", "tiger")
     assert [cell.get("optimizer.tiger.lr") for cell in sweep.cells(two, "tiger")] == [
         1e-4,
         1e-5,

@@ -37,8 +37,9 @@ def tune_plan(*words: str) -> Plan:
 
 
 def begun(plan: Plan, *steps: Step) -> History:
-    """A history with these steps."""
-    return History(plan.settings, plan.config, plan.seeds, steps)
+    """A history with these steps. The histories of a plan share the configs of its incumbents."""
+    configs = vars(plan).setdefault("incumbents", {})
+    return History(plan.settings, plan.config, plan.seeds, steps, configs)
 
 
 def carried_out(

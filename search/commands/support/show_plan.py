@@ -138,13 +138,13 @@ def _show_sweep(plan: Plan, rows: Sequence[TrialRecord], console: Terminal) -> l
                 *row, str(len(set(knob.grid()) | {plan.default(knob)})), "", "tuned beside"
             )
         else:
-            count = sum(len(sweep.cells(plan, value)) for value in sweep.first_round(plan))
+            count = sum(len(sweep.cells(plan, value)) for value in plan.first_round)
             table.add_row(
-                *row, str(len(sweep.first_round(plan))), str(plan.seeds), str(count * plan.seeds)
+                *row, str(len(plan.first_round)), str(plan.seeds), str(count * plan.seeds)
             )
     console.print(table)
     if isinstance(plan.settings, SweepSettings):
-        first = ", ".join(map(written, sweep.first_round(plan)))
+        first = ", ".join(map(written, plan.first_round))
         console.print(f"values of {plan.knob.path}: {first}", markup=False, highlight=False)
         for line in _later_rounds(plan, plan.settings):
             console.say(line)
@@ -156,7 +156,7 @@ def _show_sweep(plan: Plan, rows: Sequence[TrialRecord], console: Terminal) -> l
 def _later_rounds(plan: Plan, settings: SweepSettings) -> list[str]:
     """What may follow the first values, a line each."""
     lines, race = [], sweep.race_of(plan)
-    if not plan.knob.choices and plan.nuisance(sweep.first_round(plan)[0]) is None:
+    if not plan.knob.choices and plan.nuisance(plan.first_round[0]) is None:
         if settings.extend:
             most = f"at most {_times(settings.extend)}"
             lines.append(f"then more values while the best lies at an edge, {most} (P2)")
