@@ -7,8 +7,9 @@ from typing import Literal
 
 from scipy import special
 
+from search.stages.breaking import breaking
 from search.stages.group import Group, scores_of
-from search.stages.noise import Advantage, SeedStatistics, advantage, breaking, statistics_of
+from search.stages.noise import Advantage, SeedStatistics, advantage, statistics_of
 from search.stages.racing import LEVEL
 from search.stages.scores import are_identical, least_deviation
 

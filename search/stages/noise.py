@@ -21,6 +21,7 @@ together. Sources:
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy import special
@@ -75,15 +76,36 @@ class Advantage:
 
     `differences`: of means, value less reference. `errors`: their standard errors. `freedom`:
     degrees. `p`: one-sided, for this value alone; 1 where there are too few seeds to test.
-    `critical`: the p at and below which each is better, so that all comparisons that share a level
-    err at most at it together.
+    `loads`: roots of the reference's share of each variance; NaN where a comparison shares no
+    level. `level`, `alone`: as `advantage` takes them.
     """
 
     differences: Floats
     errors: Floats
     freedom: Floats
     p: Floats
-    critical: Floats
+    loads: Floats
+    level: float
+    alone: int | None
+
+    @cached_property
+    def critical(self) -> Floats:
+        """The p at and below which each is better: all that share a level err at it together."""
+        return self._critical_of(self.loads)
+
+    @cached_property
+    def is_beyond_chance(self) -> Bools:
+        """Whether p is at most `critical`: never above the level, and slow to compute."""
+        near = (self.p <= self.level).any(-1)
+        better = np.zeros(self.p.shape, dtype=bool)
+        better[near] = self.p[near] <= self._critical_of(self.loads[near])
+        return better
+
+    def _critical_of(self, loads: Floats) -> Floats:
+        critical = np.repeat(_critical(loads, self.level)[..., None], loads.shape[-1], axis=-1)
+        if self.alone is not None:
+            critical[..., self.alone] = self.level
+        return critical
 
 
 def statistics_of(scores: Floats, *, noise_floor: Floats | float = 0.0) -> SeedStatistics:
@@ -182,15 +204,17 @@ def advantage(
     # What was dropped after one seed was looked at too, so it counts among the comparisons.
     looked_at = of.counts > 0
     looked_at[..., reference] = False
-    p = np.where(testable & (differences != 0), np.nan_to_num(p, nan=1.0), 1.0)
+    p = np.where(testable & (differences != 0), np.fmin(p, 1.0), 1.0)
     if alone is not None:
         looked_at[..., alone] = False
-    loads = np.where(looked_at, np.minimum(shares, 0.999), np.nan)
-    critical = np.repeat(_critical(loads, level)[..., None], of.counts.shape[-1], axis=-1)
-    if alone is not None:
-        critical[..., alone] = level
     return Advantage(
-        differences=differences, errors=errors, freedom=degrees, p=p, critical=critical
+        differences=differences,
+        errors=errors,
+        freedom=degrees,
+        p=p,
+        loads=np.where(looked_at, np.minimum(shares, 0.999), np.nan),
+        level=level,
+        alone=alone,
     )
 
 
@@ -227,7 +251,7 @@ def _near_the_best(of: SeedStatistics) -> Bools:
     with np.errstate(invalid="ignore", divide="ignore"):
         errors = np.sqrt(of.variances / of.counts)
         tested = np.where(np.isnan(errors), np.nan, of.means)
-        top = np.nan_to_num(tested, nan=-np.inf).max(-1, keepdims=True)
+        top = np.fmax.reduce(tested, axis=-1, keepdims=True)
         near = tested + 3 * errors >= top
     return np.asarray((near | (places(tested) < 2)) & ~np.isnan(tested))
 
@@ -272,19 +296,3 @@ def half_widths(of: SeedStatistics, *, chosen_among: Floats, level: Floats) -> F
         skew = _pooled_skew(of)[..., None] / (6 * np.sqrt(of.counts))
         quantiles += np.where(of.counts > FEW, skew * (2 * quantiles**2 + 1), 0.0)
         return np.where(of.counts > 1, quantiles * np.sqrt(variances / of.counts), np.nan)
-
-
-def breaking(of: SeedStatistics, *, reference: int) -> tuple[Floats, Floats]:
-    """One-sided p of Fisher's exact test [..., values]: that a value breaks as often as the
-    reference, against more often and against less often.
-    """
-    trained, broken = of.trained, of.broken
-    if not broken.any() and trained.all():
-        return np.ones(broken.shape), np.ones(broken.shape)
-    from scipy.stats import hypergeom  # takes a second
-
-    all_trained = trained + trained[..., reference : reference + 1]
-    all_broken = broken + broken[..., reference : reference + 1]
-    more = hypergeom.sf(broken - 1, all_trained, all_broken, trained)
-    less = hypergeom.cdf(broken, all_trained, all_broken, trained)
-    return np.asarray(more, dtype=float), np.asarray(less, dtype=float)

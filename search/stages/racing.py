@@ -12,16 +12,25 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from search.stages.breaking import breaking
 from search.stages.noise import (
     Advantage,
     SeedStatistics,
     advantage,
-    breaking,
     half_widths,
     pooled_deviation,
     statistics_of,
 )
-from search.stages.scores import BREAK, Bools, Counts, Floats, are_identical, lying_apart, places
+from search.stages.scores import (
+    BREAK,
+    ROUNDING,
+    Bools,
+    Counts,
+    Floats,
+    are_identical,
+    lying_apart,
+    places,
+)
 
 LEVEL = 0.05  # most sweeps without any gain in which a value is adopted, as a share
 LOOK = 0.0125  # the same of one look of a race, where further seeds may follow
@@ -128,7 +137,7 @@ def is_better(
     """
     excess = of.broken_share - of.broken_share[..., reference : reference + 1]
     known = of.counts[..., reference : reference + 1] >= fewest
-    better = known & (edge.p <= edge.critical)
+    better = known & edge.is_beyond_chance
     better |= _is_sounder(of, edge, reference, known=known, sound=sound)
     return (of.counts >= fewest) & better & (excess <= STABLE + 1e-9)
 
@@ -147,7 +156,7 @@ def _is_sounder(
         spread = pooled_deviation(of)[..., None]
         error = spread * np.sqrt(1 / of.counts + 1 / of.counts[..., reference : reference + 1])
         lost = ~known & (edge.differences > BREAK * spread)
-        steadier = breaking(of, reference=reference)[1] <= sound
+        steadier = breaking(of, reference=reference)[1] <= sound + ROUNDING
         return np.asarray(often & (lost | (steadier & (edge.differences >= -HIDDEN * error))))
 
 
@@ -168,16 +177,6 @@ def still_open(scores: Floats, race: Race, *, noise_floor: float) -> Bools:
     on = (~(edge.differences <= 0) | steadier) & ~better.any(-1, keepdims=True)
     on[..., 0] = on[..., 1:].any(-1)
     return on
-
-
-def level_of_each(values: int) -> float:
-    """The level at which each of so many values may be called worse, so that of all together an
-    equal one is in at most `LEVEL` of sweeps.
-
-    Their comparisons hang together: they err as about the root of 2 x `values` independent ones do
-    (simulated, for 2 to 17 values).
-    """
-    return LEVEL / float(np.sqrt(2 * values))
 
 
 def interval_widths(of: SeedStatistics, *, winners: Counts, race: Race) -> Floats:
@@ -221,7 +220,7 @@ def _contenders(of: SeedStatistics, edge: Advantage, *, worth: Floats | float, l
     racing = ahead & (places(np.nan_to_num(strength, nan=0.0)) < CONTENDERS)
     steadier = of.broken_share[..., :1] - of.broken_share > STABLE + 1e-9
     least_p = np.where(of.broken_share[..., :1] > MOST, LOOK, LEVEL)
-    open_still = breaking(of, reference=0)[1] > least_p
+    open_still = breaking(of, reference=0)[1] > least_p + ROUNDING
     best = np.where(steadier & open_still & (of.trained >= least), of.means, -np.inf)
     best[..., 0] = -np.inf
     racing |= (best > -np.inf) & (best == best.max(-1, keepdims=True))
@@ -235,6 +234,8 @@ def _hidden_gain(scores: Floats, of: SeedStatistics, race: Race, noise_floor: Fl
     their numbers `of`.
     """
     apart = lying_apart(scores)
+    if not apart.any():
+        return np.zeros(of.counts.shape, dtype=bool)
     kept = statistics_of(np.where(apart, -np.inf, scores), noise_floor=noise_floor)
     with np.errstate(invalid="ignore", divide="ignore"):
         seeds = np.sqrt(1 / kept.counts + 1 / kept.counts[..., :1])
@@ -274,8 +275,8 @@ def seeds_needed(scores: Floats, race: Race, *, noise_floor: Floats | float = 0.
         counts = np.minimum(counts, np.maximum((~np.isnan(sweeps)).sum(-1), race.halved))
     seed, alive = np.arange(padded.shape[-1]), np.arange(len(sweeps))
     for seeds in range(race.first, race.most if race.on else race.first):
-        asked = seed < counts[alive, :, None]
-        shown = np.where(asked, sweeps[alive], np.nan)
+        asked = seed[:seeds] < counts[alive, :, None]
+        shown = np.where(asked, sweeps[alive, :, :seeds], np.nan)
         of = statistics_of(shown, noise_floor=floors[alive])
         edge = advantage(of, reference=0, level=race.level, alone=race.alone)
         worth = _worth(of, race, floors[alive])

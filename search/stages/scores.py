@@ -84,16 +84,16 @@ def _apart(
     are as close together and all others reach what is good: else the value is that low, or its
     noise that wide, and a seed or two were lucky.
     """
-    last = np.take_along_axis(ordered, np.maximum(counts - 1, 0)[..., None], axis=-1)[..., 0]
+    last = np.fmax.reduce(ordered, axis=-1)
     limit = np.full(counts.shape, -np.inf)
-    for below in range(1, ordered.shape[-1]):
-        upper, lower = ordered[..., below], ordered[..., below - 1]
-        with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore"):
+        for below in range(1, ordered.shape[-1]):
+            upper, lower = ordered[..., below], ordered[..., below - 1]
             most, rest = 2 * below > counts, last - upper
             rest = np.where(most, np.maximum(rest, lower - ordered[..., 0]), rest)
             gap = np.maximum(np.maximum(least, good - upper), GAP * rest)
             splits = (upper - lower > gap) & (lower < highest) & (~most | (upper >= good))
-        limit = np.where(splits, lower, limit)
+            limit = np.where(splits, lower, limit)
     return limit
 
 
@@ -126,7 +126,7 @@ def _reached_by_others(medians: Floats, half: Bools) -> Floats:
     ranks = places(medians)
     place = (half.sum(-1, keepdims=True) - 1) // 2
     place = np.minimum(np.where(ranks <= place, place + 1, place), np.maximum(known - 1, 0))
-    return np.nan_to_num(np.take_along_axis(falling, place, -1), nan=-np.inf)
+    return np.fmax(np.take_along_axis(falling, place, -1), -np.inf)
 
 
 def _nanmedian(ordered: Floats) -> Floats:
@@ -142,7 +142,7 @@ def places(values: Floats) -> Counts:
     """The place of each value, 0 for the largest; NaN last. Equal ones stay in their order: numpy's
     usual sort leaves that to the processor, and another machine would train other seeds.
     """
-    order = np.argsort(-np.nan_to_num(values, nan=-np.inf), axis=-1, kind="stable")
+    order = np.argsort(-values, axis=-1, kind="stable")
     return np.argsort(order, axis=-1)
 
 

@@ -8,10 +8,11 @@ from scipy import optimize, special, stats
 from simulated_sweeps import LAWS, decided, simulate
 
 from search.contract.metrics import Metric
+from search.stages.breaking import breaking
 from search.stages.comparison import compare
 from search.stages.decision import best_group, decide
 from search.stages.group import Group, mark_collapsed, scores_of
-from search.stages.noise import _critical, advantage, breaking, statistics_of
+from search.stages.noise import _critical, advantage, statistics_of
 from search.stages.racing import LOOK, Race, interval_widths, seeds_needed
 from search.stages.scores import broken_seeds, step_of
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from search.stages.decision import level_of_each
 from search.stages.noise import SeedStatistics, advantage, statistics_of
-from search.stages.racing import Race, interval_widths, is_better, level_of_each, seeds_needed
+from search.stages.racing import Race, interval_widths, is_better, seeds_needed
 
 Shape = tuple[int, int, int]  # sweeps, values, seeds; the baseline is value 0
 Law = Callable[[np.random.Generator, Shape], np.ndarray]
@@ -175,7 +176,7 @@ class Simulated:
             edge = advantage(
                 self.statistics, reference=index, level=level_of_each(values), own_noise=False
             )
-            called |= (edge.p <= edge.critical).any(1)
+            called |= edge.is_beyond_chance.any(1)
         return float(called.mean())
 
 
