@@ -148,7 +148,7 @@ def _run(words: list[str], config_dir: Path | None) -> int:
         return int(catalogue.verb(word).run(words[1:], config_dir))
     experiments = catalogue.experiments(config_dir)
     if word not in experiments:
-        raise catalogue.unknown_word(word, experiments)
+        raise catalogue.unknown_word(word, experiments, words=words)
     return int(catalogue.verb("run").run(words, config_dir))
 
 

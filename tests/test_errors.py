@@ -109,5 +109,9 @@ def test_a_search_in_place_of_an_experiment_is_sent_to_the_command_that_goes_on_
     for words in (["my_tune"], ["plan", "my_tune"]):
         assert main(words) == 2
         check_told(capsys.readouterr().err, "search-as-experiment", "status my_tune")
+    (tmp_path / "results").rename(tmp_path / "other")
+    for words in (["my_tune"], ["plan", "my_tune"]):
+        assert main([*words, "results_root=other"]) == 2
+        check_told(capsys.readouterr().err, "search-as-experiment", "status other/my_tune")
     assert main(["my_tun"]) == 2
     check_told(capsys.readouterr().err, "unknown-experiment-or-verb", "'tune'")

@@ -15,6 +15,7 @@ from search.config.results_root import RESULTS
 from search.errors import UsageError, refused, unknown
 
 PACKAGE = Path(__file__).parent.parent
+ROOT = "results_root="
 SUMMARY = re.compile(r'^SUMMARY = "(.+)"$', re.MULTILINE)  # of a verb, in its source
 # A wheel carries conf/ inside the package; a clone keeps it at its top level.
 CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "conf"
@@ -127,10 +128,15 @@ def _purpose(path: Path) -> str:
     return lines[0] if lines else ""
 
 
-def search_as_word(word: str) -> UsageError | None:
-    """The error where a search's name stands in place of an experiment or a verb; else None."""
-    if word not in {path.parent.name for path in Path(RESULTS).glob("*/config.yaml")}:
+def search_as_word(word: str, *, words: Iterable[str] = ()) -> UsageError | None:
+    """The error where a search's name stands in place of an experiment or a verb; else None.
+    `words`: of the command, which may name another folder of searches.
+    """
+    named = [each.removeprefix(ROOT) for each in words if each.startswith(ROOT)]
+    root = Path(named[-1]).expanduser() if named else Path(RESULTS)
+    if word not in {path.parent.name for path in root.glob("*/config.yaml")}:
         return None
+    word = shlex.quote(str(root / word)) if named else word
     return refused(
         repr(word),
         code="search-as-experiment",
@@ -140,9 +146,9 @@ def search_as_word(word: str) -> UsageError | None:
     )
 
 
-def unknown_word(word: str, experiments: Iterable[str]) -> UsageError:
+def unknown_word(word: str, experiments: Iterable[str], *, words: Iterable[str] = ()) -> UsageError:
     """The error for a first word that is neither an experiment nor a verb."""
-    if (error := search_as_word(word)) is not None:
+    if (error := search_as_word(word, words=words)) is not None:
         return error
     known = [*experiments, *verbs()]
     text = unknown(

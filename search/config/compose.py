@@ -44,7 +44,7 @@ def compose_experiment(
     if experiment is not None and experiment not in known:
         text = unknown("experiment", name=experiment, known=known)
         error = UsageError(text, code="unknown-experiment")
-        raise search_as_word(experiment) or error
+        raise search_as_word(experiment, words=overrides) or error
     where = experiment or "config"
     given = Overrides.read(overrides)
     check_one_option(given.hydra)

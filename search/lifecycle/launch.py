@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig
 
 from search.config.drift import as_begun
-from search.config.plan import Plan, read_plan
+from search.config.plan import Plan, check_task, read_plan
 from search.config.quick_imports import quick_imports
 from search.config.tune_settings import TuneSettings
 from search.contract.dataset import completed
@@ -21,7 +21,7 @@ from search.errors import COPY, ELSEWHERE, Interrupted, disk_error
 from search.execution.gpu_sharing import gpus_announced
 from search.execution.terminal import Terminal
 from search.execution.worker_pool import slots_of, started_workers
-from search.protocols.opening import opening
+from search.protocols.opening import check_budget, check_until, opening
 from search.storage.folder import Folder
 
 if TYPE_CHECKING:
@@ -92,7 +92,12 @@ def plan_in_folder(config: DictConfig) -> tuple[Plan, Folder]:
 
 def _check_folder(plan: Plan, folder: Folder, *, console: Terminal) -> None:
     """Whether this search may begin or go on in its folder; a fresh one needs no trials read."""
+    is_fresh = not (folder.started and folder.has_trials())
+    if is_fresh and isinstance(plan.settings, TuneSettings):  # what has begun may end with any
+        check_until(plan.settings)
+        check_budget(plan.settings, plan.seeds)
     if not folder.started:
+        check_task(plan)
         folder.check_config(plan.config)
         folder.check_storage(plan.config, name=plan.name)
         return

@@ -9,7 +9,7 @@ from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from search.config.knob_roles import outside_by_default, whole_by_default
-from search.config.plan import Plan, check_task
+from search.config.plan import Plan
 from search.config.quick_imports import quick_imports
 from search.config.user_code import user_code
 from search.contract.contract import Contract, Prepared, prepare
@@ -133,7 +133,6 @@ def begun(
         if plan.rehearse and not folder.started
         else nullcontext(),
     ):
-        check_task(plan)
         with quick_imports():  # data sets of scikit-learn import most of it
             prepared = prepare(plan.config, metric=plan.metric)
         if str(plan.config.loss.get("_target_")) == CTC:

@@ -31,14 +31,12 @@ from search.lifecycle.tracking import post_outcome, tracked
 from search.protocols.budget import (
     another_budget,
     budget_of,
-    check_budget,
     trials_left,
 )
 from search.protocols.commands import stage_words, sweep_command
 from search.protocols.conclude import conclude, gain
 from search.protocols.former import Former
 from search.protocols.history import History
-from search.protocols.next_knob import check_until
 from search.protocols.next_stage import next_stage, stage_due
 from search.protocols.opening import heading
 from search.protocols.record import as_decided, record_of
@@ -85,11 +83,8 @@ def run_protocol(
     settings = plan.settings
     assert isinstance(settings, TuneSettings)
     history = History(settings, plan.config, plan.seeds)
-    check_until(settings)
     earlier = find_stages(plan, folder) if folder.started and folder.has_trials() else None
-    if earlier is None:  # one that has begun may end with any budget
-        check_budget(history)
-    else:
+    if earlier is not None:
         say_lost(folder, earlier.rows, console=console)
         former, now = budget_of(folder.load_config()), budget_of(plan.config)
         if former != now:

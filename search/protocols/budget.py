@@ -7,17 +7,14 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from search.config import confirm_settings
 from search.config.settings import in_seconds
 from search.config.tune_settings import StageEntry, TuneSettings
-from search.errors import refused
 from search.protocols.history import History
+from search.protocols.opening import confirm_needs
 from search.results.findings import Findings
-from search.results.summary.formatting import count
 from search.stages.racing import FEWEST as FEWEST_SEEDS
 from search.stages.racing import Race
 
-FEWEST = 3  # values below which a sweep tells nothing
 LEAST_FURTHER = 3  # seeds of a race: with two, it finds less than a single look (simulated)
 SEVERAL = 3  # trials of a stage that tell how fast the machine is now
 BUDGETS = ("budget_trials", "budget_hours", "budget_gpu_seconds")  # keys of the config
@@ -142,12 +139,7 @@ def confirm_trials(history: History, *, rivals: int | None = None) -> int:
 
     `rivals`: None: as many as there may be, the incumbent and the leaders of a joint stage.
     """
-    settings = history.settings
-    if rivals is None:
-        rivals = 1 + (settings.leaders if settings.has_joint else 0)
-    if not any(entry.stage == "confirm" for entry in settings.stages):
-        return 0
-    return confirm_settings.confirm_trials(rivals, seeds=settings.confirm, halved=halved(settings))
+    return confirm_needs(history.settings, rivals=rivals)
 
 
 def confirm_left(history: History) -> float:
@@ -198,35 +190,9 @@ def kept_for_confirm(history: History, *, left: float, rivals: int | None = None
     return all_seeds if least and 2 * all_seeds <= left < math.inf else least
 
 
-def halved(settings: TuneSettings) -> int:
-    """Fresh seeds after which only the better half of the leaders goes on; 0: all do."""
-    return settings.confirm // 2 if settings.halving else 0
-
-
 def early(settings: TuneSettings) -> int:
     """Fresh seeds at which a first look ends what is decided; 0: there is none."""
     return FEWEST_SEEDS if settings.halving and settings.confirm > FEWEST_SEEDS else 0
-
-
-def check_budget(history: History) -> None:
-    """The budget pays for the first stages: the baseline, a sweep of three values, a confirmation.
-
-    Raises:
-        UsageError: it does not; what it would need is said.
-    """
-    settings, seeds = history.settings, history.seeds
-    sweep = math.ceil((1 + FEWEST) * seeds / settings.share)
-    least = max(sweep, seeds + math.ceil(2 * seeds / settings.share) + confirm_trials(history))
-    budget = settings.budget_trials
-    if budget is not None and budget < least:
-        rule = (
-            f"the baseline, three values of one knob and the confirmation need {least} trials "
-            f"({count(seeds, 'seed')} per value, {settings.confirm} in the confirmation)"
-        )
-        remedy = f"say budget_trials={least} or more, or fewer seeds= and protocol.confirm="
-        raise refused(
-            "budget_trials", code="budget-too-small", rule=rule, got=budget, remedy=remedy
-        )
 
 
 def foreseen_trials(history: History) -> list[tuple[StageEntry, int]]:

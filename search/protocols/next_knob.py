@@ -8,11 +8,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from search.config.knobs import Knob, as_number
-from search.config.tune_settings import TuneSettings
-from search.diagnostics.verdicts.advice import ADVICE
-from search.errors import UsageError, unknown
 from search.protocols.budget import (
-    FEWEST,
     confirm_trials,
     hours_for,
     sweep_trials,
@@ -21,6 +17,7 @@ from search.protocols.budget import (
 from search.protocols.candidates import LACKING, candidates, nothing_left
 from search.protocols.history import History
 from search.protocols.learned import PERFECT
+from search.protocols.opening import FEWEST
 from search.protocols.step import Considered, Request, Step
 from search.protocols.swept_range import AROUND, affordable, moved_rate
 from search.stages.racing import Race
@@ -28,20 +25,6 @@ from search.stages.racing import Race
 POINTS = 5  # of a sweep, but for the first one of the rate
 IN_RANGE = 7  # learning rates tried in a measured range
 LEAST = 2  # further seeds of a race: with one, it finds less than a single look does (simulated)
-
-
-def check_until(settings: TuneSettings) -> None:
-    """The verdicts at which the sweeps go on are verdicts.
-
-    Raises:
-        UsageError: one is not in the table of remedies.
-    """
-    for verdict in settings.until:
-        if verdict not in ADVICE:
-            raise UsageError(
-                f"protocol.until: {unknown('verdict', name=verdict, known=ADVICE)}",
-                code="unknown-verdict",
-            )
 
 
 def next_sweep(history: History, entry: int, order: str) -> Request:

@@ -1,24 +1,39 @@
-"""What a search of many stages will do, in a few words: said before it begins, and by `plan`."""
+"""What a search of many stages will do, in a few words: said before it begins, and by `plan`; and
+whether it can. Imports little: no worker has started yet.
+"""
 
+import math
 from typing import TYPE_CHECKING
 
+from search.config import confirm_settings
 from search.config.plan import Plan
 from search.config.results_root import from_here
 from search.config.tune_settings import TuneSettings
+from search.diagnostics.verdicts.advice import ADVICE
+from search.errors import UsageError, refused, unknown
 
 if TYPE_CHECKING:
     from search.protocols.step import Step
 
+FEWEST = 3  # values below which a sweep tells nothing
+
 
 def opening(plan: Plan, settings: TuneSettings) -> str:
     """What is tuned, by how many knobs, and where it lies; the stages; what ends it."""
-    metric, knobs = f"{plan.metric.name} ({plan.metric.direction})", len(settings.spaces)
-    turned = f"{knobs} {'knob' if knobs == 1 else 'knobs'} that may be turned"
+    metric, knobs = f"{plan.metric.name} ({plan.metric.direction})", _turnable(settings)
+    turned = f" {knobs} {'knob' if knobs == 1 else 'knobs'} that may be turned," if knobs else ""
     return (
-        f"{plan.name}: {metric}, {turned}, in {from_here(plan.folder)}/\n"
+        f"{plan.name}: {metric},{turned} in {from_here(plan.folder)}/\n"
         f"stages: {', '.join(map(str, settings.stages))}\n"
         f"{budget_words(plan, settings)}"
     )
+
+
+def _turnable(settings: TuneSettings) -> int:
+    """How many knobs the stages may turn."""
+    if any(entry.stage in ("sweeps", "joint") for entry in settings.stages):
+        return len(settings.spaces)
+    return sum(entry.stage == "sweep" for entry in settings.stages)
 
 
 def heading(step: "Step") -> str:
@@ -42,3 +57,52 @@ def budget_words(plan: Plan, settings: TuneSettings) -> str:
         f"no budget: the sweeps end {end or 'once every knob was swept'}; "
         "budget_trials= or budget_hours= set one"
     )
+
+
+def confirm_needs(settings: TuneSettings, *, rivals: int | None = None) -> int:
+    """Trials that the confirmation needs; `rivals` as in `budget.confirm_trials`."""
+    if rivals is None:
+        rivals = 1 + (settings.leaders if settings.has_joint else 0)
+    if not any(entry.stage == "confirm" for entry in settings.stages):
+        return 0
+    return confirm_settings.confirm_trials(rivals, seeds=settings.confirm, halved=halved(settings))
+
+
+def halved(settings: TuneSettings) -> int:
+    """Fresh seeds after which only the better half of the leaders goes on; 0: all do."""
+    return settings.confirm // 2 if settings.halving else 0
+
+
+def check_budget(settings: TuneSettings, seeds: int) -> None:
+    """The budget pays for the first stages: the baseline, a sweep of three values, a confirmation.
+
+    Raises:
+        UsageError: it does not; what it would need is said.
+    """
+    sweep = math.ceil((1 + FEWEST) * seeds / settings.share)
+    least = max(sweep, seeds + math.ceil(2 * seeds / settings.share) + confirm_needs(settings))
+    budget = settings.budget_trials
+    if budget is not None and budget < least:
+        each = f"{seeds} {'seed' if seeds == 1 else 'seeds'} per value"
+        rule = (
+            f"the baseline, three values of one knob and the confirmation need {least} trials "
+            f"({each}, {settings.confirm} in the confirmation)"
+        )
+        remedy = f"say budget_trials={least} or more, or fewer seeds= and protocol.confirm="
+        raise refused(
+            "budget_trials", code="budget-too-small", rule=rule, got=budget, remedy=remedy
+        )
+
+
+def check_until(settings: TuneSettings) -> None:
+    """The verdicts at which the sweeps go on are verdicts.
+
+    Raises:
+        UsageError: one is not in the table of remedies.
+    """
+    for verdict in settings.until:
+        if verdict not in ADVICE:
+            raise UsageError(
+                f"protocol.until: {unknown('verdict', name=verdict, known=ADVICE)}",
+                code="unknown-verdict",
+            )

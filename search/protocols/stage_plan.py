@@ -24,13 +24,13 @@ from search.protocols.budget import (
     early,
     epoch_pace,
     gpu_pace,
-    halved,
     joint_rivals,
     kept_for_confirm,
     trials_left,
     usual_epochs,
 )
 from search.protocols.history import BATCH, History
+from search.protocols.opening import halved
 from search.protocols.step import Request
 from search.stages import sweep
 from search.stages.past_trial import Past

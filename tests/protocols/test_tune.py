@@ -20,6 +20,7 @@ from kit import INLINE, running, search, steady, trials, wait_for
 from omegaconf import OmegaConf
 from pages import staged_findings
 from refusals import check_told, raises
+from rich.console import Console
 from simulated import VAL_ROWS, begun, carried_out, tune_plan
 
 from search.commands.test import run as open_test_set
@@ -41,7 +42,6 @@ from search.lifecycle.resume import settle
 from search.protocols.budget import (
     another_budget,
     budget_of,
-    check_budget,
     confirm_race,
     confirm_trials,
     kept_for_confirm,
@@ -55,8 +55,9 @@ from search.protocols.evidence import faster
 from search.protocols.former import Former
 from search.protocols.joint_request import joint_request
 from search.protocols.learned import beats_constant, unusual_update
-from search.protocols.next_knob import check_until, next_sweep, sweep_request
+from search.protocols.next_knob import next_sweep, sweep_request
 from search.protocols.next_stage import next_stage, stage_due
+from search.protocols.opening import check_budget, check_until
 from search.protocols.record import as_decided, record_of
 from search.protocols.stage_plan import stage_plan
 from search.protocols.step import Request, Step
@@ -66,7 +67,7 @@ from search.results.search_result import SearchResult
 from search.results.status import status_of
 from search.results.summary.advise import joint_paths
 from search.results.summary.edges import at_edges
-from search.results.summary.tune import caveats, conclusion, unresolved
+from search.results.summary.tune import caveats, conclusion, table, unresolved
 from search.stages import confirm, sweep
 from search.stages.spent import is_out_of_time, time_to_keep
 from search.storage.folder import Folder
@@ -625,7 +626,7 @@ def test_hours_too_small_for_a_first_sweep_say_which_would_pay():
 
 def test_a_budget_too_small_for_the_first_stages_says_what_it_would_need():
     with raises("budget-too-small", "budget_trials=37", "10"):
-        check_budget(begun(tune_plan("budget_trials=10")))
+        check_budget(tune_plan("budget_trials=10").settings, 3)
 
 
 def test_another_budget_holds_for_what_has_not_begun_and_for_a_joint_stage_under_way():
@@ -910,6 +911,15 @@ def test_the_answer_says_which_knobs_of_the_command_were_never_turned():
     assert 0 < len(never) < len(others)
     assert line.endswith(f"names them: {', '.join(never)} (P1)")
     assert not any("never turned" in line for line in caveats(named))
+
+
+def test_what_the_confirmation_says_is_said_once_at_the_end(capsys):
+    findings = staged_findings(_rate_matters, "space=[lr,dropout,width,depth]", "budget_trials=45")
+    says = next(step["says"] for step in findings.steps if step["kind"] == "confirm")
+    console = Console(width=10_000)
+    console.print(table(findings, width=console.width), *conclusion(findings))
+    assert capsys.readouterr().out.count(says) == 1
+    assert conclusion(findings)[0].count("accuracy") == 0  # it tells the knobs and the trials
 
 
 def test_a_value_that_was_adopted_before_a_joint_stage_is_not_said_to_be_turned_by_it():

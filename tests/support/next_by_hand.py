@@ -189,6 +189,8 @@ class ByHand:
             return self.rate() not in self.knobs or "command" in self.config["trainer"]
         if kind == "sweep":
             return line["path"] not in self.knobs
+        if kind == "ensemble":
+            return self.config["trainer"].get("predict") is None
         if kind == "regularisers_off":
             return not self.penalties()
         if kind == "longer":

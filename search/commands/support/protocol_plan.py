@@ -8,10 +8,9 @@ from search.config.knobs import written
 from search.config.plan import Plan
 from search.config.tune_settings import TuneSettings
 from search.execution.terminal import Terminal
-from search.protocols.budget import check_budget, foreseen_trials
+from search.protocols.budget import foreseen_trials
 from search.protocols.history import History
-from search.protocols.next_knob import check_until
-from search.protocols.opening import budget_words
+from search.protocols.opening import budget_words, check_budget, check_until
 from search.storage.trials import TrialRecord
 
 
@@ -28,7 +27,7 @@ def show_protocol(plan: Plan, rows: Sequence[TrialRecord], console: Terminal) ->
     assert isinstance(settings, TuneSettings)
     history = History(settings, plan.config, plan.seeds)
     if not rows:  # one that has begun may end with any budget
-        check_budget(history)
+        check_budget(settings, plan.seeds)
     check_until(settings)
     foreseen = foreseen_trials(history)
     stages = Table("stage", Column("trials", justify="right"), box=None, pad_edge=False)

@@ -68,7 +68,8 @@ def table(findings: Findings, *, width: int) -> Table | None:
         shown.add_column(column, no_wrap=column == "stage", overflow="fold")
     for step in findings.steps:
         style = "bold" if step["decision"] == "adopt" else ""
-        shown.add_row(step["stage"], step["decision"], Text(step["says"]), style=style)
+        says = "told below" if _is_told(step) else step["says"]
+        shown.add_row(step["stage"], step["decision"], Text(says), style=style)
     return shown
 
 
@@ -80,22 +81,26 @@ def conclusion(findings: Findings) -> list[str]:
     final = steps[-1]
     if findings.rows and all(row.value is None for row in findings.rows):
         return _no_result(findings)
-    knobs = _configuration(final["held"])
-    score = _score(findings, final["trials"])
+    knobs, told = _configuration(final["held"]), [step for step in steps if _is_told(step)]
+    is_judged = any(step["trials"] == final["trials"] for step in told if step["kind"] == "confirm")
+    score = _score(findings, final["trials"], judged=is_judged)
     so_far = f"not finished, in stage {findings.stage}; the incumbent so far"
     lines.append(f"{so_far if findings.stage else 'the answer'}: {knobs}{score}")
     if not final["learned"]:
         why = "it is no better than a constant prediction beyond chance (R11)"
         lines.append(f"nothing was learned: {UNMOVED if is_unmoved(steps) else why}")
-    for step in steps:
-        if step["kind"] in ("confirm", "ensemble") and step["decision"] != "skipped":
-            lines.append(f"{step['kind']}: {step['says']}")
+    lines += [f"{step['kind']}: {step['says']}" for step in told]
     near = _good_region(findings, final["trials"]) if final["learned"] else ""
     lines.append(f"{_trained(findings)} in {len(steps)} stages{near}")
     never = _never_turned(findings)
     if never and _are_named(findings) and not findings.stage:
         lines.append(f"never turned, although the command names them: {', '.join(never)} (P1)")
     return [*lines, *_broke_off(findings), *curve_lines(findings)]
+
+
+def _is_told(step: StepRecord) -> bool:
+    """Whether the answer's lines hold what a stage says."""
+    return step["kind"] in ("confirm", "ensemble") and step["decision"] != "skipped"
 
 
 def _never_turned(findings: Findings) -> list[str]:
@@ -260,13 +265,16 @@ def _trained(findings: Findings) -> str:
     return f"{used} of {budget} trials"
 
 
-def _score(findings: Findings, trials: Sequence[int]) -> str:
-    """`; accuracy 0.97, mean of 5 seeds (trials 60, 61, 62)`; empty where no trial has a value."""
+def _score(findings: Findings, trials: Sequence[int], *, judged: bool) -> str:
+    """`; accuracy 0.97, mean of 5 seeds (trials 60, 61, 62)`; empty where no trial has a value.
+    `judged`: of an answer whose confirmation tells the rest, the trials alone.
+    """
     values = [
         row.value for row in findings.rows if row.spec.trial in trials and row.value is not None
     ]
     if not values:
         return ""
-    which = f"trial{'s' * (len(trials) > 1)} {', '.join(map(str, trials))}"
+    which = f"(trial{'s' * (len(trials) > 1)} {', '.join(map(str, trials))})"
     mean, seeds = sum(values) / len(values), seeds_words(len(values), of=len(trials))
-    return f"; {findings.plan.metric.name} {mean:.4g}, mean of {seeds} ({which})"
+    score = f"; {findings.plan.metric.name} {mean:.4g}, mean of {seeds}"
+    return f"{'' if judged else score} {which}"
