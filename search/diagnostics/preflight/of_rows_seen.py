@@ -11,9 +11,10 @@ import numpy as np
 from search.diagnostics.preflight import labels, sets
 from search.diagnostics.preflight.check import Check, Judge
 from search.diagnostics.preflight.label_noise import label_noise
+from search.diagnostics.preflight.leaking_columns import each_alone
 from search.diagnostics.preflight.near_rows import are_windows
 from search.diagnostics.preflight.reading import Reading, readable
-from search.diagnostics.preflight.target_leakage import telltale_feature, telltale_seen
+from search.diagnostics.preflight.target_leakage import PARTLY, telltale_feature
 from search.diagnostics.preflight.validation_labels import validation_labels
 from trainers.probes.told import Answer, Watched
 
@@ -36,10 +37,9 @@ def of_rows_seen(pairs: Answer, seen: Watched, *, metric: str, alike: bool) -> I
     named = seen["loss"] is not None and seen["loss"]["name"].startswith(OF_CLASSES)
     whole = bool((kinds == kinds.round()).all()) and len(kinds) > 1  # counts are no classes
     classes = named and whole and len(kinds) <= min(MOST_CLASSES, len(y) / EACH)
-    told = telltale_seen(x, y, classes=classes)
-    if told.outcome == "pass" and not are_windows(x):
-        told = telltale_feature(x, codes if classes else y, classification=classes)
-    yield told
+    alone = sorted(each_alone(x, y, classes).values())
+    if not are_windows(x) and (len(alone) < 2 or alone[-2] < PARTLY):  # of no slow series
+        yield telltale_feature(x, codes if classes else y, classification=classes)
     if len(held):
         yield sets.shared_rows({"train": x, "val": held}, forms=False)
     reading = Reading.of(x, codes if classes else y, classification=classes)

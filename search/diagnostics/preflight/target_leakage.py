@@ -35,6 +35,8 @@ from search.diagnostics.preflight.reading import Reading, readable
 from search.diagnostics.preflight.target_encoding import means_of_classes, means_of_numbers
 
 TELLTALE = 0.997  # share of the labels from which a feature gives them away
+NEARLY = 0.98  # the same of a feature that is the target and some noise, as the others then show
+CURVED = 3  # degree of the curve by which it follows the target
 PARTLY = 0.9  # most that one of several features may explain alone, as a share of the labels
 TOLD = 0.3  # least that the other columns explain: else two columns may be a puzzle, and no leak
 SURE = 3.1  # standard errors by which trees read a label: one in a thousand
@@ -70,6 +72,10 @@ def telltale_feature(
     )
     if scores[best] >= TELLTALE:
         return judge.warn(sentence, DROP, feature=best)
+    nearly = not classification and scores[best] >= NEARLY
+    if nearly and _is_measured_twice(x, y, best):
+        text = f"{sentence}, and the others tell nothing of what it leaves"
+        return judge.warn(text, "is it the target, and some noise? Drop it then", feature=best)
     check = _of_classes(x, y, raw, judge, names) if classification else None
     check = check or _of_means(
         raw, y, judge, targets=None if classification else targets, names=names
@@ -98,19 +104,18 @@ def telltale_feature(
     return judge.passed(sentence, feature=best, score=scores[best])
 
 
-def telltale_seen(x: Array, y: Array, *, classes: bool) -> Check:
-    """One input that gives the target away, of rows that a trainer loads itself, as its model and
-    its loss are given them. The values of a slow series all tell the next one: that is no leak.
+def _is_measured_twice(x: Array, y: Array, best: int) -> bool:
+    """Whether the other columns tell much of the targets, and nothing of what this one leaves of
+    them: it is the target and some noise. What a cause leaves, other causes tell.
     """
-    judge = Judge(name="telltale_feature", rule="R10")
-    scores = each_alone(x, y, classes)
-    if len(scores) < 2 or not np.ptp(y):
-        return judge.unknown("its model is given one input that changes, or one target")
-    second, best = sorted(scores, key=lambda index: scores[index])[-2:]
-    text = f"of what the model is given, input {best} alone explains {scores[best]:.1%} of the"
-    if scores[best] >= TELLTALE and scores[second] < PARTLY:
-        return judge.warn(f"{text} targets, no other over {scores[second]:.0%}", DROP, feature=best)
-    return judge.passed(f"{text} targets, input {second} {scores[second]:.1%}", feature=best)
+    flat = x.reshape(len(x), -1)
+    column, numbers = flat[:, best].astype(np.float64), y.reshape(len(y), -1)[:, 0]
+    left = numbers - np.polynomial.Polynomial.fit(column, numbers, CURVED)(column)
+    rest = np.delete(flat, best, axis=1)
+    of_all, of_left = (
+        readable(Reading.of(rest, some, classification=False)) for some in (numbers, left)
+    )
+    return of_all[0] > TOLD and of_left[1] < SURE
 
 
 def _is_read(x: Array, y: Array, *, without: Sequence[int]) -> bool:
