@@ -362,6 +362,9 @@ def test_weights_that_grow_with_their_class_are_told_by_the_targets_where_rows_a
     assert by_targets(call, [180, 90, 30]) is not None
     for weights in ([1.0, 2.0, 6.0], [1.0, 1.0, 1.0], []):
         assert by_targets({"name": "cross_entropy", "told": {"weights": weights}}, [180, 90, 30]) is None  # fmt: skip
+    for positive, told in ((0.25, True), (4.0, False), (1.0, False)):
+        words = {"positive": positive, "ones": 0.2}
+        assert bool(by_targets({"name": "", "told": words}, [240, 60])) == told
 
 
 @pytest.mark.parametrize(

@@ -43,16 +43,8 @@ def misled(
     told = call["told"]
     if not told or not counts or targets is None or targets["follows"] < FOLLOWS:
         return None
-    if (
-        grown := left_out(call)
-        or by_targets(call, counts)
-        or by_targets(call, told.get("often", ()))
-    ):
-        return grown
-    if len(counts) == 2 and "positive" in told and _is_upside_down(told, counts):
-        text = f"pos_weight is {told['positive']:.3g}, rows of the second class over those of the"
-        return f"{text} first", "give pos_weight the rows of the first over those of the second"
-    return None
+    counted = by_targets(call, counts) or by_targets(call, told.get("often", ()))
+    return left_out(call) or counted
 
 
 def strange_targets(seen: Watched) -> tuple[str, str] | None:
@@ -93,13 +85,15 @@ def left_out(call: Answer) -> tuple[str, str] | None:
 
 
 def by_targets(call: Answer, counts: Sequence[int]) -> tuple[str, str] | None:
-    """That weights are proportional to how often each class is a target, and the remedy; else
-    None.
-    """
-    if not _grow_with(call["told"].get("weights", ()), counts):
-        return None
-    text = "the more often a class comes, the more it weighs: weights are proportional to"
-    return f"{text} the classes' rows", "weigh by one over their number"
+    """That weights grow with how often each class is a target, and the remedy; else None."""
+    told = call["told"]
+    if _grow_with(told.get("weights", ()), counts):
+        text = "the more often a class comes, the more it weighs: weights are proportional to"
+        return f"{text} the classes' rows", "weigh by one over their number"
+    if len(counts) == 2 and "positive" in told and _is_upside_down(told, counts):
+        text = f"pos_weight is {told['positive']:.3g}, rows of the second class over those of the"
+        return f"{text} first", "give pos_weight the rows of the first over those of the second"
+    return None
 
 
 def drawn(found: Answer | None) -> tuple[str, str] | None:
