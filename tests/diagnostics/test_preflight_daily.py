@@ -21,6 +21,7 @@ from trainers.probes.answers_seen import AnswersSeen
 from trainers.probes.seen import batch_of
 from trainers.probes.subject import Subject
 from trainers.probes.told import Watched
+from trainers.probes.watch import Watch
 from trainers.probes.watched import watched
 
 JUDGE = Judge(name="batches", rule="R10")
@@ -309,6 +310,24 @@ def test_wrong_labels_are_told_of_rows_that_a_trainer_loads_itself(fault, name):
     assert [one.name for one in checks.values() if one.outcome in ("warn", "fail")] == [name][: len(name)]  # fmt: skip
 
 
+@pytest.mark.parametrize("kept", [True, False])
+def test_rows_of_a_loop_without_modules_are_those_that_its_first_weights_multiply(kept):
+    x, y, (held, asked) = _clouds("noise")
+    first, last = torch.randn(6, 9, requires_grad=True), torch.randn(9, 2, requires_grad=True)
+    x, y, held, asked = map(torch.tensor, (x, y, held, asked))
+    with Watch() as watch:
+        for rows, labels in zip(x.float().split(50), y.split(50), strict=True):
+            F.cross_entropy(torch.relu(rows @ first) @ last, labels).backward()
+            first = first if kept else (first - 1e-3 * first.grad).detach().requires_grad_()
+        with torch.no_grad():
+            outputs = [torch.relu(part @ first) @ last for part in held.float().split(50)]
+            F.cross_entropy(torch.cat(outputs), asked)
+    pairs = watch.labels_seen.answers.handed_on(val_rows=200)
+    assert pairs["x"] == x.float().tolist()
+    assert pairs["y"] == y.tolist()
+    assert (pairs["held"], pairs["held_targets"]) == (held.float().tolist(), asked.tolist())
+
+
 def test_counts_and_targets_near_one_are_left_alone_and_hundred_thousands_and_faint_rows_are_not():
     dice = np.random.default_rng(6)
     x = dice.normal(0, 1, (600, 5))
@@ -355,6 +374,13 @@ def test_other_forms_of_rows_are_not_looked_for_among_those_that_a_loop_gives():
 def test_targets_that_a_batch_has_in_common_are_no_rows_of_a_table():
     x = np.random.default_rng(2).normal(0, 1, (128, 5))
     assert _answers(x, np.repeat([0.0, 1.0], 64)).handed_on() is None
+
+
+@pytest.mark.parametrize(("batches", "outcome"), [(8, "warn"), (2, "not checkable")])
+def test_a_loss_by_hand_is_not_to_be_summed_unless_all_rows_are_one_batch(batches, outcome):
+    given = [{"shape": [16, 5]}] * batches
+    seen = CALM | {"summed": 16, "batches": given, "epochs": [batches // 2, batches]}
+    assert output.first_loss(seen, entropy=None, classes=0).outcome == outcome
 
 
 def test_weights_that_grow_with_their_class_are_told_by_the_targets_where_rows_are_not_known():

@@ -127,6 +127,23 @@ def test_gradients_set_to_zero_rather_than_to_none_or_put_in_place_of_others_are
     assert watch.seen.stale_gradients == 0
 
 
+@pytest.mark.parametrize(
+    ("reduce", "rows"),
+    [(torch.sum, 24), (lambda losses: -(-losses).sum(), 24), (torch.mean, 0),
+     (lambda losses: losses.sum() / len(losses), 0), (lambda losses: (losses * 0.1).sum(), 0),
+     (lambda losses: losses.sum() + losses.mean(), 0)],
+)  # fmt: skip
+def test_a_loss_by_hand_that_is_summed_over_its_batch_is_seen_and_a_mean_is_not(reduce, rows):
+    model, (x, y) = _model(), _rows()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with Watch() as watch:
+        for _ in range(3):
+            optimizer.zero_grad()
+            reduce((model(x)[:, 0] - y.float()).pow(2)).backward()
+            optimizer.step()
+    assert watch.seen.summed == rows
+
+
 def test_an_evaluation_with_gradients_is_no_batch():
     def evaluate(model, x):
         model(x)

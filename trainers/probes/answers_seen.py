@@ -36,6 +36,8 @@ class AnswersSeen:
         self._held: dict[int, Numbers] = {}  # such rows by their keys, if they have few values
         self._held_targets: dict[int, float] = {}  # what a loss asks of them, by the same keys
         self._waiting: list[int] = []  # keys of rows that the model has answered, and no loss yet
+        self._by_modules = False  # a module was called
+        self._layer: torch.Size | None = None  # else of the first weights
         self._ended = False  # an evaluation has come: rows that are taught now came before
         self._given: Tensor | None = None
         self._measures = True  # inputs are no whole numbers, as tokens are
@@ -55,12 +57,10 @@ class AnswersSeen:
         self, given: Sequence[Tensor], output: Any, keys: Keys, *, module: nn.Module
     ) -> None:
         """The model was given this, with gradients; rows first."""
-        self._waiting = []
-        first = _side_by_side(given) if given else None
+        self._by_modules = True
+        self._taken(_side_by_side(given) if given else None)
         if isinstance(output, Tensor) and 0 < output.ndim < 3 and len(output) > 3:
             self._alike.append(_are_alike(output.detach()))
-        self._given = first if first is not None and _is_narrow(first) else None
-        self._measures &= self._given is None or self._given.is_floating_point()
         if not isinstance(output, Tensor) or not output.requires_grad or self._left < 1:
             return
         self.viewed = self.viewed or viewed_from(output)
@@ -85,6 +85,24 @@ class AnswersSeen:
                 self._padded(padding[0], (moved != 0).any(dim=-1), known=padding[1])
 
         output.register_hook(taught)
+
+    def multiplied(self, rows: Tensor, weights: Any) -> None:
+        """A product of rows and weights. Where no module is called, that of the first layer is told
+        by rows that ask for no gradient, and in evaluation by the shape of its weights.
+        """
+        if self._by_modules or not isinstance(weights, Tensor) or not rows.ndim or not len(rows):
+            return
+        if torch.is_grad_enabled() and weights.requires_grad and not rows.requires_grad:
+            self._layer = weights.shape  # its numbers may be others in every step
+            self._taken(rows.detach())
+        elif weights.shape == self._layer and not torch.is_grad_enabled():
+            self.evaluated([rows])
+
+    def _taken(self, first: Tensor | None) -> None:
+        """A step takes these rows."""
+        self._waiting = []
+        self._given = first if first is not None and _is_narrow(first) else None
+        self._measures &= self._given is None or self._given.is_floating_point()
 
     def _padded(self, padding: Tensor, taught: Tensor, *, known: bool) -> None:
         self._widths.add(padding.shape[1])

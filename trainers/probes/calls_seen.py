@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  # the field's name for it
 
 from trainers.probes import functions
+from trainers.probes.answers_seen import AnswersSeen
 from trainers.probes.hooks import DROPOUTS
 from trainers.probes.shapes import PASSED, last_operation
 from trainers.probes.targets_seen import TargetsSeen
@@ -27,9 +28,14 @@ KINDS = 10  # fewest kinds of tokens of which something is said
 
 
 class CallsSeen:
-    """What is seen of such calls, in training."""
+    """What is seen of such calls, in training.
 
-    def __init__(self) -> None:
+    Args:
+        answers: hears of the products of a loop without modules, in evaluation too.
+    """
+
+    def __init__(self, answers: AnswersSeen) -> None:
+        self._answers = answers
         self.dropped = 0.0  # the greatest share that a dropout takes away
         self.answer_dropped = 0  # losses whose outputs come straight from a dropout
         self.divergence_of_probabilities = 0
@@ -45,6 +51,8 @@ class CallsSeen:
         self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], got: Any
     ) -> None:
         """A function was called, and this came out."""
+        if func in functions.LAYERS and len(args) > 1:
+            self._answers.multiplied(*args[:2])
         if not torch.is_grad_enabled() or not args or not isinstance(args[0], Tensor):
             return
         if func in functions.COMPARED:

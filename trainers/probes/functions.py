@@ -34,6 +34,7 @@ COMPARED = (  # by which two tensors of one shape are compared
 )  # fmt: skip
 MULTIPLIED = (Tensor.mul_, torch._foreach_mul_)  # in place
 DENSE = (F.linear, torch.conv1d, torch.conv2d, torch.conv3d, F.conv1d, F.conv2d, F.conv3d)
+LAYERS = (*DENSE, torch.matmul, Tensor.matmul, Tensor.__matmul__, torch.mm, Tensor.mm)
 RELUS = (F.relu, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_)
 SOFTMAXES = (
     F.softmax, torch.softmax, Tensor.softmax, F.log_softmax, torch.log_softmax, Tensor.log_softmax,

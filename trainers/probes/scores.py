@@ -18,9 +18,6 @@ from trainers.probes.seen import LossCall
 from trainers.rows import of_one_width
 
 SHUFFLES = 20  # shuffles of the labels, which show the loss of wrong labels
-FEWEST = 20  # fewest predictions that can tell
-DIGITS, NEARLY = 1e-6, 1e-3  # relative difference of equal losses, and of losses that may be equal
-BY_CHANCE = 1e-3  # how often chance may bring a loss that fits
 LOSSES: dict[str, Callable[..., torch.Tensor]] = {
     "mse_loss": F.mse_loss,
     "l1_loss": F.l1_loss,
@@ -123,37 +120,6 @@ def losses_again(
             {"own": own, "shuffled": float(np.mean(others)), "spread": float(np.std(others))}
         )
     return answers if all(math.isfinite(answer["own"]) for answer in answers) else []
-
-
-def part_of_rows(run: Run, y: NDArray[Any] | None, *, call: LossCall | None) -> int | None:
-    """Of how many of the last predictions alone every `val_loss` is the loss, to the digit (of the
-    first ones, if negative); None where it is of none, or of all, or where chance may bring it.
-    """
-    epochs = [
-        (values["predictions"], float(values["val_loss"]))
-        for epoch, values in run.epochs
-        if epoch > 0 and "predictions" in values and values.get("val_loss")
-    ]
-    if y is None or call is None or not call.plain or len(epochs) < 2:
-        return None
-    left: set[int] | None = None
-    chance: NDArray[np.float64] = np.ones(1)
-    for outputs, loss in epochs:
-        fits = len(outputs) == len(y) >= FEWEST
-        rows = _row_losses(np.asarray(outputs), y, name=call.name) if fits else np.array([])
-        if not len(rows) or not rows.std() or abs(rows.mean() - loss) < NEARLY * abs(loss):
-            return None
-        counts = np.arange(1, len(rows) // 2 + 1)
-        ends = {1: np.cumsum(rows[::-1]), -1: np.cumsum(rows)}
-        met = {
-            int(sign * count)
-            for sign, sums in ends.items()
-            for count in counts
-            if abs(sums[count - 1] / count - loss) < DIGITS * abs(loss)
-        }
-        left = met if left is None else left & met
-        chance = chance * np.minimum(DIGITS * abs(loss) * np.sqrt(counts) / rows.std(), 1.0)
-    return min(left, key=abs) if left and 2 * chance.sum() < BY_CHANCE else None
 
 
 def _plain_loss(predictions: NDArray[Any], y: NDArray[Any], *, name: str) -> float:

@@ -159,6 +159,7 @@ class Seen:
     decay: float = 0.0
     saturated: float = 0.0
     over_rows: int = 0
+    summed: int = 0
     forgetful: int = 0
     next_tokens: dict[str, Any] | None = None
 

@@ -37,6 +37,19 @@ def last_operation(output: Tensor) -> tuple[str, int | None]:
     return "", None
 
 
+def rows_summed(loss: Tensor) -> int:
+    """Over how many rows a loss by hand is summed; 0: over none, or over products, of which some
+    factors may share it out.
+    """
+    node: Any = loss.grad_fn
+    if node is not None and node.name() == "NegBackward0":
+        node = node.next_functions[0][0]
+    if node is None or node.name() != "SumBackward0" or node.next_functions[0][0] is None:
+        return 0
+    sizes = node._saved_self_sym_sizes
+    return int(sizes[0]) if sizes and "Mul" not in node.next_functions[0][0].name() else 0
+
+
 def broadcast_shapes(args: Sequence[Any]) -> list[tuple[int, ...]]:
     """The shapes [n, 1] of an output and [n] of its target, whose difference would be [n, n]."""
     pair = [one for one in args[:2] if isinstance(one, Tensor)]

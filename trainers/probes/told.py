@@ -30,7 +30,6 @@ class Watched(TypedDict):
     again_error: str  # why there was no once more
     scores: Numbers  # the metric of each epoch, where a plateau is watched for
     losses_again: Sequence[Answer]  # of each epoch, told losses beside those of its predictions
-    part_of_rows: int | None  # of how many rows, the last or (below 0) first, val_loss is
 
     # Steps, gradients and weights.
     weights: Sequence[Answer]  # a `seen.Weights` each
@@ -98,6 +97,7 @@ class Watched(TypedDict):
     viewed: Sequence[int]  # the shape of which the outputs are a view, two axes swapped
     of_own_class: int  # rows of which the output of their own class alone was taught
     broadcast: Sequence[Sequence[int]]  # shapes that are subtracted, each against all others
+    summed: int  # rows over which a loss by hand is summed
     over_rows: int  # softmaxes of the outputs over their rows
     softmax_twice: int  # logarithms of a softmax of a softmax
     answer_dropped: int  # losses whose outputs come straight from a dropout

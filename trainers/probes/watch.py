@@ -45,8 +45,8 @@ class Watch(StepWatch):
     def __init__(self, train_rows: frozenset[int] = frozenset()) -> None:
         super().__init__()
         self._train_rows, self._taught = train_rows, set(train_rows)  # given; trained on too
-        self.labels_seen, self.calls_seen = LabelsSeen(), CallsSeen()
-        self.evaluated_losses = EvaluatedLosses(train_rows)
+        self.labels_seen, self.evaluated_losses = LabelsSeen(), EvaluatedLosses(train_rows)
+        self.calls_seen = CallsSeen(self.labels_seen.answers)
         self._calibrating: set[str] = set()  # what was active in the pass without gradients
         # And in such passes since the last backward pass; in those that one came after.
         self._noisy, self._helping = set[str](), set[str]()

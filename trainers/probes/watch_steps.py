@@ -14,6 +14,7 @@ from trainers.probes.by_hand import StepsByHand, leaves_of
 from trainers.probes.hooks import Hooked, has_closure, has_memory, is_idle, parameters_of
 from trainers.probes.next_tokens import NextTokens
 from trainers.probes.seen import Seen, Weights
+from trainers.probes.shapes import rows_summed
 from trainers.probes.weights_alike import is_constant
 from trainers.records import dense
 
@@ -127,6 +128,7 @@ class StepWatch(Hooked):
         leaves = {id(leaf): leaf for loss in asked for leaf in leaves_of(loss)}
         if self.seen.backwards <= LOOKED_AT:
             self._note_leaves(leaves)
+            self.seen.summed = max(self.seen.summed, *map(rows_summed, asked))
         if self._leaves is not None:
             leaves = {id(leaf): leaf for leaf in self._leaves if id(leaf) in leaves}
         self._leaves = list(leaves.values())

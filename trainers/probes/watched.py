@@ -25,7 +25,7 @@ from trainers.probes.labels_seen import (
 from trainers.probes.limits import Budget, OutOfTime
 from trainers.probes.rows_seen import row_keys, rows_seen
 from trainers.probes.run import Run, unread
-from trainers.probes.scores import losses_again, part_of_rows, score
+from trainers.probes.scores import losses_again, score
 from trainers.probes.seen import Batch
 from trainers.probes.steer import Steer
 from trainers.probes.subject import Subject, patient
@@ -71,7 +71,6 @@ def watched(
         "carried": state.carried,
         "given_spread": None if data.train.x is None else float(np.nanstd(data.train.x)),
         "losses_again": losses_again(run, data.val.y, call=watch.seen.loss),
-        "part_of_rows": part_of_rows(run, data.val.y, call=watch.seen.loss),
         **helpers.told(),
         "drawn": weights_by_class(helpers.drawn, first_targets(watch.labels_seen.noted)),
         "scores": _scores(run, data, subject) if helpers.plateaus else [],

@@ -43,9 +43,6 @@ def reported_losses(seen: Watched, *, heart: ByHeart) -> Check:
     ]
     if text := _of_last_batch(seen):
         return judge.fail(text, "report the mean over all batches")
-    if count := seen["part_of_rows"]:
-        text = f"val_loss is the loss of the {'last' if count > 0 else 'first'} {abs(count)} rows"
-        return judge.fail(f"{text} alone, in every epoch", "report the mean over all batches")
     classes = seen["loss"] is not None and seen["loss"]["name"] in ENTROPIES
     if classes and (strange := _unrelated_predictions(pairs)):
         remedy = "yield predictions of the rows of data.val, in their order, in training units"
@@ -130,7 +127,7 @@ def _of_last_batch(seen: Watched) -> str:
     epochs = list(zip(seen["val_loss"], seen["evaluated_losses"], strict=False))
     for loss, noted in epochs:
         own, sizes = noted["others"], noted["sizes"]
-        several = len(own) > 2 and len(own) == len(sizes) and 2 * sizes[-1] < seen["val_rows"]
+        several = 1 < len(own) == len(sizes) and 2 * sizes[-1] < seen["val_rows"]
         if loss is None or not several or not math.isclose(loss, own[-1], rel_tol=DIGITS):
             return ""
         if math.isclose(loss, fmean(own), rel_tol=DIGITS):

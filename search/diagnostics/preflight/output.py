@@ -193,6 +193,10 @@ def first_loss(seen: Watched, *, entropy: float | None, classes: int) -> Check:
     call, got = seen["loss"], seen["first_loss"]
     if seen["prepared"]:
         return judge.unknown("weights were trained before the first epoch")
+    sizes = [batch["shape"][0] for batch in seen["batches"] if batch["shape"]]
+    if seen["summed"] > 2 and seen["summed"] in sizes and len(sizes) > len(seen["epochs"]):
+        text = f"the loss is summed over the {seen['summed']} rows of a batch, by hand"
+        return judge.warn(text, SUMMED)
     if call is None or seen["optimizers"] > 1:
         return judge.unknown(_why_unknown(seen))
     backward = next((loss for loss in seen["losses"] if loss is not None), None)
@@ -263,7 +267,7 @@ def _is_offset(call: Answer, *, got: float, expected: float) -> bool:
 MOST_TERMS = 10.0  # times a summed loss, up to which further terms are added to it
 MOST = 64  # batches over which gradients are accumulated
 SUMMED = (
-    "the loss is summed over the batch: say reduction='mean', or the rate depends on the batch size"
+    "take the mean over the batch, as by reduction='mean': else the rate depends on the batch size"
 )
 
 
