@@ -233,7 +233,7 @@ def _hidden_gain(scores: Floats, of: SeedStatistics, race: Race, noise_floor: Fl
     its own among them: further seeds tell whether they have. [sweeps, values], of `scores` with
     their numbers `of`.
     """
-    apart = lying_apart(scores)
+    apart = lying_apart(scores, noise_floor=noise_floor)
     if not apart.any():
         return np.zeros(of.counts.shape, dtype=bool)
     kept = statistics_of(np.where(apart, -np.inf, scores), noise_floor=noise_floor)

@@ -44,14 +44,15 @@ def broken_seeds(scores: Floats, *, noise_floor: Floats | float = 0.0) -> Bools:
     return np.asarray(~finite | (scores <= limit[..., None]))
 
 
-def lying_apart(scores: Floats) -> Bools:
+def lying_apart(scores: Floats, *, noise_floor: Floats | float = 0.0) -> Bools:
     """Seeds far below the others of their value, by `GAP` ranges of these, whatever the noise of
     other values: where seeds are few, they may have collapsed although `broken_seeds` cannot tell.
-    Of two seeds nothing tells which lies apart.
+    Of two seeds nothing tells which lies apart. `noise_floor`: of each sweep, the least range.
     """
     ordered = np.sort(np.where(np.isfinite(scores), scores, np.nan), axis=-1)
     counts = (~np.isnan(ordered)).sum(-1)
-    limit = _apart(ordered, counts, least=0.0, highest=np.inf)
+    least = GAP * np.asarray(noise_floor, dtype=float)[..., None]  # equal seeds are no range
+    limit = _apart(ordered, counts, least=least, highest=np.inf)
     several = (counts > 2)[..., None]
     return np.asarray(several & np.isfinite(scores) & (scores <= limit[..., None]))
 

@@ -512,6 +512,9 @@ def test_a_race_goes_on_where_a_seed_that_may_have_collapsed_hides_a_clear_lead(
     assert not broken_seeds(np.array(first)).any()
     assert seeds_needed(np.array(first), RACE).tolist() == [4, 4]
     assert seeds_needed(np.array([[-1.2, 0.9, -0.5], [0.1, -34.2, 0.3]]), RACE).tolist() == [3, 3]
+    # In whole steps, two equal seeds of three are no reason to leave out the others.
+    steps = np.array([[3.0, 3.0, 5.0], [7.0, 0.0, 7.0], [4.0, 2.0, 5.0]])
+    assert seeds_needed(steps, RACE, noise_floor=0.5).tolist() == [4, 4, 3]
 
 
 def test_a_gain_beside_breaking_seeds_is_found_as_if_it_were_known_which_broke():
