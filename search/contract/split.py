@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.contract.arrays import hash_of
+from search.contract.drawn_rows import drawn_rows
 from search.contract.fixed_set import Rows, fixed_set, split_refused
 from search.errors import UsageError, unknown
 
@@ -144,8 +145,6 @@ def _predefined(
 
 def _at_random(rows: Rows, key: str, node: Mapping[str, Any], marks: Marks) -> tuple[Rows, Rows]:
     """The rows that stay, and those drawn for the set `key`; of every class some in both."""
-    from sklearn.model_selection import train_test_split  # takes a second
-
     share, labels, classes = _share(node, key), None, 1
     if marks.labels is not None:
         labels = marks.labels[rows]
@@ -157,10 +156,9 @@ def _at_random(rows: Rows, key: str, node: Mapping[str, Any], marks: Marks) -> t
             rule = "each set needs rows of every class"
             raise split_refused(key, rule, got, FEW_OF_CLASS, code="set-lacks-a-class")
     _check_size(key, share, count=len(rows), least=classes, noun="row")
-    kept, drawn = train_test_split(
-        rows, test_size=share, stratify=labels, random_state=node.get("seed", 0)
-    )
-    return np.sort(kept), np.sort(drawn)
+    taken = math.ceil(share * len(rows))
+    drawn = rows[drawn_rows(len(rows), taken=taken, seed=node.get("seed", 0), labels=labels)]
+    return np.setdiff1d(rows, drawn), np.sort(drawn)
 
 
 def _by_group(rows: Rows, key: str, node: Mapping[str, Any], marks: Marks) -> tuple[Rows, Rows]:

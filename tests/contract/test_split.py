@@ -1,17 +1,36 @@
 """Splits: every row in one set, drawn by the split's own seed, and sets that are none refused."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from refusals import raises
+from sklearn.model_selection import train_test_split
 
 from search.contract.arrays import hash_of
+from search.contract.drawn_rows import drawn_rows
 from search.contract.split import Marks, make_split
 
 
 def _node(kind, **keys):
     return {"kind": kind, "test": 0.3, "val": 0.2, "folds": 4, "seed": 0, **keys}
+
+
+@settings(deadline=None)
+@given(st.integers(60, 300), st.integers(1, 5), st.integers(0, 1000), st.floats(0.1, 0.9))
+def test_rows_are_drawn_as_scikit_learn_draws_them(rows, classes, seed, share):
+    """With labels and without: a search that an earlier version began has its rows by that function."""
+    dice = np.random.default_rng(seed)
+    common = dice.permutation(np.append(np.arange(2 * classes), dice.integers(0, classes, rows)))
+    for labels in (None, common % classes):
+        _, drawn = train_test_split(
+            np.arange(len(common)), test_size=share, random_state=seed, stratify=labels
+        )
+        taken = math.ceil(share * len(common))
+        ours = drawn_rows(len(common), taken=taken, seed=seed, labels=labels)
+        assert sorted(ours) == sorted(drawn)
 
 
 @settings(deadline=None)
