@@ -12,9 +12,9 @@ INSTALLED = tuple(
 LIBRARIES = ("site-packages", "dist-packages")
 
 
-def is_library(path: Path) -> bool:
+def is_library(path: Path | str) -> bool:
     """Whether a file is of Python itself or in a folder of libraries, wherever it lies."""
-    return str(path).startswith(INSTALLED) or not set(path.parts).isdisjoint(LIBRARIES)
+    return str(path).startswith(INSTALLED) or not set(Path(path).parts).isdisjoint(LIBRARIES)
 
 
 def is_users(path: Path, *, here: Path) -> bool:
