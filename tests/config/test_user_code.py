@@ -6,7 +6,7 @@ import sysconfig
 from pathlib import Path
 
 import pytest
-from kit import running, search, trials, wait_for
+from kit import INLINE, running, search, trials, wait_for
 from omegaconf import OmegaConf
 from refusals import check_told
 
@@ -288,10 +288,11 @@ def test_a_config_from_elsewhere_says_what_it_will_run_before_it_does(changes, s
 def test_code_that_comes_with_another_search_is_said_before_it_runs(tmp_path):
     theirs = "from torch.nn import Linear\n\n\ndef net():\n    return Linear(64, 10)\n"
     (tmp_path / "theirs.py").write_text(theirs)
-    first = search("smoke", "model._target_=theirs.net", "trainer.epochs=2", cwd=tmp_path)
+    first = search("smoke", *INLINE, "model._target_=theirs.net", cwd=tmp_path)
     assert first.returncode == 0, first.stderr
     assert "trust it" not in first.stderr, "the command's own words"
-    words = ["batch_size_sweep", "from=smoke", "seeds=1", "trainer.epochs=2"]
+    words = ["batch_size_sweep", "from=smoke", "seeds=1", "placement.slots=1"]
+    words += ["space.trainer.batch_size.points=2", "space.trainer.batch_size.low=64"]
     line = "results/smoke runs theirs.net: trust it as you trust that code"
     for command in (words, ["plan", *words], ["test", "smoke"]):
         done = search(*command, cwd=tmp_path)

@@ -26,7 +26,9 @@ STOCK = [
     "trainer.checkpoint_every=0.001",
     "placement.max_retries=50",
     "space.optimizer.lr.points=3",
+    "protocol.extend=0",
     "protocol.refine=0",
+    "protocol.most_seeds=1",
     "report=off",
 ]
 ROUNDS = [*TINY, "protocol.extend=1", "protocol.refine=1"]

@@ -448,15 +448,13 @@ def test_trials_in_company_are_one_line_of_the_display():
     assert re.search(r"1 cpu +5 +3/50 +0.5 +0.6 +lr=0.1 seed 0", console.export_text())
 
 
-def test_a_training_by_itself_measures_nothing_and_says_nothing_of_lanes(tmp_path):
-    done = search("smoke", *INLINE, "lanes=off", cwd=tmp_path)
-    assert done.returncode == 0, done.stdout + done.stderr
-    best = tmp_path / "results" / "smoke" / "best.yaml"
+def test_a_training_by_itself_measures_nothing_and_says_nothing_of_lanes(smoke):
+    best = smoke / "results" / "smoke" / "best.yaml"
     text = best.read_text()
     assert "lanes: 'off'\n" in text
     best.write_text(text.replace("lanes: 'off'\n", "lanes: auto\n"))
-    done = search("train", str(best), cwd=tmp_path)
+    done = search("train", str(best), cwd=smoke)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "lanes" not in done.stdout
-    assert not (tmp_path / "results" / "lanes.json").exists()
-    assert set(trials(tmp_path / "results" / "smoke-train").strategy) == {"loop"}
+    assert not (smoke / "results" / "lanes.json").exists()
+    assert set(trials(smoke / "results" / "smoke-train").strategy) == {"loop"}

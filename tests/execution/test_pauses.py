@@ -12,7 +12,7 @@ import pytest
 from kit import TINY, command, environment, running, search, steady, trials, wait_for
 
 pytestmark = pytest.mark.slow
-PAUSE = 5.0  # longer than every limit of the search [s]
+PAUSE = 3.5  # longer than every limit of the search [s]
 WORDS = ["seeds=1", "trainer.epochs=20", "name=one"]
 
 
@@ -23,7 +23,7 @@ def has_trained(folder: Path) -> bool:
 
 @pytest.mark.parametrize("company", ["with its workers", "alone"])
 def test_a_search_that_was_suspended_charges_no_trial_for_it(company, tmp_path):
-    limits = ["trainer.epoch_timeout=2", "trainer.timeout=4", "placement.max_retries=0"]
+    limits = ["trainer.epoch_timeout=2", "trainer.timeout=3", "placement.max_retries=0"]
     words = [*(word for word in TINY if "max_retries" not in word), *WORDS, *limits]
     with running(*words, cwd=tmp_path, TOY_PAUSE="0.02") as conductor:
         wait_for(lambda: has_trained(tmp_path), what="first epochs")
@@ -51,11 +51,11 @@ def test_a_search_that_was_suspended_charges_no_trial_for_it(company, tmp_path):
 
 def test_a_search_started_to_ignore_signals_goes_on_after_them(tmp_path):
     """`nohup` has SIGHUP ignored, a shell's script the SIGINT of what it starts behind itself."""
-    words = [*TINY, *WORDS]
+    words = [*TINY, *WORDS, "placement.slots=1"]
     shell = ["sh", "-c", "trap '' HUP INT; exec \"$@\"", "sh", *command(*words)]
     process = psutil.Popen(shell, cwd=tmp_path, env=environment(TOY_PAUSE="0.05"))
     try:
-        wait_for(lambda: has_trained(tmp_path), what="first epochs")
+        wait_for(lambda: has_trained(tmp_path), seconds=60, what="first epochs")
         for number in (signal.SIGHUP, signal.SIGINT):
             process.send_signal(number)
         assert process.wait(timeout=60) == 0
@@ -70,7 +70,7 @@ def test_a_search_whose_terminal_closes_ends_in_order(tmp_path):
     """It says that it stops, on a terminal that takes no line any more, and writes its tables."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        ["setsid", "--ctty", "--wait", *command(*TINY, *WORDS)],
+        ["setsid", "--ctty", "--wait", *command(*TINY, *WORDS, "placement.slots=1")],
         cwd=tmp_path,
         env=environment(TOY_PAUSE="0.1"),
         stdin=theirs,
@@ -79,7 +79,7 @@ def test_a_search_whose_terminal_closes_ends_in_order(tmp_path):
     )
     os.close(theirs)
     try:
-        wait_for(lambda: has_trained(tmp_path), what="first epochs")
+        wait_for(lambda: has_trained(tmp_path), seconds=60, what="first epochs")
         os.close(ours)
         assert process.wait(timeout=60) == 130
     finally:

@@ -108,16 +108,15 @@ def test_a_model_that_keeps_state_outside_itself_scores_as_in_a_fresh_process(
         *("lr_sweep", "model=own", "~model.width", "+model._target_=leaving.Net"),
         *("+model.inputs=${data.inputs}", "+model.outputs=${data.outputs}", "+model.keeps=nothing"),
         *("~space.optimizer.lr", f"knob.model.keeps=choice(nothing,{','.join(kinds)})"),
-        *("seeds=3", "trainer.epochs=2", "protocol.extend=0", "placement.slots=1", "report=off"),
-        *(f"lanes={lanes}", "name=leaving"),
+        *("seeds=2", "trainer.epochs=2", "protocol.extend=0", "placement.slots=1", "report=off"),
+        *(f"lanes={lanes}", "name=leaving", "protocol.most_seeds=1"),
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     by_kind = trials(tmp_path / "results" / "leaving").pivot(
         index="seed", columns="model.keeps", values="value"
     )
-    by_kind = by_kind.loc[:2]  # further seeds come for some kinds only
-    assert len(by_kind) == 3
+    assert len(by_kind) == 2
     for kind in {*kinds} - {"cache"}:  # its scale moves within each training
         assert list(by_kind[kind]) == list(by_kind["nothing"]), kind
     assert ("leaving.CACHE['steps'] is changed by a training" in done.stdout) == ("cache" in kinds)
