@@ -57,6 +57,7 @@ def compose_experiment(
             config = composed(words)
             check_groups(OmegaConf.to_container(config, resolve=False))
             _check_direction(config, words)
+            _keep_chosen_space(config, words)
             given.apply(config)
             own = [config.get("space") or {}]
             add_choices(config, own, words, config_dir=config_dir)
@@ -74,6 +75,35 @@ def compose_experiment(
         raise reason or UsageError(text, code="config-cannot-be-composed") from error
     OmegaConf.set_readonly(config, True)
     return config
+
+
+def _keep_chosen_space(config: DictConfig, words: list[str]) -> None:
+    """What a recipe says of a knob of its own space, as `points`, is dropped where the space that a
+    word chooses has no such knob, or gives it by a text, which Hydra has replaced.
+    """
+    if "space" not in map(key_of, words):
+        return
+    left = list(_without_domain(config.space))
+    if not left:
+        return
+    chosen = composed([word for word in words if key_of(word) in ("space", "hydra.searchpath")])
+    with open_dict(config):
+        for path in left:
+            above, _, name = f"space.{path}".rpartition(".")
+            del OmegaConf.select(config, above)[name]
+            if (node := OmegaConf.select(chosen, f"space.{path}")) is not None:
+                OmegaConf.update(config, f"space.{path}", node, force_add=True)
+
+
+def _without_domain(space: DictConfig, prefix: str = "") -> Iterator[str]:
+    """The paths of nodes with details of a knob, and no domain."""
+    for key, node in space.items():
+        if not isinstance(node, DictConfig) or "choices" in node or {"low", "high"} <= node.keys():
+            continue
+        if {"low", "points"} & node.keys():
+            yield f"{prefix}{key!s}"
+        else:
+            yield from _without_domain(node, f"{prefix}{key!s}.")
 
 
 def _complete(config: DictConfig, where: str) -> None:

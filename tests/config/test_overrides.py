@@ -17,6 +17,7 @@ from refusals import check_told, raises
 from search.config.compose import compose_experiment
 from search.config.overrides import in_grammar, parse_override, value_word
 from search.config.plan import read_plan
+from search.config.space import read_space
 from search.config.sweep_grammar import read_domain
 from search.errors import UsageError
 from search.stages import sweep
@@ -158,6 +159,20 @@ def test_choices_of_a_config_group_may_stand_as_a_string_in_a_file(tmp_path):
     config = compose_experiment("lr_sweep", overrides=["space=two"], config_dir=tmp_path)
     assert set(config.choices.optimizer) == {"sgd", "adam"}
     assert read_plan(config, root=tmp_path).first_round == ("sgd", "adam")
+
+
+@pytest.mark.parametrize(
+    ("text", "knobs"),
+    [
+        ("trainer: {batch_size: 'choice(16, 32)'}", {"trainer.batch_size": "16, 32"}),
+        ("optimizer: {lr: 'log(1e-3, 1)'}", {"optimizer.lr": "0.001 … 1, log"}),
+    ],
+)
+def test_a_space_that_a_word_chooses_has_no_knob_of_the_recipes_own(text, knobs, tmp_path):
+    (tmp_path / "space").mkdir()
+    (tmp_path / "space" / "mine.yaml").write_text(text)
+    config = compose_experiment("own_trainer", overrides=["space=mine"], config_dir=tmp_path)
+    assert {knob.path: knob.describe() for knob in read_space(config.space)} == knobs
 
 
 @pytest.mark.slow
