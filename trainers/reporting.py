@@ -33,6 +33,8 @@ LOSSES = {
     "train_loss": re.compile(f"({OF_TRAIN})loss(epoch)?|loss({OF_TRAIN})"),
     "val_loss": re.compile(f"({OF_VALIDATION})loss|loss({OF_VALIDATION})"),
 }
+VALIDATES = re.compile(f"(loss)?({OF_VALIDATION})")
+TEST = re.compile("testloss|losstest")
 
 
 class TrialStopped(BaseException):
@@ -123,11 +125,17 @@ _TRAININGS: dict[Any, _Training] = {}  # what runs now, by its greenlet
 
 
 def with_losses(values: dict[str, Any]) -> dict[str, Any]:
-    """With both losses under the names that verdicts read (R16), where they are told by others."""
-    for name in list(values):
-        letters = "".join(filter(str.isalpha, str(name))).lower()
-        for ours, spelt in LOSSES.items():
-            if spelt.fullmatch(letters):
+    """With both losses under the names that verdicts read (R16), where they are told by others.
+
+    A program without a name of validation calls the rows so on which it validates: test.
+    """
+    letters = {name: "".join(filter(str.isalpha, str(name))).lower() for name in values}
+    names = dict(LOSSES)
+    if not any(VALIDATES.match(each) for each in letters.values()):
+        names["val_loss"] = TEST
+    for name, each in letters.items():
+        for ours, spelt in names.items():
+            if spelt.fullmatch(each):
                 values.setdefault(ours, values[name])
     if "loss" in values and "val_loss" in values:
         values.setdefault("train_loss", values["loss"])

@@ -62,15 +62,19 @@ def test_losses_under_other_spellings_have_the_names_that_verdicts_read(tmp_path
         yield {"loss": 9.0}
         yield {"loss_valid": 8.0, "loss_train": 7.0}
         yield {"val/loss_mask": 5.0, "train_loss_step": 6.0}  # parts of a loss are none
+        yield {"train_loss": 1.0, "test_loss": 2.0}  # the rows on which a program validates
+        yield {"test_loss": 2.0, "val_accuracy": 0.5}  # beside those of validation they are none
 
     seats, ours = _seat(spelt, tmp_path), ("train_loss", "val_loss")
-    told = [seats.step()[0].values for _ in range(6)]
+    told = [seats.step()[0].values for _ in range(8)]
     assert [[values.get(name) for name in ours] for values in told] == [
         [1, 2],
         [None, 3],
         [7, 8],
         [None, None],
         [7, 8],
+        [None, None],
+        [1, 2],
         [None, None],
     ]
     assert told[0]["val/loss"] == 2.0  # it may be the metric, or a column that is looked for
