@@ -11,6 +11,7 @@ from search.execution.pace import duration
 from search.execution.progress import shown_knobs, shown_trial
 from search.results.findings import Findings, looks, open_results, searches
 from search.results.status import Status, status_of
+from search.storage.trials import ENDED_BY_ERROR
 
 SUMMARY = "tells how far a search has come; without a name, all of them"
 ENDED = {"running": "begun", "done": "ended", "stopped": "last trial ended", "died": "begun"}
@@ -113,7 +114,7 @@ def _show(entry: _Entry, *, trials: bool) -> None:
 def _show_trials(status: Status, findings: Findings) -> None:
     """A line per trial that runs or has failed; its last epoch stands in the curves."""
     for row in findings.rows:
-        if row.state not in ("running", "failed", "lost"):
+        if row.state not in ("running", *ENDED_BY_ERROR):
             continue
         trial, reached = row.spec.trial, ""
         if trial in status.reached:

@@ -27,7 +27,7 @@ from search.execution.terminal import Line, Terminal, aligned
 from search.stages.joint import CONFIRM
 from search.stages.kinds import kind_of
 from search.storage.logs import as_seen_from_here
-from search.storage.trials import FROM_ZERO, EpochRecord, TrialRecord, TrialSpec
+from search.storage.trials import ENDED_BY_ERROR, FROM_ZERO, EpochRecord, TrialRecord, TrialSpec
 
 WIDE = 110  # columns from which knobs stand beside their trial, not below it
 
@@ -137,7 +137,7 @@ class ShownProgress(Callback):
         ):
             self._best = row
         self._bar.advance(self._task)
-        failed = row.state in ("failed", "lost")
+        failed = row.state in ENDED_BY_ERROR
         reason = as_seen_from_here(row.reason, self._plan.folder)
         if self._zero_is_told:
             reason = reason.replace(FROM_ZERO, "")

@@ -27,6 +27,7 @@ from search.storage.study import Study
 from search.storage.trial_rows import TrialRows
 from search.storage.trials import (
     BY_ITSELF,
+    ENDED_BY_ERROR,
     FROM_ZERO,
     EpochRecord,
     TrialRecord,
@@ -178,7 +179,7 @@ class Recorder:
                 the folder is gone, for which no trial can do anything.
         """
         self._standing.check_data(self._rows.unfinished)  # no end of a trial on other data counts
-        failed = state in (TrialState.FAILED, TrialState.LOST)
+        failed = state in ENDED_BY_ERROR
         if failed:
             self._look_at_files(now=True)
         row = trial.row(state, reason=reason)
@@ -255,8 +256,7 @@ class Recorder:
 
     def _last_failure(self) -> str:
         """The reason of the last trial that failed."""
-        failed = (TrialState.FAILED, TrialState.LOST)
-        reason = next(row.reason for row in reversed(self._rows) if row.state in failed)
+        reason = next(row.reason for row in reversed(self._rows) if row.state in ENDED_BY_ERROR)
         return as_seen_from_here(reason, self._plan.folder)
 
     def close(self) -> None:

@@ -19,7 +19,7 @@ from search.execution.recorder import Recorder
 from search.execution.running_trial import SHARED_DEATHS, RunningTrial
 from search.execution.trial_queue import TrialQueue, trials_beside
 from search.storage.logs import TrialLogs
-from search.storage.trials import OUT_OF_MEMORY, TrialState
+from search.storage.trials import ENDED_BY_ERROR, OUT_OF_MEMORY, TrialState
 
 KEEP_APART = (
     "what a trial writes belongs into checkpoint.files, in a program into the folder that {folder} "
@@ -176,7 +176,7 @@ class TrialEndings:
         self, trial: RunningTrial, state: TrialState, *, reason: str, cause: str | None
     ) -> None:
         number = trial.spec.trial
-        failed = state in (TrialState.FAILED, TrialState.LOST)
+        failed = state in ENDED_BY_ERROR
         self._logs.trim(number)
         pointer = self._logs.pointer(number) if failed else ""
         self._recorder.finish(trial, state, reason=reason + pointer, cause=cause)

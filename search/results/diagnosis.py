@@ -29,12 +29,11 @@ from search.results.findings import Findings
 from search.results.summary.verdicts import out_of_patience
 from search.storage.curves import followed, without_curves
 from search.storage.folder import Folder
-from search.storage.trials import EpochRecord, TrialRecord
+from search.storage.trials import ENDED_BY_ERROR, EpochRecord, TrialRecord
 from trainers.api import IGNORED
 
 ROLE_RATES = (*RATES, "max_lr")
 FLOOD = "trainer.flood"
-ERRORS = ("failed", "lost")  # states in which an error of code or machine ended a trial
 BROKEN = (
     "nan",
     "exploding",
@@ -218,9 +217,7 @@ def _trained(
     return [
         Trained(
             value=value(row),
-            score=plan.metric.sign * row.value
-            if row.state == "complete" and row.value is not None
-            else None,
+            score=None if row.result is None else plan.metric.sign * row.result,
             level=_level(curves.get(row.spec.trial, {})),
             best_epoch=None if plan.limits.score_last else row.best_epoch,
             epochs=plan.epochs_of(row.spec.knobs),
@@ -228,7 +225,7 @@ def _trained(
             stopped=out_of_patience(plan, row),
         )
         for row in findings.rows
-        if row.finished and not (row.state in ERRORS and verdict(row) not in CLIFF)
+        if row.finished and not (row.state in ENDED_BY_ERROR and verdict(row) not in CLIFF)
     ]
 
 

@@ -67,7 +67,7 @@ def best_config(plan: Plan, row: TrialRecord, *, contract: dict[str, Any]) -> st
     config.pop("choices", None)
     # Two lanes give the bits of any number of lanes; a trial trained alone gives others.
     config["lanes"] = 2 if row.strategy == "vmap" else "off"
-    config["expected"] = row.value if row.state == "complete" else None
+    config["expected"] = row.result
     # The fingerprint covers the classes.
     data = {key: value for key, value in contract["data"].items() if key != "classes"}
     config["contract"] = {"data": data, "split": {"hash": contract["split"]["hash"]}}

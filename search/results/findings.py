@@ -105,11 +105,10 @@ class Findings(Outcome):
         """
         knobs = self.plan.knobs
         complete = [
-            (row.spec.knobs, row.value)
+            (row.spec.knobs, row.result)
             for row in self.rows
             if row.spec.stage == joint.STAGE
-            and row.state == "complete"
-            and row.value is not None
+            and row.result is not None
             and all(
                 knob.holds(row.spec.knobs[knob.path])
                 for knob in knobs

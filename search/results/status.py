@@ -100,7 +100,7 @@ def leader_of(findings: Findings) -> BestTrial | None:
     if winner is not None and findings.steps:
         mine = findings.steps[-1]["trials"]
         rows = [row for row in findings.rows if row.spec.trial in mine]
-        values = [row.value for row in rows if row.state == "complete" and row.value is not None]
+        values = [row.result for row in rows if row.result is not None]
         mean = sum(values) / len(values)
         return _leader(winner, value=mean, seeds=len(values), decided=True)
     best = next(iter(ranked(findings.rows, sign=findings.plan.metric.sign)), None)

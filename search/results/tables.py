@@ -67,9 +67,9 @@ def curves_so_far(findings: Findings, folder: Folder) -> pd.DataFrame:
     metric = findings.plan.metric.name
     curves = read_curves(folder.curve_log, folder.curves, metric=metric, epochs=epochs)
     scores = {
-        row.spec.trial: (row.best_epoch, row.value)
+        row.spec.trial: (row.best_epoch, row.result)
         for row in findings.rows
-        if row.state == "complete" and row.best_epoch is not None and row.value is not None
+        if row.best_epoch is not None and row.result is not None
     }
     check_scores(curves, scores, metric=metric, table=folder.curves)
     return curves

@@ -10,7 +10,7 @@ from search.config.plan import Plan
 from search.contract.metrics import Metric
 from search.stages.decision import Decision
 from search.stages.group import Candidate, Group
-from search.storage.trials import TrialRecord, TrialSpec, TrialState
+from search.storage.trials import ENDED_BY_ERROR, TrialRecord, TrialSpec, TrialState
 
 Cell = tuple[tuple[str, Value], ...]
 
@@ -70,7 +70,7 @@ class Outcome:
             return ""
         baseline = cell_of(self.chosen[self.groups[0].candidate])
         rows = [row for row in self.rows if cell_of(row.spec.knobs) == baseline]
-        if not all(row.state in (TrialState.FAILED, TrialState.LOST) for row in rows):
+        if not all(row.state in ENDED_BY_ERROR for row in rows):
             return ""
         first = rows[0]
         return (

@@ -30,6 +30,7 @@ class TrialState(StrEnum):
 
 STATES: tuple[str, ...] = tuple(TrialState)
 FINISHED = STATES[:5]
+ENDED_BY_ERROR = (TrialState.FAILED, TrialState.LOST)  # an error of code or machine ended the trial
 BY_ITSELF = "ended by itself"  # begins the reason of a trial whose trainer took fewer epochs
 FROM_ZERO = "; its epoch 0 counts as the untrained model: count trained epochs from 1"
 OUT_OF_MEMORY = "out of memory"  # begins the reason of a trial that is infeasible for want of it
@@ -111,10 +112,15 @@ class TrialRecord:
         """True if the state will not change any more."""
         return self.state in FINISHED
 
+    @property
+    def result(self) -> float | None:
+        """The value of a complete trial; None for one that was pruned or has none."""
+        return self.value if self.state == TrialState.COMPLETE else None
+
 
 def completed(rows: Iterable[TrialRecord]) -> list[TrialRecord]:
     """The trials that are complete and have a value, in their order."""
-    return [row for row in rows if row.state == TrialState.COMPLETE and row.value is not None]
+    return [row for row in rows if row.result is not None]
 
 
 def ranked(rows: Iterable[TrialRecord], *, sign: float) -> list[TrialRecord]:

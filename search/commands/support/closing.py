@@ -16,7 +16,7 @@ from search.results.report import NAME as PAGE
 from search.results.report.go_on import next_commands
 from search.results.rules import CITED
 from search.results.summary import conclusion, show_summary
-from search.storage.trials import TrialRecord
+from search.storage.trials import ENDED_BY_ERROR, TrialRecord
 
 
 def show_decision(findings: Findings, console: Terminal) -> None:
@@ -38,7 +38,7 @@ def show_closing(findings: Findings, console: Terminal) -> None:
         f"\nresults: {from_here(plan.folder)}/"
         + (f", all on one page: {PAGE}" if page.exists() else "")
     )
-    failed = sum(row.state in ("failed", "lost") for row in findings.rows)
+    failed = sum(row.state in ENDED_BY_ERROR for row in findings.rows)
     if failed:
         console.say(
             f"{'1 trial has' if failed == 1 else f'{failed} trials have'} failed and will not run "

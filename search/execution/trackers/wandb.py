@@ -13,8 +13,7 @@ from search.execution.events import (
     TrialBegun,
     TrialEnded,
 )
-
-FAILED = ("failed", "lost")
+from search.storage.trials import ENDED_BY_ERROR
 
 
 class WandB:
@@ -52,7 +51,7 @@ class WandB:
                 run.summary.update(
                     {"best": event.value, "state": event.state, "verdict": event.verdict}
                 )
-                run.finish(exit_code=int(event.state in FAILED))
+                run.finish(exit_code=int(event.state in ENDED_BY_ERROR))
             case SearchEnded():
                 for run in self._runs.values():
                     run.finish(exit_code=1)

@@ -108,7 +108,7 @@ def _draw_knob(findings: Findings, knob: Knob, rows: Sequence[TrialRecord], axes
 
 
 def _near(findings: Findings, rows: Sequence[TrialRecord]) -> tuple[float, float] | None:
-    values = [row.value for row in rows if row.state == "complete" and row.value is not None]
+    values = [row.result for row in rows if row.result is not None]
     return near_best(values, sign=findings.plan.metric.sign, reach=None)
 
 

@@ -84,7 +84,7 @@ def _lead(findings: Findings, finished: Rows) -> str:
         "would have given (bootstrap, P3): where it is flat, more trials bring little."
     )
     decision, sign = findings.decision, findings.plan.metric.sign
-    scores = [sign * row.value for row in completed(finished) if row.value is not None]
+    scores = [sign * row.result for row in finished if row.result is not None]
     if decision is None or not decision.spread > 0 or not scores:
         return text
     near = sum(score >= max(scores) - 2 * decision.spread for score in scores)
@@ -114,7 +114,7 @@ def _chart(
 
 def _band(finished: Rows, *, sign: float) -> dict[str, list[Any]]:
     """Quantiles of the bootstrap by number of trials, from where all of them are known."""
-    values = [row.value if row.state == "complete" else None for row in finished]
+    values = [row.result for row in finished]
     columns: dict[str, list[Any]] = {"trials": [], **{name: [] for name in QUANTILES}}
     for budget in sorted({int(k) for k in np.geomspace(1, max(len(values), 1), BUDGETS)}):
         best = {

@@ -80,7 +80,7 @@ def _knob_chart(findings: Findings, knob: Knob, shown: Rows) -> Chart:
         for name, part in parts.items()
         if part
     ]
-    values = [row.value for row in mine if row.state == "complete" and row.value is not None]
+    values = [row.result for row in mine if row.result is not None]
     share = findings.importance.get(knob.path)
     weight = f" (importance {share:.2f})" if share is not None else ""
     return Chart(

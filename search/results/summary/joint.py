@@ -35,6 +35,7 @@ from search.stages import joint
 from search.stages.decision import Decision
 from search.stages.joint_confirmation import LIFT, leaders
 from search.stages.spent import gpu_seconds
+from search.storage.trials import ENDED_BY_ERROR
 
 INDENT = 6  # columns in front of what stands below a rank
 SHOWN = 10  # configurations on the terminal
@@ -231,7 +232,7 @@ def account(findings: Findings) -> list[str]:
         share = 100 * len(pruned) / len(mine)
         text += f"; up to {saved} saved by pruning {len(pruned)} of them ({share:.0f} %)"
     infeasible, failed = (
-        sum(row.state in states for row in mine) for states in (("infeasible",), ("failed", "lost"))
+        sum(row.state in states for row in mine) for states in (("infeasible",), ENDED_BY_ERROR)
     )
     if infeasible:
         text += f"; {infeasible} infeasible ({100 * infeasible / len(mine):.0f} %, P8)"
