@@ -19,14 +19,13 @@ from search.contract.arrays import FoldData
 from search.contract.contract import Prepared, prepare
 from search.errors import COPY, UsageError
 from search.results.by_group import write_test_groups
-from search.results.ensemble import judged_before
+from search.results.ensemble import judged_before, read_members
 from search.results.export import EXPORTED, REFIT, refit_note
 from search.results.findings import ANSWER, Findings, open_results
 from search.results.summary.formatting import count
 from search.results.summary.gap import gap_lines
 from search.storage.folder import Folder
 from search.storage.ledger import Ledger
-from search.storage.sealed import read_json
 from trainers.ensemble import FILE, predict
 
 SUMMARY = "opens the sealed test set for the exported config, once"
@@ -55,7 +54,8 @@ def run(words: list[str], config_dir: Path | None) -> int:
     options = parser().parse(words)
     folder, findings = open_results(options.name, root=options.results_root)
     config = ready_to_test(findings, folder, unfinished=options.unfinished)
-    say_code(folder.path, config, findings.plan.config, *_members(folder))
+    members = [OmegaConf.create(each["config"]) for each in read_members(folder)]
+    say_code(folder.path, config, findings.plan.config, *members)
     with writes_told(COPY), folder.locked():
         ledger = Ledger(folder)
         earlier = _earlier(ledger, again=options.again)
@@ -165,14 +165,7 @@ def _ensemble(
     judge = Scorer(prepared, metric=findings.plan.metric, predict=predict)
     # Each member brings features of its own, so the rows stay as they are here.
     bare = OmegaConf.create({**plain_config(config, resolve=True), "features": {}})
-    return judge.score(bare, folder.path / "ensemble" / FILE, seconds=0.0)
-
-
-def _members(folder: Folder) -> list[DictConfig]:
-    """The configs of the trainings that an ensemble averages; none without one."""
-    file = folder.path / "ensemble" / FILE
-    members = read_json(file, keys=["members"])["members"] if file.exists() else []
-    return [OmegaConf.create(each["config"]) for each in members]
+    return judge.score(bare, folder.ensemble / FILE, seconds=0.0)
 
 
 def _by_group(findings: Findings, folder: Folder, prepared: Prepared) -> list[str]:

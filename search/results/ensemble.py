@@ -218,12 +218,11 @@ def write_ensemble(plan: Plan, folder: Folder, ensemble: Ensemble, *, says: str)
 
     `says`: the outcome in words, which a resumed search repeats.
     """
-    place = folder.path / "ensemble"
-    place.mkdir(exist_ok=True)
+    folder.ensemble.mkdir(exist_ok=True)
     members = []
     for each, score in zip(ensemble.members, ensemble.scores, strict=True):
         row = each.row
-        shutil.copy2(_weights(folder, each), place / each.name)
+        shutil.copy2(_weights(folder, each), folder.ensemble / each.name)
         member = {"weights": each.name, "trial": each.trial, "seed": row.spec.seed}
         config = written_config(plan, row)
         members.append({**member, "score": score, "knobs": dict(row.spec.knobs), "config": config})
@@ -236,16 +235,22 @@ def write_ensemble(plan: Plan, folder: Folder, ensemble: Ensemble, *, says: str)
         "says": says,
         "members": members,
     }
-    write_json(place / FILE, content)
+    write_json(folder.ensemble / FILE, content)
 
 
 def judged_before(folder: Folder) -> tuple[bool, str] | None:
     """Whether an average was adopted, and in which words; None before it was judged."""
-    path = folder.path / "ensemble" / FILE
+    path = folder.ensemble / FILE
     if not path.exists():
         return None
     content = read_json(path, keys=["adopted", "says"])
     return bool(content["adopted"]), str(content["says"])
+
+
+def read_members(folder: Folder) -> list[dict[str, Any]]:
+    """The trainings that an average is made of, as they are written; none before one was judged."""
+    path = folder.ensemble / FILE
+    return list(read_json(path, keys=["members"])["members"]) if path.exists() else []
 
 
 def _weights(folder: Folder, member: Member) -> Path:

@@ -63,6 +63,7 @@ class Folder:
         self.decisions = path / "decisions.jsonl"
         self.best_config = path / "best.yaml"
         self.best = path / "best"
+        self.ensemble = path / "ensemble"
         self.ledger = path / "test_ledger.jsonl"
         self.logs = path / "logs"
         self.checkpoints = path / "checkpoints"

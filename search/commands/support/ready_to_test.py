@@ -8,6 +8,7 @@ from search.commands.support.scoring import kept_rows
 from search.config.config_file import load_config
 from search.config.results_root import address
 from search.errors import UsageError, refused
+from search.results.ensemble import read_members
 from search.results.export import (
     EXPORTED,
     PROVENANCE,
@@ -21,9 +22,8 @@ from search.results.export import (
 )
 from search.results.findings import Findings
 from search.storage.folder import Folder
-from search.storage.sealed import damaged, read_json
+from search.storage.sealed import damaged
 from trainers.checkpoint import WEIGHTS
-from trainers.ensemble import FILE
 from trainers.state import check_weights
 
 
@@ -108,10 +108,9 @@ def _check_weights(findings: Findings, folder: Folder) -> None:
     for trials in findings.confirmed.values():
         for row in kept_rows(findings, folder, trials):
             check_kept(folder.checkpoints / str(row.spec.trial) / WEIGHTS, row)
-    refitted, ensemble = folder.best / REFIT, folder.path / "ensemble" / FILE
-    members = read_json(ensemble, keys=["members"])["members"] if ensemble.exists() else []
-    paths = [refitted] if refitted.exists() else []
-    for path in [*paths, *(ensemble.parent / str(each["weights"]) for each in members)]:
+    refitted = folder.best / REFIT
+    averaged = [folder.ensemble / str(each["weights"]) for each in read_members(folder)]
+    for path in [*([refitted] if refitted.exists() else []), *averaged]:
         try:
             check_weights(path)
         except OSError as error:
