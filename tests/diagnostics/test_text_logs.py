@@ -919,6 +919,9 @@ def test_losses_of_groups_of_rows_give_way_to_one_of_all_and_two_of_all_are_aske
     (curves,) = read_logs(written_alone(tmp_path, form)).trainings.values()
     assert curves.train == pytest.approx(TRAIN)
     assert curves.val == pytest.approx(VAL)
+    steps = "step {e}, loss: {t}\npart 0 total_loss: 9.5\npart 1 total_loss: 0.5\nget best test loss 0.1\n"
+    log = read_logs(written_alone(tmp_path, steps))  # the one that most lines tell is a part
+    assert "train = loss, val = (none), epoch = step" in log.columns
     with raises("log-lacks-losses", "--columns train=sample_loss val=val_sample_loss;"):
         read_logs(written_alone(tmp_path, form.replace("sample", "sample loss: 0.5\nrare")))
 
@@ -931,6 +934,7 @@ def test_losses_of_groups_of_rows_give_way_to_one_of_all_and_two_of_all_are_aske
         ("{t}\t0.5\n", {"train": "1"}),
         ("epoch {e}: nll={t} kl_loss={v}\n", {"train": "nll"}),
         ("epoch {e}: d_loss={t} g_loss={v}\n", {"train": "d_loss"}),
+        ("iter {e}: t_loss={t} v_loss={v}\n", {"train": "t_loss", "val": "v_loss"}),
         ('{{"epoch": {e}, "train": {t}, "valid": {v}, "total": 9}}\n', {"train": "train", "val": "valid"}),
         ("epoch {e}: val_a_loss={v} val_b_loss={t}\n", {"train": "NAME", "val": "val_a_loss"}),
     ],
@@ -951,6 +955,9 @@ def test_a_first_column_that_counts_is_the_axis_and_falls_where_another_training
     curves = read_of(tmp_path, f"Generation\tloss\trate\n{rows}").trainings["some"]
     assert curves.at(curves.epochs[-1]) == "step 400"
     assert len(read_of(tmp_path, f"Generation\tloss\trate\n{rows}{rows}").trainings) == 2
+    begun = "".join(f"epoch=0 i={e}/530 loss={t}\n" for e, t in enumerate(TRAIN))
+    assert len(read_of(tmp_path, begun + begun).trainings) == 2
+    assert "epoch = (the rows, counted)" in read_of(tmp_path, begun).columns
 
 
 def test_what_one_cell_of_a_notebook_printed_is_read_and_of_several_none(tmp_path):

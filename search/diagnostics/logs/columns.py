@@ -11,6 +11,7 @@ from search.diagnostics.logs.losses import (
     EPOCH,
     FEW,
     FILLED,
+    STEP,
     epochs_telling,
     fullest,
     is_nothing,
@@ -22,13 +23,13 @@ from search.diagnostics.logs.measures import (
     OF_DATA,
     OF_TRAIN,
     OF_VAL,
+    is_loss,
     measure_of,
 )
 from search.diagnostics.verdicts.from_columns import EXTRA
 from search.errors import UsageError, unknown
 
 TRIAL = ("trial", "run", "run_id", "run_name", "fold")
-STEP = ("step", "global_step", "iteration", "iter", "iters", "total_steps")
 WITHIN = ("batch", "batch_idx")  # counted anew in every epoch
 FEWEST, NEARLY = 5, 0.75  # rows, and the share of them in equal steps, of a column that counts
 ROLES = ("train", "val", "epoch", "metric", "trial")
@@ -173,8 +174,9 @@ def _axis(
     step = next((name for name in STEP if filled[name] == len(lines)), None)
     if step and epoch is not None and _begins_anew(lines, step, trial=trial):
         step = None
+    counter = step or _counter(header, [line for line in lines if is_told(line[1], train[0])])
     if epoch is None:
-        return step or _counter(header, lines)
+        return counter
     taken = Counter(
         (cells.get(trial, ""), cells.get(epoch, ""))
         for _, cells in lines
@@ -182,20 +184,25 @@ def _axis(
     )
     often = max(taken.values(), default=0) > 1
     if not val and len(taken) < FEW <= len(lines):
-        return step  # an epoch or two, told step by step: the rows, where these begin anew
+        return counter  # an epoch or two, told step by step: the rows, where these begin anew
     return step if step and (often or filled[epoch] < len(lines)) else epoch
 
 
 def _counter(header: Sequence[str], lines: Sequence[Line]) -> str | None:
     """The first column if it counts, whatever its name: whole numbers, in equal steps in nearly all
-    rows; where it falls, another training began.
+    rows; or one that rises as often and falls to where it began, as another training begins.
     """
-    told = [number_in(cells.get(name, "")) for name in header[:1] for _, cells in lines]
-    at = [number for number in told if number is not None and number.is_integer()]
-    strides = Counter(after - before for before, after in pairwise(at))
-    stride, times = max(strides.items(), key=lambda item: item[1], default=(0.0, 0))
-    counts = len(at) == len(lines) > FEWEST and stride > 0 and times >= NEARLY * (len(lines) - 1)
-    return header[0] if counts and header[0] not in WITHIN else None
+    for name in header:
+        at = [number_in(cells.get(name, "")) for _, cells in lines]
+        if None in at or len(at) <= FEWEST or name in WITHIN or is_loss(name) or measure_of(name):
+            continue
+        strides = Counter((after or 0.0) - (before or 0.0) for before, after in pairwise(at))
+        stride, times = max(strides.items(), key=lambda item: item[1])
+        equal = stride.is_integer() and stride > 0 and times >= NEARLY * (len(at) - 1)
+        rises = sum(n for own, n in strides.items() if own > 0) >= NEARLY * (len(at) - 1)
+        if (name == header[0] and equal) or (rises and at[0] in at[2:]):
+            return name
+    return None
 
 
 def _begins_anew(lines: Sequence[Line], name: str, *, trial: str) -> bool:

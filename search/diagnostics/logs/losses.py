@@ -11,6 +11,7 @@ from search.diagnostics.logs.measures import ERRORS, OF_TRAIN, OF_VAL, PARTS, TR
 from search.errors import refused
 
 EPOCH = ("epoch", "epochs", ROUND, "")  # a frame's index has no name
+STEP = ("step", "global_step", "iteration", "iter", "iters", "total_steps")
 SHOWN = 5  # names that a refusal gives as examples
 FEW = 3  # epochs that show no trend
 FILLED = 0.2  # of the rows of the fullest, below which a column of a known name is passed over
@@ -25,7 +26,7 @@ def losses_of(
     roles: Mapping[str, tuple[str, ...]],
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The losses of train and of validation; none of validation where it was hardly taken."""
-    axis = next((name for name in EPOCH if name and name in header), None)
+    axis = next((name for name in (*EPOCH, *STEP) if name and name in header), None)
     often = Counter({name: epochs_telling(lines, name, axis) for name in header})
     twins = _twins(header, lines)
     train: tuple[str, ...]
@@ -44,7 +45,7 @@ def losses_of(
     train = roles.get("train", train)
     if val == VAL[-1:] and filled[VAL[-1]] == 1 and max(filled[name] for name in train) > 2:
         val = ()  # of a test at the end
-    others = [name for name in header if name.startswith(OF_VAL) and "loss" in name]
+    others = [name for name in header if name.startswith(OF_VAL) and is_loss(name)]
     if others and not val and "val" not in roles:  # their names do not say which of them counts
         _refuse(path, others, lines, VAL, role="val")
     if 0 < _taken(lines, val) < FEW <= filled[train[0]]:
@@ -145,7 +146,7 @@ def _refuse(
     got = ", ".join(filter(None, header))
     likely = {role: "NAME"}
     for name in reversed(header):
-        of = "val" if f"{name}_".startswith(OF_VAL) else "train"
+        of = "val" if f"{name}_".startswith((*OF_VAL, "v_")) else "train"
         if of in (role, "val") and (is_loss(name) or f"{name}_" in (*OF_TRAIN, *OF_VAL)):
             likely[of] = name
     if all(name.isdecimal() for name in header):
