@@ -351,7 +351,7 @@ CALM = {
     "evaluated": [], "rows_mix": False, "unused_inputs": 0.0, "linear_layers": 0, "decay": 0.0, "saturated": 0.0, "averaged": None, "gradient_norms": [],
     "steps_without_gradient": 0, "stale_gradients": 0, "ratios": [], "rates": [], "noisy_evaluations": [], "unsteady_evaluation": False, "sampled": False, "changed_buffers": [], "quiet_trainings": [],
     "dead": [], "relu_rows": 0, "batch_norms": 0, "epochs_told": 1, "train_loss": [1.0], "val_loss": [1.0], "first_loss": None,
-    "targets": None, "between_batches": [], "plateaus": [], "scores": [], "over_rows": 0, "summed": 0,
+    "targets": None, "held_targets": None, "between_batches": [], "plateaus": [], "scores": [], "over_rows": 0, "summed": 0,
     "not_finite": [], "again": {}, "again_error": "", "cut": "", "unread": "", "discarded": 0, "backwards": 0, "forgetful": 0, "next_tokens": None, "hand_steps": 0, "hand_rates": [],
     "schedules": [], "scaled": 0, "unscaled": 0, "unloaded": 0, "loaded": 0, "drawn": None, "never_cleared": 0, "changed_late": 0, "betas": [], "divergence": "", "softmax_twice": 0, "prepared": False,
     "padding_taught": None, "blurred": 0.0, "shares_above_chance": None, "viewed": [], "other_seed": {}, "compares_the_same": "",

@@ -310,6 +310,18 @@ def test_wrong_labels_are_told_of_rows_that_a_trainer_loads_itself(fault, name):
     assert [one.name for one in checks.values() if one.outcome in ("warn", "fail")] == [name][: len(name)]  # fmt: skip
 
 
+def test_labels_of_mixed_rows_are_not_taken_for_wrong_ones():
+    x, y, _ = _clouds("noise")
+    answers = AnswersSeen()
+    for rows, targets in zip(torch.tensor(x).split(50), torch.tensor(y).split(50), strict=True):
+        answers.passed([rows], None, (), module=torch.nn.Identity())
+        answers.lost(targets)
+        answers.lost(targets.roll(1))
+    seen = {**CALM, "loss": {"name": "cross_entropy"}}
+    checks = of_rows_seen(answers.handed_on(), seen, metric="", alike=True)
+    assert "label_noise" not in {check.name for check in checks}
+
+
 @pytest.mark.parametrize("kept", [True, False])
 def test_rows_of_a_loop_without_modules_are_those_that_its_first_weights_multiply(kept):
     x, y, (held, asked) = _clouds("noise")

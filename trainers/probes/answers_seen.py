@@ -34,8 +34,9 @@ class AnswersSeen:
     def __init__(self) -> None:
         self.evaluated_keys = set[int]()  # rows that any module saw without gradients
         self._held: dict[int, Numbers] = {}  # such rows by their keys, if they have few values
-        self._held_targets: dict[int, float] = {}  # what a loss asks of them, by the same keys
+        self.held_targets: dict[int, float] = {}  # what a loss asks of them, by the same keys
         self._waiting: list[int] = []  # keys of rows that the model has answered, and no loss yet
+        self._mixed = False  # further losses ask for other targets of the same rows
         self._by_modules = False  # a module was called
         self._layer: torch.Size | None = None  # else of the first weights
         self._ended = False  # an evaluation has come: rows that are taught now came before
@@ -135,13 +136,15 @@ class AnswersSeen:
         """
         keys, self._waiting = self._waiting, []
         if isinstance(targets, Tensor) and targets.ndim and len(keys) == targets.numel():
-            self._held_targets.update(zip(keys, targets.flatten().tolist(), strict=True))
+            self.held_targets.update(zip(keys, targets.flatten().tolist(), strict=True))
 
     def lost(self, targets: Any) -> None:
         """A loss is asked for against these targets."""
         given, self._given = self._given, None
-        if given is None:
+        if given is None and self._waiting:
             self.evaluated_against(targets)  # many compute it behind no_grad
+        elif given is None and isinstance(targets, Tensor) and self._pairs:
+            self._mixed |= targets.numel() == len(self._pairs[-1][1])
         if given is None or self._ended or not isinstance(targets, Tensor):
             return
         if sum(rows.size for rows, _ in self._pairs) >= HANDED:
@@ -201,7 +204,8 @@ class AnswersSeen:
         targets differ within batches, as those of a real and a made one do not; else None.
 
         `held`: the rows that were evaluated, if they are as many as there are `val_rows`: others
-        may be rows of train; `held_targets`: what losses ask of these, if that is known of all.
+        may be rows of train; `held_targets`: what losses ask of these, if that is known of all;
+        `mixed`: a row has several targets, by further losses, as of mixed rows.
         """
         pairs = self.pairs()
         alike = {float(aims[0, 0]) for _, aims in self._pairs if len(aims) > 1 and not np.ptp(aims)}
@@ -211,11 +215,12 @@ class AnswersSeen:
         most, held = HANDED // width, {k: v for k, v in self._held.items() if len(v) == width}
         rows = np.array(list(held.values()))
         whole = WHOLE * val_rows <= len(held) <= val_rows and bool(np.isfinite(rows).all())
-        asked = [self._held_targets.get(key, math.nan) for key in held]
+        asked = [self.held_targets.get(key, math.nan) for key in held]
         return {
             "x": pairs[0][:most].tolist(),
             "y": pairs[1][:most, 0].tolist(),
             "held": rows.tolist() if whole else [],
+            "mixed": self._mixed,
             "held_targets": asked if whole and np.isfinite(asked).all() else [],
         }
 

@@ -91,6 +91,7 @@ class Watched(TypedDict):
     evaluated_losses: Sequence[Mapping[str, Numbers]]  # of train rows, others, their sizes
     evaluated_means: Sequence[Mapping[str, float]]  # by a loss's name, per epoch
     targets: Answer | None  # of the losses, against the labels of their rows
+    held_targets: Answer | None  # the same of the losses of evaluated rows
     target_counts: Sequence[int]  # per class
     never_taught: Sequence[int]  # outputs that no loss taught, and all; empty: none, or not known
     padding_taught: float | None  # share of padding's steps whose outputs a loss taught

@@ -146,20 +146,39 @@ def _labels(watch: Watch, data: Data, *, classes: bool) -> Answer:
     an epoch.
     """
     part, trained = data.train, _trained(watch)
-    unknown = {"target_counts": target_counts(watch.labels_seen.noted), "of_own_class": 0}
+    unknown = {
+        "target_counts": target_counts(watch.labels_seen.noted),
+        "of_own_class": 0,
+        "targets": None,
+        "held_targets": None,
+        "between_batches": [],
+    }
     if part.x is None or part.y is None or part.y.ndim > 2:
-        return {"targets": None, "between_batches": [], **unknown}
+        return unknown
     labels = label_of_rows(row_keys(np.asarray(part.x)), np.asarray(part.y))
     alone = watch.labels_seen.answers.of_own_class_alone(labels) if classes else 0
     return {
         **unknown,
         "of_own_class": alone,
+        "held_targets": _held_targets(watch, data, classes=classes),
         "targets": targets_against_labels(watch.labels_seen.noted, labels, classes=classes),
         "between_batches": [
             between_batches([batch.keys for batch in epoch], labels, classes=classes)
             for epoch in trained
         ],
     }
+
+
+def _held_targets(watch: Watch, data: Data, *, classes: bool) -> Answer | None:
+    """Targets of the loss of evaluated rows against the labels of these rows, as `targets`; None
+    where steps have several losses, of which another may be that of the labels.
+    """
+    held, val, noted = watch.labels_seen.answers.held_targets, data.val, watch.labels_seen.noted
+    if not held or any(place for place, _, _ in noted) or val.x is None or val.y is None:
+        return None
+    labels = label_of_rows(row_keys(np.asarray(val.x)), np.asarray(val.y))
+    asked = (0, tuple(held), np.array(list(held.values())))
+    return targets_against_labels([asked], labels, classes=classes)
 
 
 def _calls(watch: Watch, data: Data) -> Answer:

@@ -21,6 +21,7 @@ TIMES, ALIKE = 1.5, 0.1
 SAME = 0.01  # by what multiples of the same loss differ, where the last batch is smaller
 DIGITS = 1e-5  # relative difference of the same loss told twice
 HARDLY_ANY = 0.01  # share of a loss below which it is told on another scale, as that of a scaler
+FOLLOWS = 0.5  # targets that follow the labels of their rows by less are of other rows
 ALL = 0.999  # if more of the evaluated rows were trained on before, none is held out
 CHANCE = 2.0  # deviations of the losses of shuffled labels within which a loss is chance
 BEYOND = 100.0  # times the greatest loss of train, untrained too, from which units are others
@@ -86,6 +87,10 @@ def _of_wrong_rows(seen: Watched, *, heart: ByHeart) -> tuple[str, str] | None:
         return (text, "evaluate rows that take no part in the training")
     if text := _of_train_rows(seen):
         return (text, "evaluate the rows of data.val")
+    held = seen["held_targets"]
+    if held is not None and held["follows"] < FOLLOWS:
+        text = f"the targets of evaluated rows follow their labels by {held['follows']:.0%}"
+        return (text, OWN_ROW)
     if text := unknown_by_heart(heart, seen["loss"]):
         return (text, OWN_ROW)
     if text := foreign_predictions(heart):

@@ -49,6 +49,8 @@ def of_rows_seen(pairs: Answer, seen: Watched, *, metric: str, alike: bool) -> I
         yield Judge(name="feature_scales", rule="R5").warn(text, remedy, spread=spread)
     if not classes and (scale := labels.targets(y)).outcome == "fail":
         yield scale
+    if pairs["mixed"]:
+        return
     if classes:
         yield sets.class_balance({"train": codes}, classes=len(kinds), metric=metric)
         legible = readable(reading)[0] >= labels.READABLE
