@@ -6,7 +6,7 @@ from wsgiref.simple_server import make_server
 from search.commands.support.arguments import VerbParser, whole_number
 from search.commands.support.read_only import read_only
 from search.errors import UsageError
-from search.results.findings import open_results
+from search.results.findings import open_folder
 
 SUMMARY = "shows a search in optuna-dashboard, read-only"
 
@@ -41,7 +41,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
             "pip install 'knobwise[dashboard]'",
             code="dashboard-not-installed",
         ) from error
-    folder, _ = open_results(options.name, root=options.results_root)
+    folder = open_folder(options.name, root=options.results_root)
     port = options.port
     print(f"http://127.0.0.1:{port}/ shows {folder.path}, read-only; Ctrl-C ends it")
     try:

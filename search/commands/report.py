@@ -9,7 +9,7 @@ from search.commands.support.documents import page_record, print_document
 from search.commands.support.writes_told import writes_told
 from search.config.results_root import from_here
 from search.errors import UsageError
-from search.results.findings import open_results
+from search.results.findings import open_folder
 from search.results.report import NAME, page_of, report_page
 from search.results.report.comparison import comparison_page
 from search.results.tables import load_search
@@ -94,7 +94,7 @@ def _print_data(options: Namespace) -> int:
 
 def _watch(options: Namespace) -> int:
     """A page that loads itself again, until the search has ended; then one that stays."""
-    while open_results(options.names[0], root=options.results_root)[0].alive():
+    while open_folder(options.names[0], root=options.results_root).alive():
         _write_one(options, refresh=options.every)
         time.sleep(options.every)
     return _write_one(options, refresh=0)

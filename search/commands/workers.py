@@ -9,7 +9,7 @@ from search.commands.support.documents import print_document
 from search.errors import UsageError, unknown
 from search.execution.pace import duration
 from search.execution.terminal import Line, Terminal, aligned
-from search.results.findings import open_results
+from search.results.findings import open_folder
 from search.storage.folder import Folder
 from search.storage.slot_orders import SlotOrder, SlotRow, give_order, read_slots
 
@@ -45,7 +45,7 @@ def parser() -> VerbParser:
 def run(words: list[str], config_dir: Path | None) -> int:
     """Gives the order, where there is one, or shows the table."""
     options = parser().parse(words)
-    folder, _ = open_results(options.name, root=options.results_root)
+    folder = open_folder(options.name, root=options.results_root)
     rows = read_slots(folder.path) if folder.alive() else []
     if options.order is not None:
         order = _checked(

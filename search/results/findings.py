@@ -235,10 +235,8 @@ def find_folder(name: str, *, root: Path) -> Folder:
     return next((folder for folder in map(Folder, paths) if folder.started), Folder(root / name))
 
 
-def open_results(name: str, *, root: Path, retrains: bool = False) -> tuple[Folder, Findings]:
-    """A search by its name below `root`, or by its folder's path.
-
-    `retrains`: also where trials were lost, since the caller trains them again.
+def open_folder(name: str, *, root: Path) -> Folder:
+    """The folder of a search that has begun to train, by its name below `root` or by its path.
 
     Raises:
         UsageError: there is none; those that exist are named.
@@ -256,6 +254,18 @@ def open_results(name: str, *, root: Path, retrains: bool = False) -> tuple[Fold
         raise UsageError(
             f"{root}/: {unknown('search', name=name, known=there_are)}", code="unknown-search"
         )
+    return folder
+
+
+def open_results(name: str, *, root: Path, retrains: bool = False) -> tuple[Folder, Findings]:
+    """A search by its name below `root`, or by its folder's path.
+
+    `retrains`: also where trials were lost, since the caller trains them again.
+
+    Raises:
+        UsageError: as of `open_folder`; or trials, settings or decisions cannot be read.
+    """
+    folder = open_folder(name, root=root)
     plan = replace(read_plan(folder.load_config(), root=root), folder=folder.path)
     if isinstance(plan.settings, TuneSettings):
         findings = find_stages(plan, folder)
