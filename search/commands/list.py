@@ -14,9 +14,8 @@ SUMMARY = "lists experiments and verbs"
 USAGE = """\
 usage: python -m search EXPERIMENT [key=value …] [--config-dir FOLDER]
        python -m search VERB …
-       python -m search help WORD       what an experiment or a verb does and takes
-
-`knobwise …` does the same, also in a folder with modules named like ours"""
+       python -m search help WORD       what an experiment or a verb does and takes"""
+SCRIPT_TOO = "\n`knobwise …` does the same, also in a folder with modules named like ours"
 # The last lines, which stay on the screen.
 BEGIN = {
     "python -m search lr_sweep": "one knob on a small data set, in seconds",
@@ -43,7 +42,9 @@ def run(words: list[str], config_dir: Path | None) -> int:
         named = {"experiments": purposes, "verbs": summaries}
         print_document("list", {kind: _records(names) for kind, names in named.items()})
         return 0
-    print(as_started(USAGE))
+    print(usage := as_started(USAGE))
+    if usage == USAGE:
+        print(SCRIPT_TOO)
     width = max(map(len, [*purposes, *summaries]))
     for kind, names in (("experiments", purposes), ("verbs", summaries)):
         print(f"\n{kind}:")

@@ -71,8 +71,10 @@ def compose_experiment(
         raise
     except Exception as error:  # Hydra raises ValueError, TypeError, AttributeError as well
         reason = refusal(error, words, where=where, compose=_opened, config_dir=config_dir)
+        if reason is not None:
+            raise reason from None  # Hydra's words tell Python's users nothing more
         text = f"{where}: {first_part(error)}"
-        raise reason or UsageError(text, code="config-cannot-be-composed") from error
+        raise UsageError(text, code="config-cannot-be-composed") from error
     OmegaConf.set_readonly(config, True)
     return config
 

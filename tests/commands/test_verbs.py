@@ -110,6 +110,8 @@ def test_messages_name_the_program_that_was_started(capsys, monkeypatch):
     page = capsys.readouterr().out
     assert page.startswith("usage: knobwise table")
     assert "python -m" not in page
+    assert main(["list"]) == 0
+    assert "knobwise …" not in capsys.readouterr().out  # that is what was started
 
 
 def test_the_screen_shows_the_numbers_of_the_files(smoke, capsys):
