@@ -40,7 +40,7 @@ EARLY = {
 SLOT = Slot(number=0, gpu=None, threads=1)  # whose variables a server has
 # Variables that no import reads: those of a search's own, of a test, and which GPU is seen.
 FREE = {"KNOBWISE_WORKER", "KNOBWISE_TEST", "TOY_PAUSE", "COLUMNS", "PYTEST_CURRENT_TEST"}
-FREE.add("CUDA_VISIBLE_DEVICES")
+FREE |= {"CUDA_VISIBLE_DEVICES", "KMP_INIT_AT_FORK"}  # scikit-learn sets the second for others
 SAFE = {"TMPDIR", "HOME", "PATH", "MY_KEY", "PG_URL"}  # such that a test may set for a fork
 WITHIN = "KNOBWISE_TEST_WITHIN"  # a process whose mount namespace a program is to run in
 FREE |= SAFE
