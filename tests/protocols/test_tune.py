@@ -68,6 +68,7 @@ from search.results.status import status_of
 from search.results.summary.advise import joint_paths
 from search.results.summary.edges import at_edges
 from search.results.summary.tune import caveats, conclusion, table, unresolved
+from search.results.tables import load_search
 from search.stages import confirm, sweep
 from search.stages.spent import is_out_of_time, time_to_keep
 from search.storage.folder import Folder
@@ -465,15 +466,17 @@ def test_no_protocol_trains_more_than_its_budget_and_every_stage_gets_its_share(
 
 @pytest.mark.slow
 def test_where_nothing_is_to_be_found_the_baseline_stays_in_at_least_92_percent_of_protocols():
-    plan, kept, total = tune_plan("space=[lr,dropout,width,momentum]"), 0, 38
-    for repeat in range(total):
+    plan, kept, judged = tune_plan("space=[lr,dropout,width,momentum]"), 0, 0
+    for repeat in range(24):
 
         def value(knobs, seed, repeat=repeat):
             return 0.9 + _noise({**knobs, "repeat": repeat}, seed)
 
         history, _ = carried_out(plan, value)
         kept += not history.held
-    assert kept >= 0.92 * total
+        judged += any(step.request.stage == "confirm" and step.trials for step in history.steps)
+    assert kept >= 23  # a rule that errs in one of five passes with 0.03
+    assert judged >= 20  # what chance put ahead was trained on fresh seeds, and not adopted
 
 
 @pytest.mark.slow
@@ -538,10 +541,9 @@ def test_what_a_sweep_found_ahead_and_could_not_decide_is_trained_on_fresh_seeds
 
 
 @pytest.mark.slow
-def test_a_gain_too_small_for_a_sweep_is_found_on_fresh_seeds_and_chance_is_not():
-    found = [0.02 < history.held.get(RATE, 0.1) < 0.025 for history in _narrow(2.0, 30)]
-    assert sum(found) >= 22
-    assert sum(not history.held for history in _narrow(0.0, 30)) >= 26  # 5 of 100 may err
+def test_a_gain_too_small_for_a_sweep_is_found_on_fresh_seeds():
+    found = [0.02 < history.held.get(RATE, 0.1) < 0.025 for history in _narrow(2.0, 20)]
+    assert sum(found) >= 17  # all; without fresh seeds 12
 
 
 def test_what_was_undecided_at_another_incumbent_is_not_confirmed():
@@ -1515,7 +1517,7 @@ def test_a_protocol_killed_at_any_moment_goes_on_to_the_same_rows_and_decisions(
     assert (standing.state, standing.stage) == ("done", "")
     assert standing.command == f"python -m search {shlex.join([*TINY, 'name=killed'])}"
     values = trials(folder.path).set_index("trial").value[ended.confirmed["the answer"]]
-    winner = SearchResult(folder, ended).winner
+    winner = SearchResult(load_search("killed", root=tmp_path / "results")).winner
     assert len(values) == winner.seeds > 1
     assert winner.mean == pytest.approx(values.mean())
     assert winner.value == values.iloc[0] != winner.mean

@@ -81,7 +81,7 @@ def test_a_joint_search_has_exactly_n_trials_and_repeats_none(sampler):
 def test_a_sampler_that_learns_finds_what_quasi_random_points_do_not(sampler):
     best = {}
     for name in (sampler, "qmc"):
-        rows = joint_of(_bowl, *TWO, f"sampler={name}", "n_trials=40", "protocol.confirm=0")[1]
+        rows = joint_of(_bowl, *TWO, f"sampler={name}", "n_trials=24", "protocol.confirm=0")[1]
         best[name] = max(row.value for row in rows[1:])
     assert best[sampler] > best["qmc"] + 0.002
 
@@ -410,12 +410,12 @@ def test_only_leaders_that_chance_could_still_lift_above_the_first_are_confirmed
 @pytest.mark.slow
 def test_where_no_configuration_differs_the_baseline_stays_in_at_least_92_percent_of_searches():
     dice, kept = np.random.default_rng(0), []
-    for _ in range(100):  # a rule that errs in 15 of 100 passes in 0.03
+    for _ in range(30):
         plan, rows = joint_of(
             lambda knobs, seed: dice.normal(0.9, 0.01), *TWO, "sampler=random", "n_trials=12"
         )
         kept.append(find(plan, rows, val_rows=500).decision.winner == 0)
-    assert np.mean(kept) >= 0.92
+    assert sum(kept) >= 29  # a rule that errs in 15 of 100 passes in 0.05
 
 
 @pytest.mark.slow
@@ -425,13 +425,13 @@ def test_a_configuration_five_deviations_better_is_adopted_in_at_least_98_percen
     def planted(knobs, seed):
         return dice.normal(0.95 if knobs["optimizer.lr"] < 0.05 else 0.9, 0.01)
 
-    for _ in range(60):
+    for _ in range(29):
         plan, rows = joint_of(planted, *TWO, "sampler=qmc", "n_trials=12")
         findings = find(plan, rows, val_rows=500)
         adopted.append(
             findings.decision.adopted and findings.winner.spec.knobs["optimizer.lr"] < 0.05
         )
-    assert np.mean(adopted) >= 0.98
+    assert all(adopted)  # a rule that misses one of ten passes in 0.05
 
 
 def test_the_luckiest_trial_does_not_win_by_its_luck():
@@ -456,11 +456,10 @@ def _cliff(knobs, seed):
 @pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["gp", "tpe"])
 def test_a_sampler_told_of_what_diverges_stays_away_from_it(sampler):
-    words = [*TWO, "n_trials=40", "protocol.confirm=0", "optimizer.lr=0.001"]
+    words = [*TWO, "n_trials=30", "protocol.confirm=0", "optimizer.lr=0.001"]
     rows = joint_of(_cliff, *words, f"sampler={sampler}")[1]
-    assert (
-        np.mean([row.state == "infeasible" for row in rows[20:]]) <= 0.15
-    )  # of random points, a quarter
+    # Of random points a quarter: a sampler that learns nothing passes with 0.24.
+    assert sum(row.state == "infeasible" for row in rows[15:]) <= 2
     assert max(row.value for row in rows if row.value is not None) > 0.945
 
 
@@ -715,7 +714,7 @@ def test_importance_is_silent_where_nothing_matters_and_names_the_knob_that_does
         for index in range(4)
     ]
     named, silent = [], []
-    for seed in range(6):
+    for seed in range(4):
         dice = np.random.default_rng(seed)
         points = [{knob.path: float(dice.random()) for knob in knobs} for _ in range(80)]
         noise = dice.normal(size=80)
@@ -726,9 +725,8 @@ def test_importance_is_silent_where_nothing_matters_and_names_the_knob_that_does
         named.append(next(iter(importances(told, knobs=knobs, direction="maximize")), ""))
         nothing = list(zip(points, map(float, noise), strict=True))
         silent.append(importances(nothing, knobs=knobs, direction="maximize") == {})
-    assert sum(name == "model.k2" for name in named) >= 5
-    assert set(named) <= {"model.k2", ""}
-    assert sum(silent) >= 5
+    assert named == ["model.k2"] * 4
+    assert all(silent)  # a rule that errs in half passes in 0.06
 
 
 def test_a_gain_among_the_leaders_gets_further_fresh_seeds_until_they_decide():

@@ -62,11 +62,9 @@ def _values(findings):
 @pytest.mark.slow
 def test_a_sweep_of_identical_values_with_all_rounds_keeps_the_baseline_in_92_percent_of_draws():
     dice, plan = np.random.default_rng(0), _plan()
-    kept = [
-        _run(plan, lambda value, seed: dice.normal(0.95, 0.01)).decision.winner == 0
-        for _ in range(38)
-    ]
-    assert np.mean(kept) >= 0.92
+    ends = [_run(plan, lambda value, seed: dice.normal(0.95, 0.01)).decision for _ in range(24)]
+    assert sum(end.winner == 0 for end in ends) >= 23  # one that errs in one of five passes in 0.03
+    assert all(end.tie for end in ends if not end.adopted)
 
 
 @pytest.mark.slow
@@ -76,9 +74,9 @@ def test_with_all_its_rounds_a_baseline_five_deviations_worse_loses():
         _run(
             plan, lambda value, seed: dice.normal(0.90 if value == 0.1 else 0.95, 0.01)
         ).decision.adopted
-        for _ in range(50)
+        for _ in range(29)
     ]
-    assert np.mean(lost) >= 0.98
+    assert all(lost)  # a rule that misses one of ten passes in 0.05
 
 
 def _peak(at, width=1.0):
@@ -337,9 +335,9 @@ def test_equal_optimizers_leave_the_baseline_in_92_percent_of_draws_and_a_plante
     dice, plan = np.random.default_rng(3), _plan_of("optimizer_sweep")
     kept = [
         _run_cells(plan, lambda knobs: dice.normal(0.95, 0.01)).decision.winner == 0
-        for _ in range(38)  # a rule that errs in one of five passes in 0.04
+        for _ in range(24)  # a rule that errs in one of five passes in 0.03
     ]
-    assert np.mean(kept) >= 0.92
+    assert sum(kept) >= 23
 
     def planted(knobs):
         """Adam is better, at a rate that is not its default."""
@@ -412,18 +410,13 @@ def test_config_groups_of_a_users_own_are_swept_like_ours(elsewhere):
     assert sweep.cells(two, "adam") == [{"optimizer": "adam"}]
 
 
-@pytest.mark.slow
-def test_a_cliff_is_found_beside_its_edge_and_very_noisy_values_are_a_tie():
+def test_a_cliff_is_found_beside_its_edge():
     findings = _run(
         _plan(),
         lambda value, seed: None if value > 0.02 else 0.8 + 0.01 * math.log10(value) + seed / 1e4,
     )
     assert 0.01 <= findings.groups[findings.decision.winner].value <= 0.02
     assert findings.decision.adopted  # the baseline, 0.1, lies beyond the cliff
-    dice = np.random.default_rng(5)
-    noisy = [_run(_plan(), lambda value, seed: dice.normal(0.6, 0.15)) for _ in range(30)]
-    assert np.mean([findings.decision.winner == 0 for findings in noisy]) >= 0.9
-    assert all(findings.decision.tie for findings in noisy if not findings.decision.adopted)
 
 
 @pytest.mark.slow
@@ -555,15 +548,15 @@ def test_only_the_better_half_goes_on_after_the_first_seed_and_the_others_are_sa
 def test_halving_adopts_an_equal_value_no_more_often_and_still_finds_a_planted_one():
     dice = np.random.default_rng(4)
     equal = [
-        _halving(lambda value, seed: dice.normal(0.95, 0.01)).decision.adopted for _ in range(50)
+        _halving(lambda value, seed: dice.normal(0.95, 0.01)).decision.adopted for _ in range(24)
     ]
-    assert np.mean(equal) <= 0.08
+    assert sum(equal) <= 1  # a rule that errs in one of five passes in 0.03
     planted = [
         _halving(lambda value, seed: dice.normal(0.99 if 0.009 < value < 0.011 else 0.95, 0.01))
-        for _ in range(20)
+        for _ in range(14)
     ]
     right = [0.009 < float(each.groups[each.decision.winner].value) < 0.011 for each in planted]
-    assert np.mean(right) >= 0.95
+    assert all(right)  # a rule that misses one of five passes in 0.04
 
 
 def test_a_value_that_diverges_with_its_first_seed_is_not_trained_again():
