@@ -73,7 +73,8 @@ class Prepared:
 
     `folds` makes the train and validation rows of each training, one after the other. `final`:
     the rows that the exported model is trained on, with the test rows, which stay in this process;
-    `units`: mean and scale of its regression targets; `notes`: what the data say, a line each.
+    `units`: mean and scale of its regression targets; `rows`: all as they were loaded, None where
+    the trainer loads its own.
     """
 
     contract: Contract
@@ -81,7 +82,12 @@ class Prepared:
     folds: Callable[[], Iterator[FoldData]]
     final: Data
     units: dict[str, Any] | None = None
-    notes: tuple[str, ...] = ()
+    rows: LoadedRows | None = None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the data say, a line each."""
+        return () if self.rows is None else self.rows.data.notes
 
     @property
     def stamp(self) -> str:
@@ -146,7 +152,7 @@ def prepare(config: DictConfig, *, metric: Metric) -> Prepared:
         folds=folds,
         final=final,
         units=scaling.units,
-        notes=data.notes,
+        rows=rows,
     )
 
 

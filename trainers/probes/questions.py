@@ -28,7 +28,8 @@ FEW_ROWS, LEAST_ROWS = 64, 8  # rows to learn by heart: at most, at least
 FIT_STEPS = 500  # steps of one try to learn rows by heart
 LABEL_STEPS = 200  # steps of one training on true or on shuffled labels
 SHUFFLES = 3  # trainings on shuffled labels
-CERTAIN = 3.0  # standard errors from which no further training is tried
+CERTAIN = 3.0  # standard errors from which no further rate is tried
+PLAIN = 6.0  # the same for further shuffled labels: twice, as one training stands for three
 LOWEST, HIGHEST, RAMP_STEPS = 1e-6, 10.0, 100  # rates and steps of the ramp that finds rates to try
 ENOUGH = 30.0  # after so many seconds (`own_time`), a question begins no further training
 # Metrics of which 1 is the best: what a trainer reports of itself.
@@ -129,7 +130,7 @@ def _until_certain(
 
 def _against_shuffled(subject: Subject, data: Data, *, rate: float, steps: int) -> LabelsMatter:
     """Scores of validation rows, of one training on true labels and of several on shuffled ones;
-    higher is better.
+    higher is better. One training on shuffled labels is enough where it already differs plainly.
     """
     assert data.train.y is not None
     assert data.val.y is not None
@@ -137,7 +138,7 @@ def _against_shuffled(subject: Subject, data: Data, *, rate: float, steps: int) 
     dice = np.random.default_rng(0)
     wrong = [_shuffled(labels, dice, per_step=subject.task == "tagging") for _ in range(SHUFFLES)]
     epochs = max(3, -(-steps // subject.steps(data)))
-    scores, fell = [], None
+    scores, answer = list[NDArray[np.float64]](), LabelsMatter()
     for y in (labels, *wrong):
         steer = Steer(rate=lambda _: rate, plain=True, until=patient())
         rows = replace(data, train=replace(data.train, y=y))
@@ -153,15 +154,23 @@ def _against_shuffled(subject: Subject, data: Data, *, rate: float, steps: int) 
             return {"cause": run.error or _why_unscored(run)}
         scores.append(np.mean(scored[len(scored) // 2 :], axis=0))
         if y is labels:
-            fell = run.fall
-    gain = scores[0] - np.mean(scores[1:], axis=0)
+            answer = {"fell": run.fall}
+            continue
+        answer |= _compared(scores[0], scores[1:])
+        if answer["deviations"] > PLAIN:
+            break
+    return answer
+
+
+def _compared(own: NDArray[np.float64], others: Sequence[NDArray[np.float64]]) -> LabelsMatter:
+    """Scores of rows after training on true labels, beside the mean of those on shuffled ones."""
+    gain = own - np.mean(others, axis=0)
     spread = float(gain.std(ddof=1) / math.sqrt(len(gain))) if len(gain) > 1 else math.nan
     return {
-        "true": float(scores[0].mean()),
-        "shuffled": float(np.mean(scores[1:])),
+        "true": float(own.mean()),
+        "shuffled": float(np.mean(others)),
         "rows": len(gain),
         "deviations": float(gain.mean()) / spread if spread else math.nan,
-        "fell": fell,
     }
 
 

@@ -6,6 +6,7 @@ user's.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ LAGGED = 0.95  # share of a neighbouring row's label that one feature must expla
 # accuracy of a plain model above the most frequent class, from which its doubts tell something
 READABLE = 0.15
 SURE = 3.1  # standard errors: one in a thousand
+SIFTING = 40  # trees, by which most moved labels are seen to be no better
 STEP = 0.1  # accuracy by which another row's label must be read better than the row's own
 Array = NDArray[Any]
 
@@ -154,6 +156,8 @@ def label_signal(reading: Reading, *, moved: Mapping[int, tuple[Array, Array]]) 
         neighbours = Reading.of(rows, labels, classification=classification)
         if neighbours.highest <= score + STEP:
             continue
+        if readable(replace(neighbours, trees=SIFTING))[0] <= score:
+            continue  # more trees read a little more, and never by so much
         other, certain = readable(neighbours)
         if certain > max(SURE, sure) and other > score + STEP:
             if max(each_alone(rows, labels, classification).values(), default=0.0) >= LAGGED:

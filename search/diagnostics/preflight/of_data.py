@@ -11,9 +11,7 @@ from numpy.typing import NDArray
 
 from search.config.plan import Plan
 from search.contract.contract import Prepared
-from search.contract.dataset import load_rows
 from search.contract.sequences import real_rows
-from search.contract.targets import LoadedRows
 from search.diagnostics.preflight import features, labels, sets
 from search.diagnostics.preflight.by_chance import by_chance
 from search.diagnostics.preflight.check import Check, Judge
@@ -59,11 +57,10 @@ def of_data(plan: Plan, prepared: Prepared, *, budget: Budget) -> Iterator[Check
         answers = {name: part[part != IGNORED] for name, part in y.items()}
         classes = 1 + max(int(part.max()) for part in answers.values())
         yield sets.class_balance(answers, classes=classes, names=names, metric=plan.metric.name)
-    if fold.train.x is None:
+    if fold.train.x is None or prepared.rows is None:
         yield from _unknown(OF_ROWS, "the trainer loads its rows itself (data=own)")
         return
-    loaded = load_rows(plan.config.data)
-    data = loaded.data
+    data = prepared.rows.data
     index = {name: part.index for name, part in parts.items() if part is not None}
     groups, time = (
         None if column is None else {name: column[rows] for name, rows in index.items()}
@@ -95,12 +92,12 @@ def of_data(plan: Plan, prepared: Prepared, *, budget: Budget) -> Iterator[Check
         return
     val = fold.val.x, y["val"]
     words = fold.train.tokens
-    yield from _of_labels(plan, loaded, index, (train_x, train_y), val, budget, tokens=words)
+    yield from _of_labels(plan, data, index, (train_x, train_y), val, budget, tokens=words)
 
 
 def _of_labels(
     plan: Plan,
-    loaded: LoadedRows,
+    data: DataSet,
     index: Mapping[str, NDArray[np.int64]],
     train: tuple[NDArray[Any], NDArray[Any]],
     val: tuple[NDArray[Any] | None, NDArray[Any]],
@@ -110,10 +107,10 @@ def _of_labels(
 ) -> Iterator[Check]:
     (train_x, train_y), rows = train, index["train"]
     classification = plan.config.data.task == "classification"
-    lengths = None if loaded.data.lengths is None else loaded.data.lengths[rows]
+    lengths = None if data.lengths is None else data.lengths[rows]
 
     def chance() -> float:
-        return by_chance(_with_length(loaded.data, rows), lengths=lengths)
+        return by_chance(_with_length(data, rows), lengths=lengths)
 
     def telling() -> Check:
         by_words = tokens and classification
@@ -121,13 +118,13 @@ def _of_labels(
         check = words or telltale_feature(
             train_x,
             train_y,
-            raw=loaded.data.x[rows],
-            targets=loaded.data.y[rows],
+            raw=data.x[rows],
+            targets=data.y[rows],
             classification=classification,
-            names=_names(loaded.data, train_x),
+            names=_names(data, train_x),
         )
         around = check.outcome == "pass" and not tokens and lengths is None
-        return (_of_rows_around(loaded.data, index) if around else None) or check
+        return (_of_rows_around(data, index) if around else None) or check
 
     yield in_time(
         budget, "contradictions", lambda: labels.contradictions(train_x, train_y, chance=chance)
@@ -135,7 +132,7 @@ def _of_labels(
     yield in_time(budget, "telltale_feature", telling)
     reading = Reading.of(train_x, train_y, classification=classification)
     signal = in_time(
-        budget, "label_signal", lambda: labels.label_signal(reading, moved=_moved(loaded, index))
+        budget, "label_signal", lambda: labels.label_signal(reading, moved=_moved(data, index))
     )
     yield signal
     if classification:
@@ -219,16 +216,16 @@ def _with_length(data: DataSet, rows: NDArray[np.int64]) -> NDArray[Any]:
 
 
 def _moved(
-    loaded: LoadedRows, index: Mapping[str, NDArray[np.int64]]
+    data: DataSet, index: Mapping[str, NDArray[np.int64]]
 ) -> dict[int, tuple[NDArray[Any], NDArray[Any]]]:
     """Train rows with the label of the next row of the file, and of the one before; no test label
     takes part.
     """
-    open_rows = _open_rows(loaded.data, index)
+    open_rows = _open_rows(data, index)
     moved = {}
     for step in (1, -1):
         train = index["train"]
         train = train[(train + step >= 0) & (train + step < len(open_rows))]
         train = train[open_rows[train + step]]
-        moved[step] = loaded.data.x[train], loaded.data.y[train + step]
+        moved[step] = data.x[train], data.y[train + step]
     return moved

@@ -14,8 +14,8 @@ from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 
 ROWS, FEATURES = 1500, 500  # drawn at random, that plain models see
 COLUMNS = 4  # outputs that are tried one by one
+TREES = 200  # a row is left out by 74 of them
 FOREST: dict[str, Any] = {
-    "n_estimators": 200,  # a row is left out by 74 of them
     "min_samples_leaf": 2,
     "bootstrap": True,
     "oob_score": True,
@@ -36,6 +36,7 @@ class Reading:
     x: Array
     y: Array
     classification: bool
+    trees: int = TREES
 
     @classmethod
     def of(cls, x: Array, y: Array, *, classification: bool) -> "Reading":
@@ -52,7 +53,8 @@ class Reading:
     def numbers(self) -> tuple[Array, ...]:
         """What is read of the first columns of the targets, [n] each."""
         others = [
-            ExtraTreesRegressor(**FOREST).fit(self.x, numbers) for numbers in self.columns[1:]
+            ExtraTreesRegressor(self.trees, **FOREST).fit(self.x, numbers)
+            for numbers in self.columns[1:]
         ]
         return tuple(forest.oob_prediction_ for forest in (self.forest, *others))
 
@@ -60,8 +62,8 @@ class Reading:
     def forest(self) -> Any:
         """The trees of the classes, or of the targets' first column."""
         if self.classification:
-            return ExtraTreesClassifier(**FOREST).fit(self.x, self.y)
-        return ExtraTreesRegressor(**FOREST).fit(self.x, self.columns[0])
+            return ExtraTreesClassifier(self.trees, **FOREST).fit(self.x, self.y)
+        return ExtraTreesRegressor(self.trees, **FOREST).fit(self.x, self.columns[0])
 
     @property
     def columns(self) -> Array:
