@@ -19,7 +19,7 @@ from torch.optim.optimizer import (
     register_optimizer_step_pre_hook,
 )
 
-from trainers.probes.hooks import DROPOUTS, Hooked, has_closure, is_idle
+from trainers.probes.hooks import DROPOUTS, Hooked, has_closure, is_idle, unwatched
 
 
 class Enough(BaseException):  # no error; no `except Exception` of a user's loop may swallow it
@@ -91,6 +91,7 @@ class Steer(Hooked):
             self.losses.append(sum(self._waiting) / len(self._waiting))
         self._waiting = []
 
+    @unwatched
     def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         if is_idle(optimizer):
             return
@@ -120,6 +121,7 @@ class Steer(Hooked):
     def _leads(self, optimizer: Optimizer) -> bool:
         return self._leading is not None and optimizer is self._leading()
 
+    @unwatched
     def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         if self._leads(optimizer):
             self._note_loss()  # of a closure

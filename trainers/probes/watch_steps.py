@@ -11,7 +11,14 @@ from torch.optim import Optimizer
 
 from trainers.probes.between import drawn_anew, factor_between, taken_back
 from trainers.probes.by_hand import StepsByHand, leaves_of
-from trainers.probes.hooks import Hooked, has_closure, has_memory, is_idle, parameters_of
+from trainers.probes.hooks import (
+    Hooked,
+    has_closure,
+    has_memory,
+    is_idle,
+    parameters_of,
+    unwatched,
+)
 from trainers.probes.next_tokens import NextTokens
 from trainers.probes.seen import Seen, Weights
 from trainers.probes.shapes import rows_summed
@@ -152,6 +159,7 @@ class StepWatch(Hooked):
             kept = None
         self._kept = None if kept is None else (kept, kept.detach().clone())
 
+    @unwatched
     def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         if is_idle(optimizer):
             return
@@ -245,6 +253,7 @@ class StepWatch(Hooked):
             self.seen.stale_gradients += self._stale[0].grad is self._stale[1]
         self._fresh, self._stale = set(), None
 
+    @unwatched
     def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         if is_idle(optimizer):
             return
