@@ -3,11 +3,16 @@
 import json
 
 import foreign
+import numpy as np
 import pytest
 from kit import search
-from test_preflight import alarms_of
+from test_preflight import STEADY_PROGRAM, alarms_of
 
+from search.diagnostics.preflight import by_heart
 from search.storage.sealed import read_json
+from trainers.api import Data, Part
+from trainers.probes import questions, watched
+from trainers.probes.subject import Subject
 
 # Of each kind the member on the data set that most have: what the checks of the data say of one is made once.
 SHARED = ("friedman", "clouds", "digits")
@@ -64,18 +69,32 @@ def train(config, data, device, checkpoint):
 
 
 @pytest.mark.slow
-def test_two_nets_against_each_other_need_not_learn_rows_by_heart(tmp_path):
-    (tmp_path / "gan.py").write_text(GAN)
-    done = search(
-        *("preflight", "own_trainer", "trainer._target_=gan.train", "data.rows=300", "--json"),
-        *("metric.name=distance", "metric.direction=minimize", "trainer.epochs=4"),
-        cwd=tmp_path,
-    )
+def test_two_nets_against_each_other_need_not_learn_rows_by_heart(elsewhere, monkeypatch):
+    (elsewhere / "gan.py").write_text(GAN)
+    monkeypatch.syspath_prepend(elsewhere)
+    monkeypatch.setattr(questions, "FIT_STEPS", 50)
+    rows = Part(index=np.arange(300))
+    config = {
+        "trainer": {"_target_": "gan.train", "epochs": 4, "batch_size": 32},
+        "optimizer": {"lr": 0.001},
+        "seed": 0,
+    }
+    data = Data(train=rows, val=rows)
+    gan = Subject(config=config, data=data, device="cpu", folder=elsewhere, task="own")
+    seen = watched.watched(gan)
+    heart = questions.learned_by_heart(gan, parameters=1000, loss=None)
+    check = by_heart.overfit(heart, optimizers=seen["optimizers"], seen=seen)
+    assert check.outcome == "not checkable"
+    assert "2 optimizers take turns" in check.told
+    alone = by_heart.overfit(heart, optimizers=1, seen=seen)
+    assert alone.outcome in ("warn", "fail")
+
+
+@pytest.mark.slow
+def test_the_document_on_stdout_is_what_the_file_holds(elsewhere):
+    words = ["own_command", STEADY_PROGRAM, "name=p", "rehearse=false", "--json"]
+    done = search("preflight", *words, cwd=elsewhere)
     assert done.returncode == 0, done.stdout + done.stderr
     document = json.loads(done.stdout)
-    (place,) = (tmp_path / "results").iterdir()
-    written = read_json(place / "preflight.json")
+    written = read_json(elsewhere / "results" / "p" / "preflight.json")
     assert {key: document[key] for key in written} == written
-    (heart,) = (each for each in document["checks"] if each["name"] == "overfit")
-    assert heart["outcome"] == "not checkable"
-    assert "2 optimizers take turns" in heart["told"]

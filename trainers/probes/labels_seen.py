@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from trainers.probes.answers_seen import AnswersSeen
+from trainers.probes.hooks import unwatched
 from trainers.probes.seen import Batch
 
 MOST = 200  # most losses of training that are noted
@@ -33,6 +34,7 @@ class LabelsSeen:
         self._place = 0  # of a loss among those after one pass of the model
         self._inside: list[Any] = []  # targets of losses within the pass that is under way
 
+    @unwatched
     def passed(
         self,
         given: Batch | None,

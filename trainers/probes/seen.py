@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  # the field's name for it
 
 from trainers.probes.class_words import class_words
+from trainers.probes.hooks import unwatched
 from trainers.probes.rows_seen import centred_share, row_keys
 from trainers.probes.shapes import last_operation, viewed_from
 from trainers.records import dense
@@ -179,6 +180,7 @@ class Pass:
     quiet: set[str] = field(default_factory=set)
 
 
+@unwatched
 def batch_of(given: Tensor) -> Batch:
     """What is noted of a batch."""
     plain = given.cpu().contiguous()
