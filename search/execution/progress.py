@@ -1,5 +1,6 @@
 """What a search shows while it runs: a live view on a terminal, elsewhere a line per trial."""
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,7 +28,7 @@ from search.execution.terminal import Line, Terminal, aligned
 from search.stages.joint import CONFIRM
 from search.stages.kinds import kind_of
 from search.storage.logs import as_seen_from_here
-from search.storage.trials import ENDED_BY_ERROR, FROM_ZERO, EpochRecord, TrialRecord, TrialSpec
+from search.storage.trials import ENDED_BY_ERROR, EpochRecord, TrialRecord, TrialSpec
 
 WIDE = 110  # columns from which knobs stand beside their trial, not below it
 
@@ -73,7 +74,7 @@ class ShownProgress(Callback):
         self._grown_by = 0
         self._best: TrialRecord | None = None
         self._began: float | None = None
-        self._zero_is_told = False
+        self._told = set[str]()
         self._live = (
             Live(self, console=console, refresh_per_second=4, transient=True)
             if console.is_terminal
@@ -139,9 +140,10 @@ class ShownProgress(Callback):
         self._bar.advance(self._task)
         failed = row.state in ENDED_BY_ERROR
         reason = as_seen_from_here(row.reason, self._plan.folder)
-        if self._zero_is_told:
-            reason = reason.replace(FROM_ZERO, "")
-        self._zero_is_told |= FROM_ZERO in reason
+        *what, why = re.split("[:;] ", reason, maxsplit=1)
+        if what and why in self._told and row.value is not None:  # such as patience: once is enough
+            (reason,) = what
+        self._told.add(why)
         if self._live is None:
             result = (
                 f"{self._plan.metric.name} {row.value:.4g} at epoch {row.best_epoch}"

@@ -46,6 +46,7 @@ from search.results.diagnosis import diagnosed, usual_updates
 from search.results.findings import Findings, find, find_stages
 from search.results.reporters import write_results
 from search.results.step_record import StepRecord, read_steps
+from search.results.summary.formatting import count
 from search.results.tables import settled
 from search.stages.past_trial import Past
 from search.stages.spent import running_time
@@ -86,6 +87,9 @@ def run_protocol(
     earlier = find_stages(plan, folder) if folder.started and folder.has_trials() else None
     if earlier is not None:
         say_lost(folder, earlier.rows, console=console)
+        ended = count(sum(row.finished for row in earlier.rows), "trial")
+        missing = "" if earlier.is_done else "; what is missing is trained"
+        console.say(f"{ended} of earlier runs stay{missing}")
         former, now = budget_of(folder.load_config()), budget_of(plan.config)
         if former != now:
             console.say(another_budget(former, now, ended=earlier.is_done))

@@ -268,12 +268,12 @@ def gain(plan: Plan, history: History) -> str:
     `, accuracy 0.97 (+0.012 against the baseline)`.
     """
     best, first = scores_of(plan, history.incumbent), scores_of(plan, history.baseline)
-    if not first or not best:
+    if not best:
         return ""
     mean = float(np.mean(best))
     text = f", {plan.metric.name} {plan.metric.sign * mean:.4g}"
     last = history.steps[-1]
-    if not history.held or last.request.stage == "confirm":  # which has just told its difference
+    if not (first and history.held) or last.request.stage == "confirm":  # which has just told it
         return text
     return f"{text} ({plan.metric.sign * (mean - float(np.mean(first))):+.3g} against the baseline)"
 

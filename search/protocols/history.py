@@ -109,10 +109,12 @@ class History:
 
     @property
     def why_nothing(self) -> str:
-        """Why nothing more is turned where nothing was learned, and what to do."""
+        """Why nothing more is turned where nothing was learned, and what to do: told once."""
         rate = self.swept(self.rate)
         unmoved = rate is not None and rate.inert and not rate.learned
-        return nothing_learned(self.verdict, unmoved=unmoved)
+        says = nothing_learned(self.verdict, unmoved=unmoved)
+        told = next((step.name for step in self.steps if step.says == says), "")
+        return f"nothing was learned: see {told}" if told else says
 
     @property
     def perfect(self) -> bool:

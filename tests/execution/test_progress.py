@@ -107,15 +107,23 @@ def test_trials_that_ended_without_a_value_are_counted_and_the_first_value_is_th
     assert "best so far: accuracy 0.5, trial 6: lr=0.1" in _text(progress, console)
 
 
-def test_that_epoch_0_counts_as_the_untrained_model_is_said_once():
+@pytest.mark.parametrize(
+    ("what", "why", "value", "times"),
+    [
+        (BY_ITSELF, f" at epoch 2 of 3{FROM_ZERO}", 0.5, 1),
+        ("stopped early", ": no better accuracy for 10 epochs", 0.5, 1),
+        ("ValueError", ": the labels", None, 3),  # a fault is told each time
+    ],
+)
+def test_why_a_training_ended_is_explained_once_beside_results(what, why, value, times):
     console = _console(200)
     progress = ShownProgress(_plan(), done=0, console=console)
     for trial in range(3):
-        reason = f"{BY_ITSELF} at epoch 2 of 3{FROM_ZERO}"
-        row = TrialRecord(spec=_ask(trial), state="complete", value=0.5, epochs=2, reason=reason)
+        state = "failed" if value is None else "complete"
+        row = TrialRecord(spec=_ask(trial), state=state, value=value, epochs=2, reason=what + why)
         progress.finished(row, [])
     text = console.export_text()
-    assert (text.count(BY_ITSELF), text.count("the untrained model")) == (3, 1)
+    assert (text.count(what), text.count(why[-9:])) == (3, times)
 
 
 def test_time_left_does_not_fall_to_nothing_when_the_first_to_end_are_the_shortest():

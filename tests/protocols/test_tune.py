@@ -51,6 +51,7 @@ from search.protocols.budget import (
 )
 from search.protocols.chosen import at_the_edge
 from search.protocols.commands import sweep_command
+from search.protocols.conclude import gain as gain_of
 from search.protocols.evidence import faster
 from search.protocols.former import Former
 from search.protocols.joint_request import joint_request
@@ -1762,6 +1763,9 @@ def _breaks_above(limit):
 def test_penalties_are_switched_off_once_more_where_no_training_gave_a_result_before_the_rate():
     plan = tune_plan("optimizer.weight_decay=0.1", NO_JOINT)
     history, rows = carried_out(plan, _breaks_above(0.02))
+    for step in history.steps:  # though the baseline has no result, the incumbent's is told
+        told = gain_of(plan, replace(history, steps=history.steps[: step.number]))
+        assert bool(told) == any(row.value is not None for row in step.incumbent)
     steps = [step for step in history.steps if step.request.stage == "regularisers_off"]
     assert [step.decision for step in steps] == ["none", "adopt"]
     assert steps[1].number == history.sweeps[0].number + 1

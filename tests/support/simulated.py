@@ -75,7 +75,8 @@ def carried_out(
             )
             rows += own
         history = history.with_step(step)
-    lines = [record_of(step, following="", command="", budget={}) for step in history.steps]
+    made = (step for step in history.steps if step.request.skip or step.request.stage != "ensemble")
+    lines = [record_of(step, following="", command="", budget={}) for step in made]
     by_hand = repeated(lines, OmegaConf.to_container(plan.config))
     assert [each for each in by_hand if each[1] == "different"] == []
     return history, rows

@@ -85,10 +85,10 @@ def conclusion(findings: Findings) -> list[str]:
     is_judged = any(step["trials"] == final["trials"] for step in told if step["kind"] == "confirm")
     score = _score(findings, final["trials"], judged=is_judged)
     so_far = f"not finished, in stage {findings.stage}; the incumbent so far"
-    lines.append(f"{so_far if findings.stage else 'the answer'}: {knobs}{score}")
     if not final["learned"]:
-        why = "it is no better than a constant prediction beyond chance (R11)"
+        why = "the answer is no better than a constant prediction beyond chance (R11)"
         lines.append(f"nothing was learned: {UNMOVED if is_unmoved(steps) else why}")
+    lines.append(f"{so_far if findings.stage else 'the answer'}: {knobs}{score}")
     lines += [f"{step['kind']}: {step['says']}" for step in told]
     near = _good_region(findings, final["trials"]) if final["learned"] else ""
     lines.append(f"{_trained(findings)} in {len(steps)} stages{near}")
