@@ -151,8 +151,11 @@ def _refuse(
             likely[of] = name
     if all(name.isdecimal() for name in header):
         got = "columns without names: " + ", ".join(f"{n} = {lines[0][1].get(n)}" for n in header)
-        counts = all((number_in(cells.get("1", "")) or 0.5).is_integer() for _, cells in lines[1:])
-        likely = {"epoch": "1", "train": "2"} if counts and len(header) > 1 else {"train": "1"}
+        first = [number_in(cells.get("1", "").partition("/")[0]) for _, cells in lines]
+        counts = all(number is not None and number.is_integer() for number in first)
+        counts &= len(header) > 1
+        told = (name for name in header[counts:] if is_told(lines[0][1], name))
+        likely = ({"epoch": "1"} if counts else {}) | {"train": next(told, "NAME")}
     answer = " ".join(f"{of}={name}" for of, name in likely.items())
     remedy = f"say which column is what, as in --columns {answer}; a+b is a sum"
     raise refused(str(path), code="log-lacks-losses", rule=rule, got=got, remedy=remedy)

@@ -154,6 +154,11 @@ def _read(
     header, lines = by_phase(header, lines)
     header, lines, logarithms = with_losses(header, lines)
     layout = layout_of(path, header, lines, chosen=chosen)
+    axis = layout.epoch or ""  # of `3/400` the epoch
+    lines = [
+        (n, c | {axis: c[axis].partition("/")[0]} if "/" in c.get(axis, "") else c)
+        for n, c in lines
+    ]
     runs: dict[str, list[Line]] = {}
     for line in lines if layout.trial else ():
         runs.setdefault(line[1].get(layout.trial, ""), []).append(line)

@@ -44,6 +44,7 @@ FORMS = [  # of frameworks; mostly a count without a word before it; and how the
     (re.compile(r"\bsaving dict for global step (\d+):", re.I), r"val step \1 "),  # TF's Estimator
     (re.compile(r"\bEp\. (\d+) : Up\. (\d+)"), r"epoch \1 step \2"),  # Marian
     (re.compile(r"(?:^|\] )\[(\d+)\] (?=\w+=)"), r" step \1 "),  # JAX's writers
+    (re.compile(r"^\[ *0*(\d+) */ *\d+\](?= .*\bloss\b)", re.I), r"step \1 "),
     (re.compile(r"\b(epoch|iteration|batch) *\[ *(\d+)", re.I), r"\1 \2 "),
     (re.compile(r"s/epoch\b", re.I), "s per epoch"),
     (re.compile(r"\b(iteration \d+) \([^)]*\), (?=loss)", re.I), r"train \1 "),  # Caffe
