@@ -17,7 +17,7 @@ from search.stages.racing import LOOK, Race, interval_widths, seeds_needed
 from search.stages.scores import broken_seeds, step_of
 
 SWEEPS = 600
-RACE, NO_RACE = Race(first=3, most=10), Race(first=3, most=3)
+RACE, NO_RACE, TEN = Race(first=3, most=10), Race(first=3, most=3), Race(first=10, most=10)
 
 
 def _groups(scores):
@@ -29,11 +29,11 @@ def _groups(scores):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("law", LAWS)
-def test_where_no_value_differs_the_baseline_stays_under_every_kind_of_noise(law):
-    for values, race in ((2, RACE), (8, RACE), (2, NO_RACE), (13, NO_RACE)):
+def test_where_no_value_differs_the_baseline_stays_and_every_interval_covers_its_mean(law):
+    for values, race in ((2, RACE), (8, RACE), (2, NO_RACE), (13, NO_RACE), (2, TEN)):
         flat = simulate(law, sweeps=SWEEPS, values=values, race=race)
         assert np.mean(flat.winners == 0) >= 0.94 - 0.027
-        if values == 2:
+        if values < 13:  # the least of thirteen shares lies lower by chance
             assert flat.covered(np.zeros(values)).min() >= 0.93 - 0.03
 
 
@@ -66,11 +66,8 @@ def test_a_real_gain_beside_a_value_five_times_as_noisy_is_found():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("law", LAWS)
-def test_every_values_interval_covers_its_mean_and_the_winners_does(law):
-    for values, race in ((8, RACE), (2, NO_RACE), (2, Race(first=10, most=10))):
-        if race != NO_RACE:  # these stand above
-            flat = simulate(law, sweeps=SWEEPS, values=values, race=race)
-            assert flat.covered(np.zeros(values)).min() >= 0.93 - 0.03
+def test_the_interval_of_a_winner_covers_its_mean(law):
+    for values, race in ((8, RACE), (2, NO_RACE), (2, TEN)):
         truth = np.where(np.arange(values) > 0, 5.0, 0.0)
         better = simulate(law, sweeps=SWEEPS, values=values, race=race, truth=truth)
         assert better.winner_covered(truth) >= 0.93 - 0.03
