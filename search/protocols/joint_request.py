@@ -8,6 +8,7 @@ from collections.abc import Container
 from dataclasses import replace
 
 from search.config.knobs import Knob, as_number
+from search.config.tune_settings import TuneSettings
 from search.diagnostics.verdicts.advice import MOMENTUM
 from search.protocols.budget import joint_rivals, kept_for_confirm, trials_left
 from search.protocols.candidates import candidates, hand, nothing_left
@@ -20,6 +21,7 @@ from search.results.summary.formatting import count
 
 FEWEST = 3  # trials of a joint stage per knob, below which it tells nothing
 ENOUGH = 6  # the same, so that knobs which the verdict merely names are turned too
+MOST_SHARE = 0.9  # of the sweeps, where all of a budget may be theirs
 TIMES = 10.0  # by which the best rate may move beside a knob that moves it: momentum 0.9 for 0
 BEYOND = 2  # steps of its grid that a knob may move beyond the edge of its sweep
 NO_DIFFERENCE = "its sweep found no difference"
@@ -72,10 +74,21 @@ def joint_request(history: History, index: int) -> Request:
     if len(knobs) < 2:
         return replace(request, skip=nothing_left(history) if hand(history) else FEW)
     if trials < FEWEST * len(knobs):
-        left_words = count(max(trials, 0), "trial")
-        reason = f"the budget leaves {left_words} beside {kept} for the confirmation"
-        return replace(request, skip=reason)
+        return replace(request, skip=_too_few(trials, len(knobs), kept, history.settings))
     return request
+
+
+def _too_few(trials: int, knobs: int, kept: int, settings: TuneSettings) -> str:
+    """Why the budget pays for no joint stage, and the one that would, with the sweeps' share."""
+    needed, budget = FEWEST * knobs, settings.budget_trials
+    left = count(max(trials, 0), "trial")
+    reason = (
+        f"the budget leaves {left} beside {kept} for the confirmation, {knobs} knobs need {needed}"
+    )
+    if budget is None:
+        return reason
+    more = math.ceil((needed - trials) / (1 - min(settings.share, MOST_SHARE)))
+    return f"{reason}: budget_trials={budget + more} would pay for them"
 
 
 def _with_room(knobs: tuple[Knob, ...], history: History) -> tuple[Knob, ...]:

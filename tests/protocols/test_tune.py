@@ -279,6 +279,20 @@ def test_the_seeds_of_a_sweep_are_as_many_as_its_share_pays_for_and_never_one_mo
     assert history.sweeps[0].trials + plan.seeds <= 0.4 * budget
 
 
+def test_a_budget_that_is_too_small_for_a_joint_stage_is_told_with_one_that_pays_for_it():
+    def joint(budget):
+        plan = tune_plan(f"budget_trials={budget}", "space=[lr,dropout,width]")
+        history, _ = carried_out(plan, _rate_matters)
+        return next(step for step in history.steps if step.request.stage == "joint")
+
+    small = joint(31)
+    assert small.decision == "skipped"
+    assert (
+        joint(small.request.skip.partition("budget_trials=")[2].partition(" ")[0]).decision
+        == "done"
+    )
+
+
 def test_an_incumbent_that_stays_keeps_the_seeds_that_a_sweep_did_not_compare():
     plan = tune_plan("budget_trials=85", "seeds=2", "space=[lr,dropout,momentum]")
 
