@@ -31,6 +31,7 @@ def words(framework: str, name: str) -> list[str]:
         "protocol.refine=0",
         "seeds=1",
         "rehearse=false",
+        "report=off",
         f"name={name}",
     ]
 
