@@ -322,6 +322,20 @@ def test_labels_of_mixed_rows_are_not_taken_for_wrong_ones():
     assert "label_noise" not in {check.name for check in checks}
 
 
+@pytest.mark.parametrize("loss", [
+    lambda out, y: (out - y).square().mean(), lambda out, y: (y - out).abs().mean(),
+    lambda out, y: F.mse_loss(out, y) + 0.1 * (out - y).abs().mean(),
+])  # fmt: skip
+def test_targets_of_a_loss_by_hand_are_what_outputs_are_subtracted_from(loss):
+    x = torch.randn(96, 4, generator=torch.Generator().manual_seed(0))
+    model = torch.nn.Sequential(torch.nn.Linear(4, 1), torch.nn.Flatten(0))
+    with Watch() as watch:
+        for rows in x.split(32):
+            loss(model(rows), rows[:, 2]).backward()
+    pairs = watch.labels_seen.answers.handed_on()
+    assert (pairs["x"], pairs["y"], pairs["mixed"]) == (x.tolist(), x[:, 2].tolist(), False)
+
+
 @pytest.mark.parametrize("kept", [True, False])
 def test_rows_of_a_loop_without_modules_are_those_that_its_first_weights_multiply(kept):
     x, y, (held, asked) = _clouds("noise")

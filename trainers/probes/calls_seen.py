@@ -53,6 +53,8 @@ class CallsSeen:
         """A function was called, and this came out."""
         if func in functions.LAYERS and len(args) > 1:
             self._answers.multiplied(*args[:2])
+        elif func in functions.DIFFERENCES and len(args) > 1:
+            self._answers.subtracted(*args[:2])
         if not torch.is_grad_enabled() or not args or not isinstance(args[0], Tensor):
             return
         if func in functions.COMPARED:

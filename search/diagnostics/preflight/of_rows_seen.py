@@ -39,7 +39,8 @@ def of_rows_seen(pairs: Answer, seen: Watched, *, metric: str, alike: bool) -> I
     classes = named and whole and len(kinds) <= min(MOST_CLASSES, len(y) / EACH)
     alone = sorted(each_alone(x, y, classes).values())
     if not are_windows(x) and (len(alone) < 2 or alone[-2] < PARTLY):  # of no slow series
-        yield telltale_feature(x, codes if classes else y, classification=classes)
+        aims = codes if classes else y
+        yield telltale_feature(x, aims, classification=classes, targets=y)
     if len(held):
         yield sets.shared_rows({"train": x, "val": held}, forms=False)
     reading = Reading.of(x, codes if classes else y, classification=classes)
