@@ -174,7 +174,9 @@ def _axis(
     step = next((name for name in STEP if filled[name] == len(lines)), None)
     if step and epoch is not None and _begins_anew(lines, step, trial=trial):
         step = None
-    counter = step or _counter(header, [line for line in lines if is_told(line[1], train[0])])
+    counter = step or _counter(
+        header, [line for line in lines if is_told(line[1], train[0])], epoch
+    )
     if epoch is None:
         return counter
     taken = Counter(
@@ -188,11 +190,13 @@ def _axis(
     return step if step and (often or filled[epoch] < len(lines)) else epoch
 
 
-def _counter(header: Sequence[str], lines: Sequence[Line]) -> str | None:
+def _counter(header: Sequence[str], lines: Sequence[Line], epoch: str | None) -> str | None:
     """The first column if it counts, whatever its name: whole numbers, in equal steps in nearly all
-    rows; or one that rises as often and falls to where it began, as another training begins.
+    rows; or one that rises as often and falls to where it began in the same epoch, as another
+    training begins.
     """
-    for name in header:
+    known = [name for name in header if lines and is_told(lines[0][1], name)]
+    for name in known:
         at = [number_in(cells.get(name, "")) for _, cells in lines]
         if None in at or len(at) <= FEWEST or name in WITHIN or is_loss(name) or measure_of(name):
             continue
@@ -200,7 +204,10 @@ def _counter(header: Sequence[str], lines: Sequence[Line]) -> str | None:
         stride, times = max(strides.items(), key=lambda item: item[1])
         equal = stride.is_integer() and stride > 0 and times >= NEARLY * (len(at) - 1)
         rises = sum(n for own, n in strides.items() if own > 0) >= NEARLY * (len(at) - 1)
-        if (name == header[0] and equal) or (rises and at[0] in at[2:]):
+        told = [
+            (cells.get(epoch or ""), number) for (_, cells), number in zip(lines, at, strict=True)
+        ]
+        if (name == header[0] and equal) or (rises and told[0] in told[2:]):
             return name
     return None
 

@@ -45,7 +45,7 @@ def _without_parts(lines: Sequence[Line], axis: str) -> list[Line]:
         Counter(name for _, cells in own for name in cells if name[:4] == "val_" and is_loss(name))
         for _, own in groupby(lines, key=lambda line: line[1][axis])
     ]
-    often = {name: median(block[name] for block in blocks) for block in blocks for name in block}
+    often = {n: median(block[n] for block in blocks) for n in set[str]().union(*blocks)}
     whole = 1 in often.values()
     parts = {name for name, times in often.items() if whole and times > 1}
     return [(n, {k: v for k, v in cells.items() if k not in parts}) for n, cells in lines]
