@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.stats import chi2_contingency
 from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import GroupKFold, cross_val_predict
+from sklearn.model_selection import GroupKFold, StratifiedKFold, cross_val_predict
 
 from search.diagnostics.preflight.by_chance import (
     by_chance,
@@ -28,14 +28,12 @@ from search.diagnostics.preflight.check import Check, Judge
 from search.diagnostics.preflight.class_words import spelt_alike
 from search.diagnostics.preflight.later_values import judged_in_time
 from search.diagnostics.preflight.near_rows import LEAST, continuous_columns, repeated
-from search.diagnostics.preflight.reading import some_features
 
 ROWS, FEATURES = 1200, 500  # of each set, drawn at random, that the classifier sees
-NONE = 1e-9  # a share of no tree
-TREES = 100  # of the classifier; a row is left out by 37 of them
 SURE = 3.3  # standard errors: one false alarm in a thousand pairs
 # Areas under the curve, surely above which sets differ, and differ too much.
 SHIFTED, APART = 0.55, 0.70
+TREES, FEW_TREES, SLACK = 50, 16, 0.05  # few are enough where sets look alike by so much
 RICH = 0.5  # share of distinct rows from which a row found twice is a leak, not a coincidence
 BY_CHANCE = 3.0  # times what chance brings: more is no coincidence
 LEAKED = 0.01  # share of held-out rows that stand in train too, from which they leak
@@ -48,14 +46,21 @@ Sets = Mapping[str, NDArray[Any]]
 def same_distribution(
     sets: Sets, *, groups: Sets | None = None, ordered: bool = False, names: Sequence[str] = ()
 ) -> Check:
-    """Can a classifier tell the sets apart? Area under the curve of each pair, held out (R3).
+    """Can a classifier tell the sets apart? Cross-validated area under the curve of each pair (R3).
 
     Lopez-Paz and Oquab, Revisiting Classifier Two-Sample Tests, ICLR 2017. `groups`: whole groups
     are held out, so that it cannot know a row by its group. `ordered`: the sets follow one another
     in time, and may differ; `names`: of the features.
     """
     judge = Judge(name="same_distribution", rule="R3")
-    areas = _areas(sets, groups)
+    areas = {
+        f"{one}/{other}": _area(
+            sets[one],
+            sets[other],
+            None if groups is None else np.concatenate([groups[one], groups[other]]),
+        )
+        for one, other in combinations(sets, 2)
+    }
     text = ", ".join(
         f"{pair} {area:.2f} ±{SURE * error:.2f}"
         for pair, (area, error) in areas.items()
@@ -250,48 +255,45 @@ def class_balance(
     return judge.passed(sentence, **measured)
 
 
-def _areas(sets: Sets, groups: Sets | None) -> dict[str, tuple[float, float]]:
-    """Of each pair of sets, the area under the curve of one classifier of all sets, held out, and
-    its standard error (Hanley and McNeil, 1982); NaN where a set has too few rows or groups.
+def _area(
+    one: NDArray[Any], other: NDArray[Any], groups: NDArray[Any] | None, *, trees: int = FEW_TREES
+) -> tuple[float, float]:
+    """Area under the curve of a cross-validated classifier, and its standard error (Hanley and
+    McNeil, 1982).
     """
     dice = np.random.default_rng(0)
-    rows = {name: np.sort(dice.permutation(len(part))[:ROWS]) for name, part in sets.items()}
-    # Rows of a group are no independent witnesses: then groups are counted.
-    apart = rows if groups is None else {name: np.unique(groups[name][rows[name]]) for name in rows}
-    known = [
-        name for name in sets if len(rows[name]) >= 10 and (groups is None or len(apart[name]) >= 5)
-    ]
-    areas = {f"{one}/{other}": (math.nan, math.nan) for one, other in combinations(sets, 2)}
-    if len(known) < 2:
-        return areas
-    x = np.concatenate([sets[name][rows[name]].reshape(len(rows[name]), -1) for name in known])
-    labels = np.repeat(np.arange(len(known)), [len(rows[name]) for name in known])
-    held = None if groups is None else np.concatenate([groups[name][rows[name]] for name in known])
-    chances = _chances(some_features(np.nan_to_num(x), FEATURES), labels, held)
-    for (one, first), (other, second) in combinations(enumerate(known), 2):
-        pair = (labels == one) | (labels == other)
-        shares = chances[pair][:, [one, other]]
-        guess = (shares[:, 1] + NONE) / (shares.sum(axis=1) + 2 * NONE)  # 0.5 where neither is seen
-        area = float(roc_auc_score(labels[pair] == other, guess))
-        n, m = len(apart[first]), len(apart[second])
-        q1, q2 = area / (2 - area), 2 * area**2 / (1 + area)
-        variance = area * (1 - area) + (n - 1) * (q1 - area**2) + (m - 1) * (q2 - area**2)
-        error = math.sqrt(max(variance, 0.25) / (n * m))
-        areas[f"{first}/{second}"] = area, error
-    return areas
-
-
-def _chances(x: NDArray[Any], labels: NDArray[Any], groups: NDArray[Any] | None) -> NDArray[Any]:
-    """The probability of each set [n, sets], by trees that have not seen the row, or its group."""
-    forest = ExtraTreesClassifier(
-        TREES, min_samples_leaf=3, class_weight="balanced", random_state=0,
-        bootstrap=groups is None, oob_score=groups is None,
-    )  # fmt: skip
-    chances: NDArray[Any] = (
-        np.nan_to_num(forest.fit(x, labels).oob_decision_function_)
-        if groups is None
-        else cross_val_predict(
-            forest, x, labels, cv=GroupKFold(5), groups=groups, method="predict_proba"
-        )
+    picks = [np.sort(dice.permutation(len(rows))[:ROWS]) for rows in (one, other)]
+    few = min(map(len, picks))
+    if few < 10:
+        return math.nan, math.nan
+    x = np.concatenate(
+        [rows[pick].reshape(len(pick), -1) for rows, pick in zip((one, other), picks, strict=True)]
     )
-    return chances
+    if x.shape[1] > FEATURES:
+        x = x[:, dice.permutation(x.shape[1])[:FEATURES]]
+    labels = np.repeat([0, 1], [len(pick) for pick in picks])
+    folds: Any = StratifiedKFold(3, shuffle=True, random_state=0)
+    held = None
+    if groups is not None:
+        held = groups[np.concatenate([picks[0], len(one) + picks[1]])]
+        if len(np.unique(held[labels == 0])) < 5 or len(np.unique(held[labels == 1])) < 5:
+            return math.nan, math.nan
+        folds = GroupKFold(5)
+    forest = ExtraTreesClassifier(
+        trees, min_samples_leaf=3, class_weight="balanced", random_state=0
+    )
+    scores = cross_val_predict(
+        forest, np.nan_to_num(x), labels, cv=folds, groups=held, method="predict_proba"
+    )[:, 1]
+    area = float(roc_auc_score(labels, scores))
+    # Rows of a group are no independent witnesses: then groups are counted.
+    n, m = (
+        len(pick) if held is None else len(np.unique(held[labels == side]))
+        for side, pick in enumerate(picks)
+    )
+    q1, q2 = area / (2 - area), 2 * area**2 / (1 + area)
+    variance = (area * (1 - area) + (n - 1) * (q1 - area**2) + (m - 1) * (q2 - area**2)) / (n * m)
+    error = math.sqrt(max(variance, 0.25 / (n * m)))
+    if trees < TREES and area - SURE * error > SHIFTED - SLACK:
+        return _area(one, other, groups, trees=TREES)
+    return area, error
