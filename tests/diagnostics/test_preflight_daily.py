@@ -400,6 +400,7 @@ def test_other_forms_of_rows_are_not_looked_for_among_those_that_a_loop_gives():
 def test_targets_that_a_batch_has_in_common_are_no_rows_of_a_table():
     x = np.random.default_rng(2).normal(0, 1, (128, 5))
     assert _answers(x, np.repeat([0.0, 1.0], 64)).handed_on() is None
+    assert _answers(x, np.ones(128)).handed_on() is None  # a generator's, or a ranking's
 
 
 @pytest.mark.parametrize(("batches", "outcome"), [(8, "warn"), (2, "not checkable")])

@@ -210,7 +210,7 @@ class AnswersSeen:
 
     def handed_on(self, *, val_rows: int = 0) -> dict[str, Any] | None:
         """The same for rules of tables: of rows of measures with one target each, where
-        targets differ within batches, as those of a real and a made one do not; else None.
+        targets differ, and within batches, as those of a real and a made one do not; else None.
 
         `held`: the rows that were evaluated, if they are as many as there are `val_rows`: others
         may be rows of train; `held_targets`: what losses ask of these, if that is known of all;
@@ -219,6 +219,8 @@ class AnswersSeen:
         pairs = self.pairs()
         alike = {float(aims[0, 0]) for _, aims in self._pairs if len(aims) > 1 and not np.ptp(aims)}
         if pairs is None or len(alike) > 1 or not self._measures or pairs[1].shape[1] > 1:
+            return None
+        if not np.ptp(pairs[1]):  # of a generator, or of pairs of which the first is the better
             return None
         width = pairs[0].shape[1]
         most, held = HANDED // width, {k: v for k, v in self._held.items() if len(v) == width}
