@@ -83,21 +83,19 @@ def run(words: list[str], config_dir: Path | None) -> int:
     metric, rows = opening["metric"], opening["rows"]
     if not several:
         print(f"test {metric}: {mean:.4g} on {rows} rows (validation: {config.expected:.4g})")
-    for who, values in several.items():
-        print(f"test {metric} of {who}: {spread(values)} on {rows} rows")
-    val_rows = sum(len(fold.val) for fold in prepared.split.folds)
+    scores = {who: spread(values) for who, values in several.items()}
     if averaged is not None:
-        print(f"test {metric} of the ensemble: {averaged:.4g} on {rows} rows")
+        scores["the ensemble"] = f"{averaged:.4g}"
+    for who, score in scores.items():
+        print(f"test {metric} of {who}: {score} on {rows} rows")
     if trained_again is not None:
         print(
             f"test {metric} of the winner trained again on train and validation: "
             f"{trained_again:.4g} on {rows} rows; the ledger holds this one"
         )
-    for line in [
-        *by_group,
-        *_without_weights(findings, folder),
-        *_gap(findings, folder, several, rows=(val_rows, rows)),
-    ]:
+    both = sum(len(fold.val) for fold in prepared.split.folds), rows
+    gap = _gap(findings, folder, several, rows=both)
+    for line in [*by_group, *_without_weights(findings, folder), *gap]:
         print(line)
     _say_earlier(earlier, number=opening["opening"])
     return 0

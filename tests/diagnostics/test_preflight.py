@@ -37,6 +37,7 @@ from search.diagnostics.preflight import (
 )
 from search.diagnostics.preflight.by_chance import by_chance
 from search.diagnostics.preflight.check import CAUSES, Check, Judge, Preflight, excused
+from search.diagnostics.preflight.first_loss import first_loss
 from search.diagnostics.preflight.label_noise import label_noise
 from search.diagnostics.preflight.of_data import of_data
 from search.diagnostics.preflight.reading import Reading
@@ -367,7 +368,7 @@ def test_what_was_not_seen_is_not_checkable_and_no_alarm():
     made = [
         loop.batches(CALM), loop.shuffling(CALM, ordered=True), stepping.optimizer_steps(CALM), loop.evaluation_mode(CALM),
         loop.repeatable(CALM, exact=True, metric="accuracy"), output.output_layer(CALM, classification=True, classes=3),
-        output.first_loss(CALM, entropy=1.0, classes=3), model.initial_weights(CALM), model.gradients(CALM), model.dead_units(CALM),
+        first_loss(CALM, entropy=1.0, classes=3), model.initial_weights(CALM), model.gradients(CALM), model.dead_units(CALM),
         model.capacity(CALM, rows=10), model.own_gradients({}), learning.learning_rate(CALM, steps=10), by_heart.overfit({}, optimizers=1),
         learning.labels_matter({}, seen=CALM), learning.speed({}, epochs=1, trainings=1, slots=1, batch=32),
     ]  # fmt: skip
@@ -449,8 +450,8 @@ def test_a_first_loss_is_held_against_the_entropy_of_the_classes(got, outcome):
         "reduction": "mean",
     }
     seen = {**CALM, "loss": call, "first_loss": got, "losses": [got]}
-    assert output.first_loss(seen, entropy=2.303, classes=10).outcome == outcome
-    assert output.first_loss({**seen, "first_loss": 0.69}, entropy=0.2, classes=2).outcome == (
+    assert first_loss(seen, entropy=2.303, classes=10).outcome == outcome
+    assert first_loss({**seen, "first_loss": 0.69}, entropy=0.2, classes=2).outcome == (
         "pass"
     )  # a rare class, equal chances
 
@@ -467,7 +468,7 @@ def test_a_first_loss_of_targets_away_from_zero_is_told_from_that_of_large_weigh
         "targets": [32, 1], "reduction": "mean",
     }  # fmt: skip
     seen = {**CALM, "loss": call, "first_loss": got, "losses": [got]}
-    assert output.first_loss(seen, entropy=None, classes=0).outcome == outcome
+    assert first_loss(seen, entropy=None, classes=0).outcome == outcome
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from torch.nn import functional as F  # noqa: N812  # the field's name for it
 from search.diagnostics.preflight import by_heart, loop, losses, model, output
 from search.diagnostics.preflight.check import Judge
 from search.diagnostics.preflight.class_words import by_targets
+from search.diagnostics.preflight.first_loss import first_loss
 from search.diagnostics.preflight.inputs import otherwise_given
 from search.diagnostics.preflight.leaking_pairs import by_ratio
 from search.diagnostics.preflight.leaking_rows_around import made_of_targets
@@ -407,7 +408,7 @@ def test_targets_that_a_batch_has_in_common_are_no_rows_of_a_table():
 def test_a_loss_by_hand_is_not_to_be_summed_unless_all_rows_are_one_batch(batches, outcome):
     given = [{"shape": [16, 5]}] * batches
     seen = CALM | {"summed": 16, "batches": given, "epochs": [batches // 2, batches]}
-    assert output.first_loss(seen, entropy=None, classes=0).outcome == outcome
+    assert first_loss(seen, entropy=None, classes=0).outcome == outcome
 
 
 def test_weights_that_grow_with_their_class_are_told_by_the_targets_where_rows_are_not_known():
@@ -477,12 +478,12 @@ def test_a_summed_loss_with_a_divergence_beside_is_not_judged_and_a_summed_loss_
         "targets": [32, 64], "reduction": "sum",
     }  # fmt: skip
     found = {**CALM, "loss": call, "first_loss": None}
-    with_kl = output.first_loss({**found, "losses": [1435.0]}, entropy=None, classes=0)
+    with_kl = first_loss({**found, "losses": [1435.0]}, entropy=None, classes=0)
     assert with_kl.outcome == "not checkable"
-    small = output.first_loss({**found, "losses": [1420.0]}, entropy=None, classes=0)
+    small = first_loss({**found, "losses": [1420.0]}, entropy=None, classes=0)
     assert small.outcome == "not checkable"  # an untrained model's divergence may be next to 0
     call |= {"outputs": [32, 1], "targets": [32, 1]}
-    alone = output.first_loss({**found, "losses": [1420.0]}, entropy=None, classes=0)
+    alone = first_loss({**found, "losses": [1420.0]}, entropy=None, classes=0)
     assert alone.outcome == "fail"
 
 

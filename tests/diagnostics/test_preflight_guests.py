@@ -4,7 +4,8 @@ import guests
 import numpy as np
 import pytest
 
-from search.diagnostics.preflight import learning, losses, output, sets
+from search.diagnostics.preflight import learning, losses, sets
+from search.diagnostics.preflight.first_loss import first_loss
 from search.diagnostics.preflight.leaking_pairs import by_ratio
 from search.diagnostics.preflight.schedule import ends_early
 from trainers.api import Data, Part
@@ -44,7 +45,7 @@ def test_a_plateau_that_waits_for_an_accuracy_to_fall_is_told_by_the_predictions
 
 
 def test_a_first_loss_is_that_of_the_labels_where_a_teacher_is_asked_too(tmp_path):
-    check = output.first_loss(seen("", tmp_path, "teacher_and_student"), entropy=1.1, classes=3)
+    check = first_loss(seen("", tmp_path, "teacher_and_student"), entropy=1.1, classes=3)
     assert check.outcome == "pass"
     assert check.measured["expected"] == 1.1
 

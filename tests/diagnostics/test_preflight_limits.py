@@ -9,8 +9,9 @@ import pytest
 import torch
 from test_preflight import CALM
 
-from search.diagnostics.preflight import learning, loop, losses, output, stepping
+from search.diagnostics.preflight import learning, loop, losses, stepping
 from search.diagnostics.preflight.check import Judge
+from search.diagnostics.preflight.first_loss import first_loss
 from search.diagnostics.preflight.label_noise import UNSEEN, label_noise
 from search.diagnostics.preflight.near_rows import near_copies, repeated
 from search.diagnostics.preflight.noise_floor import CERTAIN, noise_floor
@@ -280,7 +281,7 @@ def test_weights_shrunk_once_between_two_steps_and_a_negated_part_of_a_loss_are_
     }  # fmt: skip
     for backward, outcome in ((-1.15, "fail"), (-2.3, "fail"), (1.15, "pass"), (2.3, "pass")):
         seen = {**CALM, "loss": call, "first_loss": 2.3, "losses": [backward]}
-        assert output.first_loss(seen, entropy=2.3, classes=10).outcome == outcome
+        assert first_loss(seen, entropy=2.3, classes=10).outcome == outcome
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,8 @@ from torch.utils._pytree import tree_leaves
 
 from search.contract.arrays import FoldData
 from search.contract.metrics import Metric
-from search.diagnostics.preflight import by_heart, learning, loop, losses, model, output, stepping
+from search.diagnostics.preflight import by_heart, learning, loop, losses, model, stepping
+from search.diagnostics.preflight.first_loss import first_loss
 from search.diagnostics.preflight.leaking_columns import by_bands
 from search.diagnostics.preflight.schedule import ends_early
 from search.diagnostics.preflight.sets import class_balance
@@ -448,9 +449,9 @@ def test_columns_that_part_the_targets_are_told_from_designs_that_lie_apart():
 def test_pixels_between_0_and_1_have_a_floor_and_their_summed_likelihood_is_no_fault():
     call = {"name": "binary_cross_entropy", "reduction": "sum", "value": 2860.0, "targets": [64, 64], "outputs": [64, 64], "classes": False, "partners": False, "constant": None}  # fmt: skip
     seen = {**CALM, "loss": call, "losses": [2860.0]}
-    assert output.first_loss(seen, entropy=None, classes=0).outcome == "not checkable"
+    assert first_loss(seen, entropy=None, classes=0).outcome == "not checkable"
     column = {**seen, "loss": {**call, "targets": [64, 1], "outputs": [64, 1]}}
-    assert output.first_loss(column, entropy=None, classes=0).outcome == "fail"
+    assert first_loss(column, entropy=None, classes=0).outcome == "fail"
     attempt = {"score": None, "start": 2860.0, "end": 1490.0, "rate": 0.01, "steps": 250, "fitted": False, "metric": []}  # fmt: skip
     heart = {"rows": 64, "tries": [attempt]}
     whole = {**seen, "loss": {**call, "classes": True}}

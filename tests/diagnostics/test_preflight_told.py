@@ -15,6 +15,7 @@ from torch.nn import functional as F  # noqa: N812  # the field's name for it
 
 from search.diagnostics.preflight import learning, loop, losses, model, output, stepping
 from search.diagnostics.preflight.class_words import misled
+from search.diagnostics.preflight.first_loss import first_loss
 from search.storage.json_numbers import plain
 from trainers.api import Data, Part
 from trainers.probes import watched
@@ -271,8 +272,8 @@ def test_what_holds_for_a_part_of_rows_or_outputs_alone_is_told(habit, told, see
 def test_a_model_that_begins_near_its_targets_is_noted(value, outcome):
     call = {"name": "mse_loss", "outputs": [32], "targets": [32], "value": value, "constant": 1.0, "reduction": "mean", "zero": 1.0}  # fmt: skip
     seen = {**CALM, "loss": call, "losses": [value]}
-    assert output.first_loss(seen, entropy=None, classes=0).outcome == outcome
-    told = output.first_loss({**seen, "first_loss": 0.1}, entropy=None, classes=0)
+    assert first_loss(seen, entropy=None, classes=0).outcome == outcome
+    told = first_loss({**seen, "first_loss": 0.1}, entropy=None, classes=0)
     assert told.outcome == "warn"  # what is told of the first loss is not what the loss was
 
 

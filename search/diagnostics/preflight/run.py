@@ -28,6 +28,7 @@ from search.diagnostics.preflight import (
     stepping,
 )
 from search.diagnostics.preflight.check import Check, Preflight, excused
+from search.diagnostics.preflight.first_loss import first_loss
 from search.diagnostics.preflight.of_data import of_data
 from search.diagnostics.preflight.of_rows_seen import of_rows_seen
 from search.diagnostics.probe import probed
@@ -89,8 +90,8 @@ def of_training(
     classification = plan.config.data.task in ("classification", "tagging")
     labels = train.y if classification else None
     expected, classes = (None, 0) if labels is None else (entropy(labels), 1 + int(labels.max()))
+    alike = plan.config.split.kind not in APART
     if outcomes.get("telltale_feature") == "not checkable" and (pairs := seen["pairs"]):
-        alike = plan.config.split.kind not in APART
         yield from of_rows_seen(pairs, seen, metric=plan.metric.name, alike=alike)
     yield loop.trains(seen, flood=float(trainer.get("flood") or 0.0) if plan.stock else 0.0)
     yield losses.reported_losses(seen, heart=heart)
@@ -98,7 +99,7 @@ def of_training(
     yield loop.shuffling(seen, ordered=outcomes.get("label_order") == "note")
     counts = [] if labels is None or labels.ndim > 1 else np.bincount(labels).tolist()
     yield output.output_layer(seen, classification=classification, classes=classes, counts=counts)
-    yield output.first_loss(seen, entropy=expected, classes=classes)
+    yield first_loss(seen, entropy=expected, classes=classes)
     yield model.initial_weights(seen)
     yield model.gradients(seen)
     yield stepping.optimizer_steps(seen)
@@ -114,14 +115,19 @@ def of_training(
     legible = outcomes.get("label_signal") == "pass"
     yield learning.labels_matter(answers["labels_matter"], seen=seen, legible=legible)
     if not plan.stock:
-        yield held_out.held_out(answers["held_out"], alike=plan.config.split.kind not in APART)
-    if train.lengths is not None:
-        yield learning.padding(answers["padding"])
-    elif seen["padding_taught"] is not None:
-        yield learning.padding_seen(seen["padding_taught"])
+        yield held_out.held_out(answers["held_out"], alike=alike)
+    yield from _of_padding(answers, varies=train.lengths is not None)
     search = {"epochs": plan.epochs, "trainings": trainings, "slots": len(slots)}
     yield learning.speed(answers["speed"], batch=batch, **search)
     yield model.own_gradients(answers["own_gradients"])
+
+
+def _of_padding(answers: Answers, *, varies: bool) -> Iterator[Check]:
+    """Of rows whose length varies, as Knobwise knows or as was seen."""
+    if varies:
+        yield learning.padding(answers["padding"])
+    elif (taught := answers["watched"]["padding_taught"]) is not None:
+        yield learning.padding_seen(taught)
 
 
 def _complete(answers: Answers, *, stock: bool) -> Answers:

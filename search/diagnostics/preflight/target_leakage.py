@@ -5,7 +5,7 @@ Validation and test labels take no part. Pure functions of arrays; never trains 
 user's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -85,6 +85,21 @@ def telltale_feature(
     if not classification and (band := by_bands(x, y)) is not None:
         text = f"the values of {shown(band, names)} part the targets into bands without overlap"
         return judge.warn(text, DROP, feature=band)
+    check = _of_several(x, y, raw, judge, classification=classification, scores=scores, names=names)
+    return check or judge.passed(sentence, feature=best, score=scores[best])
+
+
+def _of_several(
+    x: Array,
+    y: Array,
+    raw: Array,
+    judge: Judge,
+    *,
+    classification: bool,
+    scores: Mapping[int, float],
+    names: Sequence[str],
+) -> Check | None:
+    """The alarm about features that tell the label together, where none does alone (`scores`)."""
     together, few = by_sum_of_few(x, y, classification)
     if together > 1:
         listed = ", ".join(shown(one, names) for one in few)
@@ -101,7 +116,7 @@ def telltale_feature(
         apart = max((scores.get(one, 0.0) for one in pair), default=0.0) < PARTLY
         if together >= TELLTALE and apart and of_the_rest(x, y, without=pair) > TOLD:
             return _together(judge, pair, f", by their {name},", together, names)
-    return judge.passed(sentence, feature=best, score=scores[best])
+    return None
 
 
 def _is_measured_twice(x: Array, y: Array, best: int) -> bool:
