@@ -187,8 +187,8 @@ class AnswersSeen:
         return len(self._alike) > 1 and all(self._alike)
 
     def never_taught(self) -> list[int]:
-        """Of how many outputs that no loss has taught in any of these batches, and of how many in
-        all; empty where all were taught, or where that cannot be told.
+        """How many outputs no loss has taught in any of these batches, and of how many; empty where
+        all were taught, or where that cannot be told.
         """
         widths = {len(reached) for _, reached in self._reached}
         rows = sum(count for count, _ in self._reached)
@@ -199,8 +199,8 @@ class AnswersSeen:
         return [idle, len(taught)] if 0 < idle < len(taught) else []
 
     def pairs(self) -> tuple[Numbers, Numbers] | None:
-        """Inputs [n, width] and targets [n, columns] of the rows that were noted; None where they
-        are few, of several shapes or not finite.
+        """Inputs [n, width] and targets [n, columns] of what was noted, if it is finite and of one
+        shape.
         """
         shapes = {(rows.shape[1], aims.shape[1]) for rows, aims in self._pairs}
         if len(shapes) != 1 or sum(len(rows) for rows, _ in self._pairs) < FEWEST:
@@ -209,8 +209,8 @@ class AnswersSeen:
         return (x, y) if np.isfinite(x).all() and np.isfinite(y).all() else None
 
     def handed_on(self, *, val_rows: int = 0) -> dict[str, Any] | None:
-        """The same for rules of tables: of rows of measures with one target each, where
-        targets differ, and within batches, as those of a real and a made one do not; else None.
+        """The same for rules of tables: of rows of measures with one target each, where targets
+        differ, and within batches, as those of a real and a made one do not; else None.
 
         `held`: the rows that were evaluated, if they are as many as there are `val_rows`: others
         may be rows of train; `held_targets`: what losses ask of these, if that is known of all;
@@ -220,8 +220,8 @@ class AnswersSeen:
         alike = {float(aims[0, 0]) for _, aims in self._pairs if len(aims) > 1 and not np.ptp(aims)}
         if pairs is None or len(alike) > 1 or not self._measures or pairs[1].shape[1] > 1:
             return None
-        if not np.ptp(pairs[1]):  # of a generator, or of pairs of which the first is the better
-            return None
+        if not np.ptp(pairs[1]):
+            return None  # of a generator, or of pairs of which the first is the better
         width = pairs[0].shape[1]
         most, held = HANDED // width, {k: v for k, v in self._held.items() if len(v) == width}
         rows = np.array(list(held.values()))
