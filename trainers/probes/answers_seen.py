@@ -18,12 +18,11 @@ PASSES, VALUES = 24, 512  # batches whose gradients are noted; most values of a 
 HANDED = 200_000  # numbers that are handed on, at most
 FEWEST = 64  # fewest rows that can tell
 WHOLE = 0.9  # share of the validation rows that those evaluated are at least
-EACH = 20  # rows per output that can tell whether it is taught
+EACH, MOST_CLASSES = 20, 100  # rows per output that tell whether it is taught; kinds of targets
 ROUNDING = 1e-6  # share of outputs by which rows of one answer differ
 PADDED = 0.1  # share of all steps from which padding tells
 NORMAL = 1e-3  # how near to 1 the sum of probabilities lies
 DIGITS = 1e-9  # share of a column's variance that rounding may leave
-MOST_CLASSES = 100
 Keys = tuple[int, ...]
 Numbers = NDArray[np.float64]
 
