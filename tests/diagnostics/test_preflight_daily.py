@@ -337,6 +337,26 @@ def test_targets_of_a_loss_by_hand_are_what_outputs_are_subtracted_from(loss):
     assert (pairs["x"], pairs["y"], pairs["mixed"]) == (x.tolist(), x[:, 2].tolist(), False)
 
 
+def _slope(out, x):
+    return torch.autograd.grad(out.sum(), x, create_graph=True)[0][:, 0]
+
+
+@pytest.mark.parametrize(("loss", "asked"), [
+    (lambda out, x: F.mse_loss(out - x[:, 0], x[:, 2] - x[:, 0]), "change"),
+    (lambda out, x: ((out - x[:, 0]) - (x[:, 2] - x[:, 0])).square().mean(), None),
+    (lambda out, x: (_slope(out, x) - x[:, 0].detach()).square().mean(), "slope"),
+])  # fmt: skip
+def test_what_is_taken_from_outputs_before_their_loss_is_no_target(loss, asked):
+    x = torch.randn(96, 4, generator=torch.Generator().manual_seed(0))
+    model = torch.nn.Sequential(torch.nn.Linear(4, 1), torch.nn.Tanh(), torch.nn.Flatten(0))
+    with Watch() as watch:
+        for rows in x.split(32):
+            rows = rows.clone().requires_grad_(asked == "slope")
+            loss(model(rows), rows).backward()
+    pairs = watch.labels_seen.answers.handed_on()
+    assert (pairs and pairs["y"]) == ((x[:, 2] - x[:, 0]).tolist() if asked == "change" else None)
+
+
 @pytest.mark.parametrize("kept", [True, False])
 def test_rows_of_a_loop_without_modules_are_those_that_its_first_weights_multiply(kept):
     x, y, (held, asked) = _clouds("noise")

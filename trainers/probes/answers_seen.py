@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from trainers.probes.rows_seen import row_keys
-from trainers.probes.shapes import padded_steps, viewed_from
+from trainers.probes.shapes import classes_axis, padded_steps, side_by_side, viewed_from
 
 PASSES, VALUES = 24, 512  # batches whose gradients are noted; most values of a row
 HANDED = 200_000  # numbers that are handed on, at most
@@ -40,6 +40,7 @@ class AnswersSeen:
         self._layer: torch.Size | None = None  # else of the first weights
         self._ended = False  # an evaluation has come: rows that are taught now came before
         self._given: Tensor | None = None
+        self._subtracted: list[Tensor] = []  # what is taken from the outputs of these rows
         self._measures = True  # inputs are no whole numbers, as tokens are
         self._pairs: list[tuple[Numbers, Numbers]] = []
         self._taught: list[tuple[Keys, Tensor]] = []
@@ -58,13 +59,14 @@ class AnswersSeen:
     ) -> None:
         """The model was given this, with gradients; rows first."""
         self._by_modules = True
-        self._taken(_side_by_side(given) if given else None)
+        derived = any(one.requires_grad for one in given)  # its slope may be what is taught
+        self._taken(side_by_side(given) if given and not derived else None)
         if isinstance(output, Tensor) and 0 < output.ndim < 3 and len(output) > 3:
             self._alike.append(_are_alike(output.detach()))
         if not isinstance(output, Tensor) or not output.requires_grad or self._left < 1:
             return
         self.viewed = self.viewed or viewed_from(output)
-        axis = _classes_axis(output, module)
+        axis = classes_axis(output, module)
         if axis is None or len(output) != len(keys):
             return
         self._left -= 1
@@ -100,6 +102,7 @@ class AnswersSeen:
 
     def _taken(self, first: Tensor | None) -> None:
         """A step takes these rows."""
+        self._lost_by_hand()
         self._waiting = []
         self._given = first if first is not None and _is_narrow(first) else None
         self._measures &= self._given is None or self._given.is_floating_point()
@@ -121,7 +124,9 @@ class AnswersSeen:
 
     def evaluated(self, given: Sequence[Tensor], *, mine: bool = True) -> Keys:
         """Any module was given these, without gradients; `mine`: it is the model."""
-        rows, keys = _side_by_side(given), row_keys(given[0])
+        rows, keys = side_by_side(given), row_keys(given[0])
+        if mine:
+            self._lost_by_hand()
         self.evaluated_keys.update(keys)
         if _is_narrow(rows) and len(self._held) * rows[0].numel() < HANDED:
             self._held.update(zip(keys, _flat(rows), strict=True))
@@ -139,7 +144,7 @@ class AnswersSeen:
 
     def lost(self, targets: Any) -> None:
         """A loss is asked for against these targets."""
-        given, self._given = self._given, None
+        given, self._given, self._subtracted = self._given, None, []
         if given is None and self._waiting:
             self.evaluated_against(targets)  # many compute it behind no_grad
         elif given is None and isinstance(targets, Tensor) and self._pairs:
@@ -162,7 +167,15 @@ class AnswersSeen:
         outputs, targets = (one, other) if one.requires_grad else (other, one)
         asked = outputs.requires_grad and not targets.requires_grad
         if asked and outputs.numel() == targets.numel() == len(self._given):
-            self.lost(targets)
+            self._subtracted.append(targets.detach().flatten())
+
+    def _lost_by_hand(self) -> None:
+        """The step before asked for no loss of torch's: what was taken from its outputs are their
+        targets, unless that was several things, such as a last value and the change from it.
+        """
+        several, self._subtracted = self._subtracted, []
+        if several and all(torch.equal(several[0], each) for each in several):
+            self.lost(several[0])
 
     def of_own_class_alone(self, labels: Mapping[int, float]) -> int:
         """Of how many rows only the output of the row's own class is ever taught, and upwards; 0
@@ -201,6 +214,7 @@ class AnswersSeen:
         """Inputs [n, width] and targets [n, columns] of what was noted, if it is finite and of one
         shape.
         """
+        self._lost_by_hand()
         shapes = {(rows.shape[1], aims.shape[1]) for rows, aims in self._pairs}
         if len(shapes) != 1 or sum(len(rows) for rows, _ in self._pairs) < FEWEST:
             return None
@@ -244,25 +258,6 @@ class AnswersSeen:
         places = [_place_among(pairs[0], column) for column in pairs[1].T]
         told = [place for place in places if place is not None]
         return told[0] if told and 2 * len(told) >= len(places) else None
-
-
-def _classes_axis(output: Tensor, module: nn.Module) -> int | None:
-    """Along which axis outputs lie that a last layer gives each row, or each of its steps: the one
-    as long as that layer has units. None where there is none, or where two are.
-    """
-    if output.ndim == 2:
-        return 1 if output.shape[1] > 1 else None
-    units = [len(weights) for weights in module.parameters() if weights.ndim][-1:]
-    axes = [axis for axis in range(1, output.ndim) if [output.shape[axis]] == units]
-    return axes[0] if len(axes) == 1 and output.ndim < 5 and units > [1] else None
-
-
-def _side_by_side(given: Sequence[Tensor]) -> Tensor:
-    """What a model is given for each row: of several inputs of measures, all of them."""
-    first = given[0].detach()
-    several = [one.detach() for one in given if one.is_floating_point() and one.ndim > 1]
-    several = [one.flatten(1) for one in several if len(one) == len(first)]
-    return torch.cat(several, 1) if first.is_floating_point() and len(several) > 1 else first
 
 
 def _is_narrow(rows: Tensor) -> bool:

@@ -5,7 +5,8 @@ what. Never judges.
 from collections.abc import Sequence
 from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 # Operations that leave the values of an output as they are.
 PASSED = (
@@ -99,3 +100,22 @@ def over_rows(args: tuple[Any, ...], kwargs: dict[str, Any], *, outputs: tuple[i
     alike = tuple(given.shape) == outputs and given.requires_grad
     plain = len(outputs) in (2, 4) and 1 < outputs[1] != outputs[0]
     return alike and plain and axis in (0, -len(outputs))
+
+
+def classes_axis(output: Tensor, module: nn.Module) -> int | None:
+    """Along which axis outputs lie that a last layer gives each row, or each of its steps: the one
+    as long as that layer has units. None where there is none, or where two are.
+    """
+    if output.ndim == 2:
+        return 1 if output.shape[1] > 1 else None
+    units = [len(weights) for weights in module.parameters() if weights.ndim][-1:]
+    axes = [axis for axis in range(1, output.ndim) if [output.shape[axis]] == units]
+    return axes[0] if len(axes) == 1 and output.ndim < 5 and units > [1] else None
+
+
+def side_by_side(given: Sequence[Tensor]) -> Tensor:
+    """What a model is given for each row: of several inputs of measures, all of them."""
+    first = given[0].detach()
+    several = [one.detach() for one in given if one.is_floating_point() and one.ndim > 1]
+    several = [one.flatten(1) for one in several if len(one) == len(first)]
+    return torch.cat(several, 1) if first.is_floating_point() and len(several) > 1 else first
