@@ -113,5 +113,6 @@ def test_a_search_in_place_of_an_experiment_is_sent_to_the_command_that_goes_on_
     for words in (["my_tune"], ["plan", "my_tune"]):
         assert main([*words, "results_root=other"]) == 2
         check_told(capsys.readouterr().err, "search-as-experiment", "status other/my_tune")
-    assert main(["my_tun"]) == 2
-    check_told(capsys.readouterr().err, "unknown-experiment-or-verb", "'tune'")
+    for words in (["my_tun"], ["my_tun", "results_root=~nobody_here/x"]):
+        assert main(words) == 2
+        check_told(capsys.readouterr().err, "unknown-experiment-or-verb", "'tune'")

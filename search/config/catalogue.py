@@ -4,6 +4,7 @@ Reads file names and first lines only; never composes.
 """
 
 import importlib
+import os
 import re
 import shlex
 from collections.abc import Iterable, Iterator
@@ -133,7 +134,7 @@ def search_as_word(word: str, *, words: Iterable[str] = ()) -> UsageError | None
     `words`: of the command, which may name another folder of searches.
     """
     named = [each.removeprefix(ROOT) for each in words if each.startswith(ROOT)]
-    root = Path(named[-1]).expanduser() if named else Path(RESULTS)
+    root = Path(os.path.expanduser(named[-1])) if named else Path(RESULTS)
     if word not in {path.parent.name for path in root.glob("*/config.yaml")}:
         return None
     word = shlex.quote(str(root / word)) if named else word
