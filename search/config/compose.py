@@ -83,7 +83,7 @@ def _keep_chosen_space(config: DictConfig, words: list[str]) -> None:
     """What a recipe says of a knob of its own space, as `points`, is dropped where the space that a
     word chooses has no such knob, or gives it by a text, which Hydra has replaced.
     """
-    if "space" not in map(key_of, words):
+    if "space" not in map(key_of, words) or "space" not in config:  # as with space=[]
         return
     left = list(_without_domain(config.space))
     if not left:
