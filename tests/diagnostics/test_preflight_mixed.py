@@ -9,8 +9,9 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812  # the field's name for it
 
 from search.diagnostics.preflight import held_out as judge
-from search.diagnostics.preflight import losses, output
+from search.diagnostics.preflight import learning, losses, output
 from trainers.api import Data, Part
+from trainers.probes import questions
 from trainers.probes.held_out import held_out, shuffled
 from trainers.probes.steer import Enough
 from trainers.probes.subject import Subject
@@ -93,6 +94,41 @@ def test_what_a_copy_learns_of_some_rows_holds_for_others_unless_targets_or_colu
     if outcome == "pass":
         assert answer["deviations"] > 6
         assert answer["held"] < 0.7 * answer["start"]
+
+
+def loads_rows(config, data, device, checkpoint):
+    """Rows of its own; labels too, unless it takes those that it is given."""
+    torch.manual_seed(0)
+    x, own = _table(480, 0)
+    given = [torch.as_tensor(part.y) for part in (data.train, data.val)]
+    taught = given[0] if config["trainer"]["takes"] else own[data.train.index]
+    net = nn.Linear(6, 3)
+    optimizer = torch.optim.Adam(net.parameters(), RATE)
+    for _ in range(config["trainer"]["epochs"]):
+        for rows in torch.arange(len(taught)).split(SIZE):
+            optimizer.zero_grad()
+            loss = F.cross_entropy(net(x[data.train.index[rows]]), taught[rows])
+            loss.backward()
+            optimizer.step()
+        with torch.no_grad():
+            yield {"train_loss": loss.item(), "predictions": net(x[data.val.index]).numpy()}
+
+
+@pytest.mark.parametrize("takes", [True, False])
+def test_labels_that_a_trainer_is_given_and_never_takes_are_not_held_against_it(takes, tmp_path):
+    y = _table(480, 0)[1].numpy()
+    train, val = np.arange(320), np.arange(320, 480)
+    trainer = {"_target_": f"{__name__}.loads_rows", "batch_size": SIZE, "epochs": 3, "takes": takes}  # fmt: skip
+    subject = Subject(
+        config={"trainer": trainer, "seed": 0, "optimizer": {"lr": RATE}}, device="cpu",
+        data=Data(train=Part(index=train, y=y[train]), val=Part(index=val, y=y[val])),
+        folder=tmp_path, task="classification",
+    )  # fmt: skip
+    answer = questions.labels_matter(subject, rate=RATE)
+    if takes:
+        assert answer["deviations"] > 6
+    else:
+        assert "it loads its own" in learning.labels_matter(answer, seen=CALM).told
 
 
 class LossInside(nn.Module):
