@@ -156,7 +156,7 @@ def _against_shuffled(subject: Subject, data: Data, *, rate: float, steps: int) 
         if y is labels:
             answer = {"fell": run.fall}
             continue
-        if data.train.x is None and np.array_equal(*scores[:2]):
+        if data.train.x is None and np.array_equal(scores[0], scores[1]):
             return {"cause": "the labels that are named change no training: it loads its own"}
         answer |= _compared(scores[0], scores[1:])
         if answer["deviations"] > PLAIN:
