@@ -59,10 +59,9 @@ def preflight(
         "questions": (*ASKED, *(["own_gradients"] * gradcheck), *(["held_out"] * (not plan.stock))),
     }
     budget = Budget(min(OF_DATA, plan.preflight.seconds), of="all checks of the data")
-    with probed(plan, place, slot=slots[0], wanted=wanted) as answers:
-        # Plain models of few rows: further threads wait for each other longer than they compute.
-        with threadpool_limits(1):
-            checks = list(of_data(plan, prepared, budget=budget))
+    # Plain models of few rows: further threads wait for each other longer than they compute.
+    with probed(plan, place, slot=slots[0], wanted=wanted) as answers, threadpool_limits(1):
+        checks = list(of_data(plan, prepared, budget=budget))
         answered: Answers = answers()
         checks += of_training(
             plan, prepared, answered, data_checks=checks, slots=slots, trainings=trainings
