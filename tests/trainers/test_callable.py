@@ -701,6 +701,8 @@ def test_weights_that_trials_write_for_each_other_or_in_folders_of_no_trials_nam
     for name, told in (("logs/version_0", "logs/version"), ("runs/1128_181010", "runs/N_N, in")):
         assert remarks(4, f"{name}/last.ckpt") == ["", told]
         shutil.rmtree(tmp_path / name)
+    for name in ("mlruns/0/5e1277dd01904ab48ec4a06a86e2cb8c", "wandb/run-20241128_181010-x7k2p9q1"):
+        assert remarks(4, f"{name}/last.ckpt") == ["", ""]  # no other trial has it
 
 
 def test_a_package_of_the_users_that_ours_hides_or_src_holds_is_named(tmp_path, monkeypatch):

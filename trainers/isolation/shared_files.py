@@ -20,6 +20,10 @@ COUNTED = re.compile(
     r"(?:version|exp|run|train|experiment)?[_-]?\d+|"
     r".*(?<![\d.])(?:\d\d[hm]?[-_: T]?){3,}.*"
 )
+# A part of a name that is drawn by chance, so that no other trial has it, as of W&B and MLflow.
+RANDOM = re.compile(
+    r"(?:^|[-_])(?!(?:\d\d[hms])+(?:$|[-_]))(?=[a-z]*\d+[a-z])[a-z\d]{8,}(?:$|[-_])"
+)
 NUMBER = re.compile(r"\d+")
 WRITE = (
     "write to checkpoint.files, in a program to the folder that {folder} in trainer.command becomes"
@@ -74,9 +78,12 @@ class SharedFiles:
 
     def _counted(self, path: Path) -> Path | None:
         """The folder above a file that is named by a count or the time, with N for its numbers, so
-        that all trials tell of it in the same words.
+        that all trials tell of it in the same words; None below a folder that one trial alone has.
         """
-        for folder in path.relative_to(self._place).parents:
+        folders = path.relative_to(self._place).parents
+        if any(RANDOM.search(folder.name) for folder in folders):
+            return None
+        for folder in folders:
             if COUNTED.fullmatch(folder.name):
                 return self._place / folder.with_name(NUMBER.sub("N", folder.name))
         return None
