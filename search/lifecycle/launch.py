@@ -91,7 +91,16 @@ def plan_in_folder(config: DictConfig) -> tuple[Plan, Folder]:
 
 
 def _check_folder(plan: Plan, folder: Folder, *, console: Terminal) -> None:
-    """Whether this search may begin or go on in its folder; a fresh one needs no trials read."""
+    """Whether this search may begin or go on in its folder, or anew; a fresh one needs no trials
+    read.
+    """
+    if folder.started:
+        if elsewhere := folder.lock.elsewhere():
+            text = f"{elsewhere}; if it does, stop it before this search goes on"
+            console.say(text, style="yellow")
+        with quick_imports():
+            from search.lifecycle.resume import settle
+        settle(plan, folder, console=console)
     is_fresh = not (folder.started and folder.has_trials())
     if is_fresh and isinstance(plan.settings, TuneSettings):  # what has begun may end with any
         check_until(plan.settings)
@@ -100,12 +109,6 @@ def _check_folder(plan: Plan, folder: Folder, *, console: Terminal) -> None:
         check_task(plan)
         folder.check_config(plan.config)
         folder.check_storage(plan.config, name=plan.name)
-        return
-    if elsewhere := folder.lock.elsewhere():
-        console.say(f"{elsewhere}; if it does, stop it before this search goes on", style="yellow")
-    with quick_imports():
-        from search.lifecycle.resume import settle
-    settle(plan, folder, console=console)
 
 
 @contextmanager

@@ -78,6 +78,17 @@ def test_a_search_whose_journal_was_deleted_is_not_begun_anew_over_its_tables(ch
 
 
 @pytest.mark.slow
+def test_a_search_that_begins_anew_is_refused_as_a_fresh_one_is(smoke, monkeypatch, capsys):
+    monkeypatch.chdir(smoke)
+    for name in ("journal.log", "trials.csv"):
+        (smoke / "results" / "smoke" / name).unlink()
+    assert main(["smoke", *INLINE, "metric=mse"]) == 2
+    told = capsys.readouterr()
+    assert "the config has changed (chosen.metric" in told.out
+    check_told(told.err, "metric-does-not-fit-task", "metric=accuracy")
+
+
+@pytest.mark.slow
 def test_the_config_of_another_search_under_the_same_contract_is_named(smoke, capsys):
     config = smoke / "results" / "smoke" / "config.yaml"
     mark, _, text = read_text(config).partition("\n")[2].partition("\n")
