@@ -13,6 +13,7 @@ import numpy as np
 from search.config.knobs import Value
 from search.config.plan import Plan
 from search.diagnostics.verdicts.advice import NOT_LEARNED
+from search.errors import RunError
 from search.protocols.chosen import chosen_words
 from search.protocols.evidence import coarse, constant, faster, mean_words, scores_of
 from search.protocols.history import BATCH, History
@@ -101,8 +102,14 @@ def conclude(
 
 
 def _compared(step: Step, findings: Findings, history: History, *, val_rows: int) -> Step:
-    """A sweep, regularisers off, or a confirmation: the incumbent stays or is replaced."""
+    """A sweep, regularisers off, or a confirmation: the incumbent stays or is replaced.
+
+    Raises:
+        RunError: all trainings of the baseline have ended by errors, so that nothing is compared.
+    """
     decision, plan = findings.decision, findings.plan
+    if decision is None and findings.obstacle:
+        raise RunError(findings.obstacle, code="baseline-has-no-result")
     assert decision is not None
     if step.request.stage == "longer":
         decision = _long_enough(findings, decision)

@@ -25,7 +25,7 @@ from search.stages.stage import StageContext
 from search.storage.trial_rows import TrialRows
 from search.storage.trials import TrialRecord
 
-Value_of = Callable[[Mapping[str, Value], int], float | None]
+Value_of = Callable[[Mapping[str, Value], int], float | str | None]  # None: diverged; or how it ended
 Verdict_of = Callable[[Mapping[str, Value]], str]
 VAL_ROWS = 10_000
 
@@ -106,9 +106,10 @@ def _trained(
     while specs := stage.wanted(own, room=1 if seconds(now) else 10):
         for spec in specs:
             value = value_of(staged.trained_knobs(spec.knobs), spec.seed)
-            state = "complete" if value is not None else "infeasible"
+            if not isinstance(state := value, str):
+                state = "complete" if value is not None else "infeasible"
             ended = spec.knobs.get("trainer.epochs", staged.epochs) if epochs is None else epochs
-            score = None if value is None else float(value)
+            score = None if state != "complete" else float(value)
             took = seconds(now)
             now += took
             row = TrialRecord(
