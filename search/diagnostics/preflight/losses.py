@@ -87,8 +87,8 @@ def _of_wrong_rows(seen: Watched, *, heart: ByHeart) -> tuple[str, str] | None:
         return (text, "evaluate rows that take no part in the training")
     if text := _of_train_rows(seen):
         return (text, "evaluate the rows of data.val")
-    held = seen["held_targets"]
-    if held is not None and held["follows"] < FOLLOWS:
+    held, taught = seen["held_targets"], seen["targets"] or {"follows": 1.0}
+    if held is not None and held["follows"] < FOLLOWS <= taught["follows"]:  # labels_matter tells
         text = f"the targets of evaluated rows follow their labels by {held['follows']:.0%}"
         return (text, OWN_ROW)
     if text := unknown_by_heart(heart, seen["loss"]):
