@@ -972,6 +972,9 @@ def test_what_one_cell_of_a_notebook_printed_is_read_and_of_several_none(tmp_pat
     path.write_text(json.dumps({"cells": [other, cell, cell]}))
     with raises("notebook-tells-not-one-log", "cells 2, 3"):
         read_logs(str(path))
+    path.write_text(json.dumps({"cells": [{"outputs": [{"text": 5}]}]}))
+    with raises("json-needs-records", "train.ipynb"):
+        read_logs(str(path))
 
 
 def test_a_score_above_100_is_no_share_in_percent(tmp_path):

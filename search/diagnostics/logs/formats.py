@@ -67,9 +67,9 @@ def _printed(path: Path, text: str) -> str:
     try:
         cells = json.loads(text)["cells"]
         outputs = [[out.get("text", ()) for out in cell.get("outputs", ())] for cell in cells]
+        printed = ["".join("".join(part) for part in own) for own in outputs]
     except (ValueError, TypeError, KeyError, AttributeError):
         return text
-    printed = ["".join("".join(part) for part in own) for own in outputs]
     told = [(number, own) for number, own in enumerate(printed, start=1) if is_text_log(own)]
     if len(told) == 1:
         return told[0][1]
