@@ -186,7 +186,9 @@ def test_a_val_loss_that_does_not_know_rows_learned_by_heart_is_of_other_labels(
 
 
 @pytest.mark.parametrize(("taught", "told"), [(None, True), (1.0, True), (0.0, False)])
-def test_targets_of_evaluated_rows_are_held_against_their_labels_where_those_of_train_are(taught, told):
+def test_targets_of_evaluated_rows_are_held_against_their_labels_where_those_of_train_are(
+    taught, told
+):
     of_train = None if taught is None else {"follows": taught}
     seen = {**CALM, "held_targets": {"follows": 0.1}, "targets": of_train}
     assert ("follow their labels by 10%" in losses.reported_losses(seen, heart={}).told) == told

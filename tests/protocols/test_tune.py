@@ -1143,7 +1143,9 @@ def test_where_every_seed_has_the_best_score_no_knob_is_turned_and_the_page_says
 
 def test_a_baseline_whose_trainings_ended_by_errors_ends_tune_in_words():
     with raises("baseline-has-no-result", "trial 0"):
-        carried_out(tune_plan(), lambda knobs, seed: "failed" if knobs.get(RATE, 0.1) == 0.1 else 1.0)
+        carried_out(
+            tune_plan(), lambda knobs, seed: "failed" if knobs.get(RATE, 0.1) == 0.1 else 1.0
+        )
 
 
 def test_a_seed_that_gave_no_result_is_counted_and_makes_no_baseline_perfect():

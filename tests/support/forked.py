@@ -7,9 +7,9 @@ apart. A program starts as a user's does where a variable may act on imports, an
 started `anew`; so does all that it starts.
 """
 
+import ctypes
 import json
 import os
-import platform
 import signal
 import socket
 import subprocess
@@ -25,9 +25,8 @@ from search.execution.module_process import START
 from search.execution.slots import Slot
 
 LINUX = sys.platform == "linux"
-# Linux's number of the call that makes a process; where it is not known, no program is a fork.
-CLONE = {"x86_64": 56, "aarch64": 220}.get(platform.machine(), 0) if LINUX else 0
 SERVE = str(Path(__file__).with_name("forking.py"))
+PR_SET_CHILD_SUBREAPER = 36
 LIMIT = 2**16  # of a request [bytes]
 ROOM = {"words": 4000, "variables": 32000}  # for those of a fork, in a server's own place [bytes]
 PAD, ARROW = SERVERS_OWN = "KNOBWISE_TEST_PAD", "JE_ARROW_MALLOC_CONF"
@@ -139,7 +138,7 @@ def starts_workers(words: Sequence[str]) -> bool:
 
 def _server_for(words: Sequence[str], variables: Mapping[str, str]) -> Server | None:
     torch = needs_torch(list(words))
-    if torch is None or not CLONE:
+    if torch is None or not LINUX:
         return None
     server = next(iter(OWN), None) or _server(torch=torch)
     if torch and not server.torch:
@@ -152,15 +151,23 @@ def _server_for(words: Sequence[str], variables: Mapping[str, str]) -> Server | 
 
 
 def _ask(server: Server, request: Mapping[str, object], descriptors: Sequence[int]) -> int:
-    """The process id of a new program, a child of this process; 0 for none."""
+    """The process id of a new program, which this process has adopted as its child; 0 for none."""
+    adopt = ctypes.CDLL(None).prctl
+    ready, go = os.pipe()  # it begins once this process adopts nothing more
+    adopt(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     try:
-        socket.send_fds(server.connection, [json.dumps(request).encode()], descriptors)
+        message = json.dumps(request).encode()
+        socket.send_fds(server.connection, [message], [ready, *descriptors])
         return int(server.connection.recv(LIMIT) or 0)
     except OSError:  # the server has been killed
         return 0
     except BaseException:  # such as a test's timeout: its answer is nobody else's
         _drop(server)
         raise
+    finally:
+        adopt(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+        os.close(go)
+        os.close(ready)
 
 
 def _server(*, torch: bool) -> Server:

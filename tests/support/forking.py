@@ -48,8 +48,7 @@ BY_TORCH = (
 )
 MOST = 16  # descriptors of a request
 ABOVE = 300  # the numbers of descriptors while they change places
-PR_SET_PDEATHSIG, PR_GET_TID_ADDRESS = 1, 40
-CLONE_PARENT = 0x8000
+PR_SET_PDEATHSIG = 1
 NAMESPACES = {"user": 0x10000000, "mnt": 0x20000}  # CLONE_NEWUSER, CLONE_NEWNS
 AREAS = {"words": 47, "variables": 49}  # where /proc/self/stat says what memory begins and ends
 
@@ -60,39 +59,31 @@ def serve(door: socket.socket) -> dict[str, Any]:
         message, received, _, _ = socket.recv_fds(door, forked.LIMIT, MOST)
         if not message:
             os._exit(0)
-        request = json.loads(message)
-        compose_for(tuple(request["words"]))
-        if not _fork_beside():
+        compose_for(tuple(json.loads(message)["words"]))
+        reading, writing = os.pipe()
+        between = os.fork()
+        if not between:
+            if os.fork():
+                os._exit(0)
+            request = json.loads(message)
             if request["new_session"]:  # before anybody may send it a signal
                 os.setsid()
-            door.send(str(os.getpid()).encode())
-            door.close()
-            _become(request, received)
+            os.write(writing, str(os.getpid()).encode())
+            for number in (door.detach(), reading, writing):
+                os.close(number)
+            _wait(received[0])
+            _become(request, received[1:])
             return request
-        for number in received:
+        os.close(writing)
+        os.waitpid(between, 0)  # by then the program has been adopted
+        door.send(os.read(reading, forked.LIMIT))
+        for number in (reading, *received):
             os.close(number)
 
 
-def _fork_beside() -> int:
-    """As `os.fork`, but the new process is a child of this one's parent, which asked for it.
-
-    A process in between, whose end would leave the new one to a parent that adopts orphans, copies
-    all tables of memory once more: half of what a start costs.
-    """
-    python, libc = ctypes.pythonapi, ctypes.PyDLL(None)
-    number = ctypes.POINTER(ctypes.c_int)()  # where the C library keeps that of the thread
-    known = libc.prctl(PR_GET_TID_ADDRESS, ctypes.byref(number), 0, 0, 0) == 0
-    python.PyOS_BeforeFork()
-    process = libc.syscall(forked.CLONE, CLONE_PARENT, 0, 0, 0, 0)
-    if process:
-        python.PyOS_AfterFork_Parent()
-        if process < 0:
-            raise OSError("no further process")
-        return process
-    python.PyOS_AfterFork_Child()
-    if known:
-        number.contents.value = os.getpid()
-    return 0
+def _wait(ready: int) -> None:
+    os.read(ready, 1)
+    os.close(ready)
 
 
 def _become(request: Mapping[str, Any], received: Sequence[int]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 import psutil
-from forked import CLONE, SAFE, WITHIN, Forked
+from forked import LINUX, SAFE, WITHIN, Forked
 
 from search.config.catalogue import experiments
 
@@ -93,7 +93,7 @@ def _started(
     **how: Any,
 ) -> subprocess.Popen[str]:
     """The process: a fork, unless a variable is given that may act on imports or on Python itself."""
-    is_fork = CLONE and not anew and set(extra) <= {"TOY_PAUSE", MARK, WITHIN, *SAFE}
+    is_fork = LINUX and not anew and set(extra) <= {"TOY_PAUSE", MARK, WITHIN, *SAFE}
     how |= {"cwd": cwd, "env": environment(**extra), "stdout": subprocess.PIPE, "text": True}
     return (Forked if is_fork else subprocess.Popen)([sys.executable, *words], **how)
 

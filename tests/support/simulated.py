@@ -25,7 +25,9 @@ from search.stages.stage import StageContext
 from search.storage.trial_rows import TrialRows
 from search.storage.trials import TrialRecord
 
-Value_of = Callable[[Mapping[str, Value], int], float | str | None]  # None: diverged; or how it ended
+Value_of = Callable[
+    [Mapping[str, Value], int], float | str | None
+]  # None: diverged; or how it ended
 Verdict_of = Callable[[Mapping[str, Value]], str]
 VAL_ROWS = 10_000
 
