@@ -6,6 +6,7 @@ from typing import Any
 
 from search.commands.support.arguments import VerbParser
 from search.commands.support.documents import print_document
+from search.config.counted import count
 from search.errors import SearchError, UsageError, disk_error
 from search.execution.pace import duration
 from search.execution.progress import shown_knobs, shown_trial
@@ -82,8 +83,9 @@ def _show(entry: _Entry, *, trials: bool) -> None:
     status, findings = entry.progress
     counts = ", ".join(f"{count} {state}" for state, count in status.counts.items())
     stage = f" in stage {status.stage}" if status.stage else ""
-    of = "" if status.stage else f" of {status.foreseen}"
-    done = f"{status.finished}{of} trials finished ({counts})"
+    trials_of = f"{status.finished} of {status.foreseen} trials"
+    ended = count(status.finished, "trial") if status.stage else trials_of
+    done = f"{ended} finished ({counts})"
     name = Path(entry.name).name
     begun = "" if name == status.name else f" (begun as {status.name})"
     print(f"{name}{begun}: {status.state}{stage}, {done}")

@@ -13,6 +13,7 @@ from search.commands.support.arguments import VerbParser
 from search.commands.support.ready_to_test import ready_to_test
 from search.commands.support.scoring import Scorer, imported, kept_rows, spread, trials_scores
 from search.commands.support.writes_told import writes_told
+from search.config.counted import count
 from search.config.foreign_code import say_code
 from search.config.trial_config import plain_config
 from search.contract.arrays import FoldData
@@ -22,7 +23,6 @@ from search.results.by_group import write_test_groups
 from search.results.ensemble import judged_before, read_members
 from search.results.export import EXPORTED, REFIT, refit_note
 from search.results.findings import ANSWER, Findings, open_results
-from search.results.summary.formatting import count
 from search.results.summary.gap import gap_lines
 from search.storage.folder import Folder
 from search.storage.ledger import Ledger

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from search.config.counted import count
+
 WIDTH = 100.0  # upper over lower end of a range: two decades
 SMOOTH = 0.12  # standard deviation of the smoothing, in decades of the rate
 FALL = 0.05  # least fall of the loss, relative to its start
@@ -61,7 +63,8 @@ def read_range(
         steps = 0 if not len(known) else int(known[-1]) + 1
         return Range(
             because=(
-                f"the loss was lost after {steps} steps, at a rate of {grid[max(steps - 1, 0)]:.2g}"
+                f"the loss was lost after {count(steps, 'step')}, "
+                f"at a rate of {grid[max(steps - 1, 0)]:.2g}"
             )
         )
     if untrained:

@@ -7,6 +7,7 @@ by `Recorder.epoch`.
 import math
 from dataclasses import dataclass
 
+from search.config.counted import count
 from search.contract.metrics import Metric
 from search.execution.end_reasons import StopDecision
 
@@ -73,7 +74,7 @@ class EarlyStopping:
             return StopDecision.STOP
         if self.patience is not None and epoch - self._last_gain >= self.patience:
             watched = "lower val_loss" if self._by_loss else f"better {self.metric.name}"
-            self.reason = f"stopped early: no {watched} for {self.patience} epochs"
+            self.reason = f"stopped early: no {watched} for {count(self.patience, 'epoch')}"
             return StopDecision.STOP
         return StopDecision.GO
 

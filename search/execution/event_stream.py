@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from queue import SimpleQueue
 
+from search.config.counted import count
 from search.contract.metrics import KEYS
 from search.execution.callbacks import Callback
 from search.execution.early_stopping import EarlyStopping
@@ -150,19 +151,23 @@ class _Delivery:
         self._queue.put(None)
         self._thread.join(NOTICE)
         if self._thread.is_alive():
-            self._say(f"is waited for; {self._queue.qsize()} events are left, Ctrl-C drops them")
+            self._say(
+                f"is waited for; {count(self._queue.qsize(), 'event')} left, Ctrl-C drops them"
+            )
         while self._thread.is_alive():
             now = time.monotonic()
             if now > min(deadline, self._progress + PATIENCE):
                 left = self._queue.qsize()
-                self._say(f"made no progress and is left behind; {left} events are not delivered")
+                self._say(
+                    f"made no progress and is left behind; not delivered: {count(left, 'event')}"
+                )
                 break
             self._thread.join(JOIN)
         if self._dropped:
-            self._say(f"missed {self._dropped} epochs")
+            self._say(f"missed {count(self._dropped, 'epoch')}")
         repeated = sum(self._errors.values()) - len(self._errors)
         if repeated:
-            self._say(f"raised {repeated} more times")
+            self._say(f"raised {count(repeated, 'more time')}")
 
     def _run(self) -> None:
         try:

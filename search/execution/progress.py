@@ -10,6 +10,7 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from search.config.counted import count
 from search.config.knobs import Value, assigned, is_number
 from search.config.plan import Plan
 from search.config.short_names import short_names
@@ -105,7 +106,7 @@ class ShownProgress(Callback):
         """A trial begins."""
         if self._grown_by > 0:
             reason = growth_reason(spec, self._tried, adaptive=kind_of(self._plan).adaptive)
-            self.note(f"{self._grown_by} more trials, {self._total} in all: {reason}")
+            self.note(f"{count(self._grown_by, 'more trial')}, {self._total} in all: {reason}")
         self._grown_by = 0
         self._tried.append(spec)
         self._began = self._began or time.monotonic()

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from search.config.counted import count
 from search.execution import messages
 from search.execution.callbacks import Callback
 from search.execution.connections import WorkerHandle
@@ -79,8 +80,8 @@ class SlotControl:
             self._free([worker.slot for worker in workers])
         if not workers:
             return f"no worker is on {node}" + ("; none will be" if moves else "")
-        what = "move to other nodes" if moves else "are being freed"
-        return f"{node} is being drained: its {len(workers)} slots {what}"
+        what = "to move to other nodes" if moves else "to be freed"
+        return f"{node} is being drained: {count(len(workers), 'slot')} {what}"
 
     def _free(self, slots: Iterable[Slot]) -> None:
         """Takes slots out of use."""

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from search.config.counted import count
 from search.config.settings import PlacementSettings
 from search.errors import refused
 from search.execution.gpus import VISIBLE_DEVICES, visible_gpus
@@ -112,7 +113,7 @@ def find_slots(settings: PlacementSettings, *, by_torch: bool) -> tuple[Slot, ..
 def _groups(gpus: Sequence[str], *, size: int, slots_per_gpu: int) -> list[str]:
     """GPUs in groups of one worker each, as CUDA_VISIBLE_DEVICES names them."""
     if size > 1 and (slots_per_gpu > 1 or len(gpus) < size):
-        got = f"{slots_per_gpu} slots per GPU" if slots_per_gpu > 1 else f"{len(gpus)} GPUs"
+        got = f"{slots_per_gpu} slots per GPU" if slots_per_gpu > 1 else count(len(gpus), "GPU")
         raise refused(
             "placement.gpus_per_trial",
             code="gpus-not-enough-for-trial",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
+from search.config.counted import count
 from search.config.drift import as_begun
 from search.config.plan import Plan, check_task, read_plan
 from search.config.quick_imports import quick_imports
@@ -55,8 +56,7 @@ def launch(
         if isinstance(plan.settings, TuneSettings):
             console.say(opening(plan, plan.settings))
         labels = ", ".join(slot.label for slot in slots)
-        noun = "worker" if len(slots) == 1 else "workers"
-        console.say(f"starting {len(slots)} {noun} ({labels}) …")
+        console.say(f"starting {count(len(slots), 'worker')} ({labels}) …")
         with (
             started_workers(plan, slots=slots, early=not folder.started) as pool,
             gpus_announced(slots, search=plan.folder.name) as lines,

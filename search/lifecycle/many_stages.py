@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from search.config.counted import count
 from search.config.knobs import assigned
 from search.config.plan import Plan
 from search.config.tune_settings import TuneSettings
@@ -46,7 +47,6 @@ from search.results.diagnosis import diagnosed, usual_updates
 from search.results.findings import Findings, find, find_stages
 from search.results.reporters import write_results
 from search.results.step_record import StepRecord, read_steps
-from search.results.summary.formatting import count
 from search.results.tables import settled
 from search.stages.past_trial import Past
 from search.stages.spent import running_time
@@ -288,7 +288,7 @@ class _ManyStages:
 
     def _say_end(self, step: Step, history: History) -> None:
         self._console.say(f"  {step.decision}: {step.says}")
-        left, used = trials_left(history), f"{history.trials} trials used"
+        left, used = trials_left(history), f"{count(history.trials, 'trial')} used"
         about = "about " if history.settings.budget_trials is None else ""  # by the pace so far
         budget = f", {about}{max(left, 0):.0f} left" if left < float("inf") else ""
         if step.trials:

@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from search.config.counted import count
 from search.config.plan import Plan
 from search.contract.arrays import FoldData
 from search.contract.contract import Contract, prepare
 from search.execution.terminal import Terminal
 from search.lifecycle.run_stage import train_apart
 from search.results.export import REFIT, REFIT_NOTE, config_of, is_refitted, wants_refit
-from search.results.summary.formatting import count
 from search.storage.files import write_text
 from search.storage.folder import Folder
 from search.storage.sealed import write_json

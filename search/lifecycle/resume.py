@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from search.config.counted import count
 from search.config.drift import drift
 from search.config.plan import Plan
 from search.config.tune_settings import TuneSettings
@@ -68,7 +69,7 @@ def _go_on_with_other_code(
     if not plan.config.get("accept_code"):
         raise UsageError(
             f"{folder.path}: a search is trained with one version of your code, "
-            f"but {_shown(files)} changed after {len(ended)} trials had ended; "
+            f"but {_shown(files)} changed after {count(len(ended), 'trial')} had ended; "
             "accept_code=true goes on with the new code: unfinished trials begin anew, "
             "and the others are named as older; or use name=…",
             code="code-has-changed",

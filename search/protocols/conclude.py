@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from search.config.counted import count
 from search.config.knobs import Value
 from search.config.plan import Plan
 from search.diagnostics.verdicts.advice import NOT_LEARNED
@@ -30,7 +31,6 @@ from search.results.findings import Findings
 from search.results.summary.advise import LENGTHS
 from search.results.summary.certainty import evidence, held_back, inert, sounder
 from search.results.summary.certainty import gain as gain_words
-from search.results.summary.formatting import count
 from search.results.summary.sweep import edges, winner_words
 from search.results.summary.verdicts import mostly_out_of_patience
 from search.stages.decision import Decision

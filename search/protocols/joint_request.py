@@ -7,6 +7,7 @@ import math
 from collections.abc import Container
 from dataclasses import replace
 
+from search.config.counted import count
 from search.config.knobs import Knob, as_number
 from search.config.tune_settings import TuneSettings
 from search.diagnostics.verdicts.advice import MOMENTUM
@@ -17,7 +18,6 @@ from search.protocols.learned import PERFECT
 from search.protocols.next_knob import IN_RANGE
 from search.protocols.step import Considered, Request, Step
 from search.protocols.swept_range import affordable
-from search.results.summary.formatting import count
 
 FEWEST = 3  # trials of a joint stage per knob, below which it tells nothing
 ENOUGH = 6  # the same, so that knobs which the verdict merely names are turned too

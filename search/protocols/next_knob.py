@@ -7,6 +7,7 @@ that matters is not tried again (R34, P6).
 from collections.abc import Collection
 from dataclasses import replace
 
+from search.config.counted import count
 from search.config.knobs import Knob, as_number
 from search.protocols.budget import (
     confirm_trials,
@@ -122,7 +123,7 @@ def _ended(history: History) -> str:
     if history.sweeps and not history.learned and not settings.until:
         return history.why_nothing
     if settings.idle is not None and history.idle >= settings.idle:
-        return f"{history.idle} knobs in a row brought nothing beyond chance"
+        return f"{count(history.idle, 'knob')} in a row brought nothing beyond chance"
     return ""
 
 

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from search.config import confirm_settings
+from search.config.counted import count
 from search.config.plan import Plan
 from search.config.results_root import from_here
 from search.config.tune_settings import TuneSettings
@@ -21,7 +22,7 @@ FEWEST = 3  # values below which a sweep tells nothing
 def opening(plan: Plan, settings: TuneSettings) -> str:
     """What is tuned, by how many knobs, and where it lies; the stages; what ends it."""
     metric, knobs = f"{plan.metric.name} ({plan.metric.direction})", _turnable(settings)
-    turned = f" {knobs} {'knob' if knobs == 1 else 'knobs'} that may be turned," if knobs else ""
+    turned = f" {count(knobs, 'knob')} that may be turned," if knobs else ""
     return (
         f"{plan.name}: {metric},{turned} in {from_here(plan.folder)}/\n"
         f"stages: {', '.join(map(str, settings.stages))}\n"
@@ -52,7 +53,7 @@ def budget_words(plan: Plan, settings: TuneSettings) -> str:
         return f"budget: {hours}, {share} of what the checks leave for sweeps"
     if settings.gpu_budget is not None:
         return f"budget: {settings.gpu_budget:g} seconds of GPUs, {share} of them for sweeps"
-    end = f"after {settings.idle} knobs in a row that bring nothing" if settings.idle else ""
+    end = f"after {count(settings.idle, 'knob')} in a row without a gain" if settings.idle else ""
     return (
         f"no budget: the sweeps end {end or 'once every knob was swept'}; "
         "budget_trials= or budget_hours= set one"
@@ -83,7 +84,7 @@ def check_budget(settings: TuneSettings, seeds: int) -> None:
     least = max(sweep, seeds + math.ceil(2 * seeds / settings.share) + confirm_needs(settings))
     budget = settings.budget_trials
     if budget is not None and budget < least:
-        each = f"{seeds} {'seed' if seeds == 1 else 'seeds'} per value"
+        each = f"{count(seeds, 'seed')} per value"
         rule = (
             f"the baseline, three values of one knob and the confirmation need {least} trials "
             f"({each}, {settings.confirm} in the confirmation)"

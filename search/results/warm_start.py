@@ -11,6 +11,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from search.config.counted import count
 from search.config.drift import flat_config
 from search.config.joint_settings import Point, active, default_point, point_for_sampler
 from search.config.knobs import Value
@@ -131,13 +132,13 @@ def _value(row: TrialRecord, *, floor: float | None) -> float | None:
     return floor if row.state == "infeasible" else None
 
 
-def _described(source: str, fits: int, count: int, reasons: Counter[str]) -> str:
+def _described(source: str, fits: int, number: int, reasons: Counter[str]) -> str:
     """How many trials of a search fit the space, and why the others do not."""
-    line = f"{fits} of {count} trials of {source} fit the space and are its history (R32)"
-    named = [f"{reason} ({number})" for reason, number in reasons.most_common(SHOWN)]
+    line = f"{fits} of {number} trials of {source} fit the space and are its history (R32)"
+    named = [f"{reason} ({times})" for reason, times in reasons.most_common(SHOWN)]
     more = len(reasons) - len(named)
     if more > 0:
-        named.append(f"{more} more reasons")
+        named.append(count(more, "more reason"))
     return f"{line}; the others do not: {'; '.join(named)}" if named else line
 
 

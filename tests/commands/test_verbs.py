@@ -209,7 +209,7 @@ def test_a_search_that_was_killed_before_its_first_trial_is_read_by_every_verb(s
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     for verb in ("status", "table", "report"):
         assert main([verb, "smoke"]) == 0, verb
-    assert "no decision yet: 4 trials are still to come" in capsys.readouterr().out
+    assert "no decision yet: 4 trials still to come" in capsys.readouterr().out
     for words, code in (
         (["doctor", "smoke"], "verdict-needs-both-losses"),
         (["doctor", "smoke", "0"], "verdict-needs-curves"),

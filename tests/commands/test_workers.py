@@ -70,7 +70,7 @@ def test_slots_are_freed_and_used_again_while_a_search_runs_and_its_rows_stay_th
         assert [len(row["trials"]) for row in json.loads(ordered("--json"))["slots"]] == [1, 0]
         assert "slot 1 is used again" in ordered("start", "1")
         wait_for(lambda: states() == ["trains", "trains"], what=states)
-        assert f"{node} is being drained: its 2 slots are being freed" in ordered("drain", node)
+        assert f"{node} is being drained: 2 slots to be freed" in ordered("drain", node)
         wait_for(lambda: states() == ["freed", "freed"], what=states)
         for slot in ("0", "1"):
             ordered("start", slot)

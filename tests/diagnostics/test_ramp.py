@@ -102,7 +102,7 @@ def test_a_long_flat_start_is_no_valley():
         ([[2.3 + 0.1 * np.random.default_rng(seed).normal() for _ in RATES] for seed in range(5)], "no more than its noise"),
         ([np.random.default_rng(seed).normal(2.3, 0.2, 160).tolist() for seed in range(5)], "no more than its noise"),
         ([[1.0] * 9 + [3.0] * 151] * 5, "the loss does not fall: 1 at first, then 1 at least"),
-        ([[2.3, None, None]] * 5, "the loss was lost after 1 steps"),
+        ([[2.3, None, None]] * 5, "the loss was lost after 1 step"),
         ([[]] * 3, "the loss was lost after 0 steps"),
         ([_curve(best=1e-4, seed=s) for s in range(3)] + [_curve(best=1.0, seed=s) for s in range(3)], "seeds have their least loss"),
     ],

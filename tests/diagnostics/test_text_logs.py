@@ -637,7 +637,7 @@ def test_losses_of_validation_that_are_0_before_any_other_stand_for_none(tmp_pat
     assert (last.held_out, last.train) == (False, pytest.approx(TRAIN))
     read = read_of(tmp_path, table([0, 0, *VAL[2:]]))
     (later,) = read.trainings.values()
-    assert "validation's loss is 0 in 2 rows before any other: it was not taken" in read.columns
+    assert "not taken: a validation loss of 0 in 2 rows before any other" in read.columns
     assert (later.epochs[0], later.val[0]) == (3, pytest.approx(VAL[2]))
     read = read_of(tmp_path, table([*VAL[:6], 0.0, 0.0]))
     (ends,) = read.trainings.values()

@@ -306,7 +306,7 @@ def test_nodes_that_join_bring_slots_and_a_drained_one_gives_its_trials_back(
         hold.unlink()
         drained = _at_work(tmp_path)[0]
         assert main(["workers", "far", "drain", drained]) == 0
-        assert f"{drained} is being drained: its 1 slots move" in capsys.readouterr().out
+        assert f"{drained} is being drained: 1 slot to move" in capsys.readouterr().out
         wait_for(
             lambda: drained not in (now := _at_work(tmp_path)) and now, what="the drain to end"
         )
@@ -401,7 +401,7 @@ REFUSALS = {
     ],
     "both": [
         (["placement.threads=9"], ["no-node-has-room", "9 CPUs"]),
-        (["placement.gpus_per_trial=3"], ["no-node-has-room", "1 CPUs and 2 GPUs"]),
+        (["placement.gpus_per_trial=3"], ["no-node-has-room", "1 CPU and 2 GPUs"]),
         (
             ["placement.memory_gb=5000"],
             ["no-node-has-room", "placement.threads", "5000 GB"],

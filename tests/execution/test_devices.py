@@ -68,7 +68,7 @@ def test_every_visible_gpu_has_its_slots(gpus):
     few, none = gpus("0", gpus_per_trial=2), gpus("", gpus_per_trial=2)
     for told in (few, none, gpus("0,1", gpus_per_trial=2, slots_per_gpu=4)):
         check_told(told, "gpus-not-enough-for-trial", "placement.gpus_per_trial", "2 GPUs")
-    assert "1 GPUs; " in few
+    assert "1 GPU; " in few
     assert "placement.slots_per_gpu" in few
     assert "0 GPUs; " in none
     assert "placement.slots_per_gpu" not in none  # a CPU is not shared by it

@@ -125,10 +125,10 @@ def test_a_callback_that_hangs_is_left_behind(tmp_path, monkeypatch):
         stream.post(event)
     stream.close()
     assert re.fullmatch(
-        r"callback hangs is waited for; \d+ events are left, Ctrl-C drops them", warnings[0]
+        r"callback hangs is waited for; \d+ events? left, Ctrl-C drops them", warnings[0]
     )
     assert re.fullmatch(
-        r"callback hangs made no progress and is left behind; \d+ events are not delivered",
+        r"callback hangs made no progress and is left behind; not delivered: \d+ events?",
         warnings[1],
     )
     never.set()

@@ -291,7 +291,7 @@ def test_one_seed_says_that_it_cannot_tell():
 
 def test_before_the_last_trial_there_is_no_decision():
     findings = findings_of(planted(0.01), leave=4)
-    assert conclusion(findings) == ["no decision yet: 4 trials are still to come"]
+    assert conclusion(findings) == ["no decision yet: 4 trials still to come"]
     assert findings.winner is None
     assert records(findings) == []
     assert trials_frame(findings).state.tolist()[-4:] == ["queued"] * 4

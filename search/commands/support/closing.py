@@ -4,6 +4,7 @@ copy, what may follow.
 
 import shlex
 
+from search.config.counted import count
 from search.config.overrides import value_word
 from search.config.plan import Plan
 from search.config.results_root import address, from_here
@@ -41,8 +42,8 @@ def show_closing(findings: Findings, console: Terminal) -> None:
     failed = sum(row.state in ENDED_BY_ERROR for row in findings.rows)
     if failed:
         console.say(
-            f"{'1 trial has' if failed == 1 else f'{failed} trials have'} failed and will not run "
-            "again here; after mending the cause, start anew with name=…",
+            f"{count(failed, 'trial')} failed and will not run again here; "
+            "after mending the cause, start anew with name=…",
             style="red",
         )
     if findings.winner is None:

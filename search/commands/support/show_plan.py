@@ -10,6 +10,7 @@ from rich.table import Table
 
 from search.commands.support.documents import print_document
 from search.commands.support.protocol_plan import show_protocol
+from search.config.counted import count
 from search.config.joint_settings import ADAPTIVE, JointSettings
 from search.config.knobs import Knob, written
 from search.config.plan import Plan
@@ -48,9 +49,9 @@ def show_plan(options: Namespace, config_dir: Path | None, console: Terminal) ->
     is_tune = isinstance(plan.settings, TuneSettings)
     each = "of the baseline's" if is_tune else "up to"
     console.say(
-        f"{missing} trials to run, {done} done already, "
-        f"{each} {max(epochs, default=plan.most_epochs)} epochs each, "
-        f"on {len(slots)} slots: {', '.join(labels)}"
+        f"{count(missing, 'trial')} to run, {done} done already, "
+        f"{each} {count(max(epochs, default=plan.most_epochs), 'epoch')} each, "
+        f"on {count(len(slots), 'slot')}: {', '.join(labels)}"
     )
     measured = measure_epoch(plan) if missing else None
     total = 0.0
@@ -165,9 +166,9 @@ def _later_rounds(plan: Plan, settings: SweepSettings) -> list[str]:
     return [*lines, *_race_line(race)]
 
 
-def _times(count: int) -> str:
+def _times(number: int) -> str:
     """A count in words."""
-    return "once" if count == 1 else f"{count} times"
+    return "once" if number == 1 else f"{number} times"
 
 
 def _race_line(race: Race) -> list[str]:

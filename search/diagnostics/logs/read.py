@@ -17,6 +17,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from search.config.counted import count
 from search.diagnostics.logs.columns import Layout, layout_of
 from search.diagnostics.logs.doubts import unread, without_other_scale
 from search.diagnostics.logs.epochs import are_apart, epochs_of, untaken
@@ -190,8 +191,7 @@ def _read(
     read += [f"taken up again from {layout.epoch} {at:g}" for at in again]
     read += ["an error in place of a loss, which classes are no scale of"] if is_error else []
     if zeros := sum(untaken(path, own, layout=layout) for own in runs.values()):
-        rows = "row" if zeros == 1 else "rows"
-        read += [f"validation's loss is 0 in {zeros} {rows} before any other: it was not taken"]
+        read += [f"not taken: a validation loss of 0 in {count(zeros, 'row')} before any other"]
     if not layout.val and not layout.train[0].startswith(OF_TRAIN) and "train" not in chosen:
         read += [_of_no_set(path, " + ".join(layout.train), header)]
     read += [*apart[:1], *unread(header, lines, layout=layout)]

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from search.config.counted import count
 from search.config.settings import PlacementSettings
 from search.errors import UsageError, refused
 from search.execution.gpus import VISIBLE_DEVICES
@@ -64,7 +65,7 @@ def no_room(settings: PlacementSettings, *, gpus: float, nodes: Sequence[str]) -
         "placement",
         code="no-node-has-room",
         rule="a node must have room for one slot "
-        f"({settings.threads} CPUs for placement.threads, {gpus:g} GPUs{memory})",
+        f"({count(settings.threads, 'CPU')} for placement.threads, {count(gpus, 'GPU')}{memory})",
         got=f"nodes with {'; '.join(nodes) or 'nothing'}",
         remedy=f"lower placement.threads{lower} or placement.gpus_per_trial, or add a node",
     )

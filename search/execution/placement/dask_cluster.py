@@ -19,6 +19,7 @@ from urllib.parse import quote, urlsplit
 
 import joblib
 
+from search.config.counted import count
 from search.config.settings import PlacementSettings
 from search.config.version import __version__
 from search.errors import UsageError, refused
@@ -265,7 +266,8 @@ def rooms(
 def contents(nodes: Iterable[Node]) -> list[str]:
     """What each node has, in words."""
     return [
-        f"{node.threads} CPUs and {len(node.gpus)} GPUs, {node.memory / GB:.1f} GB of memory"
+        f"{count(node.threads, 'CPU')} and {count(len(node.gpus), 'GPU')}, "
+        f"{node.memory / GB:.1f} GB of memory"
         for node in nodes
     ]
 

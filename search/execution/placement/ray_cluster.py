@@ -9,6 +9,7 @@ import ssl
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from search.config.counted import count
 from search.config.settings import PlacementSettings
 from search.errors import refused
 from search.execution.encryption import encrypted
@@ -109,7 +110,7 @@ def places_for(threads: int, *, gpus: float, memory: int) -> dict[str, int]:
 def contents() -> list[str]:
     """What each node has, in words."""
     return [
-        f"{each.get('CPU', 0):g} CPUs and {each.get('GPU', 0):g} GPUs, "
+        f"{count(each.get('CPU', 0), 'CPU')} and {count(each.get('GPU', 0), 'GPU')}, "
         f"{each.get('memory', 0) / GB:.1f} GB of memory"
         for each in _nodes().values()
     ]

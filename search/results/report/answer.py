@@ -2,6 +2,7 @@
 
 import math
 
+from search.config.counted import count
 from search.config.knobs import assigned
 from search.config.text import one_line
 from search.results.findings import Findings
@@ -11,7 +12,7 @@ from search.results.report.go_on import all_commands
 from search.results.report.numbers import number, rough, setting, with_interval
 from search.results.report.staged_answer import NAMED, staged_answer
 from search.results.summary import view_of
-from search.results.summary.formatting import count, half_width, listed, ordered, percent
+from search.results.summary.formatting import half_width, listed, ordered, percent
 from search.results.summary.verdicts import why_none
 from search.stages.decision import Decision
 from search.storage.folder import Folder

@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from search.config.counted import count
 from search.diagnostics.lr_range import Range, read_range
 from search.diagnostics.preflight.check import unmade
 from search.results.findings import Findings
 from search.results.places import log_ticks
 from search.results.report.blocks import Figures, Section, Table, Words
 from search.results.report.chart import Axis, Chart, Series
-from search.results.summary.formatting import count
 from search.storage.folder import LR_RANGE, PREFLIGHT, Folder
 from search.storage.sealed import read_csv, read_json
 

@@ -5,10 +5,10 @@ from dataclasses import asdict, dataclass
 
 import pandas as pd
 
+from search.config.counted import count
 from search.results.findings import Findings
 from search.results.report.blocks import Figures, Section, table_of
 from search.results.report.chart import Axis, Chart, Series
-from search.results.summary.formatting import count
 from search.stages.spent import gpu_seconds
 from search.storage.trials import TrialRecord
 
@@ -84,7 +84,7 @@ def _lead(total: "pd.Series[float]") -> str:
     ways = {"early stopping": total["stopped_saved"], "pruning": total["pruned_saved"]}
     saved = " and ".join(f"{epochs:.0f} by {way}" for way, epochs in ways.items() if epochs)
     trials = count(int(total["trials"]), "trial")
-    parts = [f"{trials} ran {run:.0f} epochs in {_seconds(total['seconds'])} of training."]
+    parts = [f"{trials} ran {count(run, 'epoch')} in {_seconds(total['seconds'])} of training."]
     if saved:
         parts.append(f"Epochs saved: {saved} (about {_seconds(total['seconds_saved'])}).")
     if total["lost"]:

@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from search.config.counted import count
 from search.config.knobs import written
 from search.results.findings import Findings
 from search.results.report.blocks import Entry, Section, Table, Words
 from search.results.report.numbers import rough, setting
 from search.results.summary import conclusion, view_of
-from search.results.summary.formatting import LABELS, count
+from search.results.summary.formatting import LABELS
 
 WORDS = {"adopt": "adopted", "keep": "baseline kept", "none": "no winner"}
 SAID = {

@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+from search.config.counted import count
 from search.config.text import one_line
 from search.results.findings import Findings
 from search.results.report.blocks import Block, Log, Section, Table
 from search.results.report.costs import LOST
 from search.results.report.numbers import setting
-from search.results.summary.formatting import count
 from search.storage.folder import Folder
 
 LOGS, TAIL, LINES = 20, 16_384, 20  # logs shown, bytes read of each, lines shown

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from search.config.counted import count
 from search.config.passwords import redacted as without_passwords
 from search.config.version import __version__
 from search.results.export import best_config
 from search.results.findings import Findings
 from search.results.report.blocks import Block, Facts, Log, Section, Table, table_of
-from search.results.summary.formatting import count
 from search.results.tables import trials_frame
 from search.storage.folder import Folder
 from search.storage.sealed import read_json, read_text

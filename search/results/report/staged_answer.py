@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from search.config.counted import count
 from search.config.knobs import assigned
 from search.results.findings import Findings
 from search.results.report.blocks import Answer
@@ -18,7 +19,7 @@ from search.results.report.numbers import (
 from search.results.step_record import Candidate, StepRecord, sound_scores
 from search.results.summary import view_of
 from search.results.summary.advise import UNMOVED, is_unmoved
-from search.results.summary.formatting import count, seeds_words
+from search.results.summary.formatting import seeds_words
 
 NAMED = 3  # knobs that the sentence names; more stand below it
 OUTCOMES = {

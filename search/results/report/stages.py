@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from search.config.counted import count
 from search.config.joint_settings import default_point
 from search.config.knobs import Knob
 from search.config.tune_settings import TuneSettings
@@ -260,7 +261,9 @@ def _progress(findings: Findings) -> Chart:
     shown = [number(mean) for mean in means if mean is not None]
     return Chart(
         title=f"{metric} of the best configuration after each stage",
-        alt=f"{metric} from {shown[0]} to {shown[-1]} over {len(steps)} stages." if shown else "",
+        alt=f"{metric} from {shown[0]} to {shown[-1]} over {count(len(steps), 'stage')}."
+        if shown
+        else "",
         series=[
             Series(
                 name="best configuration",

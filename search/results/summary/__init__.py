@@ -11,12 +11,13 @@ import pandas as pd
 from rich.console import Group
 from rich.table import Table
 
+from search.config.counted import count
 from search.config.plan import Plan
 from search.config.text import one_line
 from search.execution.terminal import Terminal
 from search.results.findings import Findings
 from search.results.summary import joint, single, sweep, tune
-from search.results.summary.formatting import PLUS_MINUS, count
+from search.results.summary.formatting import PLUS_MINUS
 from search.storage.code_record import CodeRecord
 
 

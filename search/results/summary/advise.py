@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from search.config.compose_protocol import spaces_by_path
+from search.config.counted import count
 from search.config.plan import Plan, name_after
 from search.config.results_root import address
 from search.config.sweep_words import recipe_words
@@ -228,7 +229,7 @@ def deleted(findings: Findings) -> list[str]:
         return rows
     trials = ", ".join(map(str, missing[:SHOWN])) + (", …" if len(missing) > SHOWN else "")
     return [
-        f"curves.parquet holds no curves of {len(missing)} trials that trained ({trials}): without "
-        "them there is no verdict; restore the file from a copy",
+        f"curves.parquet holds no curves of {count(len(missing), 'trial')} that trained "
+        f"({trials}): without them there is no verdict; restore the file from a copy",
         *rows,
     ]

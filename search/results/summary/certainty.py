@@ -4,10 +4,11 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from search.config.counted import count
 from search.config.plan import Plan
 from search.diagnostics.verdicts.advice import EPOCHS, NOT_LEARNED
 from search.results.findings import Findings
-from search.results.summary.formatting import count, listed, ordered, percent, two_digits
+from search.results.summary.formatting import listed, ordered, percent, two_digits
 from search.results.summary.ties import tie
 from search.results.summary.verdicts import out_of_patience, usual_reason
 from search.stages.comparison import Comparison

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from search.config.counted import count
 from search.config.knob_roles import COLUMNS
 from search.config.knobs import written
 from search.config.text import for_markdown, one_line
@@ -80,11 +81,6 @@ def bullets(lines: Iterable[str]) -> str:
         f"  `{one_line(line.strip())}`" if line.startswith("  ") else f"- {for_markdown(line)}"
         for line in lines
     )
-
-
-def count(number: int, noun: str) -> str:
-    """`3 seeds`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def seeds_words(number: int, *, of: int) -> str:

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from search.config.counted import count
 from search.contract.metrics import Metric
-from search.results.summary.formatting import count, two_digits
+from search.results.summary.formatting import two_digits
 
 CHANCE = 0.05  # how often the answer may seem to lose more than the baseline by luck
 ROWS = 2.0  # standard errors of the rows drawn that a gap may be without meaning anything

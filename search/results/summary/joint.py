@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 from rich.console import Group
 
+from search.config.counted import count
 from search.config.knobs import Value, assigned, written
 from search.config.short_names import short_names
 from search.execution.terminal import Line, aligned
@@ -22,7 +23,6 @@ from search.results.summary.formatting import (
     WIDE,
     bullets,
     cell,
-    count,
     held,
     labels,
     markdown,
@@ -225,7 +225,7 @@ def account(findings: Findings) -> list[str]:
     lines = [f"ended: {over}"] if over else []
     run = sum(row.epochs for row in mine)
     saved = sum(plan.epochs_of(row.spec.knobs) - row.epochs for row in pruned)
-    text = f"{run} epochs run in {count(len(mine), 'trial')}"
+    text = f"{count(run, 'epoch')} run in {count(len(mine), 'trial')}"
     if spent := gpu_seconds(mine, gpus=plan.placement.gpus_per_slot):
         text += f", {spent:.0f} GPU-seconds"
     if joint.settings(plan).rungs:

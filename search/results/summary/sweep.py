@@ -7,6 +7,7 @@ from rich.bar import Bar
 from rich.table import Table
 from rich.text import Text
 
+from search.config.counted import count
 from search.config.knob_roles import unequal_settings
 from search.config.knobs import as_number, written
 from search.config.text import one_line
@@ -20,7 +21,6 @@ from search.results.summary.formatting import (
     WIDE,
     bullets,
     cell,
-    count,
     held,
     labels,
     markdown,
@@ -150,7 +150,7 @@ def conclusion(findings: Findings) -> list[str]:
         return [findings.obstacle]
     if decision is None:
         missing = sum(not row.finished for row in findings.rows)
-        return [f"no decision yet: {missing} trials are still to come"]
+        return [f"no decision yet: {count(missing, 'trial')} still to come"]
     if decision.winner is None:
         return [f"no value of {plan.knob.path} is usable: {why_none(findings.rows)}"]
     return [

@@ -1,7 +1,8 @@
 """Which values tie with the best one, in words, and what so few seeds could not tell."""
 
+from search.config.counted import count
 from search.results.findings import Findings
-from search.results.summary.formatting import count, listed, ordered
+from search.results.summary.formatting import listed, ordered
 from search.stages.decision import Decision
 
 MANY = 8  # values, above which they are not named one by one

@@ -9,6 +9,7 @@ import pandas as pd
 from rich.table import Table
 from rich.text import Text
 
+from search.config.counted import count
 from search.config.knobs import Value, assigned, written
 from search.config.tune_settings import TuneSettings
 from search.diagnostics.verdicts.advice import ADVICE
@@ -16,7 +17,7 @@ from search.results.findings import Findings
 from search.results.step_record import StepRecord, candidates_of, passed_over
 from search.results.summary.advise import UNMOVED, curve_lines, is_unmoved, joint_paths, swept_paths
 from search.results.summary.certainty import no_constant
-from search.results.summary.formatting import bullets, count, listed, markdown, seeds_words
+from search.results.summary.formatting import bullets, listed, markdown, seeds_words
 from search.results.summary.verdicts import usual_reason, why_none
 
 COLUMNS = (
@@ -91,7 +92,7 @@ def conclusion(findings: Findings) -> list[str]:
     lines.append(f"{so_far if findings.stage else 'the answer'}: {knobs}{score}")
     lines += [f"{step['kind']}: {step['says']}" for step in told]
     near = _good_region(findings, final["trials"]) if final["learned"] else ""
-    lines.append(f"{_trained(findings)} in {len(steps)} stages{near}")
+    lines.append(f"{_trained(findings)} in {count(len(steps), 'stage')}{near}")
     never = _never_turned(findings)
     if never and _are_named(findings) and not findings.stage:
         lines.append(f"never turned, although the command names them: {', '.join(never)} (P1)")

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from omegaconf import DictConfig, OmegaConf
 
+from search.config.counted import count
 from search.config.plan import Plan
 from search.diagnostics.verdicts.advice import (
     ADVICE,
@@ -16,7 +17,6 @@ from search.diagnostics.verdicts.advice import (
     why_not,
 )
 from search.results.findings import Findings
-from search.results.summary.formatting import count
 from search.storage.trials import BY_ITSELF, FROM_ZERO, TrialRecord
 from trainers.mentions import never_gets
 
