@@ -14,9 +14,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from search.config.catalogue import CONF
 from search.config.drift import flat_config
-from search.config.ranges import read_shipped
 from search.config.schema import TABLE
 from search.config.trial_config import STOCK, hidden_keys, plain_config
+from search.config.yaml_text import read_shipped
 from search.errors import UsageError, refused
 
 # Groups that this program reads key by key; a class or function takes the keys of the others.

@@ -16,12 +16,13 @@ from search.config.compose import compose_experiment
 from search.config.knob_roles import fits, lacks
 from search.config.knobs import Knob
 from search.config.overrides import in_grammar, parse_override
-from search.config.ranges import ENDS, read_shipped
+from search.config.ranges import ENDS
 from search.config.space import read_space
 from search.config.sweep_grammar import read_domain
 from search.config.sweep_words import KNOB, LISTING, knob_names
 from search.config.trial_config import STOCK
 from search.config.words import take, with_experiment
+from search.config.yaml_text import read_shipped
 from search.errors import UsageError, refused, unknown
 
 PROTOCOL, NAME = "guide", "tune"

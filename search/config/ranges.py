@@ -1,16 +1,13 @@
 """A knob's range of numbers: ends, scale, type, grid and hard limits, with every rule checked."""
 
 import math
-import re
 from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
 from typing import Any
-
-import yaml
 
 from search.config.catalogue import CONF
 from search.config.knobs import ABOVE_ZERO, Knob
+from search.config.yaml_text import read_shipped
 from search.errors import refused
 
 SCALES = ("log", "linear")
@@ -19,8 +16,6 @@ ENDS = ("min", "max")
 POINTS_MOST = 1000  # of a grid
 LARGEST, WHOLE_LARGEST = 1e100, 2.0**53  # sizes up to which numbers, and whole numbers, are exact
 NARROWEST = 1e-9  # width of a range, as a share of its ends
-FAST: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # where PyYAML's parser is compiled in
-WITHOUT_POINT = re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+$")  # 1e-4, for YAML 1.1 a text
 Node = Mapping[str, Any]
 Limits = tuple[float | None, float | None]
 
@@ -141,21 +136,3 @@ def shipped_limits() -> dict[str, Limits]:
     for file in sorted((CONF / "space").glob("*.yaml")):
         collect(read_shipped(file), "")
     return limits
-
-
-@cache
-def safe_loader() -> type[Any]:
-    """PyYAML's fast loader; 1e-4 is a number, as for OmegaConf."""
-    loader: type[Any] = type("Loader", (FAST,), {})
-    loader.add_implicit_resolver("tag:yaml.org,2002:float", WITHOUT_POINT, list("-+0123456789"))
-    return loader
-
-
-def read_yaml(text: str) -> Any:
-    """As `yaml.safe_load`, in a tenth of the time."""
-    return FAST(text).get_single_data()
-
-
-def read_shipped(path: Path) -> Any:
-    """A file of our `conf/`: what OmegaConf reads there, in a twentieth of the time."""
-    return safe_loader()(path.read_text(encoding="utf-8")).get_single_data()

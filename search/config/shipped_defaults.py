@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 from search.config.catalogue import CONF
-from search.config.ranges import read_shipped
+from search.config.yaml_text import read_shipped
 
 GLOBAL = "# @package _global_"  # first line of a file whose keys stand below their groups
 

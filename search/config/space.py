@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from search.config.knobs import GROUPS, Knob, Need
-from search.config.ranges import LARGEST, POINTS_MOST, SCALES, TYPES, Node, number_knob, safe_loader
+from search.config.ranges import LARGEST, POINTS_MOST, SCALES, TYPES, Node, number_knob
 from search.config.rules import Rule, check, number, one_of, text, whole
 from search.config.sweep_grammar import check_none, read_domain
+from search.config.yaml_text import read_config_yaml
 from search.errors import refused
 
 ROLES = ("scientific", "nuisance")
@@ -128,7 +129,7 @@ def _needs(path: str, node: Node) -> tuple[Need, ...]:
     words = node.get("needs", [])
     matches = [NEED.fullmatch(word) for word in words]
     needs = [
-        Need(path=match[1], relation=match[2], value=safe_loader()(match[3]).get_single_data())
+        Need(path=match[1], relation=match[2], value=read_config_yaml(match[3]))
         for match in matches
         if match is not None
     ]

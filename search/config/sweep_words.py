@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from search.config.catalogue import experiments, roots, space_files
+from search.config.yaml_text import read_yaml
 from search.errors import UsageError, unknown
 
 KNOB = "knob."  # begins a word of a command that is a knob by itself
@@ -75,9 +74,7 @@ def recipe_words(space: str) -> str:
 def _recipe(knob: str, config_dir: Path | None) -> dict[str, Any]:
     """The experiment of a knob as its file says it; the last folder wins, as in Hydra."""
     files = [root / "experiment" / f"{knob}{RECIPE}.yaml" for root in roots(config_dir)]
-    content = yaml.safe_load(
-        [file for file in files if file.exists()][-1].read_text(encoding="utf-8")
-    )
+    content = read_yaml([file for file in files if file.exists()][-1].read_text(encoding="utf-8"))
     return content if isinstance(content, dict) else {}
 
 

@@ -17,9 +17,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from search.config.passwords import with_environment_as_links
 from search.config.plan import Plan
-from search.config.ranges import read_yaml
 from search.config.trial_config import is_program, plain_config, trial_config
 from search.config.version import __version__
+from search.config.yaml_text import read_yaml
 from search.errors import UsageError, refused
 from search.execution.slots import STEADY
 from search.storage.files import fresh_file, write_text

@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from search.config.drift import drift, words_back
-from search.config.ranges import read_yaml
+from search.config.yaml_text import read_yaml
 from search.contract.arrays import hash_of, write_folds
 from search.errors import UsageError, refused
 from search.storage.files import write_text

@@ -12,8 +12,8 @@ from search.config.compose_protocol import spaces_by_path
 from search.config.config_file import load_config
 from search.config.drift import drift
 from search.config.plan import check_task, read_plan
-from search.config.ranges import read_shipped
 from search.config.sweep_words import recipe_words
+from search.config.yaml_text import read_shipped
 from search.lifecycle.lifecycle import whole_batches
 from search.stages import sweep
 from search.storage.trials import TrialRecord, TrialSpec
