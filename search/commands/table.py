@@ -30,8 +30,8 @@ def parser() -> VerbParser:
         ),
     ]
     details = (
-        "Writes tables, figures and report.html anew, unless the search is running or its folder "
-        "may not be written. Numbers of --format csv and json have all their digits."
+        "Brings tables, figures and report.html up to date, unless the search is running or its "
+        "folder may not be written. Numbers of --format csv and json have all their digits."
     )
     parser = VerbParser("table", summary=SUMMARY, details=details, examples=examples)
     parser.add_name()
@@ -59,7 +59,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
     else:
         with folder.locked():
             findings, curves = settled(findings, folder)
-            write_results(findings, curves, folder, redraw=True)
+            write_results(findings, curves, folder, draws=True)
     output = "json" if options.json else options.format
     if output is None and (options.trials or options.sort or options.top):
         output = "md"

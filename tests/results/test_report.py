@@ -2,6 +2,7 @@
 
 import io
 import math
+import os
 import re
 from dataclasses import replace
 
@@ -484,7 +485,7 @@ def test_searches_of_one_contract_share_a_page_and_others_are_refused(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_resume_that_changes_nothing_draws_nothing(tmp_path):
+def test_what_is_as_new_as_the_search_and_the_code_is_not_drawn_again(tmp_path):
     findings = findings_of(planted(0.01))
     folder = folder_of(tmp_path, findings)
     names = ["trials.csv", "summary.md", "sweep.svg", "curves.svg", "report.html"]
@@ -503,7 +504,19 @@ def test_a_resume_that_changes_nothing_draws_nothing(tmp_path):
     drawn = times()
     write_results(findings_of(planted(0.001)), curves_of(findings), folder)
     assert all(after > before for after, before in zip(times(), drawn, strict=True))
-    write_results(findings, curves_of(findings), folder, redraw=True)
+    drawn = times()
+    write_results(findings, curves_of(findings), folder, draws=True)
+    changed = times()
+    assert changed != drawn
+    write_results(findings, curves_of(findings), folder, draws=True)  # as `table` does
+    assert times() == changed
+    folder.curves.write_bytes(b"")
+    write_results(findings, curves_of(findings), folder, draws=True)
+    assert all(after > before for after, before in zip(times()[2:], changed[2:], strict=True))
+    for file in tmp_path.iterdir():  # drawn after the search, and before the code was installed
+        os.utime(file, ns=(1, 2 if file.suffix in (".svg", ".html") else 1))
+    write_results(findings, curves_of(findings), folder)
+    assert [time > 2 for time in times()] == [False, False, True, True, True]
 
 
 def test_report_off_draws_nothing_but_what_a_verb_has_drawn_before(tmp_path):
@@ -512,7 +525,7 @@ def test_report_off_draws_nothing_but_what_a_verb_has_drawn_before(tmp_path):
     write_results(findings, curves_of(findings), folder)
     assert (tmp_path / "trials.csv").exists()
     assert [*tmp_path.glob("*.svg"), *tmp_path.glob("*.html")] == []
-    write_results(findings, curves_of(findings), folder, redraw=True)  # as `table` does
+    write_results(findings, curves_of(findings), folder, draws=True)  # as `table` does
     figure = tmp_path / "sweep.svg"
     drawn = figure.read_text()
     write_results(findings_of(planted(0.001), "report=off"), curves_of(findings), folder)
