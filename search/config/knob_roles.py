@@ -165,16 +165,7 @@ def check_knob(config: DictConfig, knob: Knob) -> None:
             got=knob.path,
             remedy=f"{remedy}{knob.path}",
         )
-    lacking = lacks(config, knob)
-    if lacking:
-        remedy = "choose another knob of this path, or change that key"
-        raise refused(
-            where,
-            code="knob-lacks-its-need",
-            rule=f"it needs {lacking[0]}",
-            got=lacking[1],
-            remedy=remedy,
-        )
+    _check_conditions(where, config, knob)
     default = default_of(config, knob, missing)
     if default is missing:
         parent, _, _ = knob.path.rpartition(".")
@@ -190,6 +181,29 @@ def check_knob(config: DictConfig, knob: Knob) -> None:
             code="knob-not-a-key",
         )
     _check_default(where, knob, default)
+
+
+def _check_conditions(where: str, config: DictConfig, knob: Knob) -> None:
+    """The choice under which a knob counts, and what it needs of the config, can be."""
+    if knob.choice is not None and knob.choice[0] not in (config.get("choices") or {}):
+        raise refused(
+            where,
+            code="condition-on-plain-key",
+            rule="a knob under a choice needs choices that are options of a config group",
+            got=f"choices of the key {knob.choice[0]}",
+            remedy="make them two knobs that do not depend on each other, or files of a group in "
+            "your --config-dir",
+        )
+    lacking = lacks(config, knob)
+    if lacking:
+        remedy = "choose another knob of this path, or change that key"
+        raise refused(
+            where,
+            code="knob-lacks-its-need",
+            rule=f"it needs {lacking[0]}",
+            got=lacking[1],
+            remedy=remedy,
+        )
 
 
 def _check_default(where: str, knob: Knob, default: object) -> None:

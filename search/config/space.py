@@ -81,7 +81,7 @@ def _with_conditional(path: str, node: Node) -> list[Knob]:
         if choice not in knob.choices:
             names = ", ".join(map(str, knob.choices))
             rule = f"a knob beside choices belongs under one of them ({names})"
-            remedy = f"say {knob.path}.{knob.choices[0]}.{choice}"
+            remedy = f"say {knob.path}.{knob.choices[0]}.{choice}, or leave it out"
             raise refused(
                 f"{path}.{choice}",
                 code="conditional-under-no-choice",

@@ -168,6 +168,8 @@ def files(elsewhere, monkeypatch):
         (["lr_sweep", "protocol=guide"], ("stage-of-unknown-knob", "'lr'", "search tune")),
         (["lr_sweep", "~space.optimizer", "space.model.widht=range(1,9)"], ("knob-not-a-key", "'model.widht'", "'model.width'", "model._target_")),
         (["lr_sweep", "~space.optimizer", "space.modle.width=range(1,9)"], ("knob-not-a-key", "space.modle.width")),
+        (["joint", "space=[]", "+space.trainer.batch_size={choices: [16, 32], 16: {lr: {low: 1e-3, high: 1.0, scale: log}}}"], ("condition-on-plain-key", "trainer.batch_size")),
+        (["own_trainer", "trainer._target_=x.train", "protocol=joint", "+kind=a", "+space.kind={choices: [a, b], a: {lr: {low: 1e-3, high: 1.0, scale: log}}}"], ("condition-on-plain-key", "kind")),
         (["lr_sweep", "optimizer.lr=fast"], ("wrong-type-or-range", "optimizer.lr", "'fast'")),
         (["lr_sweep", "space.optimizer.lr.low=2"], ("range-holds-no-value", "space.optimizer.lr", "low=2", "high=1")),
     ],
