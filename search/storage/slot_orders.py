@@ -11,10 +11,13 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import msgspec
+
 from search.storage.files import fresh_file, write_text
 
 TABLE, ORDERS = "workers.json", "orders"
 ASKED, ANSWERED = ".json", ".answer"  # ends of an order's two files
+NOT_READ = (msgspec.MsgspecError, UnicodeDecodeError)  # a key that is not known is no reason
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +62,8 @@ def write_slots(folder: Path, rows: Sequence[SlotRow]) -> None:
 def read_slots(folder: Path) -> list[SlotRow]:
     """The table as it was written last; empty where there is none."""
     try:
-        return [SlotRow(**row) for row in json.loads((folder / TABLE).read_text(encoding="utf-8"))]
-    except (OSError, ValueError, TypeError):
+        return msgspec.json.decode((folder / TABLE).read_bytes(), type=list[SlotRow])
+    except (OSError, *NOT_READ):
         return []
 
 
@@ -85,8 +88,8 @@ def take_orders(folder: Path) -> list[tuple[Path, SlotOrder]]:
     """Orders that wait, each with the file to answer by; what is no order is removed."""
     orders = []
     for path in sorted((folder / ORDERS).glob(f"*{ASKED}")):
-        with suppress(OSError, ValueError, TypeError):
-            orders.append((path, SlotOrder(**json.loads(path.read_text(encoding="utf-8")))))
+        with suppress(OSError, *NOT_READ):
+            orders.append((path, msgspec.json.decode(path.read_bytes(), type=SlotOrder)))
         path.unlink(missing_ok=True)
     return orders
 

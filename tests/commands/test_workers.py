@@ -12,6 +12,7 @@ from search.__main__ import main
 from search.commands import workers
 from search.storage.slot_orders import (
     SlotOrder,
+    SlotRow,
     answer_order,
     give_order,
     read_slots,
@@ -27,14 +28,20 @@ def test_orders_are_taken_once_and_answered_and_what_is_none_is_removed(tmp_path
     assert give_order(tmp_path, order, seconds=0.01) is None
     assert take_orders(tmp_path) == []  # nobody waits for it any more
     (tmp_path / "orders" / "x.json").write_text("[1, 2")
-    (tmp_path / "orders" / "y.json").write_text(json.dumps({"verb": "stop", "target": "1"}))
+    (tmp_path / "orders" / "w.json").write_text(json.dumps({"verb": "stop", "target": 1}))
+    (tmp_path / "orders" / "y.json").write_text(
+        json.dumps({"verb": "stop", "target": "1", "of a later version": 1})
+    )
     ((path, taken),) = take_orders(tmp_path)
     assert taken.target == "1"
     assert take_orders(tmp_path) == []
     answer_order(path, "done")
     assert [each.name for each in (tmp_path / "orders").iterdir()] == ["y.answer"]
-    write_slots(tmp_path, [])
-    assert read_slots(tmp_path) == []
+    row = SlotRow(slot=0, device="cpu", node="", state="idle", trials=[], since=None)
+    write_slots(tmp_path, [row])
+    table = json.loads((tmp_path / "workers.json").read_text())
+    (tmp_path / "workers.json").write_text(json.dumps([{**table[0], "of a later version": 1}]))
+    assert read_slots(tmp_path) == [row]
     (tmp_path / "workers.json").write_text("{")
     assert read_slots(tmp_path) == []
 
