@@ -96,7 +96,10 @@ class SearchResult:
 
     @cached_property
     def trials(self) -> pd.DataFrame:
-        """One row per trial, as trials.csv, with `trial` as index."""
+        """One row per trial, as trials.csv, with `trial` as index.
+
+        Not as a column too: pandas refuses to merge or sort by a name that is both.
+        """
         return self._with_units(trials_frame(self._findings).set_index("trial"), value=self.metric)
 
     @cached_property

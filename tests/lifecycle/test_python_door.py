@@ -32,6 +32,8 @@ def test_frames_hold_what_the_files_hold(smoke):
     pd.testing.assert_frame_equal(
         result.curves, pd.read_parquet(folder / "curves.parquet"), check_dtype=False
     )
+    joined = result.curves.merge(result.trials, on="trial", suffixes=("", " of the trial"))
+    assert joined.trial.tolist() == result.curves.trial.tolist()
     summary = pd.read_csv(folder / "summary.csv")
     assert result.summary["mean"].tolist()[:3] == summary["mean"].tolist()[:3]
     record = json.loads(Folder(folder).decisions.read_text())
