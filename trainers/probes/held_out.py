@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 
 from trainers.probes.answers import HeldOut
 from trainers.probes.functions import ENTROPIES, LOSSES
+from trainers.probes.hooks import Intercepted
 from trainers.probes.limits import own_time
 from trainers.probes.run import Run
 from trainers.probes.steer import Steer
@@ -39,7 +39,7 @@ Losses = NDArray[np.float64]
 Classes = NDArray[np.int64]  # [2, rows]: the class of each row, and what it is taken for
 
 
-class Named(TorchFunctionMode):
+class Named(Intercepted):
     """A context in which losses of rows of one class each are noted."""
 
     def __init__(self) -> None:
@@ -51,16 +51,12 @@ class Named(TorchFunctionMode):
         """Of the rows so far."""
         return np.hstack(self._noted)
 
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Sequence[type],
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
+    def _on_call(
+        self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         if func in ENTROPIES and len(args) > 1 and args[0].ndim == 2 and args[1].ndim == 1:
             self._noted.append(torch.stack([args[1], args[0].argmax(1)]).cpu().numpy())
-        return func(*args, **(kwargs or {}))
+        return func(*args, **kwargs)
 
 
 @dataclass(kw_only=True)

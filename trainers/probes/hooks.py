@@ -14,7 +14,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  # the field's name for it
 from torch.nn.modules.module import _global_forward_hooks_with_kwargs
 from torch.optim import Optimizer
+from torch.optim.optimizer import (
+    register_optimizer_step_post_hook,
+    register_optimizer_step_pre_hook,
+)
 from torch.overrides import TorchFunctionMode
+
+from trainers.records import dense
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -41,11 +47,29 @@ def unwatched(look: Callable[P, R]) -> Callable[P, R]:
     return past_all_modes
 
 
-class Hooked(TorchFunctionMode):
-    """A context with hooks, all of which are gone afterwards.
-
-    `_hook` registers them into `_handles`.
+class Intercepted(TorchFunctionMode):
+    """A context in which `_on_call` stands in place of every call of a function of torch's; what it
+    calls itself goes past it.
     """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        return self._on_call(func, args, kwargs or {})
+
+    def _on_call(
+        self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """The result of the call."""
+        raise NotImplementedError
+
+
+class Hooked(Intercepted):
+    """A context with hooks, all of which are gone afterwards; `_handles` holds them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,7 +77,18 @@ class Hooked(TorchFunctionMode):
         self._backward: Callable[..., None] = torch.autograd.backward
 
     def _hook(self) -> None:
-        """Registers what is wanted."""
+        """Registers the hooks."""
+        self._handles += [
+            register_optimizer_step_pre_hook(self._before_step),
+            register_optimizer_step_post_hook(self._after_step),
+        ]
+
+    def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        """An optimizer is about to step."""
+        raise NotImplementedError
+
+    def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        """It has stepped."""
         raise NotImplementedError
 
     def _on_backward(self, loss: torch.Tensor) -> None:
@@ -106,6 +141,11 @@ def named_weights(module: nn.Module, *, recurse: bool = True) -> Iterator[tuple[
     """
     named = module.named_parameters(recurse=recurse)
     return ((name, weight) for name, weight in named if weight.is_leaf)
+
+
+def has_gradient(parameter: Tensor) -> bool:
+    """Whether a gradient lies there, and not zeros."""
+    return parameter.grad is not None and bool(dense(parameter.grad).any())
 
 
 def parameters_of(optimizer: Optimizer) -> list[torch.Tensor]:

@@ -7,17 +7,13 @@ judges.
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 from weakref import ref
 
 import torch
 from torch.nn import functional as F  # noqa: N812  # the field's name for it
 from torch.optim import Optimizer
-from torch.optim.optimizer import (
-    register_optimizer_step_post_hook,
-    register_optimizer_step_pre_hook,
-)
 
 from trainers.probes.hooks import DROPOUTS, Hooked, has_closure, is_idle, unwatched
 
@@ -58,20 +54,9 @@ class Steer(Hooked):
         self._proportions: dict[int, tuple[dict[str, Any], float]] = {}
         self._leading: ref[Optimizer] | None = None
 
-    def _hook(self) -> None:
-        self._handles += [
-            register_optimizer_step_pre_hook(self._before_step),
-            register_optimizer_step_post_hook(self._after_step),
-        ]
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Sequence[type],
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
+    def _on_call(
+        self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        kwargs = kwargs or {}
         if self._plain and func in DROPOUTS:
             kwargs = {**kwargs, "training": False}
         elif self._plain and func is F.cross_entropy:

@@ -13,10 +13,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.optim import Optimizer
-from torch.optim.optimizer import (
-    register_optimizer_step_post_hook,
-    register_optimizer_step_pre_hook,
-)
 from torch.utils._pytree import TreeSpec, tree_flatten, tree_leaves, tree_unflatten
 
 from trainers.probes.hooks import Hooked, has_closure, is_transformed
@@ -87,11 +83,10 @@ class Tape(Hooked):
         self._count = self._depth = self._numbers = 0
 
     def _hook(self) -> None:
+        super()._hook()
         self._handles += [
             register_module_forward_pre_hook(self._entered),
             register_module_forward_hook(self._left, with_kwargs=True, always_call=True),
-            register_optimizer_step_pre_hook(self._before_step),
-            register_optimizer_step_post_hook(self._after_step),
         ]
 
     def _end(self, cause: str) -> NoReturn:
@@ -153,14 +148,10 @@ class Tape(Hooked):
                 keywords = [self._given(one) for one in given[len(self._entering) :]]
                 self._note(module, ([*self._entering, *keywords], form), output)
 
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Sequence[type],
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
+    def _on_call(
+        self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        kwargs, known = kwargs or {}, self._open.numbers
+        known = self._open.numbers
         if not known or self._depth or is_transformed() or func is Tensor.backward:
             return func(*args, **kwargs)
         tensors = (one for one in tree_leaves((args, kwargs)) if isinstance(one, Tensor))

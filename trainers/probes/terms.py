@@ -10,11 +10,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 
 from trainers.probes.answers import Terms
 from trainers.probes.functions import DIFFERENCES, PRODUCTS, QUOTIENTS, SUMS
+from trainers.probes.hooks import Intercepted
 from trainers.probes.tape import Piece, Tape
 
 ROUNDING = 1e-5  # share of a term by which it differs where only the order of rows does
@@ -28,7 +28,7 @@ class Term:
     factor: float = 1.0
 
 
-class Summed(TorchFunctionMode):
+class Summed(Intercepted):
     """A context in which it is noted of what terms single numbers are sums."""
 
     def __init__(self) -> None:
@@ -40,15 +40,11 @@ class Summed(TorchFunctionMode):
         """Of this sum; of any other number a copy alone, as `loss += more` changes the number."""
         return self._terms.get(id(loss)) or [Term(value=loss.clone())]
 
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Sequence[type],
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
+    def _on_call(
+        self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         terms = self._sum_of(func, *args) if len(args) == 2 and not kwargs else []
-        result = func(*args, **(kwargs or {}))
+        result = func(*args, **kwargs)
         if terms:
             self._terms[id(result)] = terms
             self._held.append(result)

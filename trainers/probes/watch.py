@@ -12,10 +12,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  # the field's name for it
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.nn.parameter import is_lazy
-from torch.optim.optimizer import (
-    register_optimizer_step_post_hook,
-    register_optimizer_step_pre_hook,
-)
 from torch.utils._pytree import tree_leaves
 
 from trainers.probes import functions
@@ -66,11 +62,10 @@ class Watch(StepWatch):
         self.seen.prepared = True
 
     def _hook(self) -> None:
+        super()._hook()
         self._handles += [
             register_module_forward_pre_hook(self._entered),
             register_module_forward_hook(self._left, with_kwargs=True, always_call=True),
-            register_optimizer_step_pre_hook(self._before_step),
-            register_optimizer_step_post_hook(self._after_step),
         ]
 
     def __exit__(self, *error: Any) -> None:
@@ -117,14 +112,9 @@ class Watch(StepWatch):
 
     # Calls of torch's functions
 
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Sequence[type],
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
+    def _on_call(
+        self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        kwargs = kwargs or {}
         if is_transformed():
             return func(*args, **kwargs)
         fresh = func in functions.LOSSES and len(args) > 1 and self._is_first(func, args)

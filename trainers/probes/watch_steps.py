@@ -2,7 +2,7 @@
 to the weights in between. Changes nothing; never judges.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from trainers.probes.by_hand import StepsByHand, leaves_of
 from trainers.probes.hooks import (
     Hooked,
     has_closure,
+    has_gradient,
     has_memory,
     is_idle,
     parameters_of,
@@ -105,15 +106,15 @@ class StepWatch(Hooked):
         """A gradient on its way to a parameter: what lies there already, since the last step, is
         stale.
         """
-        if parameter.grad is None or not bool(dense(parameter.grad).any()):
+        held = parameter.grad if has_gradient(parameter) else None
+        if held is None:
             self._begun[id(parameter)] = self.seen.steps
         if id(parameter) in self._fresh:
             self._note_discarded(parameter)
             return
         self._fresh.add(id(parameter))
-        if self._stale is None and id(parameter) in self._owned and parameter.grad is not None:
-            held = parameter.grad if bool(dense(parameter.grad).any()) else None
-            self._stale = None if held is None else (parameter, held)
+        if self._stale is None and id(parameter) in self._owned and held is not None:
+            self._stale = parameter, held
 
     def _note_discarded(self, parameter: Tensor) -> None:
         """A second gradient before a step: is the first one gone, although the weights are the
@@ -122,7 +123,7 @@ class StepWatch(Hooked):
         if self._kept is None or self._kept[0] is not parameter or self._compared:
             return
         self._compared = True
-        cleared = parameter.grad is None or not bool(dense(parameter.grad).any())
+        cleared = not has_gradient(parameter)
         still = torch.equal(self._kept[1], parameter.detach())
         self.seen.discarded += cleared and still
 
@@ -153,10 +154,9 @@ class StepWatch(Hooked):
     def _after_backward(self) -> None:
         if not self._optimizers:
             self._by_hand.after_backward(self._leaves or ())
-        fresh = (p for p, _ in self._named.values() if id(p) in self._fresh and p.grad is not None)
-        kept = next((p for p in fresh if p.grad is not None and dense(p.grad).any()), None)
-        if self._asking_input:  # that pass was made for the input's gradient
-            kept = None
+        fresh = (p for p, _ in self._named.values() if id(p) in self._fresh and has_gradient(p))
+        # A pass that was made for the input's gradient keeps none.
+        kept = None if self._asking_input else next(fresh, None)
         self._kept = None if kept is None else (kept, kept.detach().clone())
 
     @unwatched
@@ -183,7 +183,7 @@ class StepWatch(Hooked):
         decays = (group["lr"] * group.get("weight_decay", 0) for group in optimizer.param_groups)
         self.seen.decay = max(self.seen.decay, *map(float, decays))
         self.seen.maximized += bool(optimizer.param_groups[0].get("maximize"))
-        none_left = not any(p.grad is not None and dense(p.grad).any() for p in mine)
+        none_left = not any(map(has_gradient, mine))
         # A loss of 0, as of triplets that are far apart, has no gradient from the start.
         self.seen.cleared += bool(self._fresh) and self._kept is not None and none_left
         self._note_between(mine)
@@ -211,7 +211,7 @@ class StepWatch(Hooked):
 
     def _note_clearing(self, optimizer: Optimizer, mine: Sequence[Tensor]) -> None:
         """Whether any gradient of these began anew since the last step of this optimizer."""
-        held = {id(p) for p in mine if p.grad is not None and bool(dense(p.grad).any())}
+        held = {id(p) for p in mine if has_gradient(p)}
         at, before = self._last.get(id(optimizer), (0, set()))
         again = held & before
         self.seen.never_cleared += bool(again) and max(self._begun.get(p, -1) for p in again) < at
@@ -226,16 +226,18 @@ class StepWatch(Hooked):
         moved = bool(old) and not all(torch.equal(one, now[key]) for key, one in old.items())
         first = all(torch.equal(self._initial[key], now[key]) for key in old)
         self.seen.restarts += moved and first and self.seen.steps > 2
-        for key in taken_back(self._before, old, now):
-            name = self._named[key][1].name if key in self._named else "a tensor"
-            self.seen.put_back[name] = self.seen.put_back.get(name, 0) + 1
+        self._count(taken_back(self._before, old, now), into=self.seen.put_back)
         factor = factor_between(old, now)
         if factor is not None:
             self.seen.factors.append(factor)
             return
-        for key in drawn_anew(old, now):
+        self._count(drawn_anew(old, now), into=self.seen.drawn_anew)
+
+    def _count(self, tensors: Iterable[int], *, into: dict[str, int]) -> None:
+        """Once more for each of these, by its name."""
+        for key in tensors:
             name = self._named[key][1].name if key in self._named else "a tensor"
-            self.seen.drawn_anew[name] = self.seen.drawn_anew.get(name, 0) + 1
+            into[name] = into.get(name, 0) + 1
 
     def _note_gradients(self, optimizer: Optimizer) -> None:
         """What the parameters hold for this step."""
