@@ -62,6 +62,10 @@ class Metric:
         """A score, or a mean of scores, in the metric's own direction; 0, never −0."""
         return self.sign * score + 0.0
 
+    def words(self, score: float) -> str:
+        """Four digits of it; of −∞, the mean of no score, that there is no result."""
+        return "no result" if score == -math.inf else f"{self.value_of(score):z.4g}"
+
     @property
     def ships(self) -> bool:
         """Whether it is one whose constant prediction and best score are known."""

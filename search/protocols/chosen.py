@@ -26,11 +26,10 @@ def chosen_words(findings: Findings, history: History, step: Step, *, val_rows: 
     decision, plan = findings.decision, findings.plan
     assert decision is not None
     assert decision.winner is not None
-    groups, sign = findings.groups, plan.metric.sign
-    winner, baseline = groups[decision.winner], groups[0]
+    winner, baseline = findings.groups[decision.winner], findings.groups[0]
+    was = plan.metric.words(baseline.mean)
     score = mean_words(plan, findings.of(winner.candidate))
     if step.request.stage == "longer" and decision.adopted:
-        was = f"{sign * baseline.mean:.4g}" if baseline.clean else "no result"
         return (
             f"{score}, against {was} with fewer epochs: what follows begins here, and whether it "
             "is a gain is for the confirmation to say (R15a)"
@@ -39,9 +38,8 @@ def chosen_words(findings: Findings, history: History, step: Step, *, val_rows: 
         but = held_back(findings, decision) or ["nothing is better beyond chance"]
         nearest = _nearest(findings, decision) if step.request.stage == "confirm" else ""
         return f"the baseline stays: {score}; {but[0]} (P5){nearest}"
-    against = f"{sign * baseline.mean:.4g}" if baseline.clean else "no result"
     interval = gain_words(findings, decision.winner)
-    text = f"{score}, against {against} at the baseline with the same seeds{interval} (P5)"
+    text = f"{score}, against {was} at the baseline with the same seeds{interval} (P5)"
     gain = winner.mean - baseline.mean
     lost = _overtuning(gain, history) or _fresh_is_lower(plan, winner.mean, history, step)
     rows = findings.of(winner.candidate)
@@ -73,13 +71,17 @@ def _nearest(findings: Findings, decision: Decision) -> str:
     best = decision.ahead
     if best is None:
         return ""
-    group, metric = findings.groups[best], findings.plan.metric
-    knobs = ", ".join(assigned(findings.chosen[group.candidate]))
+    knobs = ", ".join(assigned(findings.chosen[findings.groups[best].candidate]))
     return (
-        f"; not decided: {knobs} has {metric.sign * group.mean:.4g} on the same seeds"
-        f"{gain_words(findings, best)}; a larger budget or protocol.confirm=10, in a search of "
-        "another name=, would tell"
+        f"; {ahead_words(findings, best, name=knobs)}; a larger budget or protocol.confirm=10, in "
+        "a search of another name=, would tell"
     )
+
+
+def ahead_words(findings: Findings, index: int, *, name: object) -> str:
+    """That a group lies ahead of the one that stays, and too few seeds decide."""
+    mean = findings.plan.metric.words(findings.groups[index].mean)
+    return f"not decided: {name} has {mean} on the same seeds{gain_words(findings, index)}"
 
 
 def at_the_edge(history: History, knobs: Mapping[str, Value], *, idle: Sequence[str] = ()) -> str:
@@ -105,10 +107,8 @@ def _fresh_is_lower(plan: Plan, mean: float, history: History, step: Step) -> st
     before = scores_of(plan, history.incumbent)
     if step.request.stage != "confirm" or not before or mean >= float(np.mean(before)):
         return ""
-    was = plan.metric.sign * float(np.mean(before))
-    return (
-        f"; the incumbent had {was:.4g} on the seeds that chose it, which flatter what they choose"
-    )
+    was = plan.metric.words(float(np.mean(before)))
+    return f"; the incumbent had {was} on the seeds that chose it, which flatter what they choose"
 
 
 def _overtuning(gain: float, history: History) -> str:

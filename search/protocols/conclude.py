@@ -15,7 +15,7 @@ from search.config.knobs import Value
 from search.config.plan import Plan
 from search.diagnostics.verdicts.advice import NOT_LEARNED
 from search.errors import RunError
-from search.protocols.chosen import chosen_words
+from search.protocols.chosen import ahead_words, chosen_words
 from search.protocols.evidence import coarse, constant, faster, mean_words, scores_of
 from search.protocols.history import BATCH, History
 from search.protocols.learned import (
@@ -30,7 +30,6 @@ from search.protocols.step import Request, Step
 from search.results.findings import Findings
 from search.results.summary.advise import LENGTHS
 from search.results.summary.certainty import evidence, held_back, inert, sounder
-from search.results.summary.certainty import gain as gain_words
 from search.results.summary.sweep import edges, winner_words
 from search.results.summary.verdicts import mostly_out_of_patience
 from search.stages.decision import Decision
@@ -171,11 +170,8 @@ def _ahead_words(findings: Findings, decision: Decision, history: History) -> li
     """What a sweep could not decide, and that the confirmation will; none where neither is so."""
     if decision.ahead is None or all(each.stage != "confirm" for each in history.settings.stages):
         return []
-    group, metric = findings.groups[decision.ahead], findings.plan.metric
-    return [
-        f"not decided: {group.value} has {metric.sign * group.mean:.4g} on the same seeds"
-        f"{gain_words(findings, decision.ahead)}: the confirmation trains it too (P13)"
-    ]
+    ahead = ahead_words(findings, decision.ahead, name=findings.groups[decision.ahead].value)
+    return [f"{ahead}: the confirmation trains it too (P13)"]
 
 
 def _without_constants(findings: Findings, *, floor: float | None, val_rows: int) -> Findings:
@@ -243,14 +239,14 @@ def _joint(step: Step, findings: Findings, history: History) -> Step:
 def _leading(plan: Plan, leaders: Sequence[TrialRecord], *, incumbent: Sequence[float]) -> str:
     """How many configurations are worth a confirmation, and what the best of them scores."""
     metric = plan.metric
-    mean = f" ({metric.name} {metric.sign * float(np.mean(incumbent)):.4g})" if incumbent else ""
+    mean = f" ({metric.name} {metric.words(float(np.mean(incumbent)))})" if incumbent else ""
     if not leaders:
         return f"none comes near the incumbent{mean} within what chance explains"
     are = "configurations are" if len(leaders) > 1 else "configuration is"
-    best = metric.sign * scores_of(plan, leaders[:1])[0]
+    best = metric.words(scores_of(plan, leaders[:1])[0])
     return (
         f"{len(leaders)} {are} better than the incumbent{mean} or within chance of it; the best "
-        f"has {metric.name} {best:.4g}, with one seed"
+        f"has {metric.name} {best}, with one seed"
     )
 
 
@@ -278,7 +274,7 @@ def gain(plan: Plan, history: History) -> str:
     if not best:
         return ""
     mean = float(np.mean(best))
-    text = f", {plan.metric.name} {plan.metric.sign * mean:.4g}"
+    text = f", {plan.metric.name} {plan.metric.words(mean)}"
     last = history.steps[-1]
     if not (first and history.held) or last.request.stage == "confirm":  # which has just told it
         return text

@@ -52,8 +52,8 @@ def mean_words(plan: Plan, rows: Sequence[TrialRecord]) -> str:
     if not scores:
         ends = (f"{row.state}, {row.reason}" if row.reason else str(row.state) for row in rows)
         return f"{plan.metric.name}: no value ({next(ends, 'no trial')})"
-    mean = plan.metric.sign * float(np.mean(scores))
-    return f"{plan.metric.name} {mean:.4g}, mean of {seeds_words(len(scores), of=len(rows))}"
+    mean = plan.metric.words(float(np.mean(scores)))
+    return f"{plan.metric.name} {mean}, mean of {seeds_words(len(scores), of=len(rows))}"
 
 
 def coarse(plan: Plan, val_rows: int, *, unit: float) -> str:

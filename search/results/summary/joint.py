@@ -188,11 +188,11 @@ def _winner(findings: Findings, decision: Decision, winner: int) -> list[str]:
     plan, metric = findings.plan, findings.plan.metric
     chosen, baseline = findings.groups[winner], findings.groups[0]
     seeds = count(len(chosen.clean), "fresh seed" if joint.settings(plan).confirm else "seed")
-    mean = f"{metric.name} {metric.value_of(chosen.mean):z.4g}, mean of {seeds}"
+    mean = f"{metric.name} {metric.words(chosen.mean)}, mean of {seeds}"
     knobs = ", ".join(assigned(findings.chosen[chosen.candidate]))
     rule = "" if decision.untested or not baseline.clean else " (P5)"
     if decision.adopted:
-        against = f"{metric.value_of(baseline.mean):z.4g}" if baseline.clean else "no result"
+        against = metric.words(baseline.mean)
         text = f"against {against} at the baseline{gain(findings, winner)}{rule}: {knobs}"
         return [f"{chosen.candidate} is adopted: {mean}, {text}"]
     better = "has a better score" if decision.untested else "is better beyond chance"

@@ -178,7 +178,7 @@ def winner_words(findings: Findings, decision: Decision, winner: int) -> list[st
     tuned = f" with {findings.beside(value)}" if findings.beside(value) else ""
     named = f"{plan.knob.path} = {chosen.words}{tuned}"
     seeds = count(len(chosen.clean), "seed")
-    mean = f"{metric.name} {metric.value_of(chosen.mean):z.4g}, mean of {seeds}"
+    mean = f"{metric.name} {metric.words(chosen.mean)}, mean of {seeds}"
     rule = "" if decision.untested or not baseline.clean else " (P5)"
     former = "the incumbent" if plan.held else "the baseline"
     if not decision.adopted:
@@ -187,9 +187,8 @@ def winner_words(findings: Findings, decision: Decision, winner: int) -> list[st
             highest = max(group.mean for group in findings.groups)
             better = "no value has a better score" if highest <= chosen.mean else CONSTANT
         return [f"{named}, {former}, stays: {mean}; {better}{rule}"]
-    against = f"{metric.value_of(baseline.mean):z.4g}" if baseline.clean else "no result"
     lines = [
-        f"{named} is adopted: {mean}, against {against} at {former}, "
+        f"{named} is adopted: {mean}, against {metric.words(baseline.mean)} at {former}, "
         f"{findings.groups[0].words}{gain(findings, winner)}{rule}"
     ]
     best = decision.best
