@@ -18,7 +18,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections import deque
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -57,7 +58,6 @@ def train(
     untrained = bool(config["trainer"].get("untrained", False))
     before = Printed(needed=needed, untrained=untrained)
     earlier = _kept(folder / LINES, before)
-    process, begun = _started(command, variables, folder)
     most = int(config["trainer"].get("epochs", LAST_EPOCH))
     printed = Printed(
         needed=needed,
@@ -68,15 +68,12 @@ def train(
         resumes=bool(earlier),
         told=before.told,
     )
-    said, late = list[str](), list[str]()
-    grace = float(config["trainer"]["grace"])
+    program = _Program(command, variables, folder, grace=float(config["trainer"]["grace"]))
     try:
-        records = _follow(
-            folder, process, printed, position=begun, said=said, late=late, grace=grace
-        )
+        records = program.records(printed)
         first = next(records, None)
         told = max(earlier, default=0)
-        if was_cut and first is None and _is_stuck(process.wait(), told=told, most=most):
+        if was_cut and first is None and _is_stuck(program.wait(), told=told, most=most):
             for place in (folder, checkpoint.files):
                 shutil.rmtree(place, ignore_errors=True)
             return (yield from train(config, data, device, checkpoint)) or ANEW
@@ -89,13 +86,13 @@ def train(
             yield first
         yield from records
         at = f"epoch {printed.last} of {most}" if first and printed.last < most < LAST_EPOCH else ""
-        remark = check_end(process.wait(), command, said, late=late, at=at)
+        remark = check_end(program.wait(), command, program.said, late=program.late, at=at)
         (folder / ENDED).touch()
         if first is None and not earlier:
-            raise silent(command, printed, needed=needed, said=said)
+            raise silent(command, printed, needed=needed, said=program.said)
         return remark or printed.left_out()
     finally:
-        _stop(process, grace=grace)
+        program.stop()
 
 
 def _is_stuck(status: int, *, told: int, most: int) -> bool:
@@ -112,24 +109,6 @@ def _filled(config: Config, variables: Mapping[str, Path]) -> list[str]:
     for path, text in filled_files(config, config_file=config_file, folder=folder).items():
         path.write_text(text, encoding="utf-8")
     return command_line(config, config_file=config_file, folder=folder)
-
-
-def _started(
-    command: list[str], variables: Mapping[str, Path], folder: Path
-) -> tuple["subprocess.Popen[bytes]", int]:
-    """The program, and where in the file of lines its own begin [bytes]."""
-    named = {name: str(path) for name, path in variables.items()}
-    with (folder / LINES).open("ab") as output, (folder / ERRORS).open("wb") as errors:
-        begun = output.tell()
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=errors,
-            start_new_session=True,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", **named},
-        )
-    return process, begun
 
 
 def _write_files(config: Config, data: Data, checkpoint: Checkpoint) -> dict[str, Path]:
@@ -193,73 +172,103 @@ def _text(line: bytes) -> str:
     return line.replace(b"\0", b"").decode(errors="replace")
 
 
-def _follow(
-    folder: Path,
-    process: subprocess.Popen[bytes],
-    printed: Printed,
-    *,
-    position: int,
-    said: list[str],
-    late: list[str],
-    grace: float,
-) -> Iterator[Record]:
-    """The records that a program prints, until it has ended and all is read.
+class _Program:
+    """The program from its start to its end: its records, and the last lines of what else it says.
 
-    `said` gets the last lines of its errors, or of its other output where it has no errors; `late`
-    gets the errors since the last look at which there was a record.
-    What it leaves running is listened to for as long as it prints, with pauses of up to `grace`.
-
-    Raises:
-        CommandFailed: the training goes on in the background, so its end is not known.
+    Args:
+        command: its words.
+        variables: further ones of its environment.
+        folder: where its output goes.
+        grace: time that it has to end, and that what it leaves running may be silent for [s].
     """
-    heard, in_background, ended = time.monotonic(), False, False
-    output, errors = _Tail(folder / LINES, position), _Tail(folder / ERRORS)
-    others: list[str] = []
-    while True:
-        before, ended = ended, process.poll() is not None
-        complaints, more_errors = errors.lines(ended=ended)
-        for line in complaints:
-            print(line, file=sys.stderr, flush=True)
-        said[:] = [*said, *complaints][-KEPT:]
-        lines, more = output.lines(ended=ended)
-        late[:] = [*late, *complaints][-KEPT:]
-        for line in lines:
-            records, rest = printed.read(line)
-            if rest:
-                print(line, flush=True)
-                others = [*others, line][-KEPT:]
-            if records:
-                late[:] = complaints
-            yield from records
-            in_background |= before and bool(records)  # printed after the program's own end
-        if not ended or more or more_errors:
-            heard = time.monotonic()
-        elif not _goes_on(process) or time.monotonic() > heard + grace:
-            if in_background and _goes_on(process):
-                raise CommandFailed(LEFT)
-            said[:] = said or others
-            return
-        if not more:
-            time.sleep(PAUSE)
 
+    def __init__(
+        self, command: Sequence[str], variables: Mapping[str, Path], folder: Path, *, grace: float
+    ) -> None:
+        named = {name: str(path) for name, path in variables.items()}
+        with (folder / LINES).open("ab") as output, (folder / ERRORS).open("wb") as errors:
+            self._output, self._errors = (
+                _Tail(folder / LINES, output.tell()),
+                _Tail(folder / ERRORS),
+            )
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=errors,
+                start_new_session=True,
+                env={**os.environ, "PYTHONUNBUFFERED": "1", **named},
+            )
+        self._grace = grace
+        self._complaints, self._others = deque[str](maxlen=KEPT), deque[str](maxlen=KEPT)
+        self._late = deque[str](maxlen=KEPT)
 
-def _goes_on(process: subprocess.Popen[bytes]) -> bool:
-    """Whether a program has ended well and left other processes of its group behind."""
-    if process.returncode != 0:
-        return False
-    try:
-        os.killpg(process.pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+    @property
+    def said(self) -> list[str]:
+        """The last lines of its errors, or of its other output where it has no errors."""
+        return list(self._complaints or self._others)
 
+    @property
+    def late(self) -> list[str]:
+        """The last errors since the last look at which there was a record."""
+        return list(self._late)
 
-def _stop(process: subprocess.Popen[bytes], *, grace: float) -> None:
-    """SIGTERM to the whole group, SIGKILL to what is left after `grace` seconds."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGTERM)
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(grace)
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    def wait(self) -> int:
+        """Its exit status, at its end."""
+        return self._process.wait()
+
+    def records(self, printed: Printed) -> Iterator[Record]:
+        """The records that it prints, until it has ended and all is read.
+
+        What it leaves running is listened to for as long as it prints, with pauses of up to
+        `grace`.
+
+        Raises:
+            CommandFailed: the training goes on in the background, so its end is not known.
+        """
+        heard, in_background, ended = time.monotonic(), False, False
+        while True:
+            before, ended = ended, self._process.poll() is not None
+            complaints, more_errors = self._errors.lines(ended=ended)
+            for line in complaints:
+                print(line, file=sys.stderr, flush=True)
+            self._complaints += complaints
+            self._late += complaints
+            lines, more = self._output.lines(ended=ended)
+            for line in lines:
+                records, rest = printed.read(line)
+                if rest:
+                    print(line, flush=True)
+                    self._others.append(line)
+                if records:
+                    self._late = deque(complaints, maxlen=KEPT)
+                yield from records
+                in_background |= before and bool(records)  # printed after the program's own end
+            if not ended or more or more_errors:
+                heard = time.monotonic()
+            elif not self._goes_on() or time.monotonic() > heard + self._grace:
+                if in_background and self._goes_on():
+                    raise CommandFailed(LEFT)
+                return
+            if not more:
+                time.sleep(PAUSE)
+
+    def _goes_on(self) -> bool:
+        """Whether it has ended well and left other processes of its group behind."""
+        if self._process.returncode != 0:
+            return False
+        try:
+            os.killpg(self._process.pid, 0)
+        except ProcessLookupError:
+            return False
+        return True
+
+    def stop(self) -> None:
+        """SIGTERM to the whole group, SIGKILL to what is left after `grace` seconds."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(self._grace)
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
