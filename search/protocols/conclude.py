@@ -96,8 +96,10 @@ def conclude(
         ratios = update_ratios or {}
         known = [ratios[row.spec.trial] for row in step.incumbent if row.spec.trial in ratios]
         step = replace(step, says=step.says + unusual_update(known))
-    has_all = len(scores) == len(step.incumbent)  # a seed that diverged is not perfect
-    return replace(step, learned=learned, perfect=has_all and is_perfect(plan.metric, scores))
+    verdict = step.verdicts[0][0] if step.verdicts else ""
+    perfect = len(scores) == len(step.incumbent)  # a seed that diverged is not perfect
+    perfect = perfect and is_perfect(plan.metric, scores, unit=unit, verdict=verdict)
+    return replace(step, learned=learned, perfect=perfect)
 
 
 def _compared(step: Step, findings: Findings, history: History, *, val_rows: int) -> Step:
