@@ -194,7 +194,7 @@ def _take_config_dir(arguments: list[str]) -> tuple[list[str], Path | None]:
         if word == "--config-dir":
             if index + 1 == len(words):
                 raise UsageError(
-                    "--config-dir: needs a folder behind it, but got nothing; "
+                    "--config-dir: needs a folder after it, but got nothing; "
                     "give the folder's path",
                     code="config-dir-needs-folder",
                 )

@@ -13,7 +13,7 @@ def parser() -> VerbParser:
     examples = [
         (
             "python -m search completion bash > knobwise.bash",
-            "a script to source in ~/.bashrc; zsh: in ~/.zshrc, behind compinit",
+            "a script to source in ~/.bashrc; zsh: in ~/.zshrc, after compinit",
         ),
         (
             "python -m search completion fish > ~/.config/fish/completions/knobwise.fish",

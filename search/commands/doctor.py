@@ -25,7 +25,7 @@ def parser() -> VerbParser:
     """`NAME [TRIAL] | --csv FILE [--classes C] [--constant L] [--columns ROLE=NAME …]`."""
     examples = [
         ("python -m search doctor lr_sweep", "every verdict of a search, and which trials have it"),
-        ("python -m search doctor --csv log.csv --classes 10", "of anybody's training log"),
+        ("python -m search doctor --csv log.csv --classes 10", "any training log, of ten classes"),
     ]
     parser = VerbParser("doctor", summary=SUMMARY, examples=examples)
     parser.add_name(nargs="?")
@@ -34,16 +34,16 @@ def parser() -> VerbParser:
         "--csv",
         metavar="FILE",
         help="a log with losses of train and validation: CSV, JSON, JSON lines, a notebook, "
-        "TensorBoard or text, also as .gz; 'runs/*/metrics.csv' in quotes for several; of one "
-        "file, --csv may be left out",
+        "TensorBoard or text, also as .gz; 'runs/*/metrics.csv' in quotes for several; for one "
+        "file, the word --csv may be left out",
     )
     parser.add_argument(
         "--columns",
         metavar="ROLE=NAME",
         nargs="+",
         type=_column,
-        help="which column is what: train=a+b val=c epoch=d metric=e trial=f, where names do not "
-        "tell; a+b are summed",
+        help="which column is which, if the names do not tell: train=a+b val=c epoch=d metric=e "
+        "trial=f; a+b is their sum",
     )
     parser.add_argument(
         "--classes", metavar="C", type=whole_number(2), help="classes, where labels are classes"

@@ -20,9 +20,9 @@ TO = "write the config alone elsewhere: --to FILE"
 def parser() -> VerbParser:
     """`NAME [--to FILE [--trial N]]`."""
     examples = [
-        ("python -m search export lr_sweep", "results/lr_sweep/best.yaml and best/ once more"),
+        ("python -m search export lr_sweep", "writes results/lr_sweep/best.yaml and best/ again"),
         ("python -m search export lr_sweep --to mine.yaml", "the same config into another file"),
-        ("python -m search export lr_sweep --trial 17 --to 17.yaml", "to train that one again"),
+        ("python -m search export lr_sweep --trial 17 --to 17.yaml", "of a trial that did not win"),
     ]
     parser = VerbParser("export", summary=SUMMARY, examples=examples)
     parser.add_name()
@@ -34,7 +34,7 @@ def parser() -> VerbParser:
         help="a file that does not exist yet (default: best.yaml)",
     )
     parser.add_argument(
-        "--trial", metavar="N", type=int, help="of this trial, into --to FILE (default: the winner)"
+        "--trial", metavar="N", type=int, help="of trial N; needs --to (default: the winner)"
     )
     return parser
 

@@ -1,4 +1,4 @@
-"""What an experiment or a verb does and takes, and what a rule says."""
+"""Explains an experiment, a verb, or a rule that is cited."""
 
 import textwrap
 from pathlib import Path
@@ -10,7 +10,7 @@ from search.errors import UsageError, unknown
 from search.results.rules import CITED, rules
 
 KNOBS = ("knobs", "knob", "spaces", "space")  # all words for one list
-SUMMARY = "tells what an experiment or a verb does and takes, or what a cited rule says"
+SUMMARY = "explains an experiment, a verb, or a rule that is cited"
 
 
 def parser() -> VerbParser:

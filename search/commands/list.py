@@ -14,13 +14,13 @@ SUMMARY = "lists experiments and verbs"
 USAGE = """\
 usage: python -m search EXPERIMENT [key=value …] [--config-dir FOLDER]
        python -m search VERB …
-       python -m search help WORD       what an experiment or a verb does and takes"""
-SCRIPT_TOO = "\n`knobwise …` does the same, also in a folder with modules named like ours"
+       python -m search help WORD       explains an experiment or a verb"""
+SCRIPT_TOO = "\n`knobwise …` does the same, also in a folder with modules of the same names"
 # The last lines, which stay on the screen.
 BEGIN = {
     "python -m search lr_sweep": "one knob on a small data set, in seconds",
     "python -m search tune": "the whole guide on that data set, in a minute",
-    "python -m search help tune": "what it does and takes; so for every word above",
+    "python -m search help tune": "explains it, as every other word above",
 }
 
 

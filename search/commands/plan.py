@@ -16,9 +16,9 @@ def parser() -> VerbParser:
     """`EXPERIMENT [key=value …]`."""
     examples = [
         ("python -m search plan lr_sweep", "trials, knobs with their ranges, estimated time"),
-        ("python -m search plan joint n_trials=200", "what is done already is taken off"),
+        ("python -m search plan joint n_trials=200", "trials that are done are left out"),
         ("python -m search plan tune budget_trials=300", "a protocol: its stages and knobs"),
-        ("python -m search plan sweep 'knobs=[lr,width]'", "sweeps in a row"),
+        ("python -m search plan sweep 'knobs=[lr,width]'", "several sweeps, one after the other"),
     ]
     parser = VerbParser("plan", summary=SUMMARY, examples=examples)
     parser.add_experiment()

@@ -30,7 +30,7 @@ Scores = Mapping[str, Sequence[float]]
 def parser() -> VerbParser:
     """`[NAME] [key=value …]`."""
     examples = [
-        ("python -m search reference", "which references there are"),
+        ("python -m search reference", "lists the references"),
         ("python -m search reference digits", "half a minute on two cores"),
         ("python -m search reference mnist1d", "the table of its paper"),
     ]

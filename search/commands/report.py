@@ -45,7 +45,7 @@ def parser() -> VerbParser:
         metavar="SECONDS",
         type=whole_number(1),
         default=EVERY,
-        help=f"between two pages of --watch (default: {EVERY})",
+        help=f"time from one page of --watch to the next (default: {EVERY})",
     )
     parser.add_json()
     return parser

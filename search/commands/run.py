@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 
     from search.results.findings import Findings
 
-SUMMARY = "runs or resumes an experiment; the word may be left out"
+SUMMARY = "runs or resumes an experiment; the word `run` may be left out"
 
 
 def parser() -> VerbParser:
     """`EXPERIMENT [key=value …]`."""
     examples = [
-        ("python -m search lr_sweep", "runs it; the same command again goes on where it stopped"),
+        ("python -m search lr_sweep", "runs it; the same command resumes it"),
         ("python -m search lr_sweep seeds=5 name=five", "with other keys, in results/five/"),
     ]
     details = (
-        "Ctrl-C once stops at the end of the epoch and writes the tables, twice at once. "
+        "Ctrl-C stops at the end of the epoch and writes the tables; a second one stops at once. "
         "python -m search help EXPERIMENT shows an experiment's knobs and keys."
     )
     parser = VerbParser("run", summary=SUMMARY, details=details, examples=examples)

@@ -26,7 +26,7 @@ def parser() -> VerbParser:
     ]
     details = (
         "A search is running, done, stopped (it was interrupted or failed) or died (its process "
-        "ended without a word); the command that started it goes on with the last two."
+        "was killed); the command that started it resumes the last two."
     )
     parser = VerbParser("status", summary=SUMMARY, details=details, examples=examples)
     parser.add_name(nargs="?")

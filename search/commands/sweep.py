@@ -16,17 +16,17 @@ def parser() -> VerbParser:
     examples = [
         ("python -m search sweep 'knobs=[lr,batch_size,dropout]'", "one search, results/sweep/"),
         ("python -m search sweep 'knobs=[lr,width]' name=mine from=joint", "after another search"),
-        ("python -m search sweep 'knob.my.lr=log(1e-4,1)'", "a knob of one word"),
+        ("python -m search sweep 'knob.my.lr=log(1e-4,1)'", "a knob by its path and range"),
         (
             "python -m search sweep 'knobs=[lr,width]' protocol=coordinate",
-            "passes, until a pass adopts nothing",
+            "pass after pass, until one adopts nothing",
         ),
     ]
     details = (
         "A knob is named as in its experiment KNOB_sweep or its file in conf/space/; the first "
         "experiment that brings a set-up of its own, such as a model, sets it for all. The same as "
         "tune protocol=sweeps 'space=[…]'; protocol.confirm= is the number of fresh seeds. The "
-        "same command again goes on where it stopped."
+        "same command resumes it."
     )
     parser = VerbParser("sweep", summary=SUMMARY, details=details, examples=examples)
     parser.add_overrides()

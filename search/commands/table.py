@@ -37,7 +37,7 @@ def parser() -> VerbParser:
     parser.add_name()
     parser.add_root()
     parser.add_argument(
-        "--trials", action="store_true", help="a row per trial, as trials.csv, in place of values"
+        "--trials", action="store_true", help="a row per trial, as in trials.csv, not per value"
     )
     parser.add_argument(
         "--sort",

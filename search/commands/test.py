@@ -40,7 +40,9 @@ def parser() -> VerbParser:
     parser = VerbParser("test", summary=SUMMARY, examples=examples)
     parser.add_name()
     parser.add_root()
-    parser.add_argument("--again", action="store_true", help="open it although it was opened")
+    parser.add_argument(
+        "--again", action="store_true", help="open it although it was opened before"
+    )
     parser.add_argument(
         "--unfinished",
         action="store_true",

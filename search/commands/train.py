@@ -23,15 +23,20 @@ SUMMARY = "trains one config, such as best.yaml; compares with its `expected:`"
 def parser() -> VerbParser:
     """`FILE [key=value …]`."""
     examples = [
-        ("python -m search train results/lr_sweep/best.yaml", "the winner again, to the bit"),
+        (
+            "python -m search train results/lr_sweep/best.yaml",
+            "the winner again: on a CPU, the same number",
+        ),
         ("python -m search train mine.yaml trainer.epochs=100 name=long", "in results/long/"),
     ]
     details = (
-        "Trains into results/<name>-train/. Exit code 1 where the file says what value is "
-        "expected and another one comes out."
+        "Trains into results/<name>-train/. Exit code 1 if the value differs from the one that "
+        "the file expects."
     )
     parser = VerbParser("train", summary=SUMMARY, details=details, examples=examples)
-    parser.add_argument("file", metavar="FILE", type=Path, help="a complete config, as of export")
+    parser.add_argument(
+        "file", metavar="FILE", type=Path, help="a complete config, as `export` writes it"
+    )
     parser.add_overrides(takes_source=False)
     return parser
 
@@ -58,8 +63,8 @@ def run(words: list[str], config_dir: Path | None) -> int:
     (row,) = findings.rows
     if row.value is None:
         raise RunError(
-            f"{config.name}: a training must give a value, but it {row.state}: {row.reason}; "
-            "mend it, then use name=…",
+            f"{config.name}: a training must give a value, but this one ended as {row.state}: "
+            f"{row.reason}; mend it, then use name=…",
             code="training-gave-no-value",
         )
     metric = findings.plan.metric

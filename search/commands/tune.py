@@ -30,8 +30,8 @@ def parser() -> VerbParser:
     ]
     details = (
         "protocol= is guide (the next knob follows the verdict), fixed_order, coordinate, sweeps, "
-        "unstick or a file of yours in conf/protocol/. Words knob.PATH=DOMAIN and space=[NAME,…] "
-        "are then all that is turned. The same command again goes on where it stopped."
+        "unstick or a file of yours in conf/protocol/. With words knob.PATH=DOMAIN or "
+        "space=[NAME,…] it turns these knobs alone. The same command resumes it."
     )
     parser = VerbParser("tune", summary=SUMMARY, details=details, examples=examples)
     parser.add_overrides(experiment="conf/search.yaml")

@@ -25,7 +25,7 @@ def parser() -> VerbParser:
         ("python -m search workers lr_sweep", "slot, GPU, node, trial, and since when"),
         ("python -m search workers lr_sweep stop 3", "slot 3 is free after its epoch"),
         ("python -m search workers lr_sweep start 3", "and is used again"),
-        ("python -m search workers lr_sweep drain gpu-node-7", "all slots there move away"),
+        ("python -m search workers lr_sweep drain gpu-node-7", "its slots move to other nodes"),
     ]
     details = (
         "A worker whose slot is freed finishes its epoch, or is killed after placement.grace; its "
@@ -37,7 +37,9 @@ def parser() -> VerbParser:
     parser.add_name()
     parser.add_root()
     parser.add_argument("order", nargs="?", metavar="ORDER", help="stop, start or drain")
-    parser.add_argument("target", nargs="?", metavar="SLOT|NODE", help="as the table names it")
+    parser.add_argument(
+        "target", nargs="?", metavar="SLOT|NODE", help="as in the table that is shown"
+    )
     parser.add_json()
     return parser
 
@@ -72,7 +74,7 @@ def _checked(
     kind = "node" if verb == "drain" else "slot"
     if target is None:
         raise UsageError(
-            f"workers: {verb} needs a {kind}, but got none; give it as last word",
+            f"workers: {verb} needs a {kind}, but got none; give it as the last word",
             code="workers-order-needs-target",
         )
     if not running:

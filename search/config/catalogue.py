@@ -143,7 +143,7 @@ def search_as_word(word: str, *, words: Iterable[str] = ()) -> UsageError | None
         code="search-as-experiment",
         rule="must be an experiment or a verb",
         got="the name of a search",
-        remedy=f"python -m search status {word} tells the command that goes on with it",
+        remedy=f"python -m search status {word} tells the command that resumes it",
     )
 
 

@@ -66,7 +66,7 @@ def check_roles(knobs: Sequence[Knob]) -> None:
         raise refused(
             "space",
             code="one-nuisance-per-value",
-            rule="one nuisance is tuned beside a value (P1)",
+            rule="at most one nuisance knob is tuned beside each value (P1)",
             got=got,
             remedy="drop the others",
         )
@@ -157,7 +157,7 @@ def check_knob(config: DictConfig, knob: Knob) -> None:
             remedy="drop it",
         )
     if knob.path in COLUMNS:
-        rule, remedy = "is a column of the tables, and no name of a knob", "nest it, as my."
+        rule, remedy = "a knob must not be named like a column of the tables", "nest it, as my."
         raise refused(
             where,
             code="knob-named-like-column",

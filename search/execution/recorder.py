@@ -239,7 +239,7 @@ class Recorder:
             raise RunError(
                 f"seed {first} trains, but the first {self._other_seeds.total()} trials of other "
                 f"seeds all failed alike, so the search stops: {self._last_failure()}; mend it, "
-                "then use name=…, or seeds=1, by which nothing is told from chance",
+                "then use name=…, or seeds=1, which tells no gain from chance",
                 code="other-seeds-failed",
             )
 

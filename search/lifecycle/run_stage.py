@@ -8,6 +8,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from search.config.counted import count
 from search.config.plan import Plan
 from search.contract.contract import Contract
 from search.execution.callbacks import Callbacks
@@ -58,8 +59,8 @@ def say_lost(folder: Folder, rows: Sequence[TrialRecord], *, console: Terminal) 
     """
     if lost := lost_trials(folder, [row.spec.trial for row in rows if row.finished]):
         console.say(
-            f"{folder.storage().url}: holds no end of {len(lost)} of the trials that "
-            f"{folder.trials.name} lists ({lost[0]} …): they are trained anew",
+            f"{folder.storage().url}: lacks the end of {count(len(lost), 'trial')} that "
+            f"{folder.trials.name} lists ({lost[0]} …): trained anew",
             style="yellow",
         )
 

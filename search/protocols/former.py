@@ -73,7 +73,7 @@ class Former:
         says = self.steps[number - 1]["says"] if number <= len(self.steps) else ""
         if (made := sweep_made(history, there, says=says)) is not None:
             return made, ""
-        text = f"the rules of this version come to {name or 'the end'}"
+        text = f"the rules of this version, which come to {name or 'the end'}"
         text += f", where an earlier start came to {there or 'the end'}"
         if self.ended:
             return None, f"{text}: the search has ended, and stays as it is"

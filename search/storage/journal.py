@@ -158,7 +158,7 @@ def _check_writer(logs: list[Log], path: Path, *, name: str) -> None:
     for number, log in enumerate(logs, start=1):
         if log["op_code"] == DELETE_STUDY:
             raise UsageError(
-                f"{path}:{number}: a search's study must not be deleted, but somebody did; "
+                f"{path}:{number}: a search's study must not be deleted, but it was; "
                 "restore the file or use name=…",
                 code="study-was-deleted",
             )

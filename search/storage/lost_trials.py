@@ -34,7 +34,7 @@ def check_trials(folder: Folder, ended: Collection[int]) -> None:
             folder.storage().url,
             code="trials-were-lost",
             rule=f"must hold the trials that {folder.trials.name} lists",
-            got=f"no end of {len(gone)} of them ({gone[0]} …)",
+            got=f"{len(gone)} of them without an end ({gone[0]} …)",
             remedy="restore it from a copy, or give the search's command again, which trains them "
             "anew",
         )

@@ -71,7 +71,7 @@ class RunLog:
                 str(self._path.parent),
                 code="folder-of-newer-version",
                 rule=f"Knobwise {__version__} reads what it, or an older one, has written",
-                got=f"a search that Knobwise {newest} went on with",
+                got=f"a search that Knobwise {newest} has resumed",
                 remedy="install that version, or use name=… for a new search",
             )
 

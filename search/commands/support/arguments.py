@@ -105,13 +105,11 @@ class VerbParser(argparse.ArgumentParser):
             takes_source: whether `from=NAME` is one of them.
             experiment: the recipe that is changed where the first word names no other.
         """
-        help_text = "keys of the config that differ"
+        help_text = "keys of the config to change"
         if takes_source:
             help_text += "; from=NAME starts at that search's winner"
         if experiment:
-            help_text = (
-                f"first, if you like, an experiment (default: {experiment}); then {help_text}"
-            )
+            help_text = f"an experiment may come first (default: {experiment}); then {help_text}"
         self._takes_keys = True
         metavar = "EXPERIMENT|key=value" if experiment else "key=value"
         self.add_argument("overrides", metavar=metavar, nargs="*", help=help_text)

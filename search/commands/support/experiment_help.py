@@ -38,8 +38,11 @@ def experiment_help(name: str, *, purpose: str, config_dir: Path | None) -> str:
     rows += [(f"{key}={value}", _others(key, value, config_dir)) for key, value in _chosen(plan)]
     second = EXAMPLES.get(plan.kind, EXAMPLES["sweep"])
     examples = [
-        (command, f"into results/{name}/; again to resume"),
-        (f"{command} {'' if needed else f'{second} '}name=mine", "another one, into results/mine/"),
+        (command, f"into results/{name}/; the same command resumes it"),
+        (
+            f"{command} {'' if needed else f'{second} '}name=mine",
+            "another search, in results/mine/",
+        ),
     ]
     return "\n".join(
         [

@@ -52,7 +52,7 @@ def _check_end(findings: Findings, *, accepted: bool) -> None:
             "test",
             code="test-needs-finished-search",
             rule="opens the test set once, for the answer of a finished search (R8, P13)",
-            got="one that has not come to its end",
+            got="one that has not finished",
             remedy="give its command again, or accept the best so far: --unfinished",
         )
 
@@ -132,7 +132,7 @@ def _check_winner(findings: Findings, folder: Folder) -> None:
             code="export-of-another-trial",
             rule=f"holds the search's answer, trial {winner.spec.trial}",
             got=f"trial {exported}",
-            remedy="let the search's command come to its end, which exports anew",
+            remedy="give the search's command again: it exports anew",
         )
 
 

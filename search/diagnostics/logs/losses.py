@@ -157,5 +157,5 @@ def _refuse(
         told = (name for name in header[counts:] if is_told(lines[0][1], name))
         likely = ({"epoch": "1"} if counts else {}) | {"train": next(told, "NAME")}
     answer = " ".join(f"{of}={name}" for of, name in likely.items())
-    remedy = f"say which column is what, as in --columns {answer}; a+b is a sum"
+    remedy = f"say which column is which, as in --columns {answer}; a+b is a sum"
     raise refused(str(path), code="log-lacks-losses", rule=rule, got=got, remedy=remedy)
