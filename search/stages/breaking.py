@@ -7,11 +7,11 @@ from search.stages.noise import SeedStatistics
 from search.stages.scores import Counts, Floats
 
 
-def breaking(of: SeedStatistics, *, reference: int) -> tuple[Floats, Floats]:
+def breaking(stats: SeedStatistics, *, reference: int) -> tuple[Floats, Floats]:
     """One-sided p of Fisher's exact test [..., values]: that a value breaks as often as the
     reference, against more often and against less often.
     """
-    trained, broken = of.trained, of.broken
+    trained, broken = stats.trained, stats.broken
     if not broken.any() and trained.all():
         return np.ones(broken.shape), np.ones(broken.shape)
     drawn, own = trained[..., None], broken[..., None]

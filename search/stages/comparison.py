@@ -74,9 +74,10 @@ def compare(
         for index, scores in enumerate((baseline, candidate))
     ]
     scores = scores_of(groups)
-    of = statistics_of(scores, noise_floor=least_deviation(scores, share=resolution))
+    stats = statistics_of(scores, noise_floor=least_deviation(scores, share=resolution))
     upper, lower = (
-        comparisons(of, advantage(of, reference=0, level=LEVEL / 2 / values))[1] for values in among
+        comparisons(stats, advantage(stats, reference=0, level=LEVEL / 2 / values))[1]
+        for values in among
     )
     compared = replace(lower, high=upper.high)
     if are_identical(scores, perfect=()):
@@ -84,13 +85,13 @@ def compare(
     return compared
 
 
-def comparisons(of: SeedStatistics, edge: Advantage) -> tuple[Comparison, ...]:
+def comparisons(stats: SeedStatistics, edge: Advantage) -> tuple[Comparison, ...]:
     """Every group against the first one; `edge`: of all of them over it, by `noise.advantage`."""
-    breaks, steadier = breaking(of, reference=0)
+    breaks, steadier = breaking(stats, reference=0)
     compared = []
-    for index in range(len(of.counts)):
+    for index in range(len(stats.counts)):
         width = math.nan
-        if index and min(of.counts[0], of.counts[index]) > 1:
+        if index and min(stats.counts[0], stats.counts[index]) > 1:
             quantile = float(special.stdtrit(edge.freedom[index], 1 - edge.critical[index]))
             width = quantile * float(edge.errors[index])
         difference = float(edge.differences[index])
@@ -101,8 +102,8 @@ def comparisons(of: SeedStatistics, edge: Advantage) -> tuple[Comparison, ...]:
                 high=difference + width,
                 p=float(edge.p[index]),
                 critical_p=float(edge.critical[index]),
-                broken=int(of.broken[index]),
-                trained=int(of.trained[index]),
+                broken=int(stats.broken[index]),
+                trained=int(stats.trained[index]),
                 p_breaks=float(breaks[index]),
                 p_steadier=float(steadier[index]),
             )

@@ -135,36 +135,36 @@ def decide(
     """
     scores = scores_of(groups)
     noise_floor = least_deviation(scores, share=resolution)
-    of = statistics_of(scores, noise_floor=noise_floor)
-    usable = of.counts > 0
+    stats = statistics_of(scores, noise_floor=noise_floor)
+    usable = stats.counts > 0
     if not usable.any():
         return Decision(winner=None, standings=tuple("unusable" for _ in groups))
-    edge = advantage(of, reference=0, level=race.level, alone=race.alone)
-    dropped = _dropped(of, race)
-    best = _best(groups, of, dropped)
+    edge = advantage(stats, reference=0, level=race.level, alone=race.alone)
+    dropped = _dropped(stats, race)
+    best = _best(groups, stats, dropped)
     identical = bool(are_identical(scores, perfect=groups[0].perfect))
-    untested = identical or int(of.counts.max()) < 2
-    better = np.flatnonzero(is_better(of, edge, fewest=race.fewest, sound=race.sound) & ~dropped)
+    untested = identical or int(stats.counts.max()) < 2
+    better = np.flatnonzero(is_better(stats, edge, fewest=race.fewest, sound=race.sound) & ~dropped)
     winner = 0
     if untested or not usable[0]:
-        winner = 0 if usable[0] and of.means[0] >= of.means[best] else best
-        better = np.flatnonzero(of.means == of.means[best])
+        winner = 0 if usable[0] and stats.means[0] >= stats.means[best] else best
+        better = np.flatnonzero(stats.means == stats.means[best])
     elif len(better):
-        winner = _middle_of_best(groups, of.means, better)
+        winner = _middle_of_best(groups, stats.means, better)
     if winner and costs is not None and not untested:
-        winner = _cheapest(of, [winner, *map(int, better)], costs)
+        winner = _cheapest(stats, [winner, *map(int, better)], costs)
     return Decision(
         winner=winner,
-        standings=_standings(of, best=best, winner=winner, untested=untested, race=race),
+        standings=_standings(stats, best=best, winner=winner, untested=untested, race=race),
         adopted=winner != 0,
         best=best,
         better=tuple(map(int, better)),
         untested=untested,
         identical=identical,
-        half_widths=tuple(map(float, interval_widths(of, winners=np.array(winner), race=race))),
-        comparisons=comparisons(of, edge),
-        spread=float(pooled_deviation(of)),
-        worth=float(worth_of(of, noise_floor=noise_floor)) if race.worth is None else race.worth,
+        half_widths=tuple(map(float, interval_widths(stats, winners=np.array(winner), race=race))),
+        comparisons=comparisons(stats, edge),
+        spread=float(pooled_deviation(stats)),
+        worth=float(worth_of(stats, noise_floor=noise_floor)) if race.worth is None else race.worth,
         confidence=race.confidence,
         own_level=race.own_level,
         race=race,
@@ -175,8 +175,8 @@ def decide(
 def best_group(groups: Sequence[Group], *, resolution: float) -> int | None:
     """The best mean, to look beside it for better values; None where no group is usable."""
     scores = scores_of(groups)
-    of = statistics_of(scores, noise_floor=least_deviation(scores, share=resolution))
-    return _best(groups, of, _dropped(of, NO_RACE)) if of.counts.any() else None
+    stats = statistics_of(scores, noise_floor=least_deviation(scores, share=resolution))
+    return _best(groups, stats, _dropped(stats, NO_RACE)) if stats.counts.any() else None
 
 
 def seeds_of_each(groups: Sequence[Group], race: Race, *, resolution: float) -> list[int]:
@@ -198,24 +198,24 @@ def level_of_each(values: int) -> float:
     return LEVEL / float(np.sqrt(2 * values))
 
 
-def _dropped(of: SeedStatistics, race: Race) -> Bools:
+def _dropped(stats: SeedStatistics, race: Race) -> Bools:
     """Values whose first seeds were not in the better half. They have fewer than the others, and a
     mean of other seeds: however high, it is none to win by.
     """
-    dropped = of.trained < race.first
+    dropped = stats.trained < race.first
     dropped[0] = False
     return dropped
 
 
-def _best(groups: Sequence[Group], of: SeedStatistics, dropped: Bools) -> int:
+def _best(groups: Sequence[Group], stats: SeedStatistics, dropped: Bools) -> int:
     """The best mean among the values that do not break more often than the steadiest."""
-    usable = (of.counts > 0) & ~dropped
+    usable = (stats.counts > 0) & ~dropped
     if not usable.any():
-        usable = of.counts > 0
-    usable &= (of.counts > 1) | (of.counts[usable] <= 1).all()
-    share = of.broken_share
+        usable = stats.counts > 0
+    usable &= (stats.counts > 1) | (stats.counts[usable] <= 1).all()
+    share = stats.broken_share
     steady = usable & (share <= share[usable].min() + STABLE + 1e-9)
-    return _middle_of_best(groups, of.means, np.flatnonzero(steady))
+    return _middle_of_best(groups, stats.means, np.flatnonzero(steady))
 
 
 def _middle_of_best(groups: Sequence[Group], means: Floats, places: Counts) -> int:
@@ -230,41 +230,41 @@ def _middle_of_best(groups: Sequence[Group], means: Floats, places: Counts) -> i
     return sorted(top, key=lambda place: numbers[place])[(len(top) - 1) // 2]
 
 
-def _cheapest(of: SeedStatistics, better: Sequence[int], costs: Sequence[float]) -> int:
+def _cheapest(stats: SeedStatistics, better: Sequence[int], costs: Sequence[float]) -> int:
     """The cheapest of these better values that lies within one standard error of the best."""
     best = better[0]
-    variance, seeds = of.variances[best], of.counts[best]
+    variance, seeds = stats.variances[best], stats.counts[best]
     error = math.sqrt(variance / seeds) if seeds > 1 else 0.0
-    near = [index for index in better if of.means[best] - of.means[index] <= error]
-    return min(near, key=lambda index: (costs[index], -of.means[index]))
+    near = [index for index in better if stats.means[best] - stats.means[index] <= error]
+    return min(near, key=lambda index: (costs[index], -stats.means[index]))
 
 
 def _standings(
-    of: SeedStatistics, *, best: int, winner: int, untested: bool, race: Race
+    stats: SeedStatistics, *, best: int, winner: int, untested: bool, race: Race
 ) -> tuple[Standing, ...]:
     """What is said of every value. Worse: another is better beyond chance; of all values together
     an equal one is called worse in at most 5 % of sweeps. The baseline is worse if one was adopted;
     if it stays, no value with a better mean than its own is called worse.
     """
-    dropped = _dropped(of, race)
+    dropped = _dropped(stats, race)
     standings = list[Standing]()
-    for index in range(len(of.counts)):
-        if not of.counts[index]:
+    for index in range(len(stats.counts)):
+        if not stats.counts[index]:
             standings.append("unusable")
-        elif of.broken[index]:
+        elif stats.broken[index]:
             standings.append("unstable")
         elif dropped[index]:
             standings.append("dropped")
         elif untested:
-            standings.append("tie" if of.means[index] >= of.means[best] else "worse")
+            standings.append("tie" if stats.means[index] >= stats.means[best] else "worse")
         elif index == 0:
             standings.append("worse" if winner else "tie")
-        elif not winner and of.means[index] >= of.means[0]:
+        elif not winner and stats.means[index] >= stats.means[0]:
             standings.append("tie")
         else:
-            level = level_of_each(len(of.counts))
-            edge = advantage(of, reference=index, level=level, own_noise=False)
-            better = is_better(of, edge, reference=index) & ~dropped
+            level = level_of_each(len(stats.counts))
+            edge = advantage(stats, reference=index, level=level, own_noise=False)
+            better = is_better(stats, edge, reference=index) & ~dropped
             standings.append("worse" if better.any() else "tie")
     if standings[best] == "worse":
         standings[best] = "tie"

@@ -132,14 +132,14 @@ def statistics_of(scores: Floats, *, noise_floor: Floats | float = 0.0) -> SeedS
     )
 
 
-def _shrunken(of: SeedStatistics, *, own: int | None) -> tuple[Floats, Floats]:
+def _shrunken(stats: SeedStatistics, *, own: int | None) -> tuple[Floats, Floats]:
     """Variances and their degrees of freedom, each with one degree from the better half's mean
     variance (Smyth 2004, eq. 3); the value at `own` keeps its own, and is not in that mean. Where
     all are shrunken, that mean weighs two degrees and adds one: noise is never quite equal, and
     three seeds of bounded noise are often too close together.
     """
-    freedom = of.counts - 1.0
-    among = np.where(np.isnan(of.variances), np.nan, of.means)
+    freedom = stats.counts - 1.0
+    among = np.where(np.isnan(stats.variances), np.nan, stats.means)
     if own is not None:
         among[..., own] = np.nan
     half = better_half(among)
@@ -147,21 +147,21 @@ def _shrunken(of: SeedStatistics, *, own: int | None) -> tuple[Floats, Floats]:
     last = np.where(half, among, np.inf).min(-1, keepdims=True)
     half |= among >= last * (1 - ROUNDING * np.sign(last))
     number = half.sum(-1, keepdims=True)
-    prior = np.where(half, of.variances, 0.0).sum(-1, keepdims=True) / np.maximum(number, 1)
+    prior = np.where(half, stats.variances, 0.0).sum(-1, keepdims=True) / np.maximum(number, 1)
     shrinks = np.broadcast_to(number > 1, freedom.shape).copy()
     if own is not None:
         shrinks[..., own] = False
     with np.errstate(invalid="ignore"):
         weight = 1 if own is not None else 2
-        shrunken = (weight * prior + freedom * of.variances) / (freedom + weight)
+        shrunken = (weight * prior + freedom * stats.variances) / (freedom + weight)
         # Where all are shrunken, a noise that is larger than others' is believed as it is.
-        shrinks &= (own is not None) | (shrunken >= of.variances)
-    variances = np.where(shrinks, shrunken, of.variances)
+        shrinks &= (own is not None) | (shrunken >= stats.variances)
+    variances = np.where(shrinks, shrunken, stats.variances)
     return variances, np.maximum(np.where(shrinks, freedom + 1, freedom), 1e-9)
 
 
 def advantage(
-    of: SeedStatistics,
+    stats: SeedStatistics,
     *,
     reference: int,
     level: float,
@@ -171,7 +171,7 @@ def advantage(
     """Which values are better than a reference; a wrong one in at most `level` of sweeps.
 
     Args:
-        of: the values.
+        stats: of the values.
         reference: the place of the one that all others are compared with.
         level: the error of all comparisons together.
         alone: the place of a value that has this level for itself; the others share one.
@@ -179,30 +179,30 @@ def advantage(
             that stays or goes; among many values that may each be called worse, the small ones
             are shrunken.
     """
-    variances, freedom = _shrunken(of, own=reference if own_noise else None)
+    variances, freedom = _shrunken(stats, own=reference if own_noise else None)
     with np.errstate(invalid="ignore", divide="ignore"):
-        squares = variances / of.counts
+        squares = variances / stats.counts
         own = squares[..., reference : reference + 1]
         total = squares + own
         share = own / total  # of the reference; as a share, since squares of squares overflow
         degrees = 1 / ((1 - share) ** 2 / freedom + share**2 / freedom[..., reference, None])
-        few = np.minimum(of.counts, of.counts[..., reference : reference + 1]) < 3
+        few = np.minimum(stats.counts, stats.counts[..., reference : reference + 1]) < 3
         least = np.minimum(freedom, freedom[..., reference : reference + 1])
         degrees = np.where(few, least, degrees)
-        shared = np.maximum(of.counts, of.counts[..., reference : reference + 1])
+        shared = np.maximum(stats.counts, stats.counts[..., reference : reference + 1])
         deviations = np.sqrt(variances)
         paired = deviations * deviations[..., reference, None] / shared
-        opposed = of.opposition[..., reference, :]
-        correlation = np.where(opposed < 0, opposed, of.correlation[..., None])
+        opposed = stats.opposition[..., reference, :]
+        correlation = np.where(opposed < 0, opposed, stats.correlation[..., None])
         errors = np.sqrt(np.maximum(total - 2 * correlation * paired, 0.0))
-        differences = of.means - of.means[..., reference : reference + 1]
+        differences = stats.means - stats.means[..., reference : reference + 1]
         t = np.where(errors > 0, differences / errors, np.sign(differences) * np.inf)
         p = special.stdtr(degrees, -t)
         shares = np.sqrt(np.where(total > 0, share, 0.5))
-    testable = (of.counts > 1) & (of.counts[..., reference : reference + 1] > 1)
+    testable = (stats.counts > 1) & (stats.counts[..., reference : reference + 1] > 1)
     testable[..., reference] = False
     # What was dropped after one seed was looked at too, so it counts among the comparisons.
-    looked_at = of.counts > 0
+    looked_at = stats.counts > 0
     looked_at[..., reference] = False
     p = np.where(testable & (differences != 0), np.fmin(p, 1.0), 1.0)
     if alone is not None:
@@ -244,55 +244,55 @@ def _critical(shares: Floats, level: float) -> Floats:
     return np.asarray(special.ndtr(-z))
 
 
-def _near_the_best(of: SeedStatistics) -> Bools:
+def _near_the_best(stats: SeedStatistics) -> Bools:
     """The values of the contest, the best two at least: within three of their own standard errors
     of the best mean, so that a noisy value that fell low is among them.
     """
     with np.errstate(invalid="ignore", divide="ignore"):
-        errors = np.sqrt(of.variances / of.counts)
-        tested = np.where(np.isnan(errors), np.nan, of.means)
+        errors = np.sqrt(stats.variances / stats.counts)
+        tested = np.where(np.isnan(errors), np.nan, stats.means)
         top = np.fmax.reduce(tested, axis=-1, keepdims=True)
         near = tested + 3 * errors >= top
     return np.asarray((near | (places(tested) < 2)) & ~np.isnan(tested))
 
 
-def pooled_deviation(of: SeedStatistics) -> Floats:
+def pooled_deviation(stats: SeedStatistics) -> Floats:
     """Standard deviation between seeds among the values near the best [...]; NaN without any."""
-    near = _near_the_best(of)
+    near = _near_the_best(stats)
     counts = near.sum(-1)
-    total = np.where(near, of.variances, 0.0).sum(-1)
+    total = np.where(near, stats.variances, 0.0).sum(-1)
     return np.asarray(np.sqrt(total / np.where(counts > 0, counts, np.nan)))
 
 
-def _pooled_skew(of: SeedStatistics) -> Floats:
+def _pooled_skew(stats: SeedStatistics) -> Floats:
     """Size of the skewness of the noise near the best [...], as far as it exceeds one standard
     error, the root of 6 / seeds; of the values with seeds enough to show any.
     """
-    shown = _near_the_best(of) & (of.counts > FEW)
-    mean = np.where(shown, of.skews, 0.0).sum(-1) / np.maximum(shown.sum(-1), 1)
-    seeds = np.where(shown, of.counts, 0).sum(-1)
+    shown = _near_the_best(stats) & (stats.counts > FEW)
+    mean = np.where(shown, stats.skews, 0.0).sum(-1) / np.maximum(shown.sum(-1), 1)
+    seeds = np.where(shown, stats.counts, 0).sum(-1)
     excess = np.abs(mean) - np.sqrt(6 / np.maximum(seeds, 1))
     return np.asarray(np.maximum(excess, 0.0))
 
 
-def half_widths(of: SeedStatistics, *, chosen_among: Floats, level: Floats) -> Floats:
+def half_widths(stats: SeedStatistics, *, chosen_among: Floats, level: Floats) -> Floats:
     """Half the width of each mean's interval: Student's, by the value's own noise, which is taken
     as at least the root mean square of itself and the noise near the best; wider by the first term
     for skew noise (Hall, The Bootstrap and Edgeworth Expansion, 1992, section 2.6).
 
     Args:
-        of: the values.
+        stats: of the values.
         chosen_among: [..., values] how many values a mean was the best of. The winner of several
             was lucky in its mean and in its noise: its noise is at least that near the best, and
             its quantile at least the normal one of 0.975 ** (1 / values).
         level: [..., values] the share of intervals that may miss the true mean.
     """
-    pooled = pooled_deviation(of)[..., None] ** 2
+    pooled = pooled_deviation(stats)[..., None] ** 2
     with np.errstate(invalid="ignore", divide="ignore"):
-        least = np.where(chosen_among > 1, pooled, (of.variances + pooled) / 2)
-        variances = np.maximum(of.variances, least)
-        quantiles = special.stdtrit(np.maximum(of.counts - 1, 1), 1 - level / 2)
+        least = np.where(chosen_among > 1, pooled, (stats.variances + pooled) / 2)
+        variances = np.maximum(stats.variances, least)
+        quantiles = special.stdtrit(np.maximum(stats.counts - 1, 1), 1 - level / 2)
         quantiles = np.maximum(quantiles, special.ndtri(0.975 ** (1 / chosen_among)))
-        skew = _pooled_skew(of)[..., None] / (6 * np.sqrt(of.counts))
-        quantiles += np.where(of.counts > FEW, skew * (2 * quantiles**2 + 1), 0.0)
-        return np.where(of.counts > 1, quantiles * np.sqrt(variances / of.counts), np.nan)
+        skew = _pooled_skew(stats)[..., None] / (6 * np.sqrt(stats.counts))
+        quantiles += np.where(stats.counts > FEW, skew * (2 * quantiles**2 + 1), 0.0)
+        return np.where(stats.counts > 1, quantiles * np.sqrt(variances / stats.counts), np.nan)

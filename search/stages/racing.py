@@ -118,7 +118,7 @@ def goes_on(scores: Floats, *, seeds: int, ties: bool) -> Bools:
 
 
 def is_better(
-    of: SeedStatistics,
+    stats: SeedStatistics,
     edge: Advantage,
     *,
     reference: int = 0,
@@ -129,34 +129,35 @@ def is_better(
     did not break, and not breaking more often; or sounder than one that breaks in most seeds.
 
     Args:
-        of: the values.
+        stats: of the values.
         edge: of all of them over the reference.
         reference: its place.
         fewest: seeds of both sides without which their means are not compared.
         sound: as `Race.sound`.
     """
-    excess = of.broken_share - of.broken_share[..., reference : reference + 1]
-    known = of.counts[..., reference : reference + 1] >= fewest
+    excess = stats.broken_share - stats.broken_share[..., reference : reference + 1]
+    known = stats.counts[..., reference : reference + 1] >= fewest
     better = known & edge.is_beyond_chance
-    better |= _is_sounder(of, edge, reference, known=known, sound=sound)
-    return (of.counts >= fewest) & better & (excess <= STABLE + 1e-9)
+    better |= _is_sounder(stats, edge, reference, known=known, sound=sound)
+    return (stats.counts >= fewest) & better & (excess <= STABLE + 1e-9)
 
 
 def _is_sounder(
-    of: SeedStatistics, edge: Advantage, reference: int, *, known: Bools, sound: float
+    stats: SeedStatistics, edge: Advantage, reference: int, *, known: Bools, sound: float
 ) -> Bools:
     """Values to adopt rather than a reference that breaks in most of its seeds: those that break
     less often beyond chance and are no worse in the mean, and those far above the few seeds of it
     that are left, which are too few to be tested unless `known`.
     """
-    often = of.broken_share[..., reference : reference + 1] > MOST
+    often = stats.broken_share[..., reference : reference + 1] > MOST
     if not often.any() or not sound:
-        return np.zeros(of.counts.shape, dtype=bool)
+        return np.zeros(stats.counts.shape, dtype=bool)
     with np.errstate(invalid="ignore", divide="ignore"):
-        spread = pooled_deviation(of)[..., None]
-        error = spread * np.sqrt(1 / of.counts + 1 / of.counts[..., reference : reference + 1])
+        spread = pooled_deviation(stats)[..., None]
+        own, others = stats.counts, stats.counts[..., reference : reference + 1]
+        error = spread * np.sqrt(1 / own + 1 / others)
         lost = ~known & (edge.differences > BREAK * spread)
-        steadier = breaking(of, reference=reference)[1] <= sound + ROUNDING
+        steadier = breaking(stats, reference=reference)[1] <= sound + ROUNDING
         return np.asarray(often & (lost | (steadier & (edge.differences >= -HIDDEN * error))))
 
 
@@ -169,17 +170,17 @@ def still_open(scores: Floats, race: Race, *, noise_floor: float) -> Bools:
         race: its rules; the look errs as one of its looks.
         noise_floor: least standard deviation between seeds that is believed.
     """
-    of = statistics_of(scores, noise_floor=noise_floor)
-    edge = advantage(of, reference=0, level=race.level, alone=race.alone)
-    better = is_better(of, edge, fewest=race.fewest, sound=race.sound)
-    breaks = of.broken_share[..., :1]  # of the baseline: where it mostly does, equal means are open
-    steadier = (breaks > MOST) & (breaks - of.broken_share > STABLE + 1e-9)
+    stats = statistics_of(scores, noise_floor=noise_floor)
+    edge = advantage(stats, reference=0, level=race.level, alone=race.alone)
+    better = is_better(stats, edge, fewest=race.fewest, sound=race.sound)
+    breaks = stats.broken_share[..., :1]  # where the baseline mostly does, equal means are open
+    steadier = (breaks > MOST) & (breaks - stats.broken_share > STABLE + 1e-9)
     on = (~(edge.differences <= 0) | steadier) & ~better.any(-1, keepdims=True)
     on[..., 0] = on[..., 1:].any(-1)
     return on
 
 
-def interval_widths(of: SeedStatistics, *, winners: Counts, race: Race) -> Floats:
+def interval_widths(stats: SeedStatistics, *, winners: Counts, race: Race) -> Floats:
     """Half the width of each mean's 95 % interval [..., values], at the end of a race.
 
     A race stops because of what the means are, so each look may miss as rarely as it may err:
@@ -188,70 +189,71 @@ def interval_widths(of: SeedStatistics, *, winners: Counts, race: Race) -> Float
     a share of at most half of its level over P of these: at half of 5 %, below 7 % from P = 0.2 on.
 
     Args:
-        of: the values, the baseline first.
+        stats: of the values, the baseline first.
         winners: [...] places of the winners; 0 where the baseline stays.
         race: the race that has ended, if there was any.
     """
-    places = np.arange(of.counts.shape[-1])
+    places = np.arange(stats.counts.shape[-1])
     adopted = (places == np.asarray(winners)[..., None]) & (places > 0)
-    usable = (of.counts > 0).sum(-1, keepdims=True)
+    usable = (stats.counts > 0).sum(-1, keepdims=True)
     level = np.where(adopted, LEVEL / 2, LEVEL)
-    level = np.where(of.trained > race.first, np.minimum(level, race.level), level)
-    return half_widths(of, chosen_among=np.where(adopted, usable, 1.0), level=level)
+    level = np.where(stats.trained > race.first, np.minimum(level, race.level), level)
+    return half_widths(stats, chosen_among=np.where(adopted, usable, 1.0), level=level)
 
 
-def worth_of(of: SeedStatistics, *, noise_floor: Floats | float) -> Floats:
+def worth_of(stats: SeedStatistics, *, noise_floor: Floats | float) -> Floats:
     """A gain that is worth further seeds: a third of the noise near the best, and at least what
     the metric resolves.
     """
-    return np.fmax(WORTH * pooled_deviation(of), noise_floor)
+    return np.fmax(WORTH * pooled_deviation(stats), noise_floor)
 
 
-def _contenders(of: SeedStatistics, edge: Advantage, *, worth: Floats | float, least: int) -> Bools:
+def _contenders(
+    stats: SeedStatistics, edge: Advantage, *, worth: Floats | float, least: int
+) -> Bools:
     """Values that further seeds may yet show to be better than the baseline, or to break less.
 
     `least`: seeds without which a value has been dropped.
     """
     rank = np.where(np.isnan(edge.differences), -np.inf, edge.differences)
-    ahead = (rank > np.asarray(worth)[..., None]) & (of.trained >= least)
+    ahead = (rank > np.asarray(worth)[..., None]) & (stats.trained >= least)
     with np.errstate(invalid="ignore", divide="ignore"):
         ahead &= ~(edge.differences <= AHEAD * edge.errors)
         strength = np.where(ahead, edge.differences / edge.errors, -np.inf)
     racing = ahead & (places(np.nan_to_num(strength, nan=0.0)) < CONTENDERS)
-    steadier = of.broken_share[..., :1] - of.broken_share > STABLE + 1e-9
-    least_p = np.where(of.broken_share[..., :1] > MOST, LOOK, LEVEL)
-    open_still = breaking(of, reference=0)[1] > least_p + ROUNDING
-    best = np.where(steadier & open_still & (of.trained >= least), of.means, -np.inf)
+    steadier = stats.broken_share[..., :1] - stats.broken_share > STABLE + 1e-9
+    least_p = np.where(stats.broken_share[..., :1] > MOST, LOOK, LEVEL)
+    open_still = breaking(stats, reference=0)[1] > least_p + ROUNDING
+    best = np.where(steadier & open_still & (stats.trained >= least), stats.means, -np.inf)
     best[..., 0] = -np.inf
     racing |= (best > -np.inf) & (best == best.max(-1, keepdims=True))
     racing[..., 0] = False
     return racing
 
 
-def _hidden_gain(scores: Floats, of: SeedStatistics, race: Race, noise_floor: Floats) -> Bools:
+def _hidden_gain(scores: Floats, stats: SeedStatistics, race: Race, noise_floor: Floats) -> Bools:
     """The value that would lead the baseline clearly if the seeds that lie apart had collapsed,
-    its own among them: further seeds tell whether they have. [sweeps, values], of `scores` with
-    their numbers `of`.
+    its own among them: further seeds tell whether they have. [sweeps, values].
     """
     apart = lying_apart(scores, noise_floor=noise_floor)
     if not apart.any():
-        return np.zeros(of.counts.shape, dtype=bool)
+        return np.zeros(stats.counts.shape, dtype=bool)
     kept = statistics_of(np.where(apart, -np.inf, scores), noise_floor=noise_floor)
     with np.errstate(invalid="ignore", divide="ignore"):
         seeds = np.sqrt(1 / kept.counts + 1 / kept.counts[..., :1])
         error = np.nan_to_num(pooled_deviation(kept), nan=np.inf)[..., None] * seeds
         lead = kept.means - kept.means[..., :1]
         ahead = (lead > HIDDEN * error) & (lead > _worth(kept, race, noise_floor)[..., None])
-    ahead &= apart.any(-1) & (of.trained >= race.first)
+    ahead &= apart.any(-1) & (stats.trained >= race.first)
     lead = np.where(ahead, lead, -np.inf)
     return np.asarray(ahead & (lead == lead.max(-1, keepdims=True)))
 
 
-def _worth(of: SeedStatistics, race: Race, noise_floor: Floats) -> Floats:
+def _worth(stats: SeedStatistics, race: Race, noise_floor: Floats) -> Floats:
     """The gain that is worth further seeds in each sweep: the race's own, else `worth_of`."""
     if race.worth is not None:
-        return np.full(of.counts.shape[:-1], race.worth)
-    return worth_of(of, noise_floor=noise_floor)
+        return np.full(stats.counts.shape[:-1], race.worth)
+    return worth_of(stats, noise_floor=noise_floor)
 
 
 def seeds_needed(scores: Floats, race: Race, *, noise_floor: Floats | float = 0.0) -> Counts:
@@ -277,12 +279,12 @@ def seeds_needed(scores: Floats, race: Race, *, noise_floor: Floats | float = 0.
     for seeds in range(race.first, race.most if race.on else race.first):
         asked = seed[:seeds] < counts[alive, :, None]
         shown = np.where(asked, sweeps[alive, :, :seeds], np.nan)
-        of = statistics_of(shown, noise_floor=floors[alive])
-        edge = advantage(of, reference=0, level=race.level, alone=race.alone)
-        worth = _worth(of, race, floors[alive])
-        racing = _contenders(of, edge, worth=worth, least=race.first)
-        racing |= _hidden_gain(shown, of, race, floors[alive])
-        adopted = is_better(of, edge, fewest=race.fewest, sound=race.sound)
+        stats = statistics_of(shown, noise_floor=floors[alive])
+        edge = advantage(stats, reference=0, level=race.level, alone=race.alone)
+        worth = _worth(stats, race, floors[alive])
+        racing = _contenders(stats, edge, worth=worth, least=race.first)
+        racing |= _hidden_gain(shown, stats, race, floors[alive])
+        adopted = is_better(stats, edge, fewest=race.fewest, sound=race.sound)
         racing &= ~adopted.any(-1, keepdims=True)
         waits = np.any(np.isnan(shown) & asked, axis=(1, 2), keepdims=True)
         racing &= ~waits[..., 0]

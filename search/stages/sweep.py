@@ -82,11 +82,10 @@ def values(plan: Plan, rows: Sequence[TrialRecord], *, resolution: float) -> tup
 
 def race_of(plan: Plan) -> Race:
     """The rules by which the baseline and its rivals get further seeds."""
-    of = settings(plan)
     return Race(
         first=plan.seeds,
-        most=max(plan.seeds, of.most_seeds),
-        worth=of.worth,
+        most=max(plan.seeds, settings(plan).most_seeds),
+        worth=settings(plan).worth,
         halved=HALVED if halves(plan) else 0,
     )
 
