@@ -23,7 +23,7 @@ with quick_imports():
     from search.contract.arrays import FoldData, read_folds
     from search.contract.metrics import Metric
     from search.diagnostics.lr_range import read_range
-    from search.execution.worker.epoch_record import epoch_record
+    from search.execution.worker.epoch_message import epoch_message
     from search.storage.json_numbers import plain
     from trainers.api import Data, Epoch
     from trainers.probes import gradients, questions
@@ -62,7 +62,7 @@ def answer(asked: dict[str, Any]) -> Answers | Ramps:
 
     def read(epoch: Epoch, rows: Data) -> object:
         given = FoldData(data=rows, units=fold.units)
-        return epoch_record(epoch, given, metric=Metric(**asked["metric"]))
+        return epoch_message(epoch, given, metric=Metric(**asked["metric"]))
 
     return _preflight(subject, asked, read=read)
 

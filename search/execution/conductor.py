@@ -262,7 +262,7 @@ class Conductor:
         elif isinstance(message, messages.TrialEnded):
             self._endings.on_end(worker, message)
         elif trial.decision is StopDecision.GO:
-            self._recorder.epoch(worker.slot, trial, message)
+            self._recorder.record_epoch(worker.slot, trial, message)
 
     def _on_settle(self, worker: WorkerHandle, message: messages.Settle) -> messages.Settled:
         """Whether each of its trials goes on, and new trials where it has room."""

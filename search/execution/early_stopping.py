@@ -1,7 +1,7 @@
 """When a trial is stopped early by its own curve: its best epoch, patience, divergence (R33).
 
 Pure: takes numbers, returns a decision. A pruner, which compares trials with each other, is asked
-by `Recorder.epoch`.
+by `Recorder.record_epoch`.
 """
 
 import math

@@ -94,7 +94,7 @@ class Recorder:
         """The recorded epochs of an unfinished trial."""
         return self._curves.records(trial)
 
-    def epoch(self, slot: Slot, trial: RunningTrial, message: EpochTrained) -> None:
+    def record_epoch(self, slot: Slot, trial: RunningTrial, message: EpochTrained) -> None:
         """Records an epoch.
 
         It survives a kill after `flush`.
@@ -201,12 +201,12 @@ class Recorder:
         self._callback.finished(row, records)
         self._check_failures(row, cause if failed else None)
 
-    def _rows_told(self, reason: str) -> str:
+    def _rows_hint(self, reason: str) -> str:
         """What an index beyond a trainer's rows may come from: the example's number of rows."""
         rows = self._plan.config.data.get("rows")
         return f"is data.rows={rows} right? " if rows and "IndexError" in reason else ""
 
-    def _debugger(self) -> str:
+    def _debugger_hint(self) -> str:
         """How a generator of the user's is stopped where it fails; a worker has no terminal."""
         if self._plan.stock or "command" in self._plan.config.trainer:
             return ""
@@ -221,7 +221,7 @@ class Recorder:
             reason = as_seen_from_here(row.reason, self._plan.folder)
             raise RunError(
                 f"the first {FIRST_FAILURES} trials{of_stage} all failed alike, so the search "
-                f"stops: {reason}; {self._rows_told(row.reason)}mend it{self._debugger()}, "
+                f"stops: {reason}; {self._rows_hint(row.reason)}mend it{self._debugger_hint()}, "
                 "then use name=…",
                 code="first-trials-failed",
             )

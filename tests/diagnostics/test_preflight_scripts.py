@@ -20,7 +20,7 @@ from search.diagnostics.preflight.first_loss import first_loss
 from search.diagnostics.preflight.leaking_columns import by_bands
 from search.diagnostics.preflight.schedule import ends_early
 from search.diagnostics.preflight.sets import class_balance
-from search.execution.worker.epoch_record import epoch_record
+from search.execution.worker.epoch_message import epoch_message
 from search.storage.json_numbers import plain
 from trainers.api import Data, Part
 from trainers.probes import watched
@@ -48,7 +48,7 @@ def _subject(script, fault, tmp_path, *, data=DATA, rate=0.05):
 
 
 def _read(epoch, rows):
-    return epoch_record(
+    return epoch_message(
         epoch, FoldData(data=rows), metric=Metric(name="accuracy", direction="maximize")
     )
 

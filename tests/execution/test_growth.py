@@ -83,7 +83,7 @@ class Search:
         message = EpochTrained(
             trial=number, epoch=1, value=value, values={}, seconds=0.1, source="computed"
         )
-        self.recorder.epoch(SLOT, trial, message)
+        self.recorder.record_epoch(SLOT, trial, message)
         assert trial.decision is StopDecision.GO
         self.recorder.flush()
         state = TrialState.INFEASIBLE if number % 5 == 3 else TrialState.COMPLETE

@@ -10,7 +10,7 @@ from search.execution.end_reasons import TrialEnd
 from search.execution.machine_fault import machine_fault
 from search.execution.memory import memory_kills
 from search.execution.messages import TrialEnded
-from search.execution.worker.epoch_record import TrialFailed
+from search.execution.worker.epoch_message import TrialFailed
 from trainers.api import NothingReported
 from trainers.command_end import CommandFailed, CommandKilled, CommandOutOfMemory
 

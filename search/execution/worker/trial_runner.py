@@ -15,7 +15,7 @@ from msgspec import structs
 from search.contract.arrays import FoldData
 from search.contract.metrics import Metric
 from search.execution.messages import EpochTrained, FoldNumbers
-from search.execution.worker.epoch_record import TrialFailed, epoch_record
+from search.execution.worker.epoch_message import TrialFailed, epoch_message
 from trainers.api import Config, Disruption, End, Failure, Fusable, Outcome
 from trainers.callable import CallableSeats, open_seats
 from trainers.checkpoint import TrialCheckpoint
@@ -133,7 +133,7 @@ class TrialRunner:
             if isinstance(outcome, Disruption):
                 return StepResult(trial=trial, error=outcome.error, disrupted=True)
             try:
-                records.append(epoch_record(outcome, self._folds[index][1], metric=self._metric))
+                records.append(epoch_message(outcome, self._folds[index][1], metric=self._metric))
             except (TrialFailed, ValueError, TypeError) as error:
                 return StepResult(trial=trial, error=error)
             if self.fusable:

@@ -25,7 +25,7 @@ from search.execution.link import Channel
 from search.execution.memory import memory_kills
 from search.execution.messages import Quit, Settled, TrialEnded, Work
 from search.execution.worker.conductor_channel import ConductorChannel, ConductorGone, expected
-from search.execution.worker.epoch_record import TrialFailed
+from search.execution.worker.epoch_message import TrialFailed
 from search.execution.worker.failures import cause_of, end_of, out_of_memory, print_error
 from search.execution.worker.lane_assignment import OpenedTrainer, open_trainer
 from search.execution.worker.log_redirect import LogRedirect

@@ -1,6 +1,6 @@
 """What a training yields of one epoch as plain numbers, the metric among them (R4, R36).
 
-The worker sends them to the conductor, whose `Recorder.epoch` writes them.
+The worker sends them to the conductor, whose `Recorder.record_epoch` writes them.
 """
 
 import math
@@ -31,7 +31,7 @@ class TrialFailed(Exception):
     """The trainer broke a rule of its interface; the text says which."""
 
 
-def epoch_record(outcome: Epoch, fold: FoldData, *, metric: Metric) -> EpochTrained:
+def epoch_message(outcome: Epoch, fold: FoldData, *, metric: Metric) -> EpochTrained:
     """One fold's epoch as numbers: outputs become the metric here and leave no worker.
 
     Raises:
