@@ -32,8 +32,8 @@ from trainers.build import (
 )
 from trainers.distillation import read_distillation
 from trainers.heads import has_heads, own_outputs
+from trainers.layer_series import Activations, dead, fared, merged, norms, sample, with_values
 from trainers.penalties import flooded, held, read_penalties
-from trainers.records import Activations, dead, fared, merged, norms, sample, with_values
 from trainers.rows import share_of_rows
 from trainers.schedules import METRIC, VAL_LOSS, Schedule, apply
 from trainers.sequences import (

@@ -20,7 +20,7 @@ from trainers.lanes.masks import counted_dropout, in_place_of_torchs, rates_of
 from trainers.lanes.program import Program
 from trainers.lanes.rows import BUFFER, WEIGHTS, Numbers, Rows, joined
 from trainers.lanes.side_effects import no_side_effects
-from trainers.records import LEAST
+from trainers.layer_series import LEAST
 
 # Relative to the greatest number of its kind: rounding gives 1e-5, a wrong program about 1.
 TOLERANCE = 1e-3

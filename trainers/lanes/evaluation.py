@@ -15,7 +15,7 @@ from torch.func import vmap
 from trainers.lanes.masks import counted_dropout, in_place_of_torchs
 from trainers.lanes.program import Program
 from trainers.lanes.rows import WEIGHTS, Rows
-from trainers.records import Activations
+from trainers.layer_series import Activations
 
 # Rows of one pass, whatever the number of lanes: a lane's bits must not depend on it.
 ROWS = 512

@@ -17,7 +17,7 @@ from trainers.lanes.graphs import capacity, lane_steps
 from trainers.lanes.lane import Lane, dropout_rates, lane_epoch
 from trainers.lanes.program import Program
 from trainers.lanes.rows import STATE, WEIGHTS, Rows, joined, on_host, taken
-from trainers.records import dead, fared, merged
+from trainers.layer_series import dead, fared, merged
 from trainers.schedules import VAL_LOSS
 
 

@@ -11,7 +11,7 @@ from trainers.lanes.evaluation import Observation, observe
 from trainers.lanes.lane import LaneEpoch
 from trainers.lanes.program import Program
 from trainers.lanes.rows import WEIGHTS, Rows
-from trainers.records import sample
+from trainers.layer_series import sample
 
 
 class Steps:

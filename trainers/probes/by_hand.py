@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from trainers.layer_series import dense
 from trainers.probes.between import alike_factor
 from trainers.probes.seen import Seen
-from trainers.records import dense
 
 LEAST = 8  # fewest numbers of a tensor whose change three causes can explain
 EXACT = 1e-3  # share of a change that the three causes may leave unexplained

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Set
 import torch
 from torch import Tensor, nn
 
-from trainers.records import dense
+from trainers.layer_series import dense
 
 
 def share_followed(

@@ -20,7 +20,7 @@ from torch.optim.optimizer import (
 )
 from torch.overrides import TorchFunctionMode
 
-from trainers.records import dense
+from trainers.layer_series import dense
 
 P = ParamSpec("P")
 R = TypeVar("R")

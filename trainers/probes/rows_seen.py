@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.modules.module import register_module_forward_pre_hook
 
+from trainers.layer_series import dense
 from trainers.probes.hooks import is_transformed
-from trainers.records import dense
 
 ONCE = 0.9  # least share of distinct rows in an epoch: with fewer, rows are alike by chance
 CENTRED = 1e-5  # a mean below this share of the spread is 0, to the rounding of singles

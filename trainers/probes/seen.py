@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  # the field's name for it
 
+from trainers.layer_series import dense
 from trainers.probes.class_words import class_words
 from trainers.probes.hooks import unwatched
 from trainers.probes.rows_seen import centred_share, row_keys
 from trainers.probes.shapes import last_operation, viewed_from
-from trainers.records import dense
 
 CLOSE = 1e-3  # how near to 1 the sum of probabilities lies
 

@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from trainers.layer_series import SQUASHED
 from trainers.probes.functions import RELUS
 from trainers.probes.seen import Seen
-from trainers.records import SQUASHED
 
 END = 0.01  # how near to its ends a tanh or a sigmoid passes on hardly any gradient
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from trainers.layer_series import dense
 from trainers.probes.between import drawn_anew, factor_between, taken_back
 from trainers.probes.by_hand import StepsByHand, leaves_of
 from trainers.probes.hooks import (
@@ -24,7 +25,6 @@ from trainers.probes.next_tokens import NextTokens
 from trainers.probes.seen import Seen, Weights
 from trainers.probes.shapes import rows_summed
 from trainers.probes.weights_alike import is_constant
-from trainers.records import dense
 
 PREPARED = 16  # steps before the first epoch that are no turn of a critic
 LOOKED_AT = 4  # backward passes whose graphs are looked at

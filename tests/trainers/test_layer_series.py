@@ -14,7 +14,7 @@ from torch import nn
 
 from trainers.api import Data, Part
 from trainers.checkpoint import FolderCheckpoint, Unsaved
-from trainers.records import Activations, sample
+from trainers.layer_series import Activations, sample
 from trainers.seat import Seat
 from trainers.stock import Stock
 
@@ -155,7 +155,9 @@ def test_distance_and_norms_are_those_of_the_weights(rows, lanes):
 @pytest.mark.parametrize("lanes", [False, True])
 def test_units_that_no_row_wakes_are_counted(rows, lanes):
     (before, *_), _ = trained(
-        data_of(*rows), config_of({"_target_": "test_records.Silent", "asleep": 6}), lanes=lanes
+        data_of(*rows),
+        config_of({"_target_": "test_layer_series.Silent", "asleep": 6}),
+        lanes=lanes,
     )
     assert before["dead_units"] == 0.75
     assert before["layers"]["dead_units"] == {"relu 1": 0.75}
@@ -170,7 +172,7 @@ def test_the_sample_is_told_apart_from_the_validation_rows_that_it_shares_a_pass
             index=np.arange(val), x=1e3 * np.resize(x[300:], (val, 6)), y=np.resize(y[300:], val)
         ),  # wakes every unit
     )
-    config = config_of({"_target_": "test_records.Silent", "asleep": 6})
+    config = config_of({"_target_": "test_layer_series.Silent", "asleep": 6})
     alone, company = (trained(data, config, lanes=lanes, epochs=1)[0][0] for lanes in (False, True))
     for name in ("train_eval_loss", "val_loss", "dead_units"):
         assert company[name] == pytest.approx(alone[name], rel=1e-5)
@@ -183,7 +185,7 @@ def test_dead_units_are_those_of_the_sample_too_where_a_row_is_folded(rows):
     x, y = rows
     x = np.abs(x)
     x[300:] *= -1.0  # validation would sleep where train wakes
-    config = config_of({"_target_": "test_records.Folded"}, optimizer={"lr": 1e-6})
+    config = config_of({"_target_": "test_layer_series.Folded"}, optimizer={"lr": 1e-6})
     alone, company = (
         trained(data_of(x, y), config, lanes=lanes, epochs=2)[0] for lanes in (False, True)
     )
@@ -245,7 +247,7 @@ def test_inputs_that_are_no_numbers_are_named_first(rows, lanes):
 
 def test_a_backward_pass_that_ends_is_named_by_its_operation(rows):
     (_, after), _ = trained(
-        data_of(*rows), config_of({"_target_": "test_records.Rooted"}), lanes=False, epochs=2
+        data_of(*rows), config_of({"_target_": "test_layer_series.Rooted"}), lanes=False, epochs=2
     )
     assert (
         after["remark"]
@@ -255,7 +257,7 @@ def test_a_backward_pass_that_ends_is_named_by_its_operation(rows):
 
 def test_a_layer_that_divides_by_zero_is_named(rows):
     (_, after), _ = trained(
-        data_of(*rows), config_of({"_target_": "test_records.Divided"}), lanes=False, epochs=2
+        data_of(*rows), config_of({"_target_": "test_layer_series.Divided"}), lanes=False, epochs=2
     )
     assert (
         after["remark"]
@@ -283,7 +285,7 @@ def test_weights_that_overflow_are_named_from_the_last_checkpoint_on(rows, tmp_p
 def test_the_reason_of_a_trial_in_a_search_names_the_tensor(tmp_path):
     words = [
         "smoke",
-        "model={_target_: test_records.Rooted}",
+        "model={_target_: test_layer_series.Rooted}",
         "data=csv",
         "data.path=rows.csv",
         "data.task=classification",
@@ -337,7 +339,7 @@ class Mask(nn.Module):
 
 def test_a_mask_is_not_blamed(rows):
     (_, after), _ = trained(
-        data_of(*rows), config_of({"_target_": "test_records.Masked"}), lanes=False, epochs=2
+        data_of(*rows), config_of({"_target_": "test_layer_series.Masked"}), lanes=False, epochs=2
     )
     assert after["remark"].startswith("the output of layer odd (Zero)")
 
@@ -364,7 +366,7 @@ class Odd(nn.Module):
 
 def test_odd_models_are_recorded_all_the_same(rows):
     (before, after, *_), _ = trained(
-        data_of(*rows), config_of({"_target_": "test_records.Odd"}), lanes=False
+        data_of(*rows), config_of({"_target_": "test_layer_series.Odd"}), lanes=False
     )
     assert before["layers"]["dead_units"] == {"relu 1": 0.25}
     assert set(after["layers"]["distance"]) == {"conv", "last"}
@@ -381,6 +383,6 @@ class Reassigning(torch.optim.SGD):
 
 
 def test_an_optimizer_that_gives_weights_new_storage_is_seen_to_move_them(rows):
-    config = {**config_of(), "optimizer": {"_target_": "test_records.Reassigning", "lr": 0.1}}
+    config = {**config_of(), "optimizer": {"_target_": "test_layer_series.Reassigning", "lr": 0.1}}
     (_, after, *_), _ = trained(data_of(*rows), config, lanes=False)
     assert 0.001 < after["update_ratio"] < 1
