@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import Any
 
 from rich.cells import cell_len, set_cell_size
@@ -39,14 +40,16 @@ class Terminal(Console):
     def say(self, text: str, *, style: str = "") -> None:
         """A line as it is, without markup; control characters of foreign text are written out.
 
-        A terminal breaks it between words, but never a command, which is to be copied; elsewhere it
-        stays one line, without style.
+        On a terminal it is broken between words, but neither within a word, such as a long path,
+        nor within a command, since these are copied; elsewhere it stays one line, without style.
         """
         line = for_terminal(as_started(text))
         if self.is_terminal or self.record or self.quiet:
             for part in line.split("\n"):
-                whole = not self.is_terminal or part.lstrip().startswith(COMMANDS)
-                self.print(part, style=style, markup=False, highlight=False, soft_wrap=whole)
+                if self.is_terminal and not part.lstrip().startswith(COMMANDS):
+                    lines = wrap(part, self.width, break_long_words=False, break_on_hyphens=False)
+                    part = "\n".join(lines)
+                self.print(part, style=style, markup=False, highlight=False, soft_wrap=True)
             return
         try:  # without rich, which takes a tenth of a millisecond for a line
             print(line, file=self.file, flush=True)

@@ -184,14 +184,17 @@ def test_lanes_that_report_one_epoch_together_have_no_pace_before_the_next_one()
 
 
 @pytest.mark.parametrize("program", ["python -m search", "knobwise"])
-def test_a_terminal_that_is_narrow_breaks_prose_and_never_a_command(program):
+def test_a_terminal_that_is_narrow_breaks_prose_and_never_a_command_or_a_path(program):
     console = _console(40, force_terminal=True)
     command = f"  {program} lr_sweep space=width from=t60 name=t60-width"
+    path = "/a-folder/with-a-long-name/results/t60/best.yaml"
     console.say(f"next: converged: another size may generalise better\n{command}\n      a purpose")
+    console.say(f"{path}: reading the config …")
     lines = [line.rstrip() for line in console.export_text().splitlines()]
     assert command in lines
+    assert f"{path}:" in lines
     assert lines[0] == "next: converged: another size may"
-    assert max(len(line) for line in lines if line != command) <= 40
+    assert max(len(line) for line in lines if line not in (command, f"{path}:")) <= 40
 
 
 def test_colours_carry_meaning_on_a_terminal_only_and_no_color_takes_them_away(monkeypatch):
