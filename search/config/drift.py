@@ -16,7 +16,7 @@ from trainers.settings import flat
 FREE = ("placement.", "preflight.", "lr_range.", "callbacks", "confirm.", "figures.")
 FREE_KEYS = (
     "lanes", "results_root", "rehearse", "report", "accept_code", "storage.patience",
-    "chosen.preflight", "chosen.callbacks",
+    "chosen.placement", "chosen.preflight", "chosen.callbacks",
 )  # fmt: skip
 LATER = ("own_ranges",)  # of `protocol`: a search that was begun before them has its old rules
 OF_THE_SEARCH = ("name", "chosen.", "choices.", "from")  # no words of a resumption

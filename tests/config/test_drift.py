@@ -55,6 +55,14 @@ def test_a_key_that_is_gone_or_changed_is_refused(config):
     ]
 
 
+@pytest.mark.parametrize("word", ["placement=dask", "placement=inline", "preflight=on", "callbacks=mlflow"])  # fmt: skip
+def test_where_trials_run_what_is_checked_and_who_is_told_may_change_from_start_to_start(
+    config, word
+):
+    other = compose_experiment("lr_sweep", overrides=[word], config_dir=None)
+    assert drift(config, other) == drift(other, config) == []
+
+
 @pytest.mark.parametrize(
     ("words", "line"),
     [
