@@ -29,7 +29,18 @@ from search.storage.trial_storage import WRITER, TrialStorage
 from search.storage.write_through import Patience, WriteThrough, reason_of
 
 KEY = "storage.url"
-CONNECT = 10  # time that a PostgreSQL server has to accept a connection [s]
+# Of connections to PostgreSQL, unless the address says it: a write to a server whose machine has
+# vanished fails after 30 s, and is tried again. The system alone would take a quarter of an hour.
+POSTGRESQL = {
+    "connect_timeout": 10,  # [s]
+    "keepalives_idle": 10,
+    "keepalives_interval": 10,
+    "keepalives_count": 2,
+    "tcp_user_timeout": 30_000,  # [ms]
+}
+# A write that waits for somebody else's lock fails, and is tried again: who waits is told, and may
+# be interrupted. Other databases have such a limit by themselves.
+LOCK_TIMEOUT = "SET lock_timeout = '10s'"
 # A statement that makes a connection refuse to write.
 READ_ONLY = {
     "postgresql": "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
@@ -172,8 +183,10 @@ class Database(TrialStorage):
     def _connected(self, *, read_only: bool = False) -> RDBStorage:
         """A connection. Raises UsageError: the server cannot be reached."""
         options: dict[str, Any] = {"poolclass": NullPool} if read_only else {}
-        if self._url.get_backend_name() == "postgresql":
-            options["connect_args"] = {"connect_timeout": CONNECT}
+        is_postgresql = self._url.get_backend_name() == "postgresql"
+        if is_postgresql:
+            known = self._url.query
+            options["connect_args"] = {key: known.get(key, POSTGRESQL[key]) for key in POSTGRESQL}
         file = self._url.database if self._url.get_backend_name() == "sqlite" else None
         if read_only and file and not Path(file).exists():  # SQLite would make an empty one
             raise self._unusable(f"no file {file}")
@@ -195,6 +208,9 @@ class Database(TrialStorage):
         statement = READ_ONLY.get(self._url.get_backend_name()) if read_only else None
         if statement:
             _say_to_each(database, statement)
+        if is_postgresql:
+            _say_to_each(database, LOCK_TIMEOUT)
+            database.engine.dispose()  # of the connection that was there before
         return database
 
     def _unusable(self, got: str, *, remedy: str = "") -> UsageError:

@@ -208,9 +208,15 @@ class WriteThrough(InMemoryStorage):
     def _taken_over(self) -> RunError:
         assert self._claimed is not None
         other = self._database.get_study_user_attrs(self._claimed).get(CONDUCTOR, "unknown")
+        who = (
+            "the one that began before this one"
+            if other == self._conductor
+            else str(other).partition("#")[0]
+        )
         return RunError(
             "one conductor per search, but another one writes to the same study in the database "
-            f"({str(other).partition('#')[0]}), so this one stops; go on in one of the two folders",
+            f"({who}), so this one stops; go on in one of the two folders: nothing recorded is "
+            "lost",
             code="study-was-taken-over",
         )
 

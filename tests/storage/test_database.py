@@ -204,6 +204,8 @@ def test_a_conductor_in_a_copy_of_the_folder_stops_the_first_one_in_words(tmp_pa
             _carry_out(first, trial)
     _carry_out(second, 3)
     assert [(row.spec.trial, row.state) for row in second.rows(alive=True)] == [(0, "complete"), (1, "complete"), (2, "running"), (3, "complete")]  # fmt: skip
+    with raises("study-was-taken-over", "(the one that began before this one)"):
+        _carry_out(second, 2)  # which the first has ended until it noticed
     second.close()
 
 
@@ -320,6 +322,22 @@ def test_a_server_stopped_in_the_middle_of_a_search_is_waited_for_and_nothing_is
     stock = _stock("storm", postgres.driver_url)
     assert sorted(trial.user_attrs["trial"] for trial in stock.trials) == list(range(12))
     assert {trial.state.name for trial in stock.trials} == {"COMPLETE"}
+
+
+@needs_postgres
+@pytest.mark.timeout(60)
+def test_a_lock_that_somebody_else_holds_is_told_and_waited_for(postgres, tmp_path, monkeypatch):
+    monkeypatch.setattr("search.storage.database.LOCK_TIMEOUT", "SET lock_timeout = '100ms'")
+    study, says = _study(_database(tmp_path / "one", postgres.url, patience=30)), []
+    _carry_out(study, 0)
+    psycopg = pytest.importorskip("psycopg")
+    with psycopg.connect(postgres.url) as somebody:
+        somebody.execute("LOCK TABLE trials IN ACCESS EXCLUSIVE MODE")
+        study.storage.on_wait(lambda line: (says.append(line), somebody.rollback()))
+        _carry_out(study, 1)
+    assert [" cannot be written " in line for line in says] == [True, False]
+    assert [row.state for row in study.rows(alive=True)] == ["complete"] * 2
+    study.close()
 
 
 @needs_postgres
