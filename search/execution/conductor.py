@@ -4,7 +4,6 @@ Hands trials to workers, answers every epoch, and continues where a worker has d
 metric and what a stage wants are the business of others.
 """
 
-import json
 import time
 from types import FrameType
 
@@ -18,11 +17,11 @@ from search.execution.clocks import TICK, Clocks
 from search.execution.connections import Happening, MessageReceived, WorkerExited, WorkerHandle
 from search.execution.end_reasons import StopDecision
 from search.execution.lanes import Fusions
+from search.execution.reception import Reception
 from search.execution.recorder import Recorder
 from search.execution.running_trial import RunningTrial, fresh_early_stopping
 from search.execution.signals import signals_handled
 from search.execution.slot_control import SlotControl
-from search.execution.slots import Slot
 from search.execution.trial_endings import TrialEndings, machine_error
 from search.execution.trial_queue import TrialQueue
 from search.execution.worker_pool import WorkerPool
@@ -74,6 +73,7 @@ class Conductor:
         self._slots = SlotControl(
             folder.path, pool=pool, grace=plan.placement.grace, callback=callback
         )
+        self._reception = Reception(plan, folder=folder, fusions=fusions, callback=callback)
         self._clocks = Clocks(pool, logs=self._logs, callback=callback)
 
     def run(self, *, keep_workers: bool = False) -> None:
@@ -217,8 +217,7 @@ class Conductor:
             return self._files.reply(message, trials=worker.trials, log=worker.slot.log)
         match message:
             case messages.Hello():
-                worker.greet(message)
-                return self._setup(worker.slot)
+                return self._reception.greet(worker, message)
             case messages.Settle():
                 return self._on_settle(worker, message)
             case messages.AskForWork() if worker.leave_by is not None:
@@ -277,17 +276,6 @@ class Conductor:
         trials = self._hand_out(worker, soon=soon)
         return messages.Settled(
             answers=answers, trials=trials, candidates=self._candidates(worker, trials)
-        )
-
-    def _setup(self, slot: Slot) -> messages.Setup:
-        return messages.Setup(
-            config=json.dumps(self._plan.trial_base),
-            folder=str(self._folder.path),
-            device=slot.device,
-            log=slot.log,
-            metric=self._plan.metric,
-            lanes=self._fusions.setup(),
-            carried=not self._plan.placement.shared,
         )
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:

@@ -4,15 +4,14 @@
 was built for CUDA stands in its file `version.py`.
 """
 
-import importlib.util
 import os
 import re
 import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
+from search.config.version import torch_file, torch_version
 from search.errors import refused
 
 VISIBLE_DEVICES = "CUDA_VISIBLE_DEVICES"
@@ -56,7 +55,7 @@ def visible_gpus(*, by_torch: bool) -> list[str]:
             "torch",
             code="torch-without-cuda",
             rule=f"must be built with CUDA to use the GPUs of this machine ({listed})",
-            got=f"{_torch_version()}, which is not",
+            got=f"{torch_version()}, which is not",
             remedy=f"install torch with CUDA, or train on the CPU with {VISIBLE_DEVICES}=''",
         )
     return names
@@ -163,16 +162,4 @@ def _check_listed(words: Sequence[str], gpus: Sequence[Gpu]) -> None:
 
 def _torch_has_cuda() -> bool:
     """Whether torch was built for CUDA (or for ROCm, which takes its place)."""
-    return re.search(r"^(?:cuda|hip)\b.*=\s*['\"]", _version_file(), re.MULTILINE) is not None
-
-
-def _torch_version() -> str:
-    found = re.search(r"^__version__\s*=\s*['\"]([^'\"]+)", _version_file(), re.MULTILINE)
-    return found[1] if found else "a version that does not say"
-
-
-def _version_file() -> str:
-    spec = importlib.util.find_spec("torch")
-    folders = spec.submodule_search_locations if spec is not None else None
-    path = Path(folders[0]) / "version.py" if folders else Path()
-    return path.read_text(encoding="utf-8") if path.is_file() else ""
+    return re.search(r"^(?:cuda|hip)\b.*=\s*['\"]", torch_file(), re.MULTILINE) is not None

@@ -30,11 +30,12 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
 
 
 class Hello(Message, frozen=True, kw_only=True):
-    """The first message of a worker. `host`: its machine; `gpus`: those that it sees."""
+    """The first message. `host`: its machine; `gpus`: that it sees; `code`: as of `code_here`."""
 
     pid: int
     host: str = ""
     gpus: str = ""
+    code: dict[str, str] = {}
 
 
 class AskForWork(Message, frozen=True, kw_only=True):
@@ -73,9 +74,7 @@ class MemoryExceeded(Message, frozen=True, kw_only=True):
 
 
 class TrialBegun(Message, frozen=True, kw_only=True):
-    """A trial starts from its checkpoint of `epoch`; 0 for a fresh start. `damage`: the
-    checkpoint's, in words, if it was damaged.
-    """
+    """A trial starts from its checkpoint of `epoch`; 0: anew. `damage`: its own, in words."""
 
     trial: int
     epoch: int
@@ -122,10 +121,9 @@ class TrialEnded(Message, frozen=True, kw_only=True):
 
 
 class DryRunAnswer(Message, frozen=True, kw_only=True):
-    """What a dry run has found. `wrong`: what cannot be imported or built, empty if nothing, None
-    where the dry run has died; `alike`: a knob that changes nothing, empty if none; `unread`: keys
-    that no code mentions; `inert`: a line per setting that changes nothing; `files`: with data,
-    that the code names.
+    """What a dry run has found. `wrong`: what cannot be built, empty if nothing, None where the dry
+    run has died; `alike`: a knob that changes nothing, empty if none; `unread`: keys that no code
+    mentions; `inert`: a line per setting that changes nothing; `files`: of data, in the code.
     """
 
     wrong: str | None
@@ -193,7 +191,7 @@ class DryRunQuestions(Message, frozen=True, kw_only=True):
 class Setup(Message, frozen=True, kw_only=True):
     """What a worker needs before its first trial. `config`: JSON, links unresolved.
 
-    `carried`: True if `folder` is not the worker's, so that files travel in messages.
+    `carried`: `folder` is not the worker's, so files travel in messages; `code`: the user's then.
     """
 
     config: str
@@ -203,6 +201,7 @@ class Setup(Message, frozen=True, kw_only=True):
     metric: Metric
     lanes: LaneSetup
     carried: bool = False
+    code: Mapping[str, str] = {}
 
 
 class AssignedTrial(msgspec.Struct, frozen=True, kw_only=True):

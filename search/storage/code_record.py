@@ -32,12 +32,14 @@ class CodeRecord:
             if last.get(path) != code.get(path) and (path in last or links or not _leads_out(path))
         )
 
+    def current(self) -> Code:
+        """The files of the last version; none where no version was written down."""
+        versions = self._versions()
+        return versions[-1]["files"] if versions else {}
+
     def differing(self, other: "CodeRecord") -> list[str]:
         """The files that both folders name and that differ between their last versions."""
-        mine, others = (
-            record._versions()[-1]["files"] if record._versions() else {}
-            for record in (self, other)
-        )
+        mine, others = self.current(), other.current()
         return sorted(path for path in mine if others.get(path, mine[path]) != mine[path])
 
     def begin(self, code: Code) -> None:
@@ -58,8 +60,7 @@ class CodeRecord:
     def note_edits(self) -> None:
         """Names the files that have changed since the last version began, while trials trained."""
         versions = self._versions()
-        files = versions[-1]["files"] if versions else {}
-        edited = {path for path, digest in files.items() if _digest(Path(path)) != digest}
+        edited = {path for path, digest in self.current().items() if _digest(Path(path)) != digest}
         if edited - set(self.edited()):
             versions[-1]["edited"] = sorted(edited)
             self._write(versions)

@@ -24,6 +24,7 @@ if __name__ == "__main__":
 from msgspec import structs
 
 from search.config.text import one_line
+from search.config.version import code_here
 from search.execution.gpus import VISIBLE_DEVICES
 from search.execution.link import Link
 from search.execution.machine_fault import machine_fault
@@ -38,6 +39,7 @@ from search.execution.worker.conductor_watch import end_with
 from search.execution.worker.dry_run import answered_in_copy
 from search.execution.worker.notice import Notice
 from search.execution.worker.trial_files import SentFiles
+from search.execution.worker.user_files import OTHER, other_files
 from search.execution.worker.worker import Worker
 
 
@@ -75,8 +77,9 @@ def serve(link: Link, early: str, *, notice: Notice) -> None:
     Raises:
         EOFError, OSError: the conductor has gone; OSError also for a fault of the machine.
     """
-    gpus = os.environ.get(VISIBLE_DEVICES, "")
-    link.send(Hello(pid=os.getpid(), host=platform.node(), gpus=gpus))
+    gpus, elsewhere = os.environ.get(VISIBLE_DEVICES, ""), link.socket.family != socket.AF_UNIX
+    code = code_here() if elsewhere else {}
+    link.send(Hello(pid=os.getpid(), host=platform.node(), gpus=gpus, code=code))
     if early:
         module = importlib.import_module(early)  # without it, no trial can be trained here
         if hasattr(module, "warm"):
@@ -94,10 +97,13 @@ def serve(link: Link, early: str, *, notice: Notice) -> None:
     files: SentFiles | None = None
     if setup.carried:  # the current folder is this worker's own
         files = SentFiles(link, folder=Path.cwd())
+        if other := other_files(setup.code):
+            link.send(MachineFault(reason=f"{', '.join(other)} {OTHER}"))
+            return
         files.fetch_rows()
         setup = structs.replace(setup, folder=str(Path.cwd()))
     notice.heed()
-    if link.socket.family != socket.AF_UNIX:
+    if elsewhere:
         end_with(link.socket)
     Worker(link, setup=setup, log=setup.log, files=files, notice=notice).serve()
 
