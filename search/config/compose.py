@@ -56,6 +56,7 @@ def compose_experiment(
         with _our_hydra():
             config = composed(words)
             check_groups(OmegaConf.to_container(config, resolve=False))
+            _keep_chosen_metric(config, words)
             _check_direction(config, words)
             _keep_chosen_space(config, words)
             given.apply(config)
@@ -77,6 +78,19 @@ def compose_experiment(
         raise UsageError(text, code="config-cannot-be-composed") from error
     OmegaConf.set_readonly(config, True)
     return config
+
+
+def _keep_chosen_metric(config: DictConfig, words: list[str]) -> None:
+    """A metric that a word chooses keeps its own name and direction, where a recipe names another
+    one, such as that of a trainer's example.
+    """
+    keys = list(map(key_of, words))
+    if "metric" not in keys or (option := config.chosen.metric) not in METRICS:
+        return
+    own = {"name": option, "direction": "minimize" if option in ERRORS else "maximize"}
+    for key, value in own.items():
+        if f"metric.{key}" not in keys:
+            config.metric[key] = value
 
 
 def _keep_chosen_space(config: DictConfig, words: list[str]) -> None:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from scipy import special
 
 from search.config.knobs import Value, assigned
 from search.config.plan import Plan
@@ -17,8 +18,10 @@ from search.results.summary.certainty import held_back, sounder, untested
 from search.results.summary.edges import at_edges
 from search.results.summary.verdicts import mostly_out_of_patience
 from search.stages.decision import Decision
+from search.stages.scores import least_deviation
 
 VANISHED = 0.5  # share of a gain that must be left on fresh seeds
+CHANGED, TELLING = 0.001, 3  # how rarely seeds part the baseline's means so far; fewest that tell
 
 
 def chosen_words(findings: Findings, history: History, step: Step, *, val_rows: int) -> str:
@@ -29,6 +32,7 @@ def chosen_words(findings: Findings, history: History, step: Step, *, val_rows: 
     winner, baseline = findings.groups[decision.winner], findings.groups[0]
     was = plan.metric.words(baseline.mean)
     score = mean_words(plan, findings.of(winner.candidate))
+    changed = _changed(findings, history, val_rows) if step.request.stage == "confirm" else ""
     if step.request.stage == "longer" and decision.adopted:
         return (
             f"{score}, against {was} with fewer epochs: what follows begins here, and whether it "
@@ -37,7 +41,7 @@ def chosen_words(findings: Findings, history: History, step: Step, *, val_rows: 
     if not decision.adopted:
         but = held_back(findings, decision) or ["nothing is better beyond chance"]
         nearest = _nearest(findings, decision) if step.request.stage == "confirm" else ""
-        return f"the baseline stays: {score}; {but[0]} (P5){nearest}"
+        return f"the baseline stays: {score}; {but[0]} (P5){nearest}{changed}"
     interval = gain_words(findings, decision.winner)
     text = f"{score}, against {was} at the baseline with the same seeds{interval} (P5)"
     gain = winner.mean - baseline.mean
@@ -48,7 +52,33 @@ def chosen_words(findings: Findings, history: History, step: Step, *, val_rows: 
     blind = "".join(f"; {line}" for line in untested(findings, decision) if decision.identical)
     blind += "".join(f"; {line}" for line in sounder(decision))
     few = few_rows(plan, gain / plan.metric.unit(row.value for row in findings.rows), val_rows)
-    return text + _own_level(decision) + blind + lost + few + edge
+    return text + _own_level(decision) + blind + lost + few + edge + changed
+
+
+def _changed(findings: Findings, history: History, val_rows: int) -> str:
+    """That the baseline, which nothing has chosen, scores on fresh seeds what its first ones do not
+    explain (Student's test): labels that are shuffled since, or another unit; else empty.
+    """
+    plan = findings.plan
+    first, fresh = history.baseline, findings.of(findings.groups[0].candidate)
+    early, late = (np.array(scores_of(plan, rows)) for rows in (first, fresh))
+    if min(len(early), len(late)) < TELLING:
+        return ""
+    freedom = len(early) + len(late) - 2
+    squares = sum(((scores - scores.mean()) ** 2).sum() for scores in (early, late))
+    share = 1 / val_rows if val_rows else 0.0
+    least = least_deviation(np.concatenate([early, late]), share=share)
+    deviation = max(math.sqrt(squares / freedom), least)
+    error = deviation * math.sqrt(1 / len(early) + 1 / len(late))
+    difference = abs(float(early.mean() - late.mean()))
+    p = 2 * special.stdtr(freedom, -difference / error) if error else float(difference == 0)
+    if p >= CHANGED:
+        return ""
+    return (
+        f"; the baseline has {mean_words(plan, fresh)}, here, and had {mean_words(plan, first)}, "
+        f"when the search began (p = {p:.1g}): unless it breaks with some seeds, the trainer, its "
+        "data or a unit has changed meanwhile, and stages do not compare (R4)"
+    )
 
 
 def _own_level(decision: Decision) -> str:

@@ -55,6 +55,12 @@ def test_a_stage_wants_what_is_missing_and_numbers_on():
     assert isinstance(more[0], TrialSpec)
 
 
+@pytest.mark.parametrize("experiment", ["lr_sweep", "own_trainer"])
+def test_a_metric_that_a_word_chooses_is_taken_though_the_recipe_names_another(experiment):
+    plan = _plan("metric=mae", "data.task=regression", experiment=experiment)
+    assert plan.config.metric == OmegaConf.load(CONF / "metric" / "mae.yaml")
+
+
 def test_a_metric_of_another_task_is_refused():
     with raises("metric-does-not-fit-task", "r2", "metric=mse", "loss=mse"):
         check_task(_plan("data.task=regression"))

@@ -510,6 +510,16 @@ def test_what_keeps_rows_from_being_learned_by_heart_is_told_by_their_losses(end
             "not checkable",
             "ValueError: no",
         ),
+        (
+            [{"score": None, "start": 2.5, "end": 2.06, "fitted": False, "metric": [0.72, 0.999]}],
+            "note",
+            "from 0.72 to 0.999 on these rows, so they are known, and the loss has a floor",
+        ),
+        (
+            [{"score": None, "start": 2.5, "end": 2.06, "fitted": False, "metric": [0.3, 0.6]}],
+            "fail",
+            "the loss rests at every rate",
+        ),
     ],
 )
 def test_learning_by_heart_is_judged_by_its_best_try_and_names_what_to_suspect(
@@ -881,10 +891,11 @@ def test_checks_that_one_reason_leaves_out_stand_in_one_line(capsys):
 def test_before_a_search_checks_that_passed_are_counted_and_not_listed(capsys):
     fine = [Judge(name=f"fine{i}", rule="R3").passed("all well") for i in range(3)]
     note = Judge(name="seen", rule="R7").note("9.6 per row")
-    show([*fine, note], Console(width=80), seconds=2, briefly=True)
+    bad = Judge(name="bad", rule="R9").fail("not one", "mend it")
+    show([*fine, bad, note], Console(width=80), seconds=2, briefly=True)
     lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
-    assert [line.split()[0] for line in lines[:2]] == ["check", "seen"]
-    assert lines[2:] == ["4 checks in 2 s: 3 pass, 1 note; every check: preflight.json"]
+    assert [line.split()[0] for line in lines[:4]] == ["check", "seen", "bad", "→"]  # faults last
+    assert lines[4:] == ["5 checks in 2 s: 3 pass, 1 note, 1 fail; every check: preflight.json"]
     show(fine, Console(width=80), seconds=2, briefly=True)
     text = capsys.readouterr().out
     assert text == "3 checks in 2 s: 3 pass; every check: preflight.json\n"

@@ -907,11 +907,21 @@ def test_best_epochs_of_trainings_that_learned_nothing_ask_for_no_other_length(b
     assert not across([replace(row, verdict=verdict) for row in rows], knob="model.dropout")
 
 
-@pytest.mark.parametrize(("stopped", "name"), [(True, []), (False, ["more_epochs"])])
-def test_late_best_epochs_ask_for_more_unless_patience_had_ended_the_trainings(stopped, name):
-    rows = trials([1, 2, 3], score=lambda v, dice: dice.normal(), best=48)
-    found = across([replace(row, stopped=stopped) for row in rows], knob="model.dropout")
-    assert [one.name for one in found] == name
+@pytest.mark.parametrize(
+    ("best", "verdict", "stopped", "name"),
+    [
+        (48, "converged", True, []),
+        (48, "converged", False, ["more_epochs"]),
+        (3, "converged", True, ["fewer_epochs"]),
+        (3, "still_learning", True, ["cut_short"]),
+    ],
+)
+def test_best_epochs_ask_for_no_other_length_where_patience_decided_them(
+    best, verdict, stopped, name
+):
+    rows = trials([1, 2, 3], score=lambda v, dice: dice.normal(), best=best)
+    rows = [replace(row, stopped=stopped, verdict=verdict) for row in rows]
+    assert [one.name for one in across(rows, knob="model.dropout")] == name
 
 
 def test_three_epochs_that_still_fall_far_are_too_short_and_three_that_rest_are_not():

@@ -481,7 +481,7 @@ def test_no_protocol_trains_more_than_its_budget_and_every_stage_gets_its_share(
 
 @pytest.mark.slow
 def test_where_nothing_is_to_be_found_the_baseline_stays_in_at_least_92_percent_of_protocols():
-    plan, kept, judged = tune_plan("space=[lr,dropout,width,momentum]"), 0, 0
+    plan, kept, judged, changed = tune_plan("space=[lr,dropout,width,momentum]"), 0, 0, 0
     for repeat in range(24):
 
         def value(knobs, seed, repeat=repeat):
@@ -490,8 +490,10 @@ def test_where_nothing_is_to_be_found_the_baseline_stays_in_at_least_92_percent_
         history, _ = carried_out(plan, value)
         kept += not history.held
         judged += any(step.request.stage == "confirm" and step.trials for step in history.steps)
+        changed += any("has changed meanwhile" in step.says for step in history.steps)
     assert kept >= 23  # a rule that errs in one of five passes with 0.03
     assert judged >= 20  # what chance put ahead was trained on fresh seeds, and not adopted
+    assert changed == 0  # a test that errs in one of a thousand
 
 
 @pytest.mark.slow
@@ -588,6 +590,21 @@ def test_a_gain_that_vanishes_on_fresh_seeds_is_said():
     confirm = next(step for step in history.steps if step.request.stage == "confirm")
     assert confirm.decision == "keep"
     assert not history.held
+
+
+@pytest.mark.parametrize(
+    ("late", "told"),
+    [(lambda score: score, 0), (lambda score: 0.8 + score / 5, 1), (lambda score: 100 * score, 1)],
+)
+def test_a_baseline_that_scores_otherwise_on_fresh_seeds_is_told(late, told):
+    plan, calls = tune_plan("space=[lr,dropout]"), iter(range(10_000))
+
+    def value(knobs, seed):  # other rows, or per cent, from the twentieth training on
+        return late(_nothing(knobs, seed)) if next(calls) >= 20 else _nothing(knobs, seed)
+
+    history, _ = carried_out(plan, value)
+    confirm = next(step for step in history.steps if step.request.stage == "confirm")
+    assert confirm.says.count("has changed meanwhile") == told
 
 
 def test_knobs_of_another_option_are_left_behind_and_equal_configurations_are_one():

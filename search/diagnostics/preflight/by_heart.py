@@ -75,6 +75,8 @@ def overfit(
         return judge.note(f"{sentence}; {text}", "how good is the teacher on these?", **numbers)
     if text := _left_out(seen, losses):
         return judge.note(f"{sentence}; {text}", "are the others left out on purpose?", **numbers)
+    if not scored and (text := _known_by_metric(tries, metric=metric, higher=higher)):
+        return judge.note(f"{sentence}; {text}", **numbers)
     suspects, may_be_floor = _suspects(losses)
     if scored or not may_be_floor:
         return judge.fail(sentence, suspects, **numbers)
@@ -83,6 +85,20 @@ def overfit(
         return judge.note(f"{sentence}; {cause}", **numbers)
     text = f"the trainer tells no predictions, and its loss may have a floor; else {suspects}"
     return judge.warn(sentence, text, **numbers)
+
+
+def _known_by_metric(tries: Sequence[Try], *, metric: str, higher: bool) -> str:
+    """How the metric says that rows are known whose loss stays high, as that of a ranking does;
+    else empty.
+
+    A share of 1 that it reaches from far below, or an error next to which the first one is large.
+    """
+    for first, last in (one["metric"] for one in tries if len(one.get("metric") or ()) == 2):
+        known = NEARLY_ALL <= last <= 1 if higher else 0 <= last < LEAST * first
+        if known and _is_worse(last, first, sign=1 if higher else -1):
+            went = f"{metric or 'the metric'} went from {first:.3g} to {last:.3g} on these rows"
+            return f"but {went}, so they are known, and the loss has a floor"
+    return ""
 
 
 def _left_out(seen: Watched | None, tries: Sequence[Try]) -> str:

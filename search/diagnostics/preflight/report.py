@@ -45,9 +45,9 @@ def failed(checks: Sequence[Check]) -> list[str]:
 def show(
     checks: Sequence[Check], console: Console, *, seconds: float, briefly: bool = False
 ) -> None:
-    """A row per check; under those that are not well, what to do. Checks that cannot be made, many
-    for one reason, stand in one line, and so do all, if they are most. `briefly`: those that passed
-    are counted.
+    """A row per check, those that failed last; under those that are not well, what to do. Checks
+    that cannot be made, many for one reason, stand in one line, and so do all, if they are most.
+    `briefly`: those that passed are counted.
     """
     missing = unmade(map(asdict, checks))
     reasons = Counter(check.told for check in checks if check.outcome == "not checkable")
@@ -55,7 +55,7 @@ def show(
     table = Table(box=None, pad_edge=False)
     for column in ("check", "outcome", "rule", "what was found"):
         table.add_column(column, overflow="fold")
-    for check in checks:
+    for check in sorted(checks, key=lambda check: check.outcome == "fail"):
         if check.told in shared or (briefly and check.outcome == "pass"):
             continue
         remedy = f"\n→ {check.remedy}" if check.remedy else ""

@@ -82,7 +82,7 @@ def across(
 def _lengths(trials: Sequence[Trained]) -> Together | None:
     """P10, among the better half: a bad trial's best epoch says nothing of how long a good one
     needs, nor does that of one that has learned nothing, as far as can be told. Of trials that
-    patience ended, more epochs would change nothing.
+    patience ended, more epochs would change nothing; those whose losses still fell need no fewer.
     """
     ranked = sorted(
         (
@@ -98,7 +98,8 @@ def _lengths(trials: Sequence[Trained]) -> Together | None:
     shares = np.array([(t.best_epoch or 0) / t.epochs for t in better])
     stopped = np.array([t.stopped for t in better])
     text = f"of the better {len(better)} trials"
-    if (early := float((shares <= EARLY).mean())) >= ALWAYS:
+    falling = np.array([t.stopped and t.verdict in FALLING for t in better])
+    if (early := float(((shares <= EARLY) & ~falling).mean())) >= ALWAYS:
         says = (
             f"{100 * early:.0f} % {text} were best in the first tenth of their epochs: "
             "trainer.epochs can be lowered"
