@@ -85,9 +85,8 @@ def read_range(
         because = f"the loss is least at the lowest rates, {middle[bottom]:.3g}, and only rises"
         return replace(read, because=f"{because} (lower lr_range.low)")
     lows = [grid[int(np.nanargmin(row[:end]))] for row in smooth if np.isfinite(row[:end]).any()]
-    inner = (
-        sorted(lows)[1:-1] if len(lows) > 3 else lows
-    )  # one odd seed at either end proves nothing
+    # One odd seed at either end proves nothing.
+    inner = sorted(lows)[1:-1] if len(lows) > 3 else lows
     if math.log10(max(inner) / min(inner)) > SEEDS_APART:
         return replace(
             read,
@@ -248,6 +247,5 @@ def _start(table: Curve, smooth: Curve, rates: Curve, *, bottom: int | None) -> 
     noise = values
     if bottom is not None:
         noise = (table - smooth)[:, max(bottom - round(steps), 0) : bottom + round(steps) + 1]
-    return float(np.nanmedian(values)), _spread(noise) / math.sqrt(
-        steps * len(table) * 2 / math.pi
-    )  # of a median: 2 / π of a mean's
+    effective = steps * len(table) * 2 / math.pi  # of a median: 2 / π of a mean's
+    return float(np.nanmedian(values)), _spread(noise) / math.sqrt(effective)

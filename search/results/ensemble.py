@@ -141,16 +141,14 @@ def judge_ensemble(
         stacked = [known[member.name] for member in members]
         if len(stacked) < 2 or not judge.is_better(stacked, than=best, single=best is alone):
             continue
-        best, chosen = (
-            stacked,
-            replace(
-                chosen,
-                of=of,
-                members=tuple(members),
-                scores=tuple(single[member.name] for member in members),
-                score=judge.score(np.mean(stacked, axis=0), slice(None)),
-                is_better=True,
-            ),
+        best = stacked
+        chosen = replace(
+            chosen,
+            of=of,
+            members=tuple(members),
+            scores=tuple(single[member.name] for member in members),
+            score=judge.score(np.mean(stacked, axis=0), slice(None)),
+            is_better=True,
         )
     return chosen
 

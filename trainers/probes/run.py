@@ -81,10 +81,8 @@ def train(
             is passed over: calls inside of a compiled program are not seen, and compiling takes
             longer than all that is looked at here.
     """
-    trainer = {
-        **config["trainer"],
-        "replay": False,
-    }  # what a loss ended in is not to be seen as a training of its own
+    # What a loss ended in is not to be seen as a training of its own.
+    trainer = {**config["trainer"], "replay": False}
     shortened = {**config, "trainer": trainer if epochs is None else {**trainer, "epochs": epochs}}
     run = Run() if into is None else into
     with ExitStack() as stack:

@@ -47,9 +47,8 @@ def csv_lines(path: Path, text: str) -> tuple[list[str], list[Line], dict[str, s
         rows = [(0, header), *rows]
     names = [plain_name(name) for name in header]
     names = [spelt_out(c) if names.count(n) > 1 else n for c, n in zip(header, names, strict=True)]
-    ruled = any(
-        name and not set(name) - RULER for name in header
-    )  # text, with a line below a title
+    # Text, with a line below a title.
+    ruled = any(name and not set(name) - RULER for name in header)
     below = [(number, row) for number, row in rows[1:] if row != rows[0][1]]
     columns, unsure = with_points(list(zip_longest(*(row for _, row in below), fillvalue="")))
     cells = zip(*columns, strict=True)

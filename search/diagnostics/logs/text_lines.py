@@ -35,10 +35,8 @@ FORMS = [  # of frameworks; mostly a count without a word before it; and how the
     (re.compile(r"\bepoch\((\w+)\) *\[ *(\d+)\]", re.I), r"\1 epoch \2"),  # OpenMMLab
     (re.compile(r"\biter\((train)\) *\[ *(\d+)(?=/)", re.I), r"\1 iter \2"),
     (re.compile(r"\biter\((\w+)\) *\[[ \d/]+\]", re.I), r"\1"),  # of evaluation's own batches
-    (
-        re.compile(r"^\[(\d+)\]\s+(?!\w+-loss)(?=[\w.]+(?:-|'s )[\w@]+: *[-\d.])"),
-        rf"{ROUND} \1 ",
-    ),  # boosting
+    # Of boosting.
+    (re.compile(r"^\[(\d+)\]\s+(?!\w+-loss)(?=[\w.]+(?:-|'s )[\w@]+: *[-\d.])"), rf"{ROUND} \1 "),
     (re.compile(r"^(\d+):\s+learn: (\S+)\s+test: "), rf"{ROUND} \1 train loss: \2 test loss: "),
     (re.compile(r"^ *(\d+): \S+, (\S+) avg loss,"), r"step \1 loss: \2,"),  # Darknet
     (re.compile(r"\bsaving dict for global step (\d+):", re.I), r"val step \1 "),  # TF's Estimator
@@ -114,9 +112,8 @@ def text_lines(text: str) -> tuple[list[str], list[Line], dict[str, str]]:
     lines = list(dropwhile(lambda line: not any(map(_is_loss, line[1])), lines))  # of settings
     steps = {cells["step"] for _, cells in lines if "step" in cells}
     setting = "step" if len(steps) == 1 and "epoch" not in at else ""  # as `iterations: 5000`
-    idle = setting or (
-        "epoch" if len(steps) < LEAST and _within(lines) else ""
-    )  # counts nothing here
+    # What counts nothing here.
+    idle = setting or ("epoch" if len(steps) < LEAST and _within(lines) else "")
     lines = [(n, {k: v for k, v in cells.items() if k != idle}) for n, cells in lines]
     at = {name: number for name, number in at.items() if name != idle}
     axis = next((name for name in COUNTS if name in at), "batch")

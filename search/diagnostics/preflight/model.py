@@ -70,20 +70,14 @@ def gradients(seen: Watched) -> Check:
         "no_gradient": silent,
         "not_finite": broken,
     }
-    for names, text, remedy in (
-        (
-            idle,
-            "are in no optimizer that steps",
-            "give the optimizer model.parameters(), and call step() of every optimizer",
-        ),
-        (
-            silent,
-            "got no gradient in any step, or hardly any",
-            "is the loss detached from them, or a layer unused or dead?",
-        ),
-    ):
-        if names:
-            return judge.fail(f"{_some(names)} {text}", remedy, **numbers)
+    if idle:
+        text = f"{_some(idle)} are in no optimizer that steps"
+        remedy = "give the optimizer model.parameters(), and call step() of every optimizer"
+        return judge.fail(text, remedy, **numbers)
+    if silent:
+        text = f"{_some(silent)} got no gradient in any step, or hardly any"
+        remedy = "is the loss detached from them, or a layer unused or dead?"
+        return judge.fail(text, remedy, **numbers)
     if broken and all(loss is not None for loss in seen["losses"]):
         text = "got a gradient that is not finite"
         remedy = "see divisions, roots and logarithms (R20)"
@@ -195,9 +189,8 @@ def batch_norm(seen: Watched, *, rows: int, batch: int | None) -> Check:
     size = batch or max(
         (given["shape"][0] for given in seen["batches"] if given["shape"]), default=0
     )
-    lonely = (
-        seen["averaged"] is None or seen["averaged"] <= size
-    )  # no positions to average over besides
+    # No positions to average over besides.
+    lonely = seen["averaged"] is None or seen["averaged"] <= size
     if size == 1 and lonely:
         return judge.fail(
             "batch norm with one row per batch has nothing to average", "raise trainer.batch_size"
