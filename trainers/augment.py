@@ -228,9 +228,8 @@ class Mixup(ByStrength):
         """The loss against both rows' targets, by their shares."""
         if self._share == 1.0:
             return loss(outputs, targets)
-        return self._share * loss(outputs, targets) + (1 - self._share) * loss(
-            outputs, targets[self._partners]
-        )
+        own, partners = loss(outputs, targets), loss(outputs, targets[self._partners])
+        return self._share * own + (1 - self._share) * partners
 
 
 # what needs rows of one length, without padding

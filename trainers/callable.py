@@ -84,9 +84,8 @@ def open_seats(target: str, *, data: Data, device: str) -> Seats:
             return seats
 
         plain = make(data)
-        return (FeaturedFusable if isinstance(plain, Fusable) else FeaturedSeats)(
-            plain, data, device=device, make=make
-        )
+        featured = FeaturedFusable if isinstance(plain, Fusable) else FeaturedSeats
+        return featured(plain, data, device=device, make=make)
     return CallableSeats(trainer, data=data, device=device)
 
 

@@ -76,9 +76,8 @@ def read_joint(config: DictConfig, knobs: Sequence[Knob]) -> JointSettings:
     seeds, sampler, n_trials = config.seeds, config.sampler.kind, config.n_trials
     _check_trials(n_trials, seeds)
     if sampler == "auto":
-        grouped = any(knob.choice for knob in knobs) or {knob.path for knob in knobs} & set(
-            config.get("choices") or {}
-        )
+        groups = config.get("choices") or {}
+        grouped = any(knob.choice or knob.path in groups for knob in knobs)
         sampler = "tpe" if grouped or n_trials > GP_MOST else "gp"
     _check_sampler(config, knobs, sampler, n_trials // seeds)
     epochs, pruner = config.trainer.epochs, config.pruner.kind

@@ -68,9 +68,8 @@ class Outputs:
         if self.kind == "labels":
             return self.array.reshape(self._shape("[rows]", self.array.size == len(self.targets)))
         if self._single:
-            return (self.array.reshape(-1) > (0.0 if self.kind == "predictions" else 0.5)).astype(
-                np.int64
-            )
+            threshold = 0.0 if self.kind == "predictions" else 0.5
+            return (self.array.reshape(-1) > threshold).astype(np.int64)
         self._shape("[rows, classes]", self.array.ndim == 2)
         return np.asarray(self.array.argmax(axis=1))
 

@@ -199,7 +199,8 @@ class WorkerConnections:
             TimeoutError: there was no answer in time.
         """
         asked_at, is_slow = time.monotonic(), False
-        worker, answer = None, None
+        worker: WorkerHandle | None = None
+        answer: DryRunAnswer | None = None
         others: list[Happening] = []
         while answer is None:
             waited = time.monotonic() - asked_at
@@ -212,12 +213,11 @@ class WorkerConnections:
                 worker = next(iter(self._workers.values()))
                 self.tell(worker, message)
             for happened in self.wait(min(PATIENCE, seconds)):
-                if isinstance(happened, MessageReceived) and isinstance(
-                    happened.message, DryRunAnswer
-                ):
-                    answer = happened.message
-                else:
-                    others.append(happened)
+                match happened:
+                    case MessageReceived(message=DryRunAnswer() as answer):
+                        pass
+                    case _:
+                        others.append(happened)
             exited = [each.worker for each in others if isinstance(each, WorkerExited)]
             if worker in exited or (exited and not self._workers):
                 break

@@ -131,11 +131,9 @@ def _adagrad(
     weights: Tensor, gradients: Tensor, state: Rows, c: Columns, settings: Mapping[str, Any]
 ) -> None:
     gradients = _decayed(gradients, weights, c)
-    size = (c["lr"].double() / (1 + (state["steps"] - 1) * c["lr_decay"].double())).to(
-        weights.dtype
-    )
+    size = c["lr"].double() / (1 + (state["steps"] - 1) * c["lr_decay"].double())
     state["sum"].addcmul_(gradients, gradients)
-    weights.addcdiv_(gradients * -size, state["sum"].sqrt().add_(c["eps"]))
+    weights.addcdiv_(gradients * -size.to(weights.dtype), state["sum"].sqrt().add_(c["eps"]))
 
 
 def _adadelta(

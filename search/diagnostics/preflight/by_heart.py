@@ -81,7 +81,7 @@ def overfit(
     if scored or not may_be_floor:
         return judge.fail(sentence, suspects, **numbers)
     cause, far = _floor(seen)
-    if cause and any(0 <= one["end"] < far * one["start"] for one in losses):
+    if cause and any(_has_fallen(attempt, far) for attempt in losses):
         return judge.note(f"{sentence}; {cause}", **numbers)
     text = f"the trainer tells no predictions, and its loss may have a floor; else {suspects}"
     return judge.warn(sentence, text, **numbers)
@@ -107,18 +107,22 @@ def _left_out(seen: Watched | None, tries: Sequence[Try]) -> str:
     """
     first = seen["batches"][: seen["epochs"][0]] if seen and seen["epochs"] else ()
     taken = sum(batch["shape"][0] for batch in first) / seen["rows"] if seen and first else 1.0
-    known = [one for one in tries if one["end"] is not None and one["start"] is not None]
-    if taken >= TAKEN or not any(0 <= one["end"] < LEAST * one["start"] for one in known):
+    if taken >= TAKEN or not any(_has_fallen(attempt, LEAST) for attempt in tries):
         return ""
     return f"but an epoch takes {taken:.0%} of the rows that it is given, and knows those"
 
 
 def _answers_of_another(seen: Watched | None, tries: Sequence[Try]) -> str:
     """How another model's answers were learned, which need not be the labels; else empty."""
-    known = [one for one in tries if one["end"] is not None and one["start"] is not None]
-    learned = any(0 <= one["end"] < KNOWN * one["start"] for one in known)
     taught = seen is not None and seen["soft_targets"] > 0
+    learned = any(_has_fallen(attempt, KNOWN) for attempt in tries)
     return "but it is taught another model's answers, and knows those" if taught and learned else ""
+
+
+def _has_fallen(attempt: Try, share: float) -> bool:
+    """Whether less than this share of its first loss is left, and none below 0, as of a margin."""
+    start, end = attempt["start"], attempt["end"]
+    return start is not None and end is not None and 0 <= end < share * start
 
 
 def _suspects(tries: Sequence[Try]) -> tuple[str, bool]:
@@ -181,10 +185,7 @@ def _wrong_way(tries: Sequence[Try], *, metric: str, higher: bool) -> str:
     known = [
         attempt
         for attempt in tries
-        if len(attempt.get("metric") or ()) == 2
-        and attempt["start"] is not None
-        and attempt["end"] is not None
-        and 0 <= attempt["end"] < KNOWN * attempt["start"]  # 0: of a margin
+        if len(attempt.get("metric") or ()) == 2 and _has_fallen(attempt, KNOWN)
     ]
     sign = 1 if higher else -1
     if not known or not all(_is_worse(*one["metric"], sign=sign) for one in known):

@@ -167,9 +167,8 @@ def _by_length(x: Sets) -> tuple[Sets, NDArray[np.int64] | None]:
         lengths[name] = np.maximum(rows.shape[1] - run, 1).astype(np.int64)
     if float((lengths["train"] < x["train"].shape[1] - 1).mean()) < PADDED:
         return x, None
-    return {name: np.column_stack([lengths[name], rows]) for name, rows in x.items()}, lengths[
-        "train"
-    ]
+    headed = {name: np.column_stack([lengths[name], rows]) for name, rows in x.items()}
+    return headed, lengths["train"]
 
 
 def _shortest_compared(train: NDArray[Any], lengths: NDArray[np.int64]) -> int:

@@ -141,18 +141,18 @@ def _bigger(trials: Sequence[Trained], knob: str) -> Together | None:
     bigger = [value for value in means if value > best]
     for value in sorted(bigger):
         worse = _less([_score(t) for t in groups[value]], [_score(t) for t in groups[best]])
-        levels = [
+        usual, own = (
             [t.level for t in groups[v] if t.level is not None and math.isfinite(t.level)]
             for v in (best, value)
-        ]
-        if min(map(len, levels)) > 1 and max(worse, _less(levels[0], levels[1])) < CHANCE / len(
-            bigger
-        ):
-            text = f"{np.mean(levels[1]):.3g} against {np.mean(levels[0]):.3g}"
+        )
+        if min(len(usual), len(own)) < 2:
+            continue
+        if max(worse, _less(usual, own)) < CHANCE / len(bigger):
+            text = f"{np.mean(own):.3g} against {np.mean(usual):.3g}"
             says = (
                 f"{knob} = {value:g} is worse than {best:g} on train too ({text}): it is not "
-                "trained well enough, and does not "
-                "overfit; give it another learning rate, residual connections or batch norm"
+                "trained well enough, and does not overfit; give it another learning rate, "
+                "residual connections or batch norm"
             )
             return Together(name="optimisation_failure", rule="R22a", says=says)
     return None

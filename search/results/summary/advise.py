@@ -49,18 +49,15 @@ WITHOUT_ROWS = (
 def curve_lines(findings: Findings) -> list[str]:
     """The answer's verdict, what to turn next, and what all trials say together, a line each."""
     rows, lines = _answering(findings), list[str]()
+    is_judged = findings.plan.stock or findings.verdicts or findings.without_curves
     if agreed := _agreed(findings, rows):
         verdict = findings.verdicts[agreed[0].spec.trial]
         share = "all" if len(agreed) == len(rows) else f"{len(agreed)} of the"
-        of = (
-            f"{share} {len(rows)} trials of the answer, such as {agreed[0].spec.trial}"
-            if len(rows) > 1
-            else f"trial {agreed[0].spec.trial}, the winner's first seed"
-        )
+        of = f"{share} {len(rows)} trials of the answer, such as {agreed[0].spec.trial}"
+        if len(rows) == 1:
+            of = f"trial {agreed[0].spec.trial}, the winner's first seed"
         lines = [f"the curves of {of}: {verdict.name}: {verdict.why}", *next_lines(findings)]
-    elif not (findings.plan.stock or findings.verdicts or findings.without_curves) and any(
-        row.value is not None for row in findings.rows
-    ):
+    elif not is_judged and any(row.value is not None for row in findings.rows):
         lines = ["the curves have no verdict: one needs train_loss and val_loss of each epoch"]
     lines += [f"together: {remark.says} ({remark.rule})" for remark in remarks(findings)]
     return [*lines, *deleted(findings)]
