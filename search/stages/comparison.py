@@ -85,23 +85,23 @@ def compare(
     return compared
 
 
-def comparisons(stats: SeedStatistics, edge: Advantage) -> tuple[Comparison, ...]:
+def comparisons(stats: SeedStatistics, lead: Advantage) -> tuple[Comparison, ...]:
     """Every group against the first one; `edge`: of all of them over it, by `noise.advantage`."""
     breaks, steadier = breaking(stats, reference=0)
     compared = []
     for index in range(len(stats.counts)):
         width = math.nan
         if index and min(stats.counts[0], stats.counts[index]) > 1:
-            quantile = float(special.stdtrit(edge.freedom[index], 1 - edge.critical[index]))
-            width = quantile * float(edge.errors[index])
-        difference = float(edge.differences[index])
+            quantile = float(special.stdtrit(lead.freedom[index], 1 - lead.critical[index]))
+            width = quantile * float(lead.errors[index])
+        difference = float(lead.differences[index])
         compared.append(
             Comparison(
                 difference=difference,
                 low=difference - width,
                 high=difference + width,
-                p=float(edge.p[index]),
-                critical_p=float(edge.critical[index]),
+                p=float(lead.p[index]),
+                critical_p=float(lead.critical[index]),
                 broken=int(stats.broken[index]),
                 trained=int(stats.trained[index]),
                 p_breaks=float(breaks[index]),

@@ -139,12 +139,12 @@ def decide(
     usable = stats.counts > 0
     if not usable.any():
         return Decision(winner=None, standings=tuple("unusable" for _ in groups))
-    edge = advantage(stats, reference=0, level=race.level, alone=race.alone)
+    lead = advantage(stats, reference=0, level=race.level, alone=race.alone)
     dropped = _dropped(stats, race)
     best = _best(groups, stats, dropped)
     identical = bool(are_identical(scores, perfect=groups[0].perfect))
     untested = identical or int(stats.counts.max()) < 2
-    better = np.flatnonzero(is_better(stats, edge, fewest=race.fewest, sound=race.sound) & ~dropped)
+    better = np.flatnonzero(is_better(stats, lead, fewest=race.fewest, sound=race.sound) & ~dropped)
     winner = 0
     if untested or not usable[0]:
         winner = 0 if usable[0] and stats.means[0] >= stats.means[best] else best
@@ -162,7 +162,7 @@ def decide(
         untested=untested,
         identical=identical,
         half_widths=tuple(map(float, interval_widths(stats, winners=np.array(winner), race=race))),
-        comparisons=comparisons(stats, edge),
+        comparisons=comparisons(stats, lead),
         spread=float(pooled_deviation(stats)),
         worth=float(worth_of(stats, noise_floor=noise_floor)) if race.worth is None else race.worth,
         confidence=race.confidence,
@@ -263,8 +263,8 @@ def _standings(
             standings.append("tie")
         else:
             level = level_of_each(len(stats.counts))
-            edge = advantage(stats, reference=index, level=level, own_noise=False)
-            better = is_better(stats, edge, reference=index) & ~dropped
+            lead = advantage(stats, reference=index, level=level, own_noise=False)
+            better = is_better(stats, lead, reference=index) & ~dropped
             standings.append("worse" if better.any() else "tie")
     if standings[best] == "worse":
         standings[best] = "tie"

@@ -119,7 +119,7 @@ def goes_on(scores: Floats, *, seeds: int, ties: bool) -> Bools:
 
 def is_better(
     stats: SeedStatistics,
-    edge: Advantage,
+    lead: Advantage,
     *,
     reference: int = 0,
     fewest: int = 2,
@@ -130,20 +130,20 @@ def is_better(
 
     Args:
         stats: of the values.
-        edge: of all of them over the reference.
+        lead: of all of them over the reference.
         reference: its place.
         fewest: seeds of both sides without which their means are not compared.
         sound: as `Race.sound`.
     """
     excess = stats.broken_share - stats.broken_share[..., reference : reference + 1]
     known = stats.counts[..., reference : reference + 1] >= fewest
-    better = known & edge.is_beyond_chance
-    better |= _is_sounder(stats, edge, reference, known=known, sound=sound)
+    better = known & lead.is_beyond_chance
+    better |= _is_sounder(stats, lead, reference, known=known, sound=sound)
     return (stats.counts >= fewest) & better & (excess <= STABLE + 1e-9)
 
 
 def _is_sounder(
-    stats: SeedStatistics, edge: Advantage, reference: int, *, known: Bools, sound: float
+    stats: SeedStatistics, lead: Advantage, reference: int, *, known: Bools, sound: float
 ) -> Bools:
     """Values to adopt rather than a reference that breaks in most of its seeds: those that break
     less often beyond chance and are no worse in the mean, and those far above the few seeds of it
@@ -156,9 +156,9 @@ def _is_sounder(
         spread = pooled_deviation(stats)[..., None]
         own, others = stats.counts, stats.counts[..., reference : reference + 1]
         error = spread * np.sqrt(1 / own + 1 / others)
-        lost = ~known & (edge.differences > BREAK * spread)
+        lost = ~known & (lead.differences > BREAK * spread)
         steadier = breaking(stats, reference=reference)[1] <= sound + ROUNDING
-        return np.asarray(often & (lost | (steadier & (edge.differences >= -HIDDEN * error))))
+        return np.asarray(often & (lost | (steadier & (lead.differences >= -HIDDEN * error))))
 
 
 def still_open(scores: Floats, race: Race, *, noise_floor: float) -> Bools:
@@ -171,11 +171,11 @@ def still_open(scores: Floats, race: Race, *, noise_floor: float) -> Bools:
         noise_floor: least standard deviation between seeds that is believed.
     """
     stats = statistics_of(scores, noise_floor=noise_floor)
-    edge = advantage(stats, reference=0, level=race.level, alone=race.alone)
-    better = is_better(stats, edge, fewest=race.fewest, sound=race.sound)
+    lead = advantage(stats, reference=0, level=race.level, alone=race.alone)
+    better = is_better(stats, lead, fewest=race.fewest, sound=race.sound)
     breaks = stats.broken_share[..., :1]  # where the baseline mostly does, equal means are open
     steadier = (breaks > MOST) & (breaks - stats.broken_share > STABLE + 1e-9)
-    on = (~(edge.differences <= 0) | steadier) & ~better.any(-1, keepdims=True)
+    on = (~(lead.differences <= 0) | steadier) & ~better.any(-1, keepdims=True)
     on[..., 0] = on[..., 1:].any(-1)
     return on
 
@@ -209,17 +209,17 @@ def worth_of(stats: SeedStatistics, *, noise_floor: Floats | float) -> Floats:
 
 
 def _contenders(
-    stats: SeedStatistics, edge: Advantage, *, worth: Floats | float, least: int
+    stats: SeedStatistics, lead: Advantage, *, worth: Floats | float, least: int
 ) -> Bools:
     """Values that further seeds may yet show to be better than the baseline, or to break less.
 
     `least`: seeds without which a value has been dropped.
     """
-    rank = np.where(np.isnan(edge.differences), -np.inf, edge.differences)
+    rank = np.where(np.isnan(lead.differences), -np.inf, lead.differences)
     ahead = (rank > np.asarray(worth)[..., None]) & (stats.trained >= least)
     with np.errstate(invalid="ignore", divide="ignore"):
-        ahead &= ~(edge.differences <= AHEAD * edge.errors)
-        strength = np.where(ahead, edge.differences / edge.errors, -np.inf)
+        ahead &= ~(lead.differences <= AHEAD * lead.errors)
+        strength = np.where(ahead, lead.differences / lead.errors, -np.inf)
     racing = ahead & (places(np.nan_to_num(strength, nan=0.0)) < CONTENDERS)
     steadier = stats.broken_share[..., :1] - stats.broken_share > STABLE + 1e-9
     least_p = np.where(stats.broken_share[..., :1] > MOST, LOOK, LEVEL)
@@ -280,11 +280,11 @@ def seeds_needed(scores: Floats, race: Race, *, noise_floor: Floats | float = 0.
         asked = seed[:seeds] < counts[alive, :, None]
         shown = np.where(asked, sweeps[alive, :, :seeds], np.nan)
         stats = statistics_of(shown, noise_floor=floors[alive])
-        edge = advantage(stats, reference=0, level=race.level, alone=race.alone)
+        lead = advantage(stats, reference=0, level=race.level, alone=race.alone)
         worth = _worth(stats, race, floors[alive])
-        racing = _contenders(stats, edge, worth=worth, least=race.first)
+        racing = _contenders(stats, lead, worth=worth, least=race.first)
         racing |= _hidden_gain(shown, stats, race, floors[alive])
-        adopted = is_better(stats, edge, fewest=race.fewest, sound=race.sound)
+        adopted = is_better(stats, lead, fewest=race.fewest, sound=race.sound)
         racing &= ~adopted.any(-1, keepdims=True)
         waits = np.any(np.isnan(shown) & asked, axis=(1, 2), keepdims=True)
         racing &= ~waits[..., 0]
