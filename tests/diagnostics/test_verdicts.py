@@ -522,6 +522,12 @@ def test_a_model_that_learned_most_in_its_first_epoch_has_no_rate_that_is_too_lo
     assert told(scored) == ("still_learning" if learned else "lr_too_low")
 
 
+@pytest.mark.parametrize(("bend", "name"), [(0.0, "lr_too_low"), (0.8, "still_learning")])
+def test_a_small_fall_that_levels_off_tells_of_no_rate_that_is_too_low(bend, name):
+    falls = lambda t: 2.3 - 0.3 * (t + bend * t * (1 - t))  # noqa: E731
+    assert told(logged(falls, lambda t: 0.1 + falls(t), spread=5e-4)) == name
+
+
 @pytest.mark.parametrize(("accuracy", "name"), [(0.95, "converged"), (0.6, "lr_too_high")])
 def test_shaking_is_no_rate_too_high_where_nearly_all_answers_are_right(accuracy, name):
     rests = logged(level(0.14), level(0.15), spread=1e-4)

@@ -101,7 +101,8 @@ def _table_in(text: str) -> str:
         if len(names) > 1 and any(is_loss(plain_name(name)) for name in names):
             same = takewhile(lambda row: len(row.split(delimiter)) == len(names), lines[at:])  # noqa: B023
             table = "\n".join(same)
-            return table if at and table.count("\n") >= LEAST and is_table(table) else text
+            whole = table.count("\n") >= LEAST and lines.count(line) == 1  # else one of many
+            return table if at and whole and is_table(table) else text
     return text
 
 

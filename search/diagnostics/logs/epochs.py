@@ -22,7 +22,21 @@ def epochs_of(path: Path, lines: Sequence[Line], *, layout: Layout) -> list[Cell
     Raises:
         UsageError: text among numbers, an epoch that is missing, repeats or does not rise.
     """
-    return _whole(_rows(path, _in_order(lines, layout=layout), layout=layout), layout=layout)
+    lines = _without_evaluation(_in_order(lines, layout=layout), layout=layout)
+    return _whole(_rows(path, lines, layout=layout), layout=layout)
+
+
+def _without_evaluation(lines: Sequence[Line], *, layout: Layout) -> list[Line]:
+    """Without the last line that tells validation, where it tells the last epoch's once more and
+    nothing of train, as of the model that was kept.
+    """
+    told = [cells for _, cells in lines if all(is_told(cells, name) for name in layout.val)]
+    axis = layout.epoch or ""
+    at = [number_in(cells.get(axis, "")) for cells in told[-2:]]
+    again = layout.val and len(at) == len(set(at)) + 1 and None not in at
+    if not again or any(is_told(told[-1], name) for name in layout.train):
+        return list(lines)
+    return [line for line in lines if line[1] is not told[-1]]
 
 
 def _in_order(lines: Sequence[Line], *, layout: Layout) -> list[Line]:

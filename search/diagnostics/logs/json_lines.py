@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from search.diagnostics.logs.line import Line, plain_name
+from search.diagnostics.logs.line import SETS, Line, plain_name
 from search.errors import refused
 
 INSIDE = ("log_history", "history")  # keys under which a state keeps its log
@@ -67,12 +67,21 @@ def _records(content: Any) -> list[Any]:
         return [content]
     tables = [rows for rows in series.values() if rows and isinstance(rows[0], Mapping)]
     if tables:
-        return max(tables, key=len)
+        return _beside(series) or max(tables, key=len)
     length = max(map(len, series.values()))
     return [
         {name: values[at] for name, values in series.items() if at < len(values)}
         for at in range(length)
     ]
+
+
+def _beside(series: Mapping[str, list[Any]]) -> list[Any]:
+    """The records of sets that have a list each, under the sets' names; empty of other lists."""
+    of_sets = {name: rows for name, rows in series.items() if name in SETS}
+    if len(of_sets) < 2 or len(set(map(len, of_sets.values()))) > 1:
+        return []
+    names = of_sets.keys()
+    return [dict(zip(names, rows, strict=True)) for rows in zip(*of_sets.values(), strict=True)]
 
 
 def _stepped(content: Mapping[str, Any]) -> list[Any]:

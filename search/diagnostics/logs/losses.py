@@ -59,6 +59,7 @@ def _twins(header: Sequence[str], lines: Sequence[Line]) -> tuple[tuple[str, ...
     """
     train = {name: name for name in header if not name.startswith((*OF_TRAIN, *OF_VAL))}
     train |= {rest: name for name in header if (rest := _rest(name, OF_TRAIN))}
+    train |= {name.removesuffix("_epoch"): train[name] for name in train if "loss_epoch" in name}
     val = {_rest(name, (of,)): name for of in reversed(OF_VAL) for name in header}
     both = [name for name in train if name and name in val]
     names = [name for name in both if is_loss(name)]
@@ -123,7 +124,8 @@ def fullest(names: Sequence[str], filled: Counter[str], header: Sequence[str]) -
     """The first of these that is not nearly empty, such as a total in the last row."""
     present = [name for name in names if name in header]
     most = max((filled[name] for name in present), default=0)
-    return next((name for name in present if filled[name] >= FILLED * most), "")
+    least = max(FILLED * most, min(most, 2))
+    return next((name for name in present if filled[name] >= least), "")
 
 
 def epochs_telling(lines: Sequence[Line], name: str, axis: str | None) -> int:

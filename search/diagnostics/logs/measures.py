@@ -34,7 +34,8 @@ OF_VAL = ("val_", "valid_", "validation_", "eval_", "dev_", "va_", "metrics_", "
 OF_TRAIN = ("train_", "training_", "trn_", "tr_")
 TRAIN = (
     "train_loss", "training_loss", "loss", "train_loss_epoch", "train_loss_step", "trn_loss",
-    "tr_loss", "avg_train_loss", "total_loss", *PARTS, *(f"train_{name}" for name in ENTROPIES),
+    "tr_loss", "avg_train_loss", "total_loss", "all_loss", *PARTS,
+    *(f"train_{name}" for name in ENTROPIES),
 )  # fmt: skip
 VAL = (
     *(f"{of}loss" for of in OF_VAL[:6]), "val_loss_epoch", "validation_total_loss",

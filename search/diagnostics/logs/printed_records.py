@@ -17,6 +17,8 @@ def printed_records(text: str) -> str:
     """The records, as lines of JSON; empty where fewer than two of them tell a loss."""
     records = [record for line in text.splitlines() if (record := _record(line))]
     losses = [record for record in records if any("loss" in str(name) for name in record)]
+    if len(losses) == 1 and any(isinstance(value, list) for value in losses[0].values()):
+        return json.dumps(losses[0])  # a whole history
     if len(losses) < LEAST:
         return ""
     axis = next((name for name in AXES if all(name in record for record in losses)), None)
@@ -38,4 +40,6 @@ def _record(line: str) -> dict[str, Any]:
         except ValueError:
             return {}
     cells = record.items() if isinstance(record, dict) else ()
-    return {str(name): value for name, value in cells if isinstance(value, str | int | float)}
+    return {
+        str(name): value for name, value in cells if isinstance(value, str | int | float | list)
+    }

@@ -38,6 +38,7 @@ from search.diagnostics.verdicts.from_columns import curves_of
 from search.errors import UsageError, refused
 
 REWARDS = {"reward", "rewards", "advantage", "advantages", "critic", "episode", "episodes"}
+REWARDS |= {"policy", "vf"}
 OF_NAMES = ("valid", "eval")  # how names of files and folders begin that hold validation
 T = TypeVar("T")
 Table = tuple[list[str], list[Line], dict[str, str]]  # of `lines_of`

@@ -142,8 +142,9 @@ def _lines_with_numbers(text: str) -> list[Line]:
         if not line:
             continue
         retold = OF_BATCHES in line or (BEST_ROUND.search(before) and ROUND in _numbers(line))
+        twice = line == before and "loss" in line.lower() and set(COUNTS) & set(_numbers(line))
         before = line
-        if retold or SETTING.match(line):
+        if retold or twice or SETTING.match(line):
             continue
         bar = BAR.match(line)
         numbers = _numbers(line, below)

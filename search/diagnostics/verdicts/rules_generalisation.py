@@ -14,6 +14,7 @@ from search.diagnostics.verdicts.rules_rate import GOOD, HIGH, wobble
 from search.diagnostics.verdicts.rules_training import ASK, NOTHING, last_epoch, lasted
 from search.diagnostics.verdicts.shape import SHORT, SMALL, UNSURE, Shape
 
+STEADY = 0.6  # share of its mean pace below which a fall levels off; at low rates 0.67 or more
 SLOW = 0.75  # share of its first value above which train has hardly fallen
 STEEP = 0.9  # a loss below this share of the epoch before still falls steeply
 FAR = 0.12  # gap of validation above train, twice as high too, that is overfitting by level (R22b)
@@ -128,7 +129,8 @@ def _steep(shape: Shape) -> bool:
 
 def lr_too_low(shape: Shape) -> str:
     """R23: a slow, steady fall, and nearly all of the way left."""
-    falls = shape.creeps and shape.val_late.change < ALONG * shape.late.change
+    falls = shape.creeps and (shape.anchored or shape.kept_pace >= STEADY)
+    falls &= shape.val_late.change < ALONG * shape.late.change
     learned = (shape.score or 0.0) >= GOOD or shape.curves.resumed
     if shape.level < HIGH if shape.anchored else learned:
         return ""  # most was learned in the first epoch, or before the log begins

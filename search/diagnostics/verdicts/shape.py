@@ -137,19 +137,17 @@ class Shape:
         return median(self.train[self.count // 2 :])
 
     @cached_property
+    def kept_pace(self) -> float:
+        """How fast train falls late, as a share of how fast it fell on the whole."""
+        late = max(self.count - 1 - self._late, 1) / max(self.count - 1, 1)
+        return self.late.change / (late * (self.overall.change or np.inf))
+
+    @cached_property
     def creeps(self) -> bool:
-        """Whether train falls, beyond chance, as fast late as it did before, however little that
-        is.
-        """
-        fall, late = self.overall, self.late
-        part = max(self.count - 1 - self._late, 1) / max(self.count - 1, 1)
-        slow = -late.change >= 0.4 * part * -fall.change
-        return (
-            fall.high < 0
-            and late.high < 0
-            and slow
-            and -fall.change > max(0.003 * self.first, 4 * self.shaking)
-        )
+        """Whether train falls, beyond chance, late too, however little that is."""
+        fall = self.overall
+        falls = fall.high < 0 and self.late.high < 0 and self.kept_pace >= 0.4
+        return falls and -fall.change > max(0.003 * self.first, 4 * self.shaking)
 
     # Validation
 
