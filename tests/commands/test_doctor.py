@@ -330,6 +330,7 @@ def test_trainings_written_into_one_file_one_behind_the_other_are_told_apart(tmp
         ("epoch,total_loss,validation_total_loss,lr", "train = total_loss, val = validation_total_loss, epoch = epoch, metric = (none)"),
         (" epoch, train/box_loss, val/box_loss, metrics/precision, metrics/mAP_0.5:0.95",
          "train = train_box_loss, val = val_box_loss, epoch = epoch, metric = metrics_map_0_5_0_95"),
+        ("epoch,train_reg_loss_step,train_reg_loss_epoch,val_reg_loss", "train = train_reg_loss_epoch, val = val_reg_loss, epoch = epoch, metric = (none); not read: train_reg_loss_step"),
         ("epoch,loss_tr,loss_va,va_acc", "train = tr_loss, val = va_loss, epoch = epoch, metric = va_acc"),
         ("train_loss,test_loss,test_acc1,epoch", "train = train_loss, val = test_loss, epoch = epoch, metric = test_acc1"),
     ],
@@ -384,7 +385,9 @@ def trainer_state():
     for i, f in enumerate(FALL, 1):
         log.append({"epoch": i / 2, "loss": f, "learning_rate": 1e-3, "step": 10 * i})
         log.append({"epoch": i / 2, "eval_loss": 1.1 * f, "eval_accuracy": 0.5, "step": 10 * i})
-    return {"best_metric": None, "log_history": [*log, {"epoch": 4.0, "step": 80, "train_loss": 9}]}
+    end = {"epoch": 4.0, "step": 80}
+    log += [end | {"train_loss": 9}, end | {"eval_loss": 9}]  # and an evaluation of the best model
+    return {"best_metric": None, "log_history": log}
 
 
 @pytest.mark.parametrize("form", ["state", "lines", "gz", "torn"])
@@ -397,7 +400,7 @@ def test_a_trainers_json_is_read_and_a_nearly_empty_column_passed_over(tmp_path,
     (curves,) = read_csv(path).values()
     assert curves.train.tolist() == FALL
     assert curves.epochs.tolist() == [i / 2 for i in range(1, 9)]
-    assert (curves.metric[-1], curves.lr[0]) == (0.5, 1e-3)
+    assert (curves.val[-1], curves.metric[-1], curves.lr[0]) == (1.1 * FALL[-1], 0.5, 1e-3)
 
 
 @pytest.mark.parametrize(
@@ -405,13 +408,15 @@ def test_a_trainers_json_is_read_and_a_nearly_empty_column_passed_over(tmp_path,
     [
         json.dumps({"train": {"mlogloss": FALL}, "eval": {"mlogloss": FALL}}),
         json.dumps({"training": {"multi_logloss": FALL}, "valid_1": {"multi_logloss": FALL}}),
+        json.dumps({of: [{"loss": x, "loss_box": 9} for x in FALL] for of in ("train", "val")}),
+        str({"loss": FALL, "part_loss": FALL, "val_loss": FALL}),
         json.dumps({"name": "a", "epochs": [{"epoch": n, "train": {"loss": x}, "validation": {"loss": x}} for n, x in enumerate(FALL)]}),
         "\n".join(json.dumps({"_step": 3 * n + k, "epoch": n, name: x}) for n, x in enumerate(FALL) for k, name in enumerate(("train/loss", "train/loss", "val/loss"))),
         json.dumps({name: {"steps": list(range(8)), "timestamps": ["2026-01-02"] * 8, "values": FALL} for name in ("loss", "val_loss")}),
         "Step,run-1 - train/loss,run-1 - train/loss__MIN,run-1 - train/loss__MAX,run-1 - val/loss,run-1 - val/loss__MIN,run-1 - val/loss__MAX\n"
         + "\n".join(f"{n},{x},{x},{x},{x},{x},{x}" for n, x in enumerate(FALL)),
     ],
-    ids=["xgboost", "lightgbm", "nested rows", "wandb history", "sacred", "wandb export"],
+    ids=["xgboost", "lightgbm", "rows by set", "printed", "nested rows", "wandb history", "sacred", "wandb export"],
 )  # fmt: skip
 def test_histories_by_set_and_exports_of_a_tracker_are_read(content, tmp_path):
     (curves,) = read_csv(written(tmp_path, content)).values()

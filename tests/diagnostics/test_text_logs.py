@@ -52,6 +52,7 @@ FORMS = {
     "timm": "Train: {e} [   4/5 (100%)]  Loss: {t:.4f} ({t:.4f})  LR: 1.000e-02\n"
     "Test: [   0/0]  Loss: {v:.4f} ({v:.4f})  Acc@1: {m:.4f} ({m:.4f})\n"
     "*** Best metric: 1.0 (epoch 1)\n",
+    "twice": "Epoch {e} loss: {t:.4f} val_loss: {v:.4f} val_acc: {m:.4f}\n" * 2,
     "share": "Train Epoch: {e} [0/600 (0%)]\tLoss: {t:.4f}\n\n"
     "Test set: Average loss: {v:.4f}, Accuracy: {k}/10000 ({p:.0f}%)\n",
 }
@@ -113,7 +114,7 @@ def test_the_only_loss_of_a_log_is_trains_whatever_its_name_but_in_a_file_of_val
     for name in ("validations.txt", "eval/log.csv"):
         with raises("log-tells-not-of-train", "tells of validation", "--columns train=loss"):
             read_logs(str(tmp_path / name))
-    for game in ("reward", "episode"):  # a policy's, which says little
+    for game in ("reward", "episode", "policy"):  # a policy's, which says little
         with raises("log-tells-not-of-train", f"beside {game}"):
             read_of(tmp_path, f"step 0 {game}: 5 loss: 0.1\nstep 0 {game}: 5 loss: 0.2\n")
 
@@ -232,6 +233,7 @@ def test_a_column_without_a_name_that_is_empty_is_no_epoch_and_two_rates_are_no_
         "[2022-09-23 19:29:09,028][INFO] - start\n[2022-09-23 19:29:10,045][INFO] - end\n",
         "== Pipeline ==\nE  #  LOSS  SCORE\n0  0  2.1  0.1\n1  200  1.9  0.2\n2  400  1.8  0.3\n",
         "Loaded 11200 images.\nTraining a forest...\nAccuracy: 69.38%\nTraining trees ...\n",
+        "== Iteration ==\nkl | vf_loss\n1 | 2\n1 | 2\n1 | 2\n" * 2,  # a table of each of them
     ],
 )
 def test_text_without_losses_is_refused_with_what_is_accepted(tmp_path, text):

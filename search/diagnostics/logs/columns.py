@@ -184,7 +184,7 @@ def _axis(
         for _, cells in lines
         if all(is_told(cells, name) for name in val)
     )
-    often = max(taken.values(), default=0) > 1
+    often = taken.total() - len(taken) > (len(taken) > 1)  # one more may be the finished model's
     if not val and len(taken) < FEW <= len(lines):
         return counter  # an epoch or two, told step by step: the rows, where these begin anew
     return step if step and (often or filled[epoch] < len(lines)) else epoch
