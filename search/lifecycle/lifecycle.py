@@ -153,6 +153,8 @@ def begun(
         prepared.contract.check(contract, where="the contract that comes with the config")
     if folder.started:
         folder.check_contract(prepared.contract)
+    if other_torch := folder.runs.other_torch():
+        console.say(other_torch, style="yellow")
     teacher = check_teacher(plan.config, prepared.contract)
     with folder.locked():
         folder.begin(prepared, plan.config)

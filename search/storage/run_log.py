@@ -1,4 +1,4 @@
-"""Every run of a search: when it began, by which command and version, how long all ran in sum.
+"""Every run of a search: when it began, by which command and versions, how long all ran in sum.
 
 A run that is killed counts up to its last trial that ended, whose record says how long the search
 had run by then.
@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from search.config.version import __version__
+from search.config.version import TORCH, __version__, torch_version
 from search.errors import UsageError, refused
 from search.storage.sealed import read_json, write_json
 
@@ -36,7 +36,8 @@ class RunLog:
         self._before = max([ran, *(float(run["seconds"] or 0.0) for run in runs)])
         began = self._began.astimezone().isoformat(timespec="seconds")
         run: dict[str, Any] = {
-            "began": began, "command": command, "version": __version__, "seconds": None
+            "began": began, "command": command, "version": __version__,
+            TORCH: torch_version(), "seconds": None,
         }  # fmt: skip
         self._write([*runs, run])
         try:
@@ -54,6 +55,17 @@ class RunLog:
         """The last run's; empty if it is not known."""
         runs = self._runs()
         return str(runs[-1]["command"]) if runs else ""
+
+    def other_torch(self) -> str:
+        """That the last run had another torch, in words; empty where it had this one."""
+        runs, now = self._runs(), torch_version()
+        before = runs[-1].get(TORCH, now) if runs else now
+        if before == now:
+            return ""
+        return (
+            f"torch is {now}, but was {before} when this search last ran: trials to come may give "
+            "other numbers than those that have ended"
+        )
 
     def check_version(self) -> None:
         """Whether this version knows what the versions of all runs have written.

@@ -215,8 +215,8 @@ class WriteThrough(InMemoryStorage):
         )
         return RunError(
             "one conductor per search, but another one writes to the same study in the database "
-            f"({who}), so this one stops; go on in one of the two folders: nothing recorded is "
-            "lost",
+            f"({who}), so this one stops; go on in one of the two folders, where trials that the "
+            "other one ended have their values, but no curves",
             code="study-was-taken-over",
         )
 

@@ -17,6 +17,7 @@ from search.storage.files import LineFile, append, write_text
 from search.storage.folder import Folder
 from search.storage.layers import LayerLog
 from search.storage.logs import TrialLogs
+from search.storage.run_log import RunLog
 from search.storage.sealed import write_json
 
 
@@ -219,6 +220,19 @@ def test_a_folder_that_a_newer_version_went_on_with_is_named_before_it_is_called
     expected = ("folder-of-newer-version", version, __version__)
     with raises(*(expected if is_newer else ("file-was-changed", "config.yaml"))):
         folder.load_config()
+
+
+def test_another_torch_than_that_of_the_last_run_is_named_and_none_of_an_older_record(tmp_path):
+    log = RunLog(tmp_path / "runs.json")
+    with log.recorded(command="", ran=0.0):
+        pass
+    assert log.other_torch() == ""
+    (run,) = json.loads((tmp_path / "runs.json").read_text())["runs"]
+    write_json(tmp_path / "runs.json", {"runs": [run, {**run, "torch": "1.0.0-other"}]})
+    assert "1.0.0-other" in log.other_torch()
+    assert run["torch"] in log.other_torch()
+    write_json(tmp_path / "runs.json", {"runs": [{"seconds": 1.0}]})  # of an earlier version
+    assert log.other_torch() == ""
 
 
 def test_every_verb_refuses_the_folder_of_a_newer_version_and_touches_nothing(tmp_path):
