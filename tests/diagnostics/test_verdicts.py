@@ -133,7 +133,7 @@ def test_the_unit_of_a_loss_does_not_matter(label, power):
 
 @pytest.mark.slow
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=5, deadline=None)
 def test_rounding_does_not_matter(seed):
     dice = np.random.default_rng(seed)
     for name, (_, curves, _) in planted().items():

@@ -456,10 +456,10 @@ def _cliff(knobs, seed):
 @pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["gp", "tpe"])
 def test_a_sampler_told_of_what_diverges_stays_away_from_it(sampler):
-    words = [*TWO, "n_trials=40", "protocol.confirm=0", "optimizer.lr=0.001"]
+    words = [*TWO, "n_trials=30", "protocol.confirm=0", "optimizer.lr=0.001"]
     rows = joint_of(_cliff, *words, f"sampler={sampler}")[1]
-    # Of random points a quarter: a sampler that learns nothing passes with 0.22.
-    assert sum(row.state == "infeasible" for row in rows[20:]) <= 3
+    # Of random points a quarter: a sampler that learns nothing passes with 0.20.
+    assert sum(row.state == "infeasible" for row in rows[14:]) <= 2
     assert max(row.value for row in rows if row.value is not None) > 0.945
 
 

@@ -89,10 +89,9 @@ def taught(tmp_path_factory):
 def test_the_student_of_a_teacher_beats_the_same_student_alone(taught):
     place, data, teacher = taught
     long = {"width": 32, "epochs": 60, "rate": 0.01}  # long enough to learn the wrong labels too
-    for seed in range(2):
-        alone, _ = _trained(_config(**long, seed=seed), data)
-        student, _ = _trained(_config(**long, seed=seed, teacher=str(place), weight=1.0), data)
-        assert student > alone + 0.1
+    alone, _ = _trained(_config(**long), data)
+    student, _ = _trained(_config(**long, teacher=str(place), weight=1.0), data)
+    assert student > alone + 0.1
     assert teacher > 0.8
 
 

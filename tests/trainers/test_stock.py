@@ -83,7 +83,7 @@ def test_it_learns(data, tmp_path):
         (),
         ("optimizer=adam", "model.dropout=0.3"),
         ("schedule=cosine",),
-        ("schedule=plateau", "schedule.patience=1", "model=cnn2d"),
+        ("schedule=plateau", "schedule.patience=1", "model=cnn2d", "model.width=4"),
     ],
 )
 def test_a_resumed_trial_goes_on_with_the_same_bits(data, tmp_path, overrides):
