@@ -1501,7 +1501,7 @@ def _has_written(journal, size, process):
     return there >= size or process.poll() is not None
 
 
-KILLS = 3
+KILLS = 2
 TINY = [
     "tune", "own_trainer", "trainer._target_=toys.steady", "trainer.checkpoint_every=0.001",
     "placement.slots=2", "placement.max_retries=50", "rehearse=false", "preflight=off", "report=off",

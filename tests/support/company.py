@@ -40,12 +40,12 @@ class Kept:
 
 def config_of(*words, model=None, **keys):
     """A trial's config; `model`: the name of one in odd.py, with more keys of it."""
-    config = OmegaConf.to_container(
-        compose_experiment("lr_sweep", overrides=["trainer.epochs=4", *words], config_dir=None)
-    )
+    words = ["trainer.epochs=4", *words]
+    config = compose_experiment("lr_sweep", overrides=words, config_dir=None)
     if model is not None:
-        config["model"] = {"_target_": f"odd.{model}", "inputs": 64, "outputs": 10, **keys}
-    return OmegaConf.to_container(OmegaConf.create(config), resolve=True)
+        config = OmegaConf.create(OmegaConf.to_container(config))
+        config.model = {"_target_": f"odd.{model}", "inputs": 64, "outputs": 10, **keys}
+    return OmegaConf.to_container(config, resolve=True)
 
 
 def sets_of(dtype=torch.float32):

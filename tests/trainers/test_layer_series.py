@@ -1,14 +1,12 @@
 """What is recorded of a stock training beside its losses, and which tensor is named where a loss ends."""
 
 import math
-import os
-from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
 import pytest
 import torch
-from kit import INLINE, PATH, search
+from kit import INLINE, search
 from kit import trials as rows_of
 from torch import nn
 
@@ -50,18 +48,6 @@ class Folded(nn.Module):
 
     def forward(self, x):
         return self.last(torch.relu(self.first(x.reshape(2 * len(x), 3))).reshape(len(x), 16))
-
-
-class Rooted(nn.Module):
-    """A root whose slope is infinite where it is taken."""
-
-    def __init__(self, **sizes):
-        super().__init__()
-        self.layer = nn.Linear(6, 3)
-
-    def forward(self, x):
-        hidden = self.layer(x)
-        return hidden + torch.sqrt(hidden * 0)
 
 
 class Divided(nn.Module):
@@ -247,7 +233,7 @@ def test_inputs_that_are_no_numbers_are_named_first(rows, lanes):
 
 def test_a_backward_pass_that_ends_is_named_by_its_operation(rows):
     (_, after), _ = trained(
-        data_of(*rows), config_of({"_target_": "test_layer_series.Rooted"}), lanes=False, epochs=2
+        data_of(*rows), config_of({"_target_": "odd.Rooted"}), lanes=False, epochs=2
     )
     assert (
         after["remark"]
@@ -285,7 +271,8 @@ def test_weights_that_overflow_are_named_from_the_last_checkpoint_on(rows, tmp_p
 def test_the_reason_of_a_trial_in_a_search_names_the_tensor(tmp_path):
     words = [
         "smoke",
-        "model={_target_: test_layer_series.Rooted}",
+        "model={_target_: odd.Rooted}",
+        "trainer.epochs=1",
         "data=csv",
         "data.path=rows.csv",
         "data.task=classification",
@@ -297,8 +284,7 @@ def test_the_reason_of_a_trial_in_a_search_names_the_tensor(tmp_path):
         for index in range(300)
     ]
     (tmp_path / "rows.csv").write_text("a,b,c,d,e,f,y\n" + "\n".join(lines))
-    path = os.pathsep.join((PATH, str(Path(__file__).parent)))  # of the model above
-    done = search(*words, *INLINE, "name=roots", cwd=tmp_path, PYTHONPATH=path)
+    done = search(*words, *INLINE, "name=roots", cwd=tmp_path)
     assert done.returncode == 1, done.stdout + done.stderr
     reasons = rows_of(tmp_path / "results" / "roots").reason
     assert reasons.str.contains(
