@@ -179,8 +179,11 @@ class Plan:
         return fits[0] if fits else None
 
     def default(self, knob: Knob) -> Value:
-        """A knob's value in the baseline, or within its choice."""
-        return knob.typed(default_of(self.config, knob))
+        """A knob's value in the baseline, or within its choice. A sweep asks often: it is kept."""
+        known: dict[Any, Value] = vars(self).setdefault("defaults", {})
+        if (key := (knob.path, knob.choice)) not in known:
+            known[key] = default_of(self.config, knob)
+        return knob.typed(known[key])
 
 
 def _check_name(name: str) -> None:

@@ -104,23 +104,32 @@ def wanted(plan: Plan, rows: Sequence[TrialRecord], *, resolution: float) -> lis
     """
     if is_out_of_time(settings(plan), rows):
         return []
-    tried = values(plan, rows, resolution=resolution)
+    return _next_round(
+        plan, rows, values(plan, rows, resolution=resolution), resolution=resolution
+    )[0]
+
+
+def _next_round(
+    plan: Plan, rows: Sequence[TrialRecord], tried: Sequence[Value], *, resolution: float
+) -> tuple[list[TrialSpec], "_Contest | None"]:
+    """What is wanted of the values of the rounds begun, and the contest, where that decided it."""
     points = [cell for value in tried for cell in cells(plan, value)]
     seeds = range(plan.seed, plan.seed + plan.seeds)
     if halves(plan):
         first = missing(plan, points, rows, stage=stage_name(plan), seeds=seeds[:HALVED])
         if first or not set(tried) <= set(_groups_by_value(plan, rows, seeds=HALVED)):
-            return first
+            return first, None
         dropped = _dropped(plan, rows)
         points = [cell for value in tried if value not in dropped for cell in cells(plan, value)]
     specs = missing(plan, points, rows, stage=stage_name(plan), seeds=seeds)
     if specs and settings(plan).budget is not None:  # the clock is looked at before every pass
-        return [spec for spec in specs if spec.seed == specs[0].seed]
+        return [spec for spec in specs if spec.seed == specs[0].seed], None
     if specs or not race_of(plan).on or not all(row.finished for row in rows):
-        return specs
+        return specs, None
     contest = _contest(plan, rows, tried, resolution=resolution)
     seeds = range(plan.seed, plan.seed + race_of(plan).most)
-    return further(plan, contest.cells, contest.seeds, rows, stage=stage_name(plan), seeds=seeds)
+    stage = stage_name(plan)
+    return further(plan, contest.cells, contest.seeds, rows, stage=stage, seeds=seeds), contest
 
 
 def is_cut_short(plan: Plan, rows: Sequence[TrialRecord], *, resolution: float) -> bool:
@@ -138,9 +147,13 @@ def foreseen(plan: Plan, rows: Sequence[TrialRecord]) -> int:
 
 def outcome(plan: Plan, rows: Sequence[TrialRecord], *, resolution: float) -> Outcome:
     """The values compared, and which one wins; a decision only once all its trials are there."""
-    known = with_queued(rows, wanted(plan, rows, resolution=resolution))
     tried = values(plan, rows, resolution=resolution)
-    contest = _contest(plan, known, tried, resolution=resolution)
+    specs, contest = list[TrialSpec](), None
+    if not is_out_of_time(settings(plan), rows):
+        specs, contest = _next_round(plan, rows, tried, resolution=resolution)
+    known = with_queued(rows, specs)
+    if specs or contest is None:  # else it is the one of these very rows
+        contest = _contest(plan, known, tried, resolution=resolution)
     groups = mark_collapsed(contest.groups, resolution=resolution)
     costs = _costs(plan.knob, groups) if plan.knob.group == "capacity" else None
     is_done = all(row.finished for row in known)
