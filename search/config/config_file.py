@@ -132,11 +132,10 @@ def check_whole(config: DictConfig, path: Path) -> None:
 
 def check_complete(config: DictConfig, where: str) -> None:
     """Keys that are ??? have no default that would be right; they must be given."""
-    try:
-        missing = sorted(OmegaConf.missing_keys(config))
-    except OmegaConfBaseException:  # a link leads nowhere: say so as elsewhere
-        resolved_config(config, where=where)
-        raise
+    values = flat_config(config).items()
+    missing = sorted(
+        path for path, value in values if "???" in (value if isinstance(value, list) else [value])
+    )
     if missing:
         raise refused(
             where,
