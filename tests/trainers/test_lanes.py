@@ -109,7 +109,7 @@ def test_a_lane_has_the_same_bits_alone_and_in_any_company(words):
         for trial in range(16)
     }
     whole = trained(configs).told
-    for count in (1, 2, 3, 7, 11):
+    for count in (1, 3, 7):
         some = random.Random(count).sample(range(16), count)
         for trial, told in trained({trial: configs[trial] for trial in some}).told.items():
             assert bits(told) == bits(whole[trial]), (count, trial)
@@ -452,7 +452,7 @@ def test_rows_of_the_two_halves_of_a_split_are_those_of_a_seat(stock, tmp_path):
     "words",
     [
         ("model.dropout=0.3", "optimizer=adam", "model.width=33"),
-        ("model=cnn2d", "model.width=4"),
+        ("model=cnn2d", "model.width=2"),
         ("loss.label_smoothing=0.1",),
     ],
     ids=["mlp", "cnn", "smoothing"],
