@@ -3,6 +3,7 @@
 import copy
 import inspect
 import logging
+import os
 import random
 import sys
 from collections.abc import Generator, Iterator, Sequence
@@ -32,7 +33,7 @@ from trainers.featured import FeaturedFusable, FeaturedSeats, prepared_rows
 from trainers.features import read_steps
 from trainers.isolation.code_state import CodeState
 from trainers.isolation.process_state import StepState
-from trainers.isolation.shared_files import SharedFiles
+from trainers.isolation.shared_files import LIGHTNING_ROOT, SharedFiles
 from trainers.reporting import epochs_reported, with_losses
 from trainers.rows import own_rows
 
@@ -194,7 +195,10 @@ class CallableSeats:
         self._last_epoch = checkpoint.epoch or -1
         self._epochs = int(config.get("trainer", {}).get("epochs", MOST_EPOCHS))
         self._files = SharedFiles()
-        self._outside = self._state = StepState.read()
+        self._outside = StepState.read()
+        os.environ.setdefault(LIGHTNING_ROOT, str(checkpoint.files))
+        self._state = StepState.read()
+        self._outside.restore()
 
     def step(self) -> list[Outcome]:
         """The generator's next epoch."""

@@ -28,6 +28,7 @@ import numpy as np
 from trainers.api import Checkpoint, Config, Data, Values
 from trainers.command_end import KILLED, CommandFailed, check_end, silent
 from trainers.command_line import command_line, filled_files, rehearse
+from trainers.isolation.shared_files import LIGHTNING_ROOT
 from trainers.printed import LAST_EPOCH, Printed, Record, needed_names
 
 LINES, ERRORS, CONFIG, ENDED = "lines.jsonl", "errors.log", "config.json", "ended"
@@ -121,6 +122,7 @@ def _write_files(config: Config, data: Data, checkpoint: Checkpoint) -> dict[str
         "KNOBWISE_SPLIT": folder / "split.npz",
         "KNOBWISE_CHECKPOINT": folder,
         "KNOBWISE_FOLDER": files,
+        LIGHTNING_ROOT: Path(os.environ.get(LIGHTNING_ROOT, files)),
     }
     variables["KNOBWISE_CONFIG"].write_text(json.dumps(config))
     with variables["KNOBWISE_SPLIT"].open("wb") as file:

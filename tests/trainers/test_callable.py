@@ -160,6 +160,7 @@ def test_what_a_trial_sets_for_the_process_is_its_own_until_it_ends(tmp_path):
             return (torch.get_default_dtype(), torch.is_grad_enabled(), *place)
 
         seen = state()
+        assert os.environ["PL_TRAINER_DEFAULT_ROOT_DIR"] == str(checkpoint.files)
         while True:
             os.environ["OWN_RATE"], os.environ["HOME"] = "0.1", "/nowhere"
             torch.set_default_dtype(torch.float64)

@@ -57,6 +57,7 @@ config = json.load(open(os.environ["KNOBWISE_CONFIG"]))
 split = np.load(os.environ["KNOBWISE_SPLIT"])
 told = {"lr": config["optimizer"]["lr"], "names": sorted(split), "rows": split["val"].tolist()}
 told |= {"folder": os.environ["KNOBWISE_CHECKPOINT"], "files": os.environ["KNOBWISE_FOLDER"]}
+told["lightning"] = os.environ["PL_TRAINER_DEFAULT_ROOT_DIR"]
 open(os.environ["KNOBWISE_FOLDER"] + "/seen.json", "w").write(json.dumps(told))
 print('{"accuracy": 1.0}')
 """
@@ -68,6 +69,7 @@ print('{"accuracy": 1.0}')
         "rows": [5, 6, 7],
         "folder": str(tmp_path / "checkpoints" / "7"),
         "files": str(tmp_path / "files" / "7"),
+        "lightning": str(tmp_path / "files" / "7"),
     }
 
 

@@ -15,6 +15,8 @@ DEPTH = 5  # of folders looked at below the working folder, as `logs/name/fit/ru
 OURS = "contract.yaml"  # in the folder of a search, which keeps its trials apart
 FOLDERS, ENTRIES = 60, 1000  # folders in all, and entries of each, looked at
 FRESH = 1.0  # time for which trials of a process share a look at what was there before [s]
+# Where Lightning's Trainer writes that is given no `default_root_dir`.
+LIGHTNING_ROOT = "PL_TRAINER_DEFAULT_ROOT_DIR"
 # A folder that is named by a count or by the time, as version_3, exp2, 1128_181010, 18h_10m_10s.
 COUNTED = re.compile(
     r"(?:version|exp|run|train|experiment)?[_-]?\d+|"
