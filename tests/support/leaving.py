@@ -31,12 +31,11 @@ class Net(nn.Module):
             self.scale = 1.0 if torch.get_default_dtype() == torch.float32 else 0.1
             torch.set_default_dtype(torch.float64)
             self.to(torch.float32)
+        elif keeps == "cache":
+            self.scale = 1 / (1 + CACHE.setdefault("steps", [0.0])[0])
 
     def forward(self, x):
         """Logits."""
-        scale = self.scale
         if self.keeps == "cache":
-            steps = CACHE.setdefault("steps", [0.0])
-            steps[0] += 0.01 * self.training
-            scale = 1 / (1 + steps[0])
-        return self.layers(x) * scale
+            CACHE["steps"][0] += 0.1 * self.training
+        return self.layers(x) * self.scale
