@@ -362,7 +362,7 @@ CALM = {
     "dead": [], "relu_rows": 0, "batch_norms": 0, "epochs_told": 1, "train_loss": [1.0], "val_loss": [1.0], "first_loss": None,
     "targets": None, "held_targets": None, "between_batches": [], "plateaus": [], "scores": [], "over_rows": 0, "summed": 0,
     "not_finite": [], "again": {}, "again_error": "", "cut": "", "unread": "", "discarded": 0, "backwards": 0, "forgetful": 0, "next_tokens": None, "hand_steps": 0, "hand_rates": [],
-    "schedules": [], "scaled": 0, "unscaled": 0, "unloaded": 0, "loaded": 0, "drawn": None, "never_cleared": 0, "changed_late": 0, "betas": [], "divergence": "", "softmax_twice": 0, "prepared": False,
+    "schedules": [], "scaled": 0, "unscaled": 0, "unloaded": 0, "loaded": 0, "drawn": None, "never_cleared": 0, "changed_late": 0, "betas": [], "divergence": "", "logarithm_of": "", "prepared": False,
     "padding_taught": None, "blurred": 0.0, "shares_above_chance": None, "viewed": [], "other_seed": {}, "compares_the_same": "",
 }  # fmt: skip
 

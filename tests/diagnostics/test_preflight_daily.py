@@ -334,7 +334,7 @@ def test_targets_of_a_loss_by_hand_are_what_outputs_are_subtracted_from(loss):
         for rows in x.split(32):
             loss(model(rows), rows[:, 2]).backward()
     pairs = watch.labels_seen.answers.handed_on()
-    assert (pairs["x"], pairs["y"], pairs["mixed"]) == (x.tolist(), x[:, 2].tolist(), False)
+    assert (pairs["x"], pairs["y"], pairs["mixed"]) == (x.tolist(), x[:, 2:3].tolist(), False)
 
 
 def _slope(out, x):
@@ -354,7 +354,8 @@ def test_what_is_taken_from_outputs_before_their_loss_is_no_target(loss, asked):
             rows = rows.clone().requires_grad_(asked == "slope")
             loss(model(rows), rows).backward()
     pairs = watch.labels_seen.answers.handed_on()
-    assert (pairs and pairs["y"]) == ((x[:, 2] - x[:, 0]).tolist() if asked == "change" else None)
+    change = (x[:, 2] - x[:, 0])[:, None].tolist()
+    assert (pairs and pairs["y"]) == (change if asked == "change" else None)
 
 
 @pytest.mark.parametrize("kept", [True, False])
@@ -371,8 +372,11 @@ def test_rows_of_a_loop_without_modules_are_those_that_its_first_weights_multipl
             F.cross_entropy(torch.cat(outputs), asked)
     pairs = watch.labels_seen.answers.handed_on(val_rows=200)
     assert pairs["x"] == x.float().tolist()
-    assert pairs["y"] == y.tolist()
-    assert (pairs["held"], pairs["held_targets"]) == (held.float().tolist(), asked.tolist())
+    assert pairs["y"] == y[:, None].tolist()
+    assert (pairs["held"], pairs["held_targets"]) == (
+        held.float().tolist(),
+        asked[:, None].tolist(),
+    )
 
 
 def test_counts_and_targets_near_one_are_left_alone_and_hundred_thousands_and_faint_rows_are_not():
@@ -382,6 +386,47 @@ def test_counts_and_targets_near_one_are_left_alone_and_hundred_thousands_and_fa
     wrong = {(scale, size): [one.name for one in _own(scale * x, size * counts).values() if one.outcome in ("warn", "fail")]
              for scale, size in ((1, 1), (1, 1e5), (1e-3, 1))}  # fmt: skip
     assert wrong == {(1, 1): [], (1, 1e5): ["targets"], (1e-3, 1): ["feature_scales"]}
+
+
+def _texts(y, word):
+    """Texts of twelve tokens, of which the third tells the class."""
+    dice = np.random.default_rng(3)
+    x = dice.integers(40, 60, (len(y), 12))
+    x[:, 3:6] = dice.integers(10, 20, (len(y), 3)) + 10 * y[:, None]
+    x[:, 2] = word(y)
+    return x
+
+
+@pytest.mark.parametrize(("shape", "name"), [
+    (lambda x, y: (np.repeat(x, 300, axis=1), y), ""),
+    (lambda x, y: (np.repeat(x, 300, axis=1), 2e5 * np.stack([x[:, 0], x[:, 1]], 1)), "targets"),
+    (lambda x, y: (_texts(y, lambda y: 0 * y), y), ""),
+    (lambda x, y: (_texts(y, lambda y: 1 + y), y), "telltale_feature"),
+    (lambda x, y: (_texts(np.where(y < 2, 1 - y, y) if len(y) < 400 else y, lambda y: 0 * y), y), "validation_labels"),
+])  # fmt: skip
+def test_wide_rows_texts_and_several_targets_are_looked_at_too(shape, name):
+    x, y, held = _clouds("")
+    (x, y), held = shape(x, y), shape(*held)
+    checks = _own(x, y, held, loss="cross_entropy" if y.ndim == 1 else "mse_loss")
+    assert [one.name for one in checks.values() if one.outcome in ("warn", "fail")] == [name][: len(name)]  # fmt: skip
+
+
+@pytest.mark.parametrize("pick", [
+    lambda out, y: out[torch.arange(len(y)), y], lambda out, y: out.gather(1, y[:, None])[:, 0]
+])  # fmt: skip
+def test_classes_that_a_loss_by_hand_picks_are_targets_also_of_an_average(pick):
+    x, y, (held, asked) = _clouds("noise")
+    x, y, held, asked = torch.tensor(x).float(), *map(torch.tensor, (y, held, asked))
+    model = torch.nn.Linear(x.shape[1], int(y.max()) + 1)
+    with Watch() as watch:
+        for rows, labels in zip(x.split(50), y.split(50), strict=True):
+            (-pick(model(rows).log_softmax(1), labels)).mean().backward()
+        average = torch.optim.swa_utils.AveragedModel(model)
+        with torch.no_grad():
+            pick(average(held.float()).log_softmax(1), asked)
+    pairs = watch.labels_seen.answers.handed_on(val_rows=len(held))
+    assert (pairs["y"], pairs["whole"]) == (y[:, None].tolist(), True)
+    assert pairs["held_targets"] == asked[:, None].tolist()
 
 
 def _visits(dice, patients):

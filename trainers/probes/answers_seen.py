@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from trainers.probes.rows_seen import row_keys
+from trainers.probes.rows_seen import Numbers, has_several, row_keys, values_of, widened
 from trainers.probes.shapes import classes_axis, padded_steps, side_by_side, viewed_from
 
-PASSES, VALUES = 24, 512  # batches whose gradients are noted; most values of a row
+PASSES = 24  # batches whose gradients are noted
 HANDED = 200_000  # numbers that are handed on, at most
-FEWEST = 64  # fewest rows that can tell
+FEWEST, AIMS = 64, 16  # rows that can tell; targets of a row
+STEPS = 8  # from which whole numbers are tokens of a text
 WHOLE = 0.9  # share of the validation rows that those evaluated are at least
 EACH, MOST_CLASSES = 20, 100  # rows per output that tell whether it is taught; kinds of targets
 ROUNDING = 1e-6  # share of outputs by which rows of one answer differ
@@ -24,7 +24,6 @@ PADDED = 0.1  # share of all steps from which padding tells
 NORMAL = 1e-3  # how near to 1 the sum of probabilities lies
 DIGITS = 1e-9  # share of a column's variance that rounding may leave
 Keys = tuple[int, ...]
-Numbers = NDArray[np.float64]
 
 
 class AnswersSeen:
@@ -32,16 +31,18 @@ class AnswersSeen:
 
     def __init__(self) -> None:
         self.evaluated_keys = set[int]()  # rows that any module saw without gradients
-        self._held: dict[int, Numbers] = {}  # such rows by their keys, if they have few values
-        self.held_targets: dict[int, float] = {}  # what a loss asks of them, by the same keys
+        self._held: dict[int, Numbers] = {}  # such rows by their keys
+        self.held_targets: dict[int, list[float]] = {}  # what a loss asks of these
         self._waiting: list[int] = []  # keys of rows that the model has answered, and no loss yet
         self._mixed = False  # further losses ask for other targets of the same rows
         self._by_modules = False  # a module was called
         self._layer: torch.Size | None = None  # else of the first weights
-        self._ended = False  # an evaluation has come: rows that are taught now came before
+        self._answers = False  # the model itself is evaluated
+        self._ended = False  # that has come: rows that are taught now came before
         self._given: Tensor | None = None
         self._subtracted: list[Tensor] = []  # what is taken from the outputs of these rows
         self._measures = True  # inputs are no whole numbers, as tokens are
+        self._whole = True  # targets came as whole numbers, as classes do
         self._pairs: list[tuple[Numbers, Numbers]] = []
         self._taught: list[tuple[Keys, Tensor]] = []
         self._reached: list[tuple[int, Tensor]] = []  # rows and steps; which outputs, in any
@@ -104,7 +105,7 @@ class AnswersSeen:
         """A step takes these rows."""
         self._lost_by_hand()
         self._waiting = []
-        self._given = first if first is not None and _is_narrow(first) else None
+        self._given = first if first is not None and has_several(first) else None
         self._measures &= self._given is None or self._given.is_floating_point()
 
     def _padded(self, padding: Tensor, taught: Tensor, *, known: bool) -> None:
@@ -122,15 +123,20 @@ class AnswersSeen:
         known = self._padding_known or len(self._widths) > 2
         return taught / padding if known and padding > PADDED * steps else None
 
-    def evaluated(self, given: Sequence[Tensor], *, mine: bool = True) -> Keys:
-        """Any module was given these, without gradients; `mine`: it is the model."""
-        rows, keys = side_by_side(given), row_keys(given[0])
+    def evaluated(
+        self, given: Sequence[Tensor], *, by: nn.Module | None = None, model: Any = None
+    ) -> Keys:
+        """A module was given these, without gradients: the model, or a copy, or another one."""
+        mine, rows, keys = by is model, side_by_side(given), row_keys(given[0])
+        self._answers |= mine
+        copied = by is not None and any(type(part) is type(model) for part in by.modules())
         if mine:
             self._lost_by_hand()
         self.evaluated_keys.update(keys)
-        if _is_narrow(rows) and len(self._held) * rows[0].numel() < HANDED:
-            self._held.update(zip(keys, _flat(rows), strict=True))
-            self._waiting += keys if mine else ()
+        if has_several(rows) and len(self._held) * len((values := values_of(rows))[0]) < HANDED:
+            own = keys if rows.shape == given[0].shape else row_keys(rows)
+            self._held.update(zip(own, values, strict=True))
+            self._waiting += own if mine or (copied and not self._answers) else ()
             self._ended |= mine and bool(self._pairs)
         return keys
 
@@ -139,8 +145,8 @@ class AnswersSeen:
         last one, if they are as many.
         """
         keys, self._waiting = self._waiting, []
-        if isinstance(targets, Tensor) and targets.ndim and len(keys) == targets.numel():
-            self.held_targets.update(zip(keys, targets.flatten().tolist(), strict=True))
+        if isinstance(targets, Tensor) and targets.ndim and len(keys) == len(targets):
+            self.held_targets.update(zip(keys, values_of(targets).tolist(), strict=True))
 
     def lost(self, targets: Any) -> None:
         """A loss is asked for against these targets."""
@@ -158,7 +164,8 @@ class AnswersSeen:
             and len(targets) == len(given)
             and targets[0].numel() <= given[0].numel() / 2
         ):
-            self._pairs.append((_flat(given), _flat(targets)))
+            self._pairs.append((values_of(given), values_of(targets)))
+            self._whole &= not targets.is_floating_point()
 
     def subtracted(self, one: Any, other: Any) -> None:
         """A difference: in a loss by hand that of outputs and targets, if a row has one of each."""
@@ -166,8 +173,8 @@ class AnswersSeen:
             return
         outputs, targets = (one, other) if one.requires_grad else (other, one)
         asked = outputs.requires_grad and not targets.requires_grad
-        if asked and outputs.numel() == targets.numel() == len(self._given):
-            self._subtracted.append(targets.detach().flatten())
+        if asked and outputs.shape == targets.shape and len(targets) == len(self._given):
+            self._subtracted.append(targets.detach())
 
     def _lost_by_hand(self) -> None:
         """The step before asked for no loss of torch's: what was taken from its outputs are their
@@ -212,18 +219,20 @@ class AnswersSeen:
 
     def pairs(self) -> tuple[Numbers, Numbers] | None:
         """Inputs [n, width] and targets [n, columns] of what was noted, if it is finite and of one
-        shape.
+        shape; texts are as long as the longest.
         """
         self._lost_by_hand()
-        shapes = {(rows.shape[1], aims.shape[1]) for rows, aims in self._pairs}
-        if len(shapes) != 1 or sum(len(rows) for rows, _ in self._pairs) < FEWEST:
+        widths = {rows.shape[1] for rows, _ in self._pairs}
+        shapes = len(widths if self._measures else {0}), len({a.shape[1] for _, a in self._pairs})
+        if shapes != (1, 1) or sum(len(rows) for rows, _ in self._pairs) < FEWEST:
             return None
-        x, y = (np.concatenate(part) for part in zip(*self._pairs, strict=True))
+        x = np.concatenate([widened(rows, max(widths)) for rows, _ in self._pairs])
+        y = np.concatenate([aims for _, aims in self._pairs])
         return (x, y) if np.isfinite(x).all() and np.isfinite(y).all() else None
 
     def handed_on(self, *, val_rows: int = 0) -> dict[str, Any] | None:
-        """The same for rules of tables: of rows of measures with one target each, where targets
-        differ, and within batches, as those of a real and a made one do not; else None.
+        """The same for rules of tables: of rows of measures, or of texts, with few targets each,
+        which differ, and within batches, as those of a real and a made one do not; else None.
 
         `held`: the rows that were evaluated, if they are as many as there are `val_rows`: others
         may be rows of train; `held_targets`: what losses ask of these, if that is known of all;
@@ -231,21 +240,26 @@ class AnswersSeen:
         """
         pairs = self.pairs()
         alike = {float(aims[0, 0]) for _, aims in self._pairs if len(aims) > 1 and not np.ptp(aims)}
-        if pairs is None or len(alike) > 1 or not self._measures or pairs[1].shape[1] > 1:
+        if pairs is None or len(alike) > 1:
             return None
-        if not np.ptp(pairs[1]):
+        width, aims = pairs[0].shape[1], pairs[1].shape[1]
+        if not np.ptp(pairs[1]) or aims > AIMS or (width < STEPS and not self._measures):
             return None  # of a generator, or of pairs of which the first is the better
-        width = pairs[0].shape[1]
-        most, held = HANDED // width, {k: v for k, v in self._held.items() if len(v) == width}
-        rows = np.array(list(held.values()))
+        least = width if self._measures else 0
+        held = {key: row for key, row in self._held.items() if least <= len(row) <= width}
+        rows = np.array([widened(row[None], width)[0] for row in held.values()])
         whole = WHOLE * val_rows <= len(held) <= val_rows and bool(np.isfinite(rows).all())
-        asked = [self.held_targets.get(key, math.nan) for key in held]
+        asked = [self.held_targets.get(key, []) for key in held]
+        known = all(len(one) == aims for one in asked) and bool(np.isfinite(asked).all())
+        most = HANDED // width
         return {
             "x": pairs[0][:most].tolist(),
-            "y": pairs[1][:most, 0].tolist(),
+            "y": pairs[1][:most].tolist(),
+            "tokens": not self._measures,
+            "whole": self._whole,
             "held": rows.tolist() if whole else [],
             "mixed": self._mixed,
-            "held_targets": asked if whole and np.isfinite(asked).all() else [],
+            "held_targets": asked if whole and known else [],
         }
 
     def target_among_inputs(self) -> int | None:
@@ -258,16 +272,6 @@ class AnswersSeen:
         places = [_place_among(pairs[0], column) for column in pairs[1].T]
         told = [place for place in places if place is not None]
         return told[0] if told and 2 * len(told) >= len(places) else None
-
-
-def _is_narrow(rows: Tensor) -> bool:
-    """Whether rows have several values each, and few enough to be kept."""
-    return rows.ndim > 1 and len(rows) > 0 and 1 < rows[0].numel() <= VALUES
-
-
-def _flat(rows: Tensor) -> Numbers:
-    plain: Numbers = rows.detach().double().cpu().numpy()
-    return plain.reshape(len(plain), -1)
 
 
 def _place_among(x: Numbers, y: Numbers) -> int | None:

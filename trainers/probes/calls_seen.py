@@ -23,6 +23,7 @@ ENDS = (*PASSED, "LogSoftmax", "Softmax", "Sigmoid")
 CLOSE = 1e-3  # how near to 1 the sum of probabilities lies
 MOST_KINDS = 200_000  # tokens of an embedding that are counted
 PADDING = 0  # the token that pads a row, and does not count
+SHARES = ("Softmax", "Sigmoid")  # operations that leave probabilities
 FEW = 4  # calls from which something always holds
 KINDS = 10  # fewest kinds of tokens of which something is said
 
@@ -41,7 +42,7 @@ class CallsSeen:
         self.divergence_of_probabilities = 0
         self.divergence = ""  # what else it is given that it does not take
         self.soft_targets = 0  # divergences from fixed shares, as a teacher's
-        self.softmax_twice = 0  # logarithms of a softmax of a softmax
+        self.logarithm_of = ""  # what ends the numbers of whose softmax a logarithm is taken
         self.targets = TargetsSeen()
         self._same: dict[tuple[Any, ...], list[bool]] = {}  # function, shape → of each comparison
         self._nodes: list[Any] = []  # of the last dropouts
@@ -73,7 +74,7 @@ class CallsSeen:
             self.targets.shares(targets)
         elif func in functions.LOGARITHMS:
             name = last_operation(args[0])[0]
-            self.softmax_twice += "Softmax" in name and "Log" not in name
+            self.logarithm_of = self.logarithm_of or (name.lower() if name in SHARES else "")
         elif func is F.embedding:
             self._embedded(args[0], args[1] if len(args) > 1 else kwargs["weight"])
 

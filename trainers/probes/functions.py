@@ -40,9 +40,26 @@ SOFTMAXES = (
     F.softmax, torch.softmax, Tensor.softmax, F.log_softmax, torch.log_softmax, Tensor.log_softmax,
 )  # fmt: skip
 LOGARITHMS = (F.log_softmax, torch.log_softmax, Tensor.log_softmax)
+PICKS = (torch.gather, Tensor.gather, Tensor.__getitem__, torch.take_along_dim)
 WEIGHED = (
     F.cross_entropy, F.nll_loss, F.binary_cross_entropy, F.binary_cross_entropy_with_logits,
 )  # fmt: skip
+
+
+def targets_of(
+    func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any], outputs: Sequence[int]
+) -> Any:
+    """The targets of a loss, or the classes whose outputs a loss by hand picks, one per row, of a
+    model that puts out this shape; else None.
+    """
+    if func in LOSSES:
+        return kwargs.get("target", args[1] if len(args) > 1 else None)
+    if func not in PICKS or len(outputs) != 2 or len(args) < 2 or args[0].shape[1:] != outputs[1:]:
+        return None
+    picked = kwargs.get("index", args[-1])
+    picked = picked[1] if isinstance(picked, tuple) and len(picked) == 2 else picked
+    whole = isinstance(picked, Tensor) and picked.dtype in (torch.int64, torch.int32)
+    return picked.flatten() if whole and picked.numel() == len(args[0]) else None
 
 
 def asks_for_labels(func: Callable[..., Any], args: Sequence[Any], before: LossCall) -> bool:

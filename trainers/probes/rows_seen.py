@@ -19,7 +19,8 @@ from trainers.probes.hooks import is_transformed
 
 ONCE = 0.9  # least share of distinct rows in an epoch: with fewer, rows are alike by chance
 CENTRED = 1e-5  # a mean below this share of the spread is 0, to the rounding of singles
-VALUES = 256  # values of a row, evenly drawn, that make its key
+VALUES, KEPT = 256, 512  # values of a row, evenly drawn: that make its key, that are kept
+Numbers = NDArray[np.float64]
 
 
 class RowsTaught(AbstractContextManager["RowsTaught"]):
@@ -51,6 +52,23 @@ def row_keys(rows: torch.Tensor | NDArray[Any]) -> tuple[int, ...]:
     flat = array.reshape(len(array), -1)
     some = np.ascontiguousarray(flat[:, :: max(1, flat.shape[1] // VALUES)], dtype=np.float32)
     return tuple(zlib.crc32(row.tobytes()) for row in some + 0.0)
+
+
+def has_several(rows: torch.Tensor) -> bool:
+    """Whether rows have several values each."""
+    return rows.ndim > 1 and len(rows) > 0 and rows[0].numel() > 1
+
+
+def values_of(rows: torch.Tensor) -> Numbers:
+    """Rows as lists of their values; of many, such as those of a picture, some evenly drawn."""
+    plain = rows.detach().reshape(len(rows), -1)
+    some: Numbers = plain[:, :: -(-plain.shape[1] // KEPT) or 1].double().cpu().numpy()
+    return some
+
+
+def widened(rows: Numbers, width: int) -> Numbers:
+    """Rows of tokens with the usual padding behind them."""
+    return np.pad(rows, ((0, 0), (0, width - rows.shape[1])))
 
 
 def centred_share(rows: torch.Tensor) -> float:

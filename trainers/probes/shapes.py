@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+CATEGORIES = 16  # columns of whole numbers beside measures; of more, steps of a text
 # Operations that leave the values of an output as they are.
 PASSED = (
     "View",
@@ -114,8 +115,11 @@ def classes_axis(output: Tensor, module: nn.Module) -> int | None:
 
 
 def side_by_side(given: Sequence[Tensor]) -> Tensor:
-    """What a model is given for each row: of several inputs of measures, all of them."""
+    """What a model is given for each row: of several inputs of measures, all of them, and a few
+    categories in front.
+    """
     first = given[0].detach()
-    several = [one.detach() for one in given if one.is_floating_point() and one.ndim > 1]
+    several = [one.detach() for one in given[1:] if one.is_floating_point() and one.ndim > 1]
     several = [one.flatten(1) for one in several if len(one) == len(first)]
-    return torch.cat(several, 1) if first.is_floating_point() and len(several) > 1 else first
+    few = first.is_floating_point() or (first.ndim == 2 and first.shape[1] <= CATEGORIES)
+    return torch.cat([first.flatten(1), *several], 1) if several and few else first

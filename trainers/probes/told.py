@@ -100,7 +100,7 @@ class Watched(TypedDict):
     broadcast: Sequence[Sequence[int]]  # shapes that are subtracted, each against all others
     summed: int  # rows over which a loss by hand is summed
     over_rows: int  # softmaxes of the outputs over their rows
-    softmax_twice: int  # logarithms of a softmax of a softmax
+    logarithm_of: str  # operation of whose result the logarithm of a softmax is taken
     answer_dropped: int  # losses whose outputs come straight from a dropout
     compares_the_same: str  # the function that compares two tensors which are always one
     divergence: str  # what kl_div was given

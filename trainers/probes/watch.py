@@ -130,13 +130,14 @@ class Watch(StepWatch):
             )
         elif func in functions.DENSE and self._is_inside() and self.seen.first_layer is None:
             self.seen.first_layer = float(args[0].detach().double().std(correction=0))
-        if func in functions.LOSSES and not self._paused:
-            targets = kwargs.get("target", args[1] if len(args) > 1 else None)
-            if torch.is_grad_enabled():
+        outputs = () if not self._passes or self._is_inside() else self._passes[-1].outputs
+        targets = functions.targets_of(func, args, kwargs, outputs)
+        if targets is not None and not self._paused:
+            if torch.is_grad_enabled() and func in functions.LOSSES:
                 self._next_tokens.asked(args[0] if args else None, targets)
             self.labels_seen.lost(targets, inside=self._is_inside())
-        elif func in functions.SOFTMAXES and args and self._passes and not self._is_inside():
-            self.seen.over_rows += over_rows(args, kwargs, outputs=self._passes[-1].outputs)
+        elif func in functions.SOFTMAXES and args and outputs:
+            self.seen.over_rows += over_rows(args, kwargs, outputs=outputs)
         if func in functions.MULTIPLIED:
             self.changed(args[0])
         result = func(*args, **kwargs)
@@ -280,7 +281,7 @@ class Watch(StepWatch):
     def _note_evaluation(self, module: nn.Module, given: Sequence[Tensor]) -> None:
         """A pass of any module without gradients; one of a copy may set its statistics."""
         self.seen.passes += 1
-        keys = self.labels_seen.answers.evaluated(given, mine=module is self._first)
+        keys = self.labels_seen.answers.evaluated(given, by=module, model=self._first)
         self.evaluated_losses.passed(keys)
         self._helps |= bool(self._calibrating)
         known = self._train_rows if module is self._first or not module.training else self._taught

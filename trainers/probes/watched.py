@@ -145,28 +145,30 @@ def _labels(watch: Watch, data: Data, *, classes: bool) -> Answer:
     """Targets of the losses against the labels of their rows, and how labels lie in the batches of
     an epoch.
     """
-    part, trained = data.train, _trained(watch)
-    unknown = {
-        "target_counts": target_counts(watch.labels_seen.noted),
+    part, noted, trained = data.train, watch.labels_seen.noted, _trained(watch)
+    told: Answer = {
+        "target_counts": target_counts(noted),
         "of_own_class": 0,
         "targets": None,
         "held_targets": None,
         "between_batches": [],
     }
-    if part.x is None or part.y is None or part.y.ndim > 2:
-        return unknown
-    labels = label_of_rows(row_keys(np.asarray(part.x)), np.asarray(part.y))
-    alone = watch.labels_seen.answers.of_own_class_alone(labels) if classes else 0
-    return {
-        **unknown,
-        "of_own_class": alone,
-        "held_targets": _held_targets(watch, data, classes=classes),
-        "targets": targets_against_labels(watch.labels_seen.noted, labels, classes=classes),
-        "between_batches": [
-            between_batches([batch.keys for batch in epoch], labels, classes=classes)
-            for epoch in trained
-        ],
-    }
+    if part.x is not None and part.y is not None and part.y.ndim < 3:
+        labels = label_of_rows(row_keys(np.asarray(part.x)), np.asarray(part.y))
+        told["of_own_class"] = classes * watch.labels_seen.answers.of_own_class_alone(labels)
+        told["held_targets"] = _held_targets(watch, data, classes=classes)
+        told["targets"] = targets_against_labels(noted, labels, classes=classes)
+    elif part.x is None and told["target_counts"] and watch.seen.optimizers == 1:
+        # rows of its own, whose labels are what the losses ask
+        keys = [key for place, rows, _ in noted if place == 0 for key in rows]
+        labels = label_of_rows(tuple(keys), np.array(first_targets(noted)))
+    else:
+        return told
+    told["between_batches"] = [
+        between_batches([batch.keys for batch in epoch], labels, classes=classes)
+        for epoch in trained
+    ]
+    return told
 
 
 def _held_targets(watch: Watch, data: Data, *, classes: bool) -> Answer | None:
@@ -177,7 +179,7 @@ def _held_targets(watch: Watch, data: Data, *, classes: bool) -> Answer | None:
     if not held or any(place for place, _, _ in noted) or val.x is None or val.y is None:
         return None
     labels = label_of_rows(row_keys(np.asarray(val.x)), np.asarray(val.y))
-    asked = (0, tuple(held), np.array(list(held.values())))
+    asked = (0, tuple(held), np.array([several[0] for several in held.values()]))
     return targets_against_labels([asked], labels, classes=classes)
 
 
@@ -203,7 +205,7 @@ def _calls(watch: Watch, data: Data) -> Answer:
         "soft_targets": calls.soft_targets,
         "shares_above_chance": calls.targets.shares_above_chance(),
         "blurred": calls.targets.blurred(),
-        "softmax_twice": calls.softmax_twice,
+        "logarithm_of": calls.logarithm_of,
         "tokens": _tokens(watch, data),
     }
 

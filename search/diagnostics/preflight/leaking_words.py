@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 ROWS, WORDS = 3000, 2000  # that are looked at, of the words the most frequent
+KINDS = 500  # the same, of words that are counted
 Array = NDArray[Any]
 
 
@@ -41,3 +42,13 @@ def by_word(x: Array, y: Array, *, lengths: NDArray[np.int64] | None) -> tuple[f
     if len(classes) == 2:
         return float(each.max()), [int(best[each.argmax()])]
     return float(each.min()), best.tolist()
+
+
+def word_counts(x: Array, *others: Array) -> list[Array]:
+    """How often each frequent word of `x` stands in every text, of `x` and of others: what plain
+    models read of texts.
+    """
+    words, often = np.unique(x, return_counts=True)
+    words = np.sort(words[np.argsort(-often, kind="stable")[:KINDS]])
+    sets = [texts.reshape(len(texts), -1) for texts in (x, *others)]
+    return [np.stack([(texts == word).sum(axis=1) for word in words], 1) for texts in sets]

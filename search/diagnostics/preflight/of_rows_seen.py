@@ -4,22 +4,31 @@ By the checks of rows that Knobwise loads (R3, R10, R13).
 Pure functions of what `trainers.probes` has measured; never trains a model of the user's.
 """
 
+import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from search.diagnostics.preflight import labels, sets
 from search.diagnostics.preflight.check import Check, Judge
 from search.diagnostics.preflight.label_noise import label_noise
 from search.diagnostics.preflight.leaking_columns import each_alone
+from search.diagnostics.preflight.leaking_words import word_counts
 from search.diagnostics.preflight.near_rows import are_windows
 from search.diagnostics.preflight.reading import Reading, readable
-from search.diagnostics.preflight.target_leakage import PARTLY, telltale_feature
+from search.diagnostics.preflight.target_leakage import (
+    PARTLY,
+    telltale_feature,
+    telltale_word,
+)
 from search.diagnostics.preflight.validation_labels import validation_labels
 from trainers.probes.told import Answer, Watched
 
 MOST_CLASSES, EACH = 100, 5  # kinds of whole numbers that are classes; rows of each, on average
 OF_CLASSES = ("cross_entropy", "nll_loss", "binary")  # how names of their losses begin
+Array = NDArray[Any]
 FAINT = 0.05  # spread of whole rows; a layer's biases are as large as what 1 of it brings
 
 
@@ -33,23 +42,24 @@ def of_rows_seen(pairs: Answer, seen: Watched, *, metric: str, alike: bool) -> I
         alike: whether the sets were drawn alike.
     """
     x, y, held, asked = (np.array(pairs[name]) for name in ("x", "y", "held", "held_targets"))
+    y, asked = (one[:, 0] if y.shape[1] == 1 and len(one) else one for one in (y, asked))
     kinds, codes = np.unique(y, return_inverse=True)
-    named = seen["loss"] is not None and seen["loss"]["name"].startswith(OF_CLASSES)
-    whole = bool((kinds == kinds.round()).all()) and len(kinds) > 1  # counts are no classes
-    classes = named and whole and len(kinds) <= min(MOST_CLASSES, len(y) / EACH)
-    alone = sorted(each_alone(x, y, classes).values())
-    if not are_windows(x) and (len(alone) < 2 or alone[-2] < PARTLY):  # of no slow series
-        aims = codes if classes else y
-        yield telltale_feature(x, aims, classification=classes, targets=y)
+    loss = seen["loss"]  # None: by hand; counts are no classes
+    named = pairs["whole"] if loss is None else loss["name"].startswith(OF_CLASSES)
+    whole = bool((kinds == kinds.round()).all()) and len(kinds) > 1
+    few = y.ndim == 1 and len(kinds) <= min(MOST_CLASSES, len(y) / EACH)
+    classes, tokens, windows = named and whole and few, pairs["tokens"], are_windows(x)
+    if tokens and (windows or not classes):
+        return  # of a language, whose steps tell each other
     if len(held):
-        yield sets.shared_rows({"train": x, "val": held}, forms=False)
+        yield sets.shared_rows({"train": x, "val": held}, numbers=not tokens, forms=False)
+    if tokens:
+        if word := telltale_word(x, codes, lengths=None):
+            yield word
+        x, held = word_counts(x, held)
+    else:
+        yield from _of_measures(x, codes if classes else y, y, seen, windows=windows)
     reading = Reading.of(x, codes if classes else y, classification=classes)
-    if (spread := float(np.linalg.norm(x.std(axis=0)))) < FAINT and not seen["batch_norms"]:
-        text = f"all that tells the rows apart that a model is given has a size of {spread:.2g}"
-        remedy = "are they scaled twice? Beside its biases, a first layer hardly hears them (R5)"
-        yield Judge(name="feature_scales", rule="R5").warn(text, remedy, spread=spread)
-    if not classes and (scale := labels.targets(y)).outcome == "fail":
-        yield scale
     if pairs["mixed"]:
         return
     if classes:
@@ -59,3 +69,24 @@ def of_rows_seen(pairs: Answer, seen: Watched, *, metric: str, alike: bool) -> I
         asked = np.searchsorted(kinds, asked) if np.isin(asked, kinds).all() else asked[:0]
     if len(asked):
         yield validation_labels(reading, (held, asked), alike=alike)
+
+
+def _of_measures(
+    x: Array, aims: Array, y: Array, seen: Watched, *, windows: bool
+) -> Iterator[Check]:
+    """Checks of rows of numbers; `aims`: their targets `y`, classes by their places."""
+    classification = aims is not y
+    alone = sorted(each_alone(x, y, classification).values())
+    if not windows and (len(alone) < 2 or alone[-2] < PARTLY):  # of no slow series
+        yield telltale_feature(x, aims, classification=classification, targets=y)
+    spread, shape = float(np.linalg.norm(x.std(axis=0))), seen["batches"][:1]
+    if seen["first_layer"] is not None and shape:  # behind what a model does to them first
+        spread = seen["first_layer"] * math.sqrt(math.prod(shape[0]["shape"][1:]))
+    if spread < FAINT and not seen["batch_norms"]:
+        text = (
+            f"all that tells the rows apart that a first layer is given has a size of {spread:.2g}"
+        )
+        remedy = "are they scaled twice? Beside its biases, a first layer hardly hears them (R5)"
+        yield Judge(name="feature_scales", rule="R5").warn(text, remedy, spread=spread)
+    if not classification and (scale := labels.targets(y)).outcome == "fail":
+        yield scale

@@ -100,8 +100,8 @@ def _of_calls(seen: Watched) -> tuple[str, str] | None:
     if name := seen["compares_the_same"]:
         text = f"{name} compares two outputs that are the same to the last bit in every batch"
         return text, "give the model two different inputs: another view, another item, other noise"
-    if seen["softmax_twice"]:
-        text = "the logarithm of a softmax is taken of outputs that are a softmax already"
+    if end := seen["logarithm_of"]:
+        text = f"the logarithm of a softmax is taken of what a {end} leaves"
         return text, "give the loss the outputs as they are"
     if rows := seen["of_own_class"]:
         text = f"of {rows} rows, only the output of the row's own class is ever taught, and to rise"
