@@ -29,6 +29,7 @@ from trainers.probes.told import Answer, Watched
 MOST_CLASSES, EACH = 100, 5  # kinds of whole numbers that are classes; rows of each, on average
 OF_CLASSES = ("cross_entropy", "nll_loss", "binary")  # how names of their losses begin
 Array = NDArray[Any]
+COPIES = 1.05  # times its rows, from which an epoch takes some of them several times
 FAINT = 0.05  # spread of whole rows; a layer's biases are as large as what 1 of it brings
 
 
@@ -68,7 +69,10 @@ def of_rows_seen(pairs: Answer, seen: Watched, *, metric: str, alike: bool) -> I
         yield label_noise(reading, legible=legible)
         asked = np.searchsorted(kinds, asked) if np.isin(asked, kinds).all() else asked[:0]
     if len(asked):
-        yield validation_labels(reading, (held, asked), alike=alike)
+        epoch = seen["batches"][: seen["epochs"][0] if seen["epochs"] else 0]
+        several = sum(batch["shape"][0] for batch in epoch) > COPIES * seen["rows"]
+        # of a row that comes several times, as augmented, trees know a copy
+        yield validation_labels(reading, (held, asked), alike=alike and not several)
 
 
 def _of_measures(
