@@ -70,7 +70,9 @@ def of_rows_seen(pairs: Answer, seen: Watched, *, metric: str, alike: bool) -> I
         asked = np.searchsorted(kinds, asked) if np.isin(asked, kinds).all() else asked[:0]
     if len(asked):
         epoch = seen["batches"][: seen["epochs"][0] if seen["epochs"] else 0]
-        several = sum(batch["shape"][0] for batch in epoch) > COPIES * seen["rows"]
+        several = (
+            sum(batch["shape"][0] for batch in epoch if batch["shape"]) > COPIES * seen["rows"]
+        )
         # of a row that comes several times, as augmented, trees know a copy
         yield validation_labels(reading, (held, asked), alike=alike and not several)
 
