@@ -13,7 +13,7 @@ from search.config.catalogue import CONF, experiments, roots, search_as_word
 from search.config.check_keys import check_keys
 from search.config.config_file import check_complete, first_part
 from search.config.group_options import add_choices, composed
-from search.config.misspelt import check_one_option, refusal
+from search.config.misspelt import check_words, refusal
 from search.config.overrides import Overrides
 from search.config.schema import check_groups, check_settings
 from search.config.trial_config import resolved_config
@@ -47,7 +47,7 @@ def compose_experiment(
         raise search_as_word(experiment, words=overrides) or error
     where = experiment or "config"
     given = Overrides.read(overrides)
-    check_one_option(given.hydra)
+    check_words(given.hydra)
     user = [folder for folder in roots(config_dir) if folder != CONF]
     paths = ",".join(f"file://{folder}" for folder in user)
     words = [f"hydra.searchpath=[{paths}]"] if user else []

@@ -67,14 +67,23 @@ def there_already(key: str, *, where: str) -> UsageError:
     )
 
 
-def check_one_option(words: Sequence[str]) -> None:
+def check_words(words: Sequence[str]) -> None:
     """A group has one option: Hydra lays those of a list over each other, so the last would win.
+    And Hydra composes here, and starts nothing: its own settings would be read by nobody.
 
     Raises:
-        UsageError: a word gives a list of options to a group that takes one.
+        UsageError: a word gives a list of options to a group that takes one, or sets up Hydra.
     """
     for word in words:
         key, _, value = word.lstrip("+").partition("=")
+        if key.startswith(("hydra.", "hydra/")) and key != "hydra.searchpath":
+            raise refused(
+                key,
+                code="hydra-starts-nothing-here",
+                rule="Hydra composes the config and starts nothing, so nothing reads its settings",
+                got=word,
+                remedy="drop it; name=NAME and results_root=FOLDER say where results lie",
+            )
         if value.startswith("[") and key not in SEVERAL_OPTIONS and (CONF / key).is_dir():
             raise _of_several(key, value.strip("[]"))
 

@@ -37,6 +37,8 @@ PENALTIES: Mapping[str, Value] = {
     "trainer.flood": None,
     "trainer.max_norm": None,
 }  # what each is when it is off
+# Last words of paths of a user's own knobs that are a penalty, which is off at 0.
+PENALTY_NAMES = ("weight_decay", "l1", "l2", "dropout", "label_smoothing")
 
 
 @dataclass(frozen=True)
@@ -226,22 +228,29 @@ class History:
     @property
     def penalties_on(self) -> Mapping[str, Value]:
         """The penalties that are on in the incumbent, each with its value when it is off."""
+        paths = (knob.path for knobs in self.settings.spaces.values() for knob in knobs)
+        own = {path: 0.0 for path in paths if path.rpartition(".")[2] in PENALTY_NAMES}
         return {
             path: value
-            for path, value in PENALTIES.items()
+            for path, value in {**own, **PENALTIES}.items()
             if OmegaConf.select(self.config, path) not in (None, 0, 0.0, value)
         }
 
     @property
     def penalties_off(self) -> Mapping[str, Value]:
-        """Those of them that may be switched off: a range that the user names is not left."""
+        """Those of them that may be switched off, or, as a range that the user names is not left,
+        be as weak as it allows.
+        """
         own = own_ranges(self.base)
         ranges = {knob.path: knob for knob, *_ in self.settings.spaces.values() if knob.path in own}
-        return {
-            path: value
-            for path, value in self.penalties_on.items()
-            if path not in ranges or ranges[path].holds(value)
-        }
+        weakest = dict[str, Value]()
+        for path, off in self.penalties_on.items():
+            knob, value = ranges.get(path), OmegaConf.select(self.config, path)
+            if knob is None or knob.holds(off):
+                weakest[path] = off
+            elif off == 0 and is_number(value) and 0 < knob.low < value:  # never of choices
+                weakest[path] = knob.typed(knob.low)
+        return weakest
 
     def value(self, knob: Knob) -> Value:
         """A knob's value in the incumbent."""

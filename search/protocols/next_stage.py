@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from search.config.knobs import Knob, Value
+from search.config.knobs import Knob, Value, assigned
 from search.config.trial_config import is_program
 from search.diagnostics.verdicts.advice import EPOCHS
 from search.diagnostics.verdicts.rules_rate import FEWEST
@@ -118,9 +118,9 @@ def _regularisers_off(history: History, index: int, argument: str) -> Request:
     off, on = history.penalties_off, history.penalties_on
     why = "no regulariser is on"
     if off:
-        why = f"a penalty may hide that nothing is learned: {', '.join(off)} switched off"
+        why = f"a penalty may hide that nothing is learned: {', '.join(assigned(off))}"
     elif on:
-        why = f"{', '.join(on)}: what would switch it off lies outside of the range that you named"
+        why = f"{', '.join(on)}: what is weaker lies outside of the range that you named"
     return Request(
         entry=index,
         stage="regularisers_off",

@@ -155,6 +155,7 @@ def files(elsewhere, monkeypatch):
         (["own_command", "metric.name=mse", "metric.direction=maximize"], ("direction-against-metric", "mse", "metric.direction=minimize")),
         (["own_trainer", "metric.name=val_loss", "metric.direction=maximize"], ("direction-against-metric", "val_loss")),
         (["lr_sweep", "metric.direction=minimize"], ("direction-against-metric", "accuracy", "metric.direction=maximize")),
+        (["tune", "hydra.run.dir=there"], ("hydra-starts-nothing-here", "hydra.run.dir", "name=NAME", "results_root=FOLDER")),
         (["own_trainer", "metric=mse"], ("metric-does-not-fit-task", "mse", "data.task=regression")),
         (["own_command", "metric.name=mse"], ("direction-of-another-metric", "metric.direction", "metric=mse")),
         (["lr_sweep", "metric.name=log_loss"], ("direction-of-another-metric", "metric.direction", "log_loss", "metric=log_loss")),

@@ -64,6 +64,7 @@ from search.protocols.stage_plan import stage_plan
 from search.protocols.step import Request, Step
 from search.results.ensemble import candidates_of, judge_ensemble
 from search.results.findings import open_results
+from search.results.report.go_on import next_commands
 from search.results.search_result import SearchResult
 from search.results.status import status_of
 from search.results.summary.advise import joint_paths
@@ -956,6 +957,13 @@ def test_what_the_confirmation_says_is_said_once_at_the_end(capsys):
     assert conclusion(findings)[0].count("accuracy") == 0  # it tells the knobs and the trials
 
 
+@pytest.mark.parametrize(("floor", "offered"), [(0.5, True), (0.9, False)])
+def test_test_rows_are_not_offered_where_nothing_was_learned(floor, offered):
+    findings = staged_findings(_nothing, "space=[lr]", NO_JOINT, floor=floor)
+    words = [command for command, _ in next_commands(findings)]
+    assert any("search test" in command for command in words) == offered
+
+
 def test_a_value_that_was_adopted_before_a_joint_stage_is_not_said_to_be_turned_by_it():
     findings = staged_findings(_rate_matters)
     joint = next(step for step in findings.steps if step["kind"] == "joint")
@@ -1773,15 +1781,27 @@ def test_rare_classes_drawn_more_often_without_effect_are_hardly_ever_the_answer
     assert kept >= 21  # 92 of 96 draws; a rule that errs in one of three passes with 0.02
 
 
-def test_a_penalty_that_is_far_too_strong_is_taken_away_before_anything_is_swept():
-    def value(knobs, seed):
-        decay = knobs.get("optimizer.weight_decay", 0.1)  # as the command says
-        return 0.9 - 0.3 * decay + _noise(knobs, seed, 0.001)
+@pytest.mark.parametrize(
+    ("words", "off"),
+    [
+        (["optimizer.weight_decay=0.1"], {"optimizer.weight_decay": 0.0}),
+        (
+            ["trainer=own", "my.l2=1", "knob.my.l2=log(1e-5,10)", "knob.my.lr=log(1e-3,1)"],
+            {"my.l2": 1e-5},
+        ),
+    ],
+)
+def test_a_penalty_that_is_far_too_strong_is_taken_away_before_anything_is_swept(words, off):
+    ((path, weakest),) = off.items()
 
-    history, _ = carried_out(tune_plan("optimizer.weight_decay=0.1", NO_JOINT), value)
+    def value(knobs, seed):
+        is_on = knobs.get(path, 1.0) > weakest  # as the command says
+        return 0.9 - 0.03 * is_on + _noise(knobs, seed, 0.001)
+
+    history, _ = carried_out(tune_plan(*words, NO_JOINT), value)
     step = next(step for step in history.steps if step.request.stage == "regularisers_off")
     assert step.decision == "adopt"
-    assert step.held == {"optimizer.weight_decay": 0.0}
+    assert step.held == off  # and no trial leaves a range that the command names
     assert step.number < history.sweeps[0].number
 
 

@@ -23,6 +23,7 @@ PENALTIES = (
     "trainer.flood",
     "trainer.max_norm",
 )
+PENALTY_NAMES = ("weight_decay", "l1", "l2", "dropout", "label_smoothing")  # of knobs of your own
 MOVERS = (
     "trainer.batch_size",
     "optimizer",
@@ -87,10 +88,12 @@ class ByHand:
         return self.last["held"].get(path, node)
 
     def penalties(self):
-        """Those that are on, and may be off: no trial leaves a range that the user names."""
+        """Those that are on, and may be off or weaker: no trial leaves a range that you name."""
         own = {path: self.knobs[path] for path in self.protocol.get("own_ranges") or ()}
-        bound = [path for path, knob in own.items() if knob.get("low", 0) > 0]
-        return [path for path in PENALTIES if self.value(path) and path not in bound]
+        lows = {path: knob.get("low", 0) for path, knob in own.items()}
+        named = [path for path in self.knobs if path.split(".")[-1] in PENALTY_NAMES]
+        on = [path for path in dict.fromkeys([*named, *PENALTIES]) if self.value(path)]
+        return [path for path in on if self.value(path) > lows.get(path, 0)]
 
     def off_again(self, seeds, left):
         """Whether the penalties are switched off once more, right after the rate."""

@@ -50,10 +50,10 @@ def steep(knobs, seed):
     return -3.0 if knobs["optimizer.lr"] < 0.001 else smooth(knobs, seed)
 
 
-def staged_findings(truth, *overrides):
-    """A protocol carried out, with the decision of every stage."""
+def staged_findings(truth, *overrides, floor=None):
+    """A protocol carried out, with the decision of every stage; `floor`: a constant's score."""
     plan = tune_plan(*overrides)
-    history, rows = carried_out(plan, truth)
+    history, rows = carried_out(plan, truth, floor=floor)
     joint = next((step.name for step in history.steps if step.request.stage == "joint"), "")
     rows = [
         replace(row, spec=replace(row.spec, stage=joint)) if row.spec.stage == "joint" else row

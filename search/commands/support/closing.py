@@ -61,7 +61,7 @@ def show_closing(findings: Findings, console: Terminal) -> None:
         console.say(f"best/ holds no weights: {_without_weights(findings.winner, plan)}")
     console.say("from here:")
     again = (f"python -m search table {address(plan.folder)}", "shows this table again")
-    for command, purpose in [*next_commands(plan), again]:
+    for command, purpose in [*next_commands(findings), again]:
         console.say(f"  {command}\n      {purpose}")
 
 

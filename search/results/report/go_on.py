@@ -33,13 +33,17 @@ def follow_up(plan: Plan) -> str:
     return command if len(names) > 1 else ""
 
 
-def next_commands(plan: Plan) -> list[tuple[str, str]]:
-    """Commands that go on from a search with a winner, each with its purpose."""
+def next_commands(findings: Findings) -> list[tuple[str, str]]:
+    """Commands that go on from a search with a winner, each with its purpose. Test rows stay sealed
+    where nothing was learned: once looked at, they are spent.
+    """
+    plan, steps = findings.plan, findings.steps
+    is_ready = plan.config.trainer.predict and (not steps or steps[-1]["learned"])
     name, best = address(plan.folder), quote(str(from_here(plan.folder) / "best.yaml"))
     seal = (f"python -m search test {name}", "opens the sealed test set, once")
     return [
         (f"python -m search train {best}", "trains the winner again, and compares"),
-        *([seal] if plan.config.trainer.predict else []),
+        *([seal] if is_ready else []),
         (
             f"python -m search doctor {name}",
             "what the curves say, trial by trial, and what to turn",
@@ -55,4 +59,4 @@ def all_commands(findings: Findings) -> list[tuple[str, str]]:
     words = why.removeprefix("next: ").removeprefix("next, ")
     turn = [(line.strip(), words) for line in command or [""] if words]
     joint = [(follow_up(findings.plan), "turns many knobs at once, from this winner")]
-    return [*next_commands(findings.plan), *turn, *(each for each in joint if each[0])]
+    return [*next_commands(findings), *turn, *(each for each in joint if each[0])]
