@@ -135,8 +135,8 @@ class Recorder:
         self._study.storage.flush()
 
     def sync(self) -> None:
-        """As `flush`; soon the ends of trials survive a power cut, too: one call for many of them,
-        since it takes a tenth of a millisecond, and ten on a disk that others write to.
+        """As `flush`; soon the ends of trials survive a power cut, too: one call a file for many of
+        them, since it takes a tenth of a millisecond, and ten on a disk that others write to.
         """
         self._standing.check_data(self._rows.unfinished, now=False)
         self._look_at_files()
@@ -149,6 +149,7 @@ class Recorder:
         self.flush()
         if self._ended:
             self._ended, began = False, time.monotonic()
+            self._curves.sync()  # first: an end without its curves would not be trained again
             self._study.storage.sync()
             now = time.monotonic()
             self._next_sync = now + max(SYNC_EVERY, (now - began) / SYNC_SHARE)

@@ -32,27 +32,34 @@ def _has_started(cwd, trials=1):
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc is Linux's")
-def test_every_record_is_on_the_disk_at_the_end_by_at_most_one_sync_per_trial(tmp_path):
+def test_every_record_is_on_the_disk_at_the_end_by_at_most_one_sync_per_trial_its_curves_first(
+    tmp_path,
+):
     code = (
         "import os, sys\n"
-        "whole, sizes = os.fsync, []\n"
+        "whole, sizes, curves, behind = os.fsync, [], [0], []\n"
         "def fsync(file):\n"
         "    whole(file)\n"
-        "    if os.readlink(f'/proc/self/fd/{file}').endswith('journal.log'):\n"
+        "    path = os.readlink(f'/proc/self/fd/{file}')\n"
+        "    if path.endswith('curves.jsonl'):\n"
+        "        curves.append(os.fstat(file).st_size)\n"
+        "    if path.endswith('journal.log'):\n"
         "        sizes.append(os.fstat(file).st_size)\n"
+        "        behind.append(os.stat('results/own_trainer/curves.jsonl').st_size - curves[-1])\n"
         "os.fsync = fsync\n"
         "from search.storage import journal\n"
         "journal.JournalFile.close = lambda self: None\n"  # it would sync once more
         "from search.__main__ import main\n"
         f"code = main({[*TINY, 'seeds=2']!r})\n"
-        "print(code, len(sizes), sizes[-1], os.stat('results/own_trainer/journal.log').st_size)\n"
+        "size = os.stat('results/own_trainer/journal.log').st_size\n"
+        "print(code, len(sizes), sizes[-1], size, max(behind))\n"
     )
     done = script("-c", code, cwd=tmp_path, TOY_PAUSE="0")
     assert done.returncode == 0, done.stdout + done.stderr
-    code, syncs, synced, size = map(int, done.stdout.splitlines()[-1].split())
+    code, syncs, synced, size, behind = map(int, done.stdout.splitlines()[-1].split())
     assert code == 0
     assert 0 < syncs <= len(trials(tmp_path / "results" / "own_trainer"))
-    assert synced == size
+    assert (synced, behind) == (size, 0)
 
 
 def test_a_second_conductor_is_refused_and_the_first_is_named(tmp_path):
