@@ -595,6 +595,7 @@ def test_a_wrong_backward_pass_is_told_on_request(elsewhere):
     plan, prepared = _prepared(setup, elsewhere)
     write_folds(elsewhere / "arrays", prepared.folds(), stamp=prepared.stamp)
     config = TrialConfigs(plan.config).resolve(knobs={}, seed=0)
+    config["model"]["width"] = 8  # torch names a wrong gradient by differences of all its numbers
     asked = {"kind": "preflight", "config": config, "folder": str(elsewhere), "device": "cpu", "task": "classification", "metric": {"name": "accuracy", "direction": "maximize"},
              "stock": True, "questions": ["own_gradients"], "seconds": 600}  # fmt: skip
     assert "GradcheckError" in answer(asked)["own_gradients"]["told"]
