@@ -65,8 +65,10 @@ def of_rows_seen(pairs: Answer, seen: Watched, *, metric: str, alike: bool) -> I
         return
     if classes:
         yield sets.class_balance({"train": codes}, classes=len(kinds), metric=metric)
-        legible = readable(reading)[0] >= labels.READABLE
-        yield label_noise(reading, legible=legible)
+        drawn = any(math.prod(one["shape"][1:]) > x.shape[1] for one in seen["batches"][:1])
+        if not drawn:  # of some pixels of a picture, the surest rows may be wrong
+            legible = readable(reading)[0] >= labels.READABLE
+            yield label_noise(reading, legible=legible)
         asked = np.searchsorted(kinds, asked) if np.isin(asked, kinds).all() else asked[:0]
     if len(asked):
         epoch = seen["batches"][: seen["epochs"][0] if seen["epochs"] else 0]
