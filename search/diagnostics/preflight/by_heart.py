@@ -54,10 +54,8 @@ def overfit(
     level = (
         f"{best['score']:.2f} of 1" if scored else f"loss {best['start']:.3g} → {best['end']:.3g}"
     )
-    sentence = (
-        f"{heart['rows']} rows by heart: {level} at rate {best['rate']:.2g} after {best['steps']} "
-        "steps"
-    )
+    at = f"at rate {best['rate']:.2g} after {best['steps']} steps"
+    sentence = f"{heart['rows']} rows by heart: {level} {at}"
     numbers: dict[str, Any] = {"rows": heart["rows"], "tries": list(tries)}
     if optimizers < 2 and (turned := _wrong_way(losses, metric=metric, higher=higher)):
         remedy = "is the loss, or a label in it, upside down? Or metric.direction?"
