@@ -957,7 +957,7 @@ def test_what_the_confirmation_says_is_said_once_at_the_end(capsys):
     assert conclusion(findings)[0].count("accuracy") == 0  # it tells the knobs and the trials
 
 
-@pytest.mark.parametrize(("floor", "offered"), [(0.5, True), (0.9, False)])
+@pytest.mark.parametrize(("floor", "offered"), [(0.5, True), (0.95, False)])
 def test_test_rows_are_not_offered_where_nothing_was_learned(floor, offered):
     findings = staged_findings(_nothing, "space=[lr]", NO_JOINT, floor=floor)
     words = [command for command, _ in next_commands(findings)]
