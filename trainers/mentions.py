@@ -22,6 +22,8 @@ def unmentioned(config: Mapping[str, Any], keys: Sequence[str]) -> list[str]:
     Call it once the trainer is imported: the code is that of all modules below the working folder,
     or of the script that a command names. Nothing where there is no code to read.
     """
+    if not keys:  # the usual case: no source is read
+        return []
     target, filled = str(config["trainer"]["_target_"]), set[str]()
     names = set().union(*map(_names, _sources(config)))
     if target == COMMAND:

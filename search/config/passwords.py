@@ -31,15 +31,17 @@ def without_password(config: "DictConfig") -> "DictConfig":
     """
     from omegaconf import OmegaConf  # a first line on the screen does not wait for it
 
-    plain = OmegaConf.to_container(config, resolve=False)
-    assert isinstance(plain, dict)
-    address = (plain.get("storage") or {}).get("url")
+    found = OmegaConf.to_container(OmegaConf.masked_copy(config, "storage"), resolve=False)
+    assert isinstance(found, dict)
+    address = (found.get("storage") or {}).get("url")
     if not isinstance(address, str) or LINK in address:
         return config
     kept = PARAMETER.sub("", USER.sub(r"\g<user>@", address))
     if kept == address:
         return config
     _complete[kept] = address
+    plain = OmegaConf.to_container(config, resolve=False)
+    assert isinstance(plain, dict)
     plain["storage"]["url"] = kept
     changed = OmegaConf.create(plain)
     OmegaConf.set_readonly(changed, True)
