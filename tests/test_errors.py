@@ -5,6 +5,7 @@ import copy
 import pickle
 import re
 from collections import Counter
+from functools import cache
 
 import pytest
 from kit import ROOT
@@ -16,23 +17,32 @@ from search.errors import Interrupted, RunError, UsageError, refused, unknown
 KEBAB = re.compile(r"[a-z]+(-[a-z0-9]+){0,5}")
 NAMED = re.compile(r"""["'\[]([a-z]+(?:-[a-z0-9]+)+|interrupted)["'\]]""")
 RAISED = {"refused", "UsageError", "RunError", "Interrupted", "ServerAway"}
+pytestmark = pytest.mark.xdist_group("errors")  # one process reads the source once
 
 
+@cache
 def _calls():
-    for path in sorted((ROOT / "search").rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call):
-                yield path.relative_to(ROOT), node
+    """Where the source calls what, with which code: a text, an expression or None."""
+    return [
+        (
+            f"{path.relative_to(ROOT)}:{node.lineno}",
+            getattr(node.func, "id", getattr(node.func, "attr", "")),
+            _code_of(node),
+        )
+        for path in sorted((ROOT / "search").rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+    ]
 
 
 def _code_of(call):
-    return next((keyword.value for keyword in call.keywords if keyword.arg == "code"), None)
+    code = next((keyword.value for keyword in call.keywords if keyword.arg == "code"), None)
+    return code.value if isinstance(code, ast.Constant) else code and ...
 
 
 def codes():
     """Every code that the source names, with how many times."""
-    named = (_code_of(call) for _, call in _calls())
-    return Counter(code.value for code in named if isinstance(code, ast.Constant))
+    return Counter(code for _, _, code in _calls() if isinstance(code, str))
 
 
 def test_a_code_is_a_few_words_in_kebab_case_and_is_written_once():
@@ -51,13 +61,9 @@ def test_every_code_is_named_by_a_test():
 
 
 def test_every_error_that_the_source_raises_has_a_code():
-    calls = [
-        (f"{path}:{call.lineno}", call)
-        for path, call in _calls()
-        if getattr(call.func, "id", getattr(call.func, "attr", "")) in RAISED
-    ]
-    assert len(calls) > 200
-    assert [place for place, call in calls if _code_of(call) is None] == []
+    raised = [(place, code) for place, called, code in _calls() if called in RAISED]
+    assert len(raised) > 200
+    assert [place for place, code in raised if code is None] == []
 
 
 @pytest.mark.parametrize("kind", [UsageError, RunError, Interrupted])

@@ -5,6 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import yaml
 from kit import INLINE, ROOT, search
 from refusals import raises
 
+from search.__main__ import main
 from search.config.catalogue import needed_words
 from search.config.compose import compose_experiment
 from search.config.plan import read_plan
@@ -23,6 +25,7 @@ MODULES = {
     for package in ("search", "trainers")
     for path in sorted((ROOT / package).rglob("*.py"))
 }
+READ_ONCE = pytest.mark.xdist_group("imports")  # one process reads the source once
 # The rooms, from the top: a room imports lower ones only.
 ROOMS = [
     "commands",
@@ -43,14 +46,15 @@ def _tracked():
     return done.stdout.split()
 
 
+@cache
 def _imports(name):
-    path = MODULES[name]
-    for node in ast.walk(ast.parse(path.read_text())):
+    names = []
+    for node in ast.walk(ast.parse(MODULES[name].read_text())):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return names
 
 
 def _room(name):
@@ -70,6 +74,7 @@ def test_the_rooms_are_the_folders_of_search_and_only_the_door_and_the_errors_li
     }
 
 
+@READ_ONCE
 def test_a_room_imports_lower_rooms_only():
     wrong = [
         f"{name} imports {target}"
@@ -81,6 +86,7 @@ def test_a_room_imports_lower_rooms_only():
     assert wrong == []
 
 
+@READ_ONCE
 def test_there_is_no_import_cycle():
     graph = {
         name: {target for target in _imports(name) if target in MODULES and target != name}
@@ -93,6 +99,7 @@ def test_there_is_no_import_cycle():
         done |= ready
 
 
+@READ_ONCE
 def test_search_never_imports_torch_and_trainers_never_import_search():
     for name in MODULES:
         for target in _imports(name):
@@ -170,27 +177,43 @@ NEEDY = {  # experiments without a default for a key
 }
 
 
-# Experiments whose figures differ in what they draw: rates, whole numbers, null, switches, one or several knobs, options
-# with a rate each, lengths of training, scores and errors. Of the others, only the tables are written.
-DRAWN = {
-    "balance_sweep", "bidirectional_sweep", "clip_sweep", "depth_sweep", "embedding_init_sweep", "epochs_sweep",
-    "huber_sweep", "init_sweep", "joint", "lr_sweep", "optimizer_sweep", "own_command", "own_trainer",
-}  # fmt: skip
-# Experiments that turn one setting of the stock training, model or optimizer on the digits, as those of `DRAWN` do: the dry
-# run trains each of their values for two steps, and what comes after is the same for all.
-LIKE_OTHERS = {
-    "activation_sweep", "batch_size_sweep", "depth_equal_sweep", "dropout_sweep", "flood_sweep", "l1_sweep",
-    "label_smoothing_sweep", "max_norm_sweep", "momentum_sweep", "pool_sweep", "residual_sweep", "slope_sweep", "smoke", "warmup_sweep",
-    "weight_decay_sweep", "width_sweep",
+# Experiments that differ in what comes after the dry run: kinds of rows, of labels and of trainers, what is searched for, and
+# what the figures draw. Of a list of options, which the dry run builds and trains, two are enough. All others turn one
+# setting of the stock training on the digits, as these do.
+ONE_KNOB = ["protocol.extend=0", "protocol.refine=0"]
+OTHER_OPTIMIZERS = "sgd_plain nesterov adagrad adadelta rmsprop amsgrad adamw adabound swats"
+SEARCHED = {
+    "augment_sweep": [*ONE_KNOB, "space.augment.choices=[none,shift]"],
+    "bidirectional_sweep": [*ONE_KNOB, "report=on"],  # switches
+    "cell_sweep": [*ONE_KNOB],
+    "epochs_sweep": [*ONE_KNOB, "space.trainer.epochs.choices=[1,2]", "report=on"],  # lengths of training
+    "focal_sweep": [*ONE_KNOB],
+    "huber_sweep": [*ONE_KNOB, "report=on"],  # errors
+    "joint": ["protocol.confirm=1", "report=on"],  # several knobs
+    "lr_sweep": [*ONE_KNOB, "space.optimizer.lr.points=4", "report=on"],  # rates
+    "optimizer_sweep": [  # options with a rate each
+        *ONE_KNOB, "report=on", "space.optimizer.choices=[sgd,adam]",
+        *(f"~space.optimizer.{name}" for name in OTHER_OPTIMIZERS.split()),
+    ],
+    "own_command": [*ONE_KNOB, "knob.optimizer.lr=choice(1e-3, 0.01)"],
+    "own_trainer": [*ONE_KNOB, "space.optimizer.lr.points=3", "report=on"],
+    "pca_sweep": [*ONE_KNOB],
+    "reference_mnist1d": [*ONE_KNOB, "space.model.choices=[linear,gru]"],
+    "teacher_forcing_sweep": [*ONE_KNOB],
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "path", sorted((ROOT / "conf" / "experiment").glob("*.yaml")), ids=lambda path: path.stem
 )
-def test_every_experiment_begins_with_its_own_command_and_runs(path, elsewhere):
+def test_every_experiment_has_its_own_command_a_help_page_and_passes_its_dry_run(
+    path, elsewhere, capsys
+):
     lines = path.read_text().splitlines()
     assert lines[0] == "# @package _global_"
+    assert main(["help", path.stem]) == 0
+    _check_help(capsys.readouterr().out, path.stem)
     if path.stem in NEEDY:  # it needs what only its user has, and says so
         assert lines[1].startswith(f"# python -m search {path.stem} {NEEDY[path.stem]}=")
         with raises("key-without-value", NEEDY[path.stem]):
@@ -200,24 +223,27 @@ def test_every_experiment_begins_with_its_own_command_and_runs(path, elsewhere):
         return
     assert lines[1] == f"# python -m search {path.stem}"
     plan = read_plan(compose_experiment(path.stem, overrides=[], config_dir=None), root=elsewhere)
-    assert (
-        answer(questions(plan)).wrong == ""
-    )  # every knob has an effect, every choice can be built
-    if path.stem in LIKE_OTHERS:
-        return
-    tiny = [*INLINE, "n_trials=4", "seeds=1", "trainer.epochs=1"]
-    tiny += (
-        ["protocol.extend=0", "protocol.refine=0"]
-        if plan.kind == "sweep"
-        else ["protocol.confirm=1"]
-    )
-    tiny += ["report=on"] if path.stem in DRAWN else []
-    tiny += ["trainer.fraction=0.2"] * ("fraction" in plan.config.trainer)
-    if path.stem == "own_command":  # each of its trials starts a program that imports scikit-learn
-        tiny += ["space.optimizer.lr.points=2"]
-    done = search(path.stem, *tiny, cwd=elsewhere)
+    told = answer(questions(plan))
+    assert (told.wrong, told.alike) == ("", "")  # every choice can be built, every knob acts
+
+
+def _check_help(page, experiment):
+    """A page of at most 80 columns with the experiment's knobs and keys."""
+    assert page.startswith(f"usage: python -m search {experiment} [key=value …]\n")
+    for words in ("knobs, with range and default:", "keys that matter", "trainer.epochs="):
+        assert words in page
+    assert "; default" in " ".join(page.split())
+    assert page.count(f"  python -m search {experiment}") >= 2
+    assert max(map(len, page.splitlines()[:-1])) <= 80
+
+
+@pytest.mark.parametrize("name", SEARCHED)
+def test_experiments_of_every_kind_run(name, elsewhere):
+    tiny = [*INLINE, "n_trials=4", "seeds=1", "trainer.epochs=1", *SEARCHED[name]]
+    stock = name not in ("own_command", "own_trainer")
+    done = search(name, *tiny, *["trainer.fraction=0.2"] * stock, cwd=elsewhere)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert (elsewhere / "results" / path.stem / "best.yaml").exists()
+    assert (elsewhere / "results" / name / "best.yaml").exists()
 
 
 def test_the_annotated_tree_of_the_code_is_what_lies_on_disk():
