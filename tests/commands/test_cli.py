@@ -308,10 +308,10 @@ def test_a_locale_that_knows_no_letters_beyond_ascii_searches_and_refuses_words_
 ):
     ascii_only = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
     assert search("list", cwd=elsewhere, **ascii_only).returncode == 0
-    done = search("smoke", *INLINE, "report=on", cwd=elsewhere, **ascii_only)
+    done = search(*TINY, *INLINE, "report=on", cwd=elsewhere, **ascii_only)
     assert done.returncode == 0, done.stderr
     assert "chosen" in done.stdout
-    assert search("table", "smoke", cwd=elsewhere, **ascii_only).returncode == 0
+    assert search("table", "own_trainer", cwd=elsewhere, **ascii_only).returncode == 0
     wrong = search("smoke", "name=größe", cwd=elsewhere, **ascii_only)
     assert wrong.returncode == 2
     check_told(wrong.stderr, "letters-not-readable")
@@ -706,7 +706,7 @@ def test_a_program_that_gets_no_memory_says_so(error, monkeypatch, capsys):
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/dev/full is Linux's")
 def test_a_disk_that_fills_up_while_running_ends_the_search_and_the_same_command_goes_on(elsewhere):
-    search(*TINY, "name=calm", cwd=elsewhere, TOY_PAUSE="0")
+    search(*TINY, *INLINE, "name=calm", cwd=elsewhere, TOY_PAUSE="0")
     code = (
         "import os, sys, errno\n"
         "from search.storage import curves\n"

@@ -274,7 +274,9 @@ def test_every_value_of_a_range_can_be_reached_both_ends_included(text, count, f
     values = knob.all_values()
     assert (len(values), values[0], values[-1]) == (count, first, last)
     assert all(knob.holds(value) for value in values)
-    reached = {knob.within(share) for share in np.linspace(0, 1, 200_001)}
+    reached = {
+        knob.within(share) for share in np.linspace(0, 1, 20_001)
+    }  # two at the least for each
     assert reached == set(values)
     assert {knob.near(values[0], shift) for shift in (-0.5, 0.0)} == {values[0]}
     assert knob.near(values[0], 5.0) == values[-1]

@@ -89,7 +89,7 @@ def files(elsewhere, monkeypatch):
         (["lr_sweep", "split=predefined"], ("no-set-is-given", "split.test")),
         (["lr_sweep", "split=predefined", "split.test=a.npy", "split.val=b.npy"], ("row-in-two-sets", "split.val")),
         (["lr_sweep", "split=predefined", "split.test=far.npy"], ("row-number-outside-data", "split.test", "1796", "9999")),
-        pytest.param(["lr_sweep", "data=mnist1d", "split=kfold"], ("given-set-ignored-by-split", "split.kind", "'kfold'", "split=predefined"), marks=pytest.mark.slow),
+        (["lr_sweep", "data._target_=toys.secret", "data.inputs=3", "data.outputs=2", "split=kfold"], ("given-set-ignored-by-split", "split.kind", "'kfold'", "split=predefined")),
         (["lr_sweep", "data.inputs=63"], ("shape-differs-from-rows", "data.inputs", "64", "63")),
         (["lr_sweep", "data.task=guessing"], ("unknown-choice", "data.task", "'guessing'")),
         (["lr_sweep", "data=csv"], ("key-without-value", "data.path=…", "data.target=…", "data.task=…", "classification", "regression")),

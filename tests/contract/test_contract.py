@@ -219,9 +219,11 @@ def test_the_conductor_keeps_no_test_rows_once_the_contract_is_made(tmp_path):
         "seeds=1",
         "placement=inline",
         "split=kfold",
-        "report=off",
+        "split.folds=2",
+        "space.optimizer.lr.high=0.1",
+        "space.optimizer.lr.points=2",
     ]
-    done = search("smoke", *words, "split.folds=2", cwd=tmp_path)
+    done = search("smoke", *words, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     counts = (tmp_path / "rummaged.txt").read_text().split()
     assert len(counts) > 4, "trials, and the winner once more on all folds"

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from forked import Forked
 from kit import ROOT, environment, script, wait_for
 from refusals import raises
 
@@ -138,7 +139,7 @@ if __name__ == "__main__":
 @pytest.mark.slow
 def test_a_signal_ends_a_script_of_many_searches_that_says_except_exception(elsewhere):
     (elsewhere / "many.py").write_text(MANY)
-    process = subprocess.Popen([sys.executable, "many.py"], env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # fmt: skip
+    process = Forked([sys.executable, "many.py"], env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # fmt: skip
     try:
         log = elsewhere / "results" / "first" / "logs" / "0.log"
         wait_for(log.exists, what="a first trial")

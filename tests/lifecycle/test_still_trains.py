@@ -60,7 +60,6 @@ def _tuned(folder, habit, *words):
     [
         ("raise", (), "06-sweep.lr"),
         ("nan", (), "06-sweep.lr"),
-        ("raise", JOINT, "02-joint"),
         ("raise", (*JOINT, "split=kfold", "split.folds=2"), "02-joint"),
     ],
 )

@@ -20,8 +20,8 @@ def test_a_rate_whose_trials_broke_by_an_error_of_their_code_has_not_diverged(ho
     done = search(
         "own_command",
         f"trainer.command=['{{python}}',program.py,'{{optimizer.lr}}','{{seed}}',{how}]",
-        "knob.optimizer.lr=choice(0.01,0.02,0.05,0.1,0.3)",
-        *("optimizer.lr=0.01", "trainer.epochs=1", "seeds=3", "metric.name=val_loss"),
+        "knob.optimizer.lr=choice(0.05,0.1,0.3)",
+        *("optimizer.lr=0.05", "trainer.epochs=1", "seeds=3", "metric.name=val_loss"),
         *("metric.direction=minimize", "protocol.extend=0", "protocol.refine=0"),
         cwd=tmp_path,
     )

@@ -48,7 +48,14 @@ def test_a_search_over_named_groups_tells_the_group_that_is_served_badly(elsewhe
     assert "By group" in (elsewhere / "results" / "smoke" / "report.html").read_text()
     if "kim" in set(groups.frame["group"]):
         assert groups.frame["group"].iloc[0] == "kim"
-    words = [*words[:-3], "split=kfold", "split.folds=3", "split.test=0.3", "name=folds"]
+    words = [
+        *words[:-3],
+        "split=kfold",
+        "split.folds=3",
+        "split.test=0.3",
+        "name=folds",
+        "report=off",
+    ]
     done = search(*words, cwd=elsewhere)
     assert done.returncode == 0, done.stderr
     folds = pd.read_csv(elsewhere / "results" / "folds" / "groups.csv")

@@ -118,8 +118,15 @@ def scrolled(page):
     wait_for(lambda: page.evaluate(undrawn) == 0, what="every figure")
 
 
-@pytest.mark.parametrize("name", ["sweep", "joint", "both"])
-@pytest.mark.parametrize(("viewport", "scheme"), [(WIDE, "light"), (PHONE, "dark")])
+@pytest.mark.parametrize(
+    ("name", "viewport", "scheme"),  # each with each, two at a time, and every page on a phone
+    [
+        ("sweep", PHONE, "dark"),
+        ("joint", PHONE, "light"),
+        ("both", PHONE, "dark"),
+        ("both", WIDE, "light"),
+    ],
+)
 def test_every_figure_is_drawn_and_nothing_scrolls_sideways(opened, name, viewport, scheme):
     page = opened(name, viewport=viewport, color_scheme=scheme)
     if name == "both":

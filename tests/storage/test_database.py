@@ -79,8 +79,17 @@ def test_a_resumed_study_in_a_database_keeps_its_rows_and_what_was_underway(tmp_
     assert [trial.intermediate_values for trial in stock.trials] == [{1: 0.25}] * 3
 
 
-@pytest.mark.parametrize("arrives", [True, False])
-@pytest.mark.parametrize("call", ["create_new_trial", "set_trial_state_values", "set_trial_intermediate_value", "set_trial_user_attr"])  # fmt: skip
+@pytest.mark.parametrize(
+    ("call", "arrives"),  # the others are overwritten by the same value
+    [
+        ("create_new_trial", False),
+        ("create_new_trial", True),
+        ("set_trial_state_values", False),
+        ("set_trial_state_values", True),
+        ("set_trial_intermediate_value", True),
+        ("set_trial_user_attr", True),
+    ],
+)
 def test_a_write_whose_answer_is_lost_is_recorded_once(call, arrives, tmp_path, monkeypatch):
     database = _database(tmp_path / "one", patience=30)
     study, says = _study(database), []
