@@ -66,7 +66,7 @@ class Watched(TypedDict):
     unloaded: int  # most tensors of a state of which none found one
 
     # What went into the model, and in which order.
-    batches: Sequence[Answer]  # a `seen.Batch` each
+    batches: Sequence[Answer]  # a `seen.Batch` each; none is of 0 dimensions
     evaluated: Sequence[Answer]  # the same of what no gradient came back through
     epochs: Sequence[int]  # batches at the end of each epoch
     rows_seen: Answer  # as `rows_seen.rows_seen` says

@@ -34,7 +34,7 @@ def first_loss(seen: Watched, *, entropy: float | None, classes: int) -> Check:
     call, got = seen["loss"], seen["first_loss"]
     if seen["prepared"]:
         return judge.unknown("weights were trained before the first epoch")
-    sizes = [batch["shape"][0] for batch in seen["batches"] if batch["shape"]]
+    sizes = [batch["shape"][0] for batch in seen["batches"]]
     if seen["summed"] > 2 and seen["summed"] in sizes and len(sizes) > len(seen["epochs"]):
         text = f"the loss is summed over the {seen['summed']} rows of a batch, by hand"
         return judge.warn(text, SUMMED)

@@ -74,7 +74,7 @@ def batches(seen: Watched, *, fraction: float = 1.0) -> Check:
     `fraction`: of the train rows, which the config says are used.
     """
     judge = Judge(name="batches", rule="R10")
-    given = [batch for batch in seen["batches"] if batch["shape"]]
+    given = seen["batches"]
     if not given:
         return judge.unknown("no batch was seen going into a torch module")
     sizes = [batch["shape"][0] for batch in given]

@@ -186,9 +186,7 @@ def batch_norm(seen: Watched, *, rows: int, batch: int | None) -> Check:
     if seen["still_norms"]:
         text = "batch norm with a momentum below 0.001 hardly moves its running statistics"
         return judge.fail(f"{text}, which evaluation uses", "take its default momentum, 0.1")
-    size = batch or max(
-        (given["shape"][0] for given in seen["batches"] if given["shape"]), default=0
-    )
+    size = batch or max((given["shape"][0] for given in seen["batches"]), default=0)
     # No positions to average over besides.
     lonely = seen["averaged"] is None or seen["averaged"] <= size
     if size == 1 and lonely:
