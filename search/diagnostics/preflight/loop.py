@@ -5,6 +5,7 @@ Pure functions of what `trainers.probes` has measured; never trains.
 
 import math
 
+from search.config.counted import count
 from search.diagnostics.preflight.check import Check, Judge
 from search.diagnostics.preflight.class_words import drawn
 from search.diagnostics.preflight.inputs import otherwise_given
@@ -28,7 +29,7 @@ def trains(seen: Watched, *, flood: float = 0.0) -> Check:
         return judge.fail(f"it raised {seen['error']}", "mend it; probes.log holds what it printed")
     if seen["cut"] and not seen["epochs_told"]:
         return judge.unknown(
-            f"{seen['cut']}, after {seen['steps']} steps and before its first epoch"
+            f"{seen['cut']}, after {count(seen['steps'], 'step')} and before its first epoch"
         )
     if not seen["epochs_told"] and not seen["steps"]:
         return judge.fail("it ended without an epoch", "yield once per epoch")
@@ -53,7 +54,7 @@ def trains(seen: Watched, *, flood: float = 0.0) -> Check:
         return (judge.fail if seen["passes"] else judge.warn)(text, remedy)
     ends = seen["steps_until"]
     if len(ends) > 1 and 0 < ends[0] == ends[1]:
-        text = f"the first epoch took {ends[0]} steps, the second none"
+        text = f"the first epoch took {count(ends[0], 'step')}, the second none"
         return judge.fail(text, "is an iterator used up, that is to be made in every epoch?")
     pairs = [
         (one, two)
@@ -64,8 +65,9 @@ def trains(seen: Watched, *, flood: float = 0.0) -> Check:
         return judge.warn(
             "val_loss is train_loss, to the last digit", "give the loss of the validation rows"
         )
-    sentence = f"{seen['steps']} steps" if seen["steps"] else f"{seen['epochs_told']} epochs"
-    return judge.passed(f"{sentence} on {seen['rows']} rows without an error")
+    steps, epochs = count(seen["steps"], "step"), count(seen["epochs_told"], "epoch")
+    sentence = f"{steps if seen['steps'] else epochs} on {seen['rows']} rows"
+    return judge.passed(f"{sentence} without an error")
 
 
 def batches(seen: Watched, *, fraction: float = 1.0) -> Check:
@@ -115,7 +117,7 @@ def _left_out(seen: Watched, judge: Judge, *, fraction: float) -> Check | None:
     if rows["taught"] != 1:  # rows of its own: is each of those that it was given one of them?
         if not WHOLE * seen["val_rows"] <= rows["held"] <= seen["val_rows"]:
             return None
-        covered = [count / seen["rows"] for count in rows["distinct"]]
+        covered = [number / seen["rows"] for number in rows["distinct"]]
     most = max(covered, default=1.0)
     if len(ends) > 1 and ends[0] == 1 and ends[1] == 2 and most < ONE_BATCH * fraction:
         text = f"an epoch takes one step, on {most:.0%} of the train rows"

@@ -6,6 +6,7 @@ Pure functions of what `trainers.probes` has measured; never trains.
 import math
 from collections.abc import Sequence
 
+from search.config.counted import count
 from search.diagnostics.preflight.check import Check, Judge
 from trainers.probes.answers import OwnGradients
 from trainers.probes.told import Answer, Watched
@@ -161,8 +162,8 @@ def dead_units(seen: Watched) -> Check:
         return judge.unknown("no ReLU was seen" if not seen["dead"] else "too few rows were seen")
     worst = max(seen["dead"])
     sentence = (
-        f"{worst:.0%} of the units of a ReLU layer are woken by no row; {len(seen['dead'])} "
-        "layers were seen"
+        f"{worst:.0%} of the units of a ReLU layer are woken by no row; "
+        f"{count(len(seen['dead']), 'layer')} seen"
     )
     remedy = "smaller biases and rate, another initialisation, or leaky ReLU"
     if worst >= DEAD[1]:
