@@ -129,7 +129,9 @@ def _parse(text: str) -> list[Gpu]:
 
 
 def _named() -> list[str] | None:
-    """The devices of the variable, up to the first word that is none; None where it is not set."""
+    """The devices of the variable, up to the first word that is none; no device where one stands
+    twice. None where the variable is not set.
+    """
     value = os.environ.get(VISIBLE_DEVICES)
     if value is None:
         return None
@@ -137,6 +139,8 @@ def _named() -> list[str] | None:
     for word in (part.strip() for part in value.split(",")):
         if not NAMES.fullmatch(word):
             break
+        if word in words:
+            return []
         words.append(word)
     return words
 

@@ -76,7 +76,7 @@ def test_every_visible_gpu_has_its_slots(gpus):
     check_told(gpus("0,1", gpus=["2"]), "gpu-not-visible", "placement.gpus", "(0, 1)", "2")
 
 
-@pytest.mark.parametrize("variable", ["", "-1", "none", "NoDevFiles", "-1,0", "void,1", " "])
+@pytest.mark.parametrize("variable", ["", "-1", "none", "NoDevFiles", "-1,0", "void,1", " ", "0,0"])
 def test_words_that_mean_no_device_give_slots_on_the_cpu_without_asking_the_driver(variable, gpus):
     assert set(gpus(variable, driver="broken", exit_code=9)) == {None}
 
