@@ -87,10 +87,10 @@ def test_he_weights_train_a_deep_relu_net_that_zeros_do_not_and_xavier_trains_ta
 @pytest.mark.parametrize("activation", [*ACTIVATIONS, MAXOUT])
 def test_every_activation_learns_what_no_line_can_part(activation):
     dice = torch.Generator().manual_seed(1)
-    x = torch.randn(400, 2, generator=dice)
+    x = torch.randn(200, 2, generator=dice)
     y = (x[:, 0] * x[:, 1] > 0).long()
     model = _mlp(inputs=2, outputs=2, activation=activation, norm="batch")
-    assert _trained(model, (x, y), rate=0.02, epochs=30, kind=torch.optim.Adam) > 0.89
+    assert _trained(model, (x, y), rate=0.02, epochs=30, kind=torch.optim.Adam) > 0.8  # a line: 0.6
 
 
 @pytest.mark.parametrize("norm", NORMS)
@@ -125,7 +125,7 @@ def _recurrent(**settings):
 @pytest.mark.slow
 def test_attention_tells_what_stood_early_in_a_sequence_where_the_last_state_has_forgotten():
     rows = _marked(512, 80)
-    adam = {"kind": torch.optim.Adam, "rate": 0.01, "epochs": 20}
+    adam = {"kind": torch.optim.Adam, "rate": 0.01, "epochs": 12}
     last = _trained(_recurrent(cell="rnn", pool="last"), rows, **adam)
     attention = _trained(_recurrent(cell="rnn", pool="attention"), rows, **adam)
     assert attention > 0.9

@@ -139,7 +139,7 @@ def _stretched(dice):
 def test_ctc_reads_an_unaligned_toy():
     model = {"_target_": "trainers.models.recurrent.Recurrent", "task": "transduction", "width": 32}
     sets = _sets(600, _stretched)
-    assert _learned(sets, {**model, "bidirectional": True}, "CTC", epochs=12) < 0.1
+    assert _learned(sets, {**model, "bidirectional": True}, "CTC", epochs=8) < 0.1
 
 
 @pytest.mark.slow
@@ -147,7 +147,7 @@ def test_a_decoder_with_attention_learns_to_reverse_digits():
     model = {"_target_": "trainers.models.encoder_decoder.EncoderDecoder", "width": 64}
     sets = _sets(800, _reversed)
     model |= {"length": sets[0][1].shape[1], "bidirectional": True}
-    assert _learned(sets, model, "SequenceCrossEntropy", epochs=12) < 0.1
+    assert _learned(sets, model, "SequenceCrossEntropy", epochs=8) < 0.1
 
 
 def test_a_decoder_writes_a_sequence_from_a_row_of_numbers(tmp_path):
