@@ -64,7 +64,7 @@ class Metric:
 
     def words(self, score: float) -> str:
         """Four digits of it; of −∞, the mean of no score, that there is no result."""
-        return "no result" if score == -math.inf else f"{self.value_of(score):z.4g}"
+        return "no result" if score == -math.inf else f"{self.value_of(score):.4g}"
 
     @property
     def ships(self) -> bool:

@@ -27,6 +27,11 @@ ACCURACY, MSE = (
 KNOWN = frozenset((*METRICS, "seconds", "parameters"))
 
 
+def test_a_mean_in_words_has_the_metrics_own_sign_and_says_where_there_is_none():
+    assert [MSE.words(score) for score in (-0.25, 0.0, -math.inf)] == ["0.25", "0", "no result"]
+    assert ACCURACY.words(0.90909) == "0.9091"
+
+
 def _score(name, *, average="macro", **given):
     return scores(Metric(name=name, direction="maximize", average=average), **given)[name]
 
