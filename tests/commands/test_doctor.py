@@ -321,6 +321,11 @@ def test_trainings_written_into_one_file_one_behind_the_other_are_told_apart(tmp
     trainings = read_csv(written(tmp_path, header + one + header + one), classes=0)
     assert list(trainings) == ["curves:1", "curves:2"]
     assert all(len(curves.epochs) == 5 for curves in trainings.values())
+    parts = ["epoch,loss,val_loss"]  # the second one's first line tells of its whole first epoch
+    parts += [f"{n / 4},{1 / n},{1.1 / n if n % 4 == 0 else ''}" for n in range(1, 17)]
+    parts += [f"{n / 2},{1 / n},{1.1 / n if n % 2 == 0 else ''}" for n in range(2, 17)]
+    trainings = read_csv(written(tmp_path, "\n".join(parts)), classes=0)
+    assert [len(curves.epochs) for curves in trainings.values()] == [4, 8]
 
 
 @pytest.mark.parametrize(

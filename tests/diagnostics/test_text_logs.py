@@ -233,6 +233,7 @@ def test_a_column_without_a_name_that_is_empty_is_no_epoch_and_two_rates_are_no_
         "[2022-09-23 19:29:09,028][INFO] - start\n[2022-09-23 19:29:10,045][INFO] - end\n",
         "== Pipeline ==\nE  #  LOSS  SCORE\n0  0  2.1  0.1\n1  200  1.9  0.2\n2  400  1.8  0.3\n",
         "Loaded 11200 images.\nTraining a forest...\nAccuracy: 69.38%\nTraining trees ...\n",
+        "NaN in val_loss at batch_idx=0\nNaN in loss at batch_idx=5\n" * 3,
         "== Iteration ==\nkl | vf_loss\n1 | 2\n1 | 2\n1 | 2\n" * 2,  # a table of each of them
     ],
 )

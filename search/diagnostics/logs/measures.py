@@ -12,8 +12,9 @@ PARTS = ("batch_loss", *ENTROPIES)  # of an epoch, or of a sum, where others sta
 LOSS = re.compile(
     r"loss(?!_(?:scale|weight))|cross_?entropy$|(?:^|_)(?:nll|ce|xent|l_pix)$|^(?:train_|val_|test_)?cost$"
 )
-# Words of another epoch.
+# Words of another epoch, and of a place in place of what was measured there.
 OF_ANOTHER = {"best", "lowest", "min", "minimum", "previous", "prev", "improve", "improved"}
+OF_ANOTHER |= {"idx", "index"}
 SHARES = (
     "map50_95_b", "map50_95", "map_0_5_0_95", "map50_b", "map50", "map_0_5", "map", "ap",
     "miou", "mean_iou", "mean_io_u", "iou", "dice", "dice_coef", "accuracy_top1",

@@ -230,14 +230,14 @@ def _begun_anew(stem: str, lines: Sequence[Line], *, layout: Layout) -> dict[str
     if axis is None or are_apart(lines, layout=layout):
         return {stem: list(lines)}
     trainings, before = [list[Line]()], -math.inf
-    first = number_in(lines[0][1].get(axis, ""))
-    last = number_in(lines[-1][1].get(axis, ""))
-    whole = not layout.steps and (first or 0.0).is_integer()
-    twice = whole and first != last  # after its first epoch, and then it went on
+    first, last = (number_in(lines[at][1].get(axis, "")) for at in (0, -1))
+    begin = 1.0 if first and not first.is_integer() else 0.0  # of parts, within the first epoch
+    twice = not begin and not layout.steps and first != last  # the first again, and then on
     for line in lines:
         at = number_in(line[1].get(axis, ""))
         again = twice and at == before and _repeats(line, trainings[-1], layout=layout)
-        trainings += [[]] if at is not None and at == first and (at < before or again) else []
+        begins = at is not None and (at == first or at <= begin) and (at < before or again)
+        trainings += [[]] if begins else []
         trainings[-1].append(line)
         before = before if at is None else at
     measured = [own for own in trainings if any(is_told(c, layout.train[0]) for _, c in own)]
