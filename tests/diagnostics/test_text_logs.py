@@ -898,6 +898,12 @@ def test_what_batches_lose_gives_way_to_the_epochs_own_and_a_part_or_the_best_so
     batches = "".join(f"Epoch {{e}} - Batch loss: {n}.5\n" for n in range(20))
     log = read_logs(written_alone(tmp_path, f"{batches}Epoch {{e}} - Average Train Loss: {{t}}\n"))
     assert next(iter(log.trainings.values())).train == pytest.approx(TRAIN)
+    form = "Epoch: {e}/8, Training MSE Loss:{t}, Val. MSE Loss:{v}\n"
+    text = Path(written_alone(tmp_path, form)).read_text()
+    text += "Saving the best model at epoch=8, with training loss=9.1, validation loss=9.2\n"
+    log = read_of(tmp_path, text * 2)
+    assert [len(own.epochs) for own in log.trainings.values()] == [8, 8]
+    assert "train = train_mse_loss, val = val_mse_loss" in log.columns
     for no_loss in ("TPE using {e}/8 trials with best loss {t}\n", "Epoch {e}, Cost: {t} sec\n"):
         with raises("file-holds-no-table", "some.log"):
             read_logs(written_alone(tmp_path, no_loss))

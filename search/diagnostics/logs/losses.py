@@ -28,13 +28,14 @@ def losses_of(
     """The losses of train and of validation; none of validation where it was hardly taken."""
     axis = next((name for name in (*EPOCH, *STEP) if name and name in header), None)
     often = Counter({name: epochs_telling(lines, name, axis) for name in header})
-    twins = _twins(header, lines)
+    twins = _twins(header, lines, often)
     train: tuple[str, ...]
     val: tuple[str, ...]
     val = (name,) if (name := fullest(VAL, often, header)) else ()
     train = (name,) if (name := _beside(val, lines) or fullest(TRAIN, often, header)) else ()
-    if not (train and val) and (not train or any(map(is_loss, twins[0]))):
-        train, val = twins if twins[0] else (train, val)
+    lacks = not (train and val) and (not train or any(map(is_loss, twins[0])))
+    if twins[0] and (lacks or sum(often[name] for name in train) < FILLED * often[twins[0][0]]):
+        train, val = twins
     train = train or _only_loss_of_train(header)
     others = [name for name in header if is_loss(name) and not name.startswith(OF_VAL)]
     doubtful = len(train) == 1 and train[0] in PARTS and len(others) > 1
@@ -53,9 +54,11 @@ def losses_of(
     return train, roles.get("val", val)
 
 
-def _twins(header: Sequence[str], lines: Sequence[Line]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _twins(
+    header: Sequence[str], lines: Sequence[Line], often: Counter[str]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Losses that are told of train and of validation under the same name, or else an error; of
-    several, the one that is the sum of the others, else all.
+    several, the one that is the sum of the others, else all but nearly empty ones.
     """
     train = {name: name for name in header if not name.startswith((*OF_TRAIN, *OF_VAL))}
     train |= {rest: name for name in header if (rest := _rest(name, OF_TRAIN))}
@@ -63,6 +66,8 @@ def _twins(header: Sequence[str], lines: Sequence[Line]) -> tuple[tuple[str, ...
     val = {_rest(name, (of,)): name for of in reversed(OF_VAL) for name in header}
     both = [name for name in train if name and name in val]
     names = [name for name in both if is_loss(name)]
+    most = max((often[train[name]] for name in names), default=0)
+    names = [name for name in names if often[train[name]] >= FILLED * most]
     names = names or [name for name in ERRORS if name in both][:1]
     sums = [name for name in names if all(_is_sum(name, names, of, lines) for of in (train, val))]
     names = sums[:1] or names
