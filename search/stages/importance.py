@@ -57,16 +57,14 @@ def importances(
     sign = 1.0 if direction == "minimize" else -1.0
     losses = np.array([sign * value for _, value in tried])
     shares = _shares(study, losses)
-    dice = np.random.default_rng(0)
-    tops = [
-        max(_shares(study, dice.permutation(losses)).values(), default=0.0)
-        for _ in range(PERMUTATIONS if shares else 0)
-    ]
-    return {
-        path: share
-        for path, share in shares.items()
-        if 1 + sum(top >= share for top in tops) <= CHANCE * (PERMUTATIONS + 1)
-    }
+    dice, tops = np.random.default_rng(0), list[float]()
+
+    def stands_out(share: float) -> bool:
+        return 1 + sum(top >= share for top in tops) <= CHANCE * (PERMUTATIONS + 1)
+
+    while len(tops) < PERMUTATIONS and any(map(stands_out, shares.values())):
+        tops.append(max(_shares(study, dice.permutation(losses)).values(), default=0.0))
+    return {path: share for path, share in shares.items() if stands_out(share)}
 
 
 def _shares(
