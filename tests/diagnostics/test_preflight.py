@@ -12,7 +12,7 @@ import planted
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kit import INLINE, MARK, marked, running, search, told_of, wait_for, words_of
+from kit import MARK, marked, running, search, told_of, wait_for, words_of
 from omegaconf import OmegaConf
 from refusals import check_told, raises
 from rich.console import Console
@@ -651,7 +651,8 @@ def test_the_command_writes_a_table_and_a_file_and_of_a_program_what_can_be_chec
 
 
 def test_a_search_with_a_preflight_ends_there_unless_told_otherwise(elsewhere):
-    words = ["data=breast_cancer", "optimizer.lr=1e-8", "trainer.epochs=1", "seeds=1", *INLINE]
+    words = ["data=breast_cancer", "optimizer.lr=1e-8", "trainer.epochs=1", "seeds=1"]
+    words += ["placement.slots=1", "rehearse=false"]  # beside inline, what is asked starts anew
     ended = search("lr_sweep", *words, "preflight=on", cwd=elsewhere)
     assert ended.returncode == 1
     check_told(ended.stderr, "preflight-failed", "learning_rate")
