@@ -23,6 +23,7 @@ PENALTIES = (
     "trainer.flood",
     "trainer.max_norm",
 )
+RATES = ("lr", "learning_rate", "learning_rate_init", "base_lr", "eta", "eta0", "shrinkage")
 PENALTY_NAMES = ("weight_decay", "l1", "l2", "dropout", "label_smoothing")  # of knobs of your own
 MOVERS = (
     "trainer.batch_size",
@@ -60,9 +61,7 @@ class ByHand:
 
     def rate(self):
         """The path of the learning rate."""
-        named = [
-            path for path in self.knobs if path.split(".")[-1] in ("lr", "learning_rate", "eta0")
-        ]
+        named = [path for path in self.knobs if path.split(".")[-1] in RATES]
         own = self.protocol.get("rate")
         return own or ("optimizer.lr" if "optimizer.lr" in self.knobs else (named or [""])[0])
 
