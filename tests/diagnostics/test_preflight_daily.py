@@ -231,15 +231,17 @@ def test_an_input_that_is_the_target_is_told_where_the_trainer_loads_its_rows(ah
     assert check is None or (check.outcome, f"input {place} of a row" in check.told) == ("warn", True)  # fmt: skip
 
 
-def _own(x, y, held=(), *, loss="mse_loss"):
-    """What is said of rows of a loop of one's own, by name; `held`: validation, rows and targets."""
+def _own(x, y, held=(), *, loss="mse_loss", **seen):
+    """What is said of rows of a loop of one's own, by name; `held`: validation, rows and targets;
+    `seen`: what else was.
+    """
     answers, rows = _answers(x, y), 0
     if held:
         rows = len(held[1])
         for at in range(0, rows, 32):
             answers.evaluated([torch.tensor(held[0][at : at + 32])])
             answers.evaluated_against(torch.tensor(held[1][at : at + 32]))
-    seen = {**CALM, "loss": {"name": loss}}
+    seen = {**CALM, "loss": {"name": loss}, **seen}
     pairs = answers.handed_on(val_rows=rows)
     return {c.name: c for c in of_rows_seen(pairs, seen, metric="accuracy", alike=True)}
 
@@ -408,6 +410,18 @@ def test_wide_rows_texts_and_several_targets_are_looked_at_too(shape, name):
     x, y, held = _clouds("")
     (x, y), held = shape(x, y), shape(*held)
     checks = _own(x, y, held, loss="cross_entropy" if y.ndim == 1 else "mse_loss")
+    assert [one.name for one in checks.values() if one.outcome in ("warn", "fail")] == [name][: len(name)]  # fmt: skip
+
+
+@pytest.mark.parametrize(("fault", "numbers", "given", "name"), [
+    ("noise", 6, 50, "label_noise"), ("noise", 4000, 50, ""),
+    ("turned", 6, 50, "validation_labels"), ("turned", 6, 40, ""),
+])  # fmt: skip
+def test_some_pixels_tell_of_no_noise_and_copies_of_rows_tell_nothing_of_validation(
+    fault, numbers, given, name
+):
+    seen = {"batches": [{"shape": [50, numbers]}], "epochs": [1], "rows": given}
+    checks = _own(*_clouds(fault), loss="cross_entropy", **seen)
     assert [one.name for one in checks.values() if one.outcome in ("warn", "fail")] == [name][: len(name)]  # fmt: skip
 
 
