@@ -328,6 +328,7 @@ def test_labels_of_mixed_rows_are_not_taken_for_wrong_ones():
 @pytest.mark.parametrize("loss", [
     lambda out, y: (out - y).square().mean(), lambda out, y: (y - out).abs().mean(),
     lambda out, y: F.mse_loss(out, y) + 0.1 * (out - y).abs().mean(),
+    lambda out, y: ((out - y).square().mean() - torch.tensor(0.01)).abs(),
 ])  # fmt: skip
 def test_targets_of_a_loss_by_hand_are_what_outputs_are_subtracted_from(loss):
     x = torch.randn(96, 4, generator=torch.Generator().manual_seed(0))
@@ -337,6 +338,32 @@ def test_targets_of_a_loss_by_hand_are_what_outputs_are_subtracted_from(loss):
             loss(model(rows), rows[:, 2]).backward()
     pairs = watch.labels_seen.answers.handed_on()
     assert (pairs["x"], pairs["y"], pairs["mixed"]) == (x.tolist(), x[:, 2:3].tolist(), False)
+
+
+class _Timed(torch.nn.Linear):
+    """A layer that is given a time beside its row, and first."""
+
+    def forward(self, time, rows):
+        return super().forward(torch.cat([time[:, None], rows], 1))
+
+
+def test_confidences_and_losses_of_no_row_ask_for_nothing():
+    x, y, (held, asked) = _clouds("noise")
+    x, y, held, asked = map(torch.tensor, (x, y, held, asked))
+    model = _Timed(6, 2, dtype=x.dtype)
+    with Watch() as watch:
+        for rows, labels in zip(x.split(50), y.split(50), strict=True):
+            shares = model(rows[:, 0], rows[:, 1:]).softmax(1)
+            shares.gather(1, shares.argmax(1, keepdim=True))
+            shares[torch.arange(50), labels].log().mean().neg().backward()
+        with torch.no_grad():
+            shares = model(held[:, 0], held[:, 1:]).softmax(1)
+            shares.gather(1, shares.argmax(1, keepdim=True))
+            shares[torch.arange(200), asked].log().mean()
+            F.mse_loss(held[:0], held[:0])
+    pairs = watch.labels_seen.answers.handed_on(val_rows=200)
+    assert (pairs["x"], pairs["y"]) == (x.tolist(), y[:, None].tolist())
+    assert (pairs["held"], pairs["held_targets"]) == (held.tolist(), asked[:, None].tolist())
 
 
 def _slope(out, x):

@@ -145,7 +145,7 @@ class AnswersSeen:
         last one, if they are as many.
         """
         keys, self._waiting = self._waiting, []
-        if isinstance(targets, Tensor) and targets.ndim and len(keys) == len(targets):
+        if keys and isinstance(targets, Tensor) and targets.ndim and len(keys) == len(targets):
             self.held_targets.update(zip(keys, values_of(targets).tolist(), strict=True))
 
     def lost(self, targets: Any) -> None:
@@ -173,7 +173,7 @@ class AnswersSeen:
             return
         outputs, targets = (one, other) if one.requires_grad else (other, one)
         asked = outputs.requires_grad and not targets.requires_grad
-        if asked and outputs.shape == targets.shape and len(targets) == len(self._given):
+        if asked and outputs.shape == targets.shape and targets.shape[:1] == self._given.shape[:1]:
             self._subtracted.append(targets.detach())
 
     def _lost_by_hand(self) -> None:

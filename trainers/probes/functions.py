@@ -58,8 +58,11 @@ def targets_of(
         return None
     picked = kwargs.get("index", args[-1])
     picked = picked[1] if isinstance(picked, tuple) and len(picked) == 2 else picked
-    whole = isinstance(picked, Tensor) and picked.dtype in (torch.int64, torch.int32)
-    return picked.flatten() if whole and picked.numel() == len(args[0]) else None
+    if not isinstance(picked, Tensor) or picked.dtype not in (torch.int64, torch.int32):
+        return None
+    classes = picked.flatten().long()
+    predicted = torch.equal(classes, args[0].argmax(1))  # as for a confidence: no targets
+    return None if predicted or len(classes) != len(args[0]) else classes
 
 
 def asks_for_labels(func: Callable[..., Any], args: Sequence[Any], before: LossCall) -> bool:

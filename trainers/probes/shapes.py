@@ -122,4 +122,4 @@ def side_by_side(given: Sequence[Tensor]) -> Tensor:
     several = [one.detach() for one in given[1:] if one.is_floating_point() and one.ndim > 1]
     several = [one.flatten(1) for one in several if len(one) == len(first)]
     few = first.is_floating_point() or (first.ndim == 2 and first.shape[1] <= CATEGORIES)
-    return torch.cat([first.flatten(1), *several], 1) if several and few else first
+    return torch.cat([first[:, None].flatten(1), *several], 1) if several and few else first

@@ -156,7 +156,11 @@ class Watch(StepWatch):
         return self._inside and self._depth > 0
 
     def _is_first(self, func: Callable[..., Any], args: tuple[Any, ...]) -> bool:
-        """Whether it is the first one, the first in training, or the first against labels."""
+        """Whether it is the first one, the first in training, or the first against labels; a loss
+        of no row, as of a picture without objects, is none.
+        """
+        if not args[0].numel():
+            return False
         if self.seen.loss is None or not torch.is_grad_enabled() or not self._in_training:
             return self.seen.loss is None or torch.is_grad_enabled()
         return not self.seen.backwards and functions.asks_for_labels(func, args, self.seen.loss)
