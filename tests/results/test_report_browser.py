@@ -79,31 +79,45 @@ def pages(tmp_path_factory):
     return root
 
 
+@pytest.fixture(scope="module")
+def tabs(browser):
+    """Pages by how they are seen: one that is opened again takes a third of a new one's time."""
+    tabs = {}
+    yield tabs
+    for page in tabs.values():
+        page.context.close()
+
+
 @pytest.fixture
-def opened(browser, pages):
+def opened(browser, pages, tabs):
     """Opens a page; at the end nothing may have gone wrong or been asked of a network."""
-    problems, contexts = [], []
+    problems, watched = [], []
+
+    def told(message):
+        problems.append((message.type, message.text))
+
+    def failed(error):
+        problems.append(("error", str(error)))
+
+    def asked(request):
+        if not request.url.startswith(("file:", "data:", "blob:")):
+            problems.append(("request", request.url))
 
     def open_page(name, *, viewport=WIDE, **options):
-        context = browser.new_context(viewport=viewport, **options)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: problems.append((message.type, message.text)))
-        page.on("pageerror", lambda error: problems.append(("error", str(error))))
-        page.on(
-            "request",
-            lambda request: (
-                None
-                if request.url.startswith(("file:", "data:", "blob:"))
-                else problems.append(("request", request.url))
-            ),
-        )
+        key = repr((viewport, options))
+        if key not in tabs:
+            tabs[key] = browser.new_context(viewport=viewport, **options).new_page()
+        page = tabs[key]
+        for event, heard in {"console": told, "pageerror": failed, "request": asked}.items():
+            page.on(event, heard)
+            watched.append((page, event, heard))
+        page.emulate_media(media="null", color_scheme=options.get("color_scheme", "light"))
         page.goto(f"file://{pages / name}.html")
         return page
 
     yield open_page
-    for context in contexts:
-        context.close()
+    for page, event, heard in watched:
+        page.remove_listener(event, heard)
     assert problems == []
 
 
