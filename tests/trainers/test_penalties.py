@@ -5,7 +5,7 @@ import copy
 import numpy as np
 import pytest
 import torch
-from test_records import MLP, config_of, data_of, trained
+from test_layer_series import MLP, config_of, data_of, trained
 
 from trainers.checkpoint import Unsaved
 from trainers.penalties import Penalties, flooded, held, read_penalties
