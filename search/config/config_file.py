@@ -2,8 +2,9 @@
 
 import difflib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 from hydra.errors import HydraException
@@ -132,10 +133,7 @@ def check_whole(config: DictConfig, path: Path) -> None:
 
 def check_complete(config: DictConfig, where: str) -> None:
     """Keys that are ??? have no default that would be right; they must be given."""
-    values = flat_config(config).items()
-    missing = sorted(
-        path for path, value in values if "???" in (value if isinstance(value, list) else [value])
-    )
+    missing = sorted(path for path, value in flat_config(config).items() if _is_missing(value))
     if missing:
         raise refused(
             where,
@@ -145,6 +143,13 @@ def check_complete(config: DictConfig, where: str) -> None:
             remedy=f"say {' '.join(f'{key}=…' for key in missing)}"
             + (f"; data.task is {', '.join(TASKS)}" if "data.task" in missing else ""),
         )
+
+
+def _is_missing(value: Any) -> bool:
+    """Whether a value is ???, or holds one."""
+    held = value.values() if isinstance(value, Mapping) else value
+    within = not isinstance(value, str) and isinstance(held, Iterable)
+    return value == "???" or (within and any(map(_is_missing, held)))
 
 
 def first_part(error: Exception) -> str:

@@ -47,7 +47,8 @@ class Terminal(Console):
         if self.is_terminal or self.record or self.quiet:
             for part in line.split("\n"):
                 if self.is_terminal and not part.lstrip().startswith(COMMANDS):
-                    lines = wrap(part, self.width, break_long_words=False, break_on_hyphens=False)
+                    width = self.width or 80  # COLUMNS may be 0
+                    lines = wrap(part, width, break_long_words=False, break_on_hyphens=False)
                     part = "\n".join(lines)
                 self.print(part, style=style, markup=False, highlight=False, soft_wrap=True)
             return

@@ -68,9 +68,9 @@ def _stale(findings: Findings, folder: Folder) -> bool:
 
 
 def _code() -> Iterator[Path]:
-    """The files of this room, which says what figures and page look like."""
-    files = Path(__file__).parent.rglob("*.*")
-    return (path for path in files if path.suffix != ".pyc")
+    """The files of Knobwise, whose drawings and words fill figures and page."""
+    files = Path(__file__).parents[1].rglob("*.*")
+    return (path for path in files if path.parent.name != "__pycache__")
 
 
 def _drawn_names(findings: Findings) -> list[str]:

@@ -86,7 +86,7 @@ def compare(
 
 
 def comparisons(stats: SeedStatistics, lead: Advantage) -> tuple[Comparison, ...]:
-    """Every group against the first one; `edge`: of all of them over it, by `noise.advantage`."""
+    """Every group against the first one; `lead`: of all of them over it, by `noise.advantage`."""
     breaks, steadier = breaking(stats, reference=0)
     compared = []
     for index in range(len(stats.counts)):

@@ -130,6 +130,7 @@ def files(elsewhere, monkeypatch):
         (["lr_sweep", "model.width=${nowhere}"], ("config-does-not-resolve", "'nowhere'")),
         (["lr_sweep", "trainer=command", "data=own", "data.rows=9"], ("config-does-not-resolve", "'data.inputs'", "data=own", "model=own")),
         (["lr_sweep", "trainer=own"], ("key-without-value", "lr_sweep", "trainer._target_")),
+        (["own_trainer", "trainer._target_=toys.train", "data.rows=9", "+model.layers=[{width:???}]"], ("key-without-value", "model.layers")),
         (["lr_sweep", "name=a/b"], ("name-not-allowed", "'a/b'")),
         (["lr_sweep", "name=.."], ("name-not-allowed",)),
         (["lr_sweep", "name=-x"], ("name-not-allowed", "'-x'")),

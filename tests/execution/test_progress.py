@@ -195,6 +195,7 @@ def test_a_terminal_that_is_narrow_breaks_prose_and_never_a_command_or_a_path(pr
     assert f"{path}:" in lines
     assert lines[0] == "next: converged: another size may"
     assert max(len(line) for line in lines if line not in (command, f"{path}:")) <= 40
+    _console(0, force_terminal=True).say("a window that says no width, as COLUMNS=0 does")
 
 
 def test_colours_carry_meaning_on_a_terminal_only_and_no_color_takes_them_away(monkeypatch):
