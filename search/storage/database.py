@@ -39,7 +39,7 @@ POSTGRESQL = {
     "tcp_user_timeout": 30_000,  # [ms]
 }
 # A write that waits for somebody else's lock fails, and is tried again: who waits is told, and may
-# be interrupted. Other databases have such a limit by themselves.
+# be interrupted. Unless the address says it; other databases have such a limit by themselves.
 LOCK_TIMEOUT = "SET lock_timeout = '10s'"
 # A statement that makes a connection refuse to write.
 READ_ONLY = {
@@ -208,7 +208,7 @@ class Database(TrialStorage):
         statement = READ_ONLY.get(self._url.get_backend_name()) if read_only else None
         if statement:
             _say_to_each(database, statement)
-        if is_postgresql:
+        if is_postgresql and "lock_timeout" not in str(self._url.query.get("options")):
             _say_to_each(database, LOCK_TIMEOUT)
             database.engine.dispose()  # of the connection that was there before
         return database

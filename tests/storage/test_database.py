@@ -334,6 +334,15 @@ def test_a_server_stopped_in_the_middle_of_a_search_is_waited_for_and_nothing_is
 
 
 @needs_postgres
+@pytest.mark.parametrize(("words", "limit"), [("", "10s"), ("?options=-c%20lock_timeout%3D1min", "1min")])  # fmt: skip
+def test_a_write_waits_for_a_lock_as_long_as_the_address_says(words, limit, postgres, tmp_path):
+    database = _database(tmp_path, postgres.url + words)._connected()
+    with database.engine.connect() as connection:
+        assert connection.exec_driver_sql("SHOW lock_timeout").scalar() == limit
+    database.engine.dispose()
+
+
+@needs_postgres
 @pytest.mark.timeout(60)
 def test_a_lock_that_somebody_else_holds_is_told_and_waited_for(postgres, tmp_path, monkeypatch):
     monkeypatch.setattr("search.storage.database.LOCK_TIMEOUT", "SET lock_timeout = '100ms'")
