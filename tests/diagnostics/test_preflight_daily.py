@@ -347,16 +347,18 @@ class _Timed(torch.nn.Linear):
         return super().forward(torch.cat([time[:, None], rows], 1))
 
 
-def test_confidences_and_losses_of_no_row_ask_for_nothing():
+def test_confidences_losses_of_no_row_and_passes_over_none_ask_for_nothing():
     x, y, (held, asked) = _clouds("noise")
     x, y, held, asked = map(torch.tensor, (x, y, held, asked))
     model = _Timed(6, 2, dtype=x.dtype)
     with Watch() as watch:
         for rows, labels in zip(x.split(50), y.split(50), strict=True):
+            model(rows[:0, 0], rows[:0, 1:])
             shares = model(rows[:, 0], rows[:, 1:]).softmax(1)
             shares.gather(1, shares.argmax(1, keepdim=True))
             shares[torch.arange(50), labels].log().mean().neg().backward()
         with torch.no_grad():
+            model(held[:0, 0], held[:0, 1:])
             shares = model(held[:, 0], held[:, 1:]).softmax(1)
             shares.gather(1, shares.argmax(1, keepdim=True))
             shares[torch.arange(200), asked].log().mean()

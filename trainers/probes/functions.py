@@ -79,3 +79,8 @@ def with_weight(
 ) -> dict[str, Any]:
     """A loss's keywords, and the weight that it may be given by its place."""
     return {"weight": args[2], **kwargs} if func in WEIGHED and len(args) > 2 else kwargs
+
+
+def spread(given: Tensor) -> float | None:
+    """The standard deviation of all its values; None where there are none."""
+    return float(given.detach().double().std(correction=0)) if given.numel() else None

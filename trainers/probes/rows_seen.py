@@ -49,6 +49,8 @@ class RowsTaught(AbstractContextManager["RowsTaught"]):
 def row_keys(rows: torch.Tensor | NDArray[Any]) -> tuple[int, ...]:
     """A key per row, by its values as float32."""
     array = dense(rows.detach()).float().cpu().numpy() if isinstance(rows, torch.Tensor) else rows
+    if not len(array):
+        return ()
     flat = array.reshape(len(array), -1)
     some = np.ascontiguousarray(flat[:, :: max(1, flat.shape[1] // VALUES)], dtype=np.float32)
     return tuple(zlib.crc32(row.tobytes()) for row in some + 0.0)

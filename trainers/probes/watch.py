@@ -129,7 +129,7 @@ class Watch(StepWatch):
                 func, args[0], args[1], functions.with_weight(func, args, kwargs)
             )
         elif func in functions.DENSE and self._is_inside() and self.seen.first_layer is None:
-            self.seen.first_layer = float(args[0].detach().double().std(correction=0))
+            self.seen.first_layer = functions.spread(args[0])
         outputs = () if not self._passes or self._is_inside() else self._passes[-1].outputs
         targets = functions.targets_of(func, args, kwargs, outputs)
         if targets is not None and not self._paused:
@@ -239,9 +239,12 @@ class Watch(StepWatch):
         self._depth -= 1
         if self._depth or self._paused or output is None or is_transformed():
             return
-        tensors = [
+        leaves = [
             leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor) and leaf.ndim
         ]
+        tensors = [leaf for leaf in leaves if len(leaf)]
+        if leaves and not tensors:  # no row, as of pictures without objects
+            return
         if not torch.is_grad_enabled() and tensors and any(True for _ in module.parameters()):
             self._note_evaluation(module, tensors)
         if module is not self._first:

@@ -66,7 +66,9 @@ def of_rows_seen(pairs: Answer, seen: Watched, *, metric: str, alike: bool) -> I
     if classes:
         yield sets.class_balance({"train": codes}, classes=len(kinds), metric=metric)
         drawn = any(math.prod(one["shape"][1:]) > x.shape[1] for one in seen["batches"][:1])
-        if not drawn:  # of some pixels of a picture, the surest rows may be wrong
+        # Of some pixels of a picture, the surest rows may be wrong; and what a loss by hand picks
+        # may be actions that a policy has drawn.
+        if not drawn and loss is not None:
             legible = readable(reading)[0] >= labels.READABLE
             yield label_noise(reading, legible=legible)
         asked = np.searchsorted(kinds, asked) if np.isin(asked, kinds).all() else asked[:0]
