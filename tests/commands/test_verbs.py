@@ -48,6 +48,7 @@ def test_every_verb_has_a_help_page_of_at_most_80_columns_with_two_examples(verb
     assert max(map(len, page.splitlines())) <= 80
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", ["lr_range", "plan", "preflight", "run", "sweep", "tune"])
 def test_the_examples_of_a_help_page_name_what_exists(verb):
     page = catalogue.verb(verb).parser().format_help()

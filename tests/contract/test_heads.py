@@ -82,6 +82,7 @@ def test_the_loss_is_the_weighted_sum_of_torch_s_own():
     )
 
 
+@pytest.mark.slow
 def test_every_head_learns_and_a_head_without_weight_does_not(table):
     losses = {}
     for weight in (1, 0):

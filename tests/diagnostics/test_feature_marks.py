@@ -64,6 +64,7 @@ def test_a_mark_is_a_warning_by_the_features_name_and_says_how_a_table_reads_it(
     assert "feature 1 is -1" in extreme_values(raw, raw=raw).told  # of no names
 
 
+@pytest.mark.slow
 def test_features_that_give_the_label_away_are_called_by_their_names():
     dice = np.random.default_rng(0)
     y = dice.integers(0, 2, ROWS)

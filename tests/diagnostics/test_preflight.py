@@ -187,6 +187,7 @@ def test_a_shift_of_the_test_set_is_found(shift, outcomes):
     assert check.measured["train/val"]["auc"] < 0.6 < check.measured["train/test"]["auc"]
 
 
+@pytest.mark.slow
 def test_groups_that_differ_are_no_shift_where_whole_groups_are_held_out():
     dice = np.random.default_rng(0)
     centre = dice.normal(0, 3, (40, 5))
@@ -279,6 +280,7 @@ def test_random_labels_are_read_by_no_plain_model():
     assert read == ["note"] * 12
 
 
+@pytest.mark.slow
 def test_labels_one_row_late_are_named_and_not_looked_for_where_no_reading_could_prove_it():
     dice = np.random.default_rng(9)
     y = dice.integers(0, 3, 300)

@@ -182,6 +182,7 @@ def test_sound_habits_of_the_same_kinds_raise_nothing(habit, tmp_path):
     assert {check.name: check.told for check in checks if check.outcome in ("warn", "fail")} == {}
 
 
+@pytest.mark.slow
 def test_a_share_to_keep_constant_weights_and_scaling_by_batch_are_told_by_what_they_leave(
     tmp_path,
 ):
@@ -271,6 +272,7 @@ def test_a_series_whose_last_values_tell_the_next_one_is_no_leak(series):
     assert "telltale_feature" not in _own(x, series[12:332])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("of_target", "outcome"), [(True, "warn"), (False, "pass")])
 def test_a_target_with_noise_is_told_from_a_cause_by_what_others_tell_of_the_rest(
     of_target, outcome
@@ -428,6 +430,7 @@ def _texts(y, word):
     return x
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("shape", "name"), [
     (lambda x, y: (np.repeat(x, 300, axis=1), y), ""),
     (lambda x, y: (np.repeat(x, 300, axis=1), 2e5 * np.stack([x[:, 0], x[:, 1]], 1)), "targets"),
@@ -442,6 +445,7 @@ def test_wide_rows_texts_and_several_targets_are_looked_at_too(shape, name):
     assert [one.name for one in checks.values() if one.outcome in ("warn", "fail")] == [name][: len(name)]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("fault", "numbers", "given", "name"), [
     ("noise", 6, 50, "label_noise"), ("noise", 4000, 50, ""),
     ("turned", 6, 50, "validation_labels"), ("turned", 6, 40, ""),

@@ -29,6 +29,7 @@ def seen(habit, tmp_path, script="classes"):
     return watched(subject)
 
 
+@pytest.mark.slow
 def test_a_val_loss_of_rows_of_train_is_told_though_the_predictions_are_of_validation(tmp_path):
     found = losses.reported_losses(seen("loss of train's rows", tmp_path), heart={})
     assert found.outcome == "fail"
@@ -58,6 +59,7 @@ def test_a_power_that_counts_epochs_and_is_stepped_per_batch_is_foretold(power):
     assert ends_early(meant, steps=700, epochs=50) == ""
 
 
+@pytest.mark.slow
 def test_sets_that_follow_one_another_may_differ_within_what_train_has_had():
     day = np.arange(900)
     season = np.column_stack([np.sin(2 * np.pi * day / 365), np.cos(2 * np.pi * day / 365)])

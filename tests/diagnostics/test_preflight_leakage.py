@@ -86,6 +86,7 @@ def test_a_number_or_a_class_that_two_columns_make_is_told(name, sign):
     assert telltale_feature(x, unsure, raw=x, classification=True).outcome == "pass"
 
 
+@pytest.mark.slow
 def test_classes_that_lie_apart_are_no_ratio_of_two_columns():
     for seed in range(40):
         dice = np.random.default_rng(seed)

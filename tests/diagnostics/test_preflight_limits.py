@@ -194,6 +194,7 @@ def test_targets_of_evaluated_rows_are_held_against_their_labels_where_those_of_
     assert ("follow their labels by 10%" in losses.reported_losses(seen, heart={}).told) == told
 
 
+@pytest.mark.slow
 def test_what_the_val_loss_knows_is_measured_while_rows_are_learned_by_heart(tmp_path):
     dice = np.random.default_rng(0)
     y = np.arange(200) % 4

@@ -37,6 +37,7 @@ def _read(**settings):
     return read_range(RATES, [_curve(seed=seed, **settings) for seed in range(5)])
 
 
+@pytest.mark.slow
 @given(best=st.floats(1e-4, 1.0), noise=st.floats(0, 0.15), width=st.floats(0.8, 2.5))
 @settings(max_examples=60, deadline=None)
 def test_the_range_holds_the_fall_is_two_decades_wide_and_scales_with_the_curve(best, noise, width):
@@ -47,6 +48,7 @@ def test_the_range_holds_the_fall_is_two_decades_wide_and_scales_with_the_curve(
     assert all(best / 300 < rate < best * 5 for rate in found.suggestions.values())
 
 
+@pytest.mark.slow
 @given(factor=st.floats(1e-3, 1e3))
 @settings(max_examples=20, deadline=None)
 def test_another_unit_of_the_loss_changes_nothing(factor):

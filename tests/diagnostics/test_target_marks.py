@@ -49,6 +49,7 @@ def test_numbers_that_recur_for_a_reason_are_no_mark(kind):
     assert alarms == 0
 
 
+@pytest.mark.slow
 def test_a_mark_among_targets_is_a_warning_that_names_it():
     dice, x, y, _ = rows(1, "far")
     y = np.where(dice.random(len(y)) < 0.15, 0.0, y)[:, None]

@@ -93,6 +93,7 @@ def test_of_no_planted_training_is_validation_left_out_as_no_measure_beside_trai
     assert not [why for each in trained if (why := without_other_scale(each)[1])]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("aside", [False, True])
 def test_what_was_planted_is_named_in_nine_of_ten_of_each_kind_on_the_mean_and_seldom_given_up(
     aside,
@@ -206,6 +207,7 @@ def test_more_epochs_of_the_same_trend_change_nothing(name, train, val):
         assert told(curves) == name
 
 
+@pytest.mark.slow
 def test_half_of_the_planted_curves_epochs_say_what_all_say_in_nine_of_ten():
     same = []
     for label, curves, _ in planted().values():
@@ -275,6 +277,7 @@ def test_noise_is_measured_beside_a_smooth_curve_and_spikes():
     assert noise(series) == pytest.approx(0.01, rel=0.15)
 
 
+@pytest.mark.slow
 @example(rows=[(2e-311, 1.0, 0.0)], classes=0, untrained=False, comparable=False)
 @given(
     st.lists(
@@ -770,6 +773,7 @@ def test_a_bigger_model_that_is_better_on_train_and_worse_on_validation_only_ove
     assert across(made, knob="model.depth", role="size") == []
 
 
+@pytest.mark.slow
 def test_models_that_do_not_differ_raise_no_finding():
     found = [
         across(

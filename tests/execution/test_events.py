@@ -253,6 +253,7 @@ def test_tensorboard_reads_every_curve_and_knob(tmp_path):
     assert "_hparams_/session_start_info" in read.PluginTagToContent("hparams")
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")  # MLflow's own
 def test_mlflow_has_a_parent_run_with_a_child_per_trial_and_a_resumed_search_goes_on_with_it(
     tmp_path,
@@ -288,6 +289,7 @@ def test_mlflow_has_a_parent_run_with_a_child_per_trial_and_a_resumed_search_goe
     assert (last.data.tags["verdict"], last.info.status) == ("converged", "FINISHED")
 
 
+@pytest.mark.slow
 def test_wandb_keeps_a_run_per_trial_offline(tmp_path, monkeypatch):
     pytest.importorskip("wandb", reason="the extra [wandb] is not installed")
     from search.execution.trackers.wandb import WandB

@@ -292,6 +292,7 @@ def test_what_belongs_to_other_trainings_or_is_cut_off_is_named_and_opens_no_tes
     assert main(["test", "smoke"]) == 0
 
 
+@pytest.mark.slow
 @settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

@@ -539,6 +539,7 @@ def _narrow(gain, protocols):
     return answers
 
 
+@pytest.mark.slow
 def test_what_a_sweep_found_ahead_and_could_not_decide_is_trained_on_fresh_seeds():
     steps = [history.steps for history in _narrow(2.0, 8)]
     histories = [begun(tune_plan("space=[lr,dropout]"), *each[:-2]) for each in steps]
@@ -1378,6 +1379,7 @@ def test_no_value_of_a_sweep_beats_a_constant_by_the_luck_of_rows_seeds_and_epoc
     assert np.mean(told) <= 0.01
 
 
+@pytest.mark.slow
 def test_a_model_is_made_four_times_as_wide_at_most_before_the_edge_says_more():
     def wide(words):
         history, _ = carried_out(tune_plan(*words), _nothing, lambda knobs: "converged")
@@ -1631,6 +1633,7 @@ def test_the_words_of_a_protocol_may_name_an_experiment():
     assert config.name == "tune"
 
 
+@pytest.mark.slow
 def test_snapshots_that_are_there_may_be_averaged(tmp_path):
     plan = tune_plan("schedule=warm_restarts", "schedule.T_0=3", "trainer.epochs=21")
     answer = [
@@ -1823,6 +1826,7 @@ def _breaks_above(limit):
     return value
 
 
+@pytest.mark.slow
 def test_penalties_are_switched_off_once_more_where_no_training_gave_a_result_before_the_rate():
     plan = tune_plan("optimizer.weight_decay=0.1", NO_JOINT)
     history, rows = carried_out(plan, _breaks_above(0.02))

@@ -81,6 +81,7 @@ def test_the_sweep_shows_the_winner_the_baseline_and_what_is_not_usable(tmp_path
     assert _curves(tmp_path / "curves.svg", "#6c8ebf") == len(findings.rows)
 
 
+@pytest.mark.slow
 def test_what_lies_near_the_best_has_a_panel_of_its_own_where_the_rest_is_far_away(tmp_path):
     assert "near the best" in _drawn(findings_of(planted(0.01)), tmp_path)[0]
     assert (
@@ -89,6 +90,7 @@ def test_what_lies_near_the_best_has_a_panel_of_its_own_where_the_rest_is_far_aw
     )
 
 
+@pytest.mark.slow
 def test_the_same_search_gives_the_same_files(tmp_path):
     findings = findings_of(planted(0.01))
     _drawn(findings, tmp_path)
@@ -97,6 +99,7 @@ def test_the_same_search_gives_the_same_files(tmp_path):
     assert [(tmp_path / name).read_bytes() for name in ("sweep.svg", "curves.svg")] == first
 
 
+@pytest.mark.slow
 def test_what_diverges_takes_no_room_and_the_means_of_folds_stand_for_a_trial(tmp_path):
     findings = findings_of(planted(0.01))
     curves = [
@@ -122,6 +125,7 @@ def test_what_diverges_takes_no_room_and_the_means_of_folds_stand_for_a_trial(tm
     assert _drawn(findings, tmp_path, curves)[1].count("no finite value") == 1
 
 
+@pytest.mark.slow
 def test_without_losses_the_metric_is_drawn(tmp_path):
     findings = findings_of(planted(0.01))
     curves = [
@@ -140,6 +144,7 @@ def test_without_losses_the_metric_is_drawn(tmp_path):
     assert not any("loss" in text for text in texts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("experiment", "words", "shown"),
     [
@@ -189,6 +194,7 @@ def test_ticks_of_a_log_knob_never_overlap_not_even_with_a_zero(low, decades, mo
     assert ("0" in place(knob, values).ticks.values()) == has_zero
 
 
+@pytest.mark.slow
 def test_a_joint_search_has_a_zoom_and_the_curves_of_its_leaders(tmp_path):
     findings = joint_findings(steep, "space=[lr,dropout,width]")
     files = figure_files(findings, curves_of(findings), Folder(tmp_path))
@@ -214,6 +220,7 @@ def test_control_characters_in_a_choice_leave_the_svg_whole(tmp_path):
     assert any("\\x1b" in text or "<b>" in text for text in _drawn(findings, tmp_path)[0])
 
 
+@pytest.mark.slow
 def test_of_very_many_values_the_curves_of_the_best_are_drawn(tmp_path):
     findings = findings_of(planted(0.01), "space.optimizer.lr.points=60", seeds=1)
     assert "the best 48 of 6" in _drawn(findings, tmp_path)[1][-1]
@@ -272,6 +279,7 @@ def test_long_intervals_do_not_press_the_dots_of_a_figure_into_a_line():
     assert limits_by_dots(dots, [float("nan"), 1.0]) is None
 
 
+@pytest.mark.slow
 def test_an_axis_ends_where_the_metric_does_and_a_collapsed_seed_has_its_mark(tmp_path):
     def truth(rate, seed):
         if rate == 0.0001:

@@ -142,6 +142,7 @@ def test_a_mean_has_the_decimals_of_its_interval(mean, half, text):
 # Numbers
 
 
+@pytest.mark.slow
 def test_the_tables_of_the_page_hold_the_numbers_of_the_files(joint, tmp_path):
     for number, findings in enumerate((findings_of(planted(0.01)), joint)):
         page = page_of(judged(findings), tmp_path / str(number))
@@ -213,6 +214,7 @@ def test_a_trial_that_is_picked_by_a_click_has_its_curves_and_its_verdict_in_the
     assert one["series"]["epoch"] == list(range(6))
 
 
+@pytest.mark.slow
 def test_a_baseline_that_diverges_with_every_seed_has_no_gain_beside_it_and_the_page_is_written(
     tmp_path,
 ):
@@ -229,6 +231,7 @@ def test_a_baseline_that_diverges_with_every_seed_has_no_gain_beside_it_and_the_
     assert "no result" in words_of(page_of(findings, tmp_path))
 
 
+@pytest.mark.slow
 def test_a_protocol_has_a_folded_group_per_stage_with_its_reason_and_its_candidates(tmp_path):
     def rate_matters(knobs, seed):
         decades = np.log10(knobs.get("optimizer.lr", 0.1) / 0.01)
@@ -519,6 +522,7 @@ def test_what_is_as_new_as_the_search_and_the_code_is_not_drawn_again(tmp_path):
     assert [time > 2 for time in times()] == [False, False, True, True, True]
 
 
+@pytest.mark.slow
 def test_report_off_draws_nothing_but_what_a_verb_has_drawn_before(tmp_path):
     findings = findings_of(planted(0.01), "report=off")
     folder = folder_of(tmp_path, findings)

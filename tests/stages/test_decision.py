@@ -51,6 +51,7 @@ def test_the_baseline_stays_where_seeds_move_values_apart_or_have_two_modes(law)
     assert np.mean(flat.winners == 0) >= 0.94 - 0.036
 
 
+@pytest.mark.slow
 def test_a_gain_of_three_deviations_among_eight_is_found_for_less_than_a_third_more_trainings():
     for law in ("normal", "paired", "heavy, t3"):
         truth = 3.0 * np.eye(8)[5]
@@ -465,6 +466,7 @@ def test_two_lists_of_scores_are_compared_as_a_sweep_of_two_values():
     assert compare([0.5], [0.9]).outcome == "undecided"
 
 
+@pytest.mark.slow
 def test_the_winners_of_two_searches_are_compared_as_the_best_of_so_many_values():
     scores = np.random.default_rng(10).normal(size=(300, 15, 3))
     best = [[max(side, key=np.mean) for side in (one[:2], one[2:])] for one in scores]
@@ -554,6 +556,7 @@ def test_the_level_of_one_comparison_among_many_is_that_of_the_integral_or_stric
     assert found >= (0.99 if load <= 0.995 else 0.75) * exact
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("own", "seeds", "asked", "errs"),
     [(1.0, 5, 0.0275, 0.038), (1.0, 4, 0.0273, 0.038), (17.0, 5, 0.0447, 0.045)],

@@ -106,6 +106,7 @@ def test_a_best_value_at_the_edge_extends_the_range_by_as_much_again_at_most_twi
     assert abs(math.log10(nearest / at)) < 0.17
 
 
+@pytest.mark.slow
 def test_a_best_value_at_the_edge_that_ties_with_the_other_half_is_no_edge():
     dice, plan = np.random.default_rng(7), _plan("protocol.most_seeds=1", "protocol.refine=0")
     flat = [_run(plan, lambda value, seed: dice.normal(0.95, 0.01)) for _ in range(60)]
@@ -249,6 +250,7 @@ def test_what_cannot_follow_is_refused(words, message):
         _plan(*words, "protocol.link=sqrt")
 
 
+@pytest.mark.slow
 def test_settings_that_differ_between_optimizers_beside_the_tuned_rate_are_said():
     findings = _run_cells(_plan_of("optimizer_sweep"), lambda knobs: 0.9)
     line = next(line for line in conclusion(findings) if line.startswith("not the same"))
@@ -377,6 +379,7 @@ def test_an_off_value_is_no_place_on_a_log_scale():
     assert min(value for value in _values(low) if value) == 1e-10  # the hard limit
 
 
+@pytest.mark.slow
 def test_config_groups_of_a_users_own_are_swept_like_ours(elsewhere):
     """A group that we do not have, and an option of the user's in one that we have."""
     files = {

@@ -79,6 +79,7 @@ def test_a_resumed_study_in_a_database_keeps_its_rows_and_what_was_underway(tmp_
     assert [trial.intermediate_values for trial in stock.trials] == [{1: 0.25}] * 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("call", "arrives"),  # the others are overwritten by the same value
     [

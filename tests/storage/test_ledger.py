@@ -23,6 +23,7 @@ def _ledger(place, *words):
     return Ledger(folder)
 
 
+@pytest.mark.slow
 def test_searches_of_one_contract_share_a_ledger_and_others_do_not(tmp_path):
     first = _ledger(tmp_path / "first")
     opening = first.begin(RECORD)

@@ -18,6 +18,7 @@ VALUES = st.recursive(
 RECORDS = st.dictionaries(st.text(min_size=1).filter(lambda name: name != KEY), VALUES, max_size=5)
 
 
+@pytest.mark.slow
 @given(RECORDS)
 def test_a_record_comes_back_as_it_was_and_stock_readers_read_it_so(record):
     line = seal_line(record)

@@ -464,6 +464,7 @@ REPLACED = ("random.seed", "random.random", "numpy.random.seed", "numpy.random.r
             "torch.optim.Adadelta", "torch.utils.data.DataLoader.__iter__")  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "what",
     [*REPLACED, "torch.nn.Linear.reset_parameters", "torch.nn.functional.relu",
@@ -668,6 +669,7 @@ def test_one_seed_is_one_training_for_code_that_seeds_nothing(tmp_path):
     assert not set(first) & set(other)
 
 
+@pytest.mark.slow
 def test_weights_that_trials_write_for_each_other_or_in_folders_of_no_trials_name_are_told(
     tmp_path, monkeypatch
 ):

@@ -133,6 +133,7 @@ def test_arrays_may_bring_their_own_test_set():
     assert rows.data.x.shape == (8, 2)
 
 
+@pytest.mark.slow
 def test_the_bundled_sets_have_the_shapes_that_they_promise():
     shapes = {name: getattr(bundled, name)() for name in ("digits", "breast_cancer", "diabetes")}
     assert {name: (data.x.shape, data.y.shape) for name, data in shapes.items()} == {

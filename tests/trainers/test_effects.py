@@ -55,6 +55,7 @@ def _mlp(**settings):
     return MLP(**{**given, **settings})
 
 
+@pytest.mark.slow
 def test_residual_blocks_train_twenty_layers_that_plain_ones_do_not(digits):
     adam = {"kind": torch.optim.Adam, "rate": 0.005, "epochs": 4}
     plain = _trained(_mlp(depth=20, init="torch"), digits, **adam)
@@ -70,6 +71,7 @@ def test_batch_norm_trains_deep_sigmoids_that_rest_at_chance_without(digits):
     assert normed > 0.8
 
 
+@pytest.mark.slow
 def test_he_weights_train_a_deep_relu_net_that_zeros_do_not_and_xavier_trains_tanh(digits):
     shares = {
         init: _trained(_mlp(depth=10, init=init), digits, rate=0.01, epochs=3)
@@ -93,6 +95,7 @@ def test_every_activation_learns_what_no_line_can_part(activation):
     assert _trained(model, (x, y), rate=0.02, epochs=30, kind=torch.optim.Adam) > 0.8  # a line: 0.6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("dimensions", [1, 2])
 def test_every_norm_learns_in_a_cnn(digits, norm, dimensions):

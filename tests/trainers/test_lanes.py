@@ -134,6 +134,7 @@ def test_lanes_that_come_and_go_do_not_disturb_those_that_stay():
     assert sorted(busy.group.finished()) == [0, 2, 3, 4]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
     [
@@ -177,6 +178,7 @@ def test_buffers_that_no_state_dict_holds_survive_a_move_in_lanes_and_alone(stoc
     assert parts == {epoch: seats.step()[0].values["val_loss"] for epoch in range(4)}
 
 
+@pytest.mark.slow
 def test_what_lanes_may_differ_in_is_each_lanes_own():
     """Rates that the model reads, the optimizer's first state, dampening alone, a lambda."""
     pairs = [

@@ -80,6 +80,7 @@ def test_mixup_mixes_rows_and_their_targets_by_the_same_share():
     assert torch.equal(augment.Mixup(strength=0)(x), x)
 
 
+@pytest.mark.slow
 def test_mixup_keeps_a_model_from_learning_wrong_labels_by_heart():
     dice = torch.Generator().manual_seed(4)
     x = torch.randn(1000, 5, generator=dice)

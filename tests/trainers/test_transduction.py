@@ -150,6 +150,7 @@ def test_a_decoder_with_attention_learns_to_reverse_digits():
     assert _learned(sets, model, "SequenceCrossEntropy", epochs=8) < 0.1
 
 
+@pytest.mark.slow
 def test_a_decoder_writes_a_sequence_from_a_row_of_numbers(tmp_path):
     dice = np.random.default_rng(0)
     lengths, labels = dice.integers(1, 4, 500), dice.integers(0, 3, (500, 3))
