@@ -189,10 +189,8 @@ class _Program:
     ) -> None:
         named = {name: str(path) for name, path in variables.items()}
         with (folder / LINES).open("ab") as output, (folder / ERRORS).open("wb") as errors:
-            self._output, self._errors = (
-                _Tail(folder / LINES, output.tell()),
-                _Tail(folder / ERRORS),
-            )
+            self._output = _Tail(folder / LINES, output.tell())
+            self._errors = _Tail(folder / ERRORS)
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,

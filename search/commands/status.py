@@ -81,7 +81,7 @@ def _show(entry: _Entry, *, trials: bool) -> None:
         print(f"{entry.name}: {entry.look or f'cannot be read: {entry.error}'}")
         return
     status, findings = entry.progress
-    counts = ", ".join(f"{count} {state}" for state, count in status.counts.items())
+    counts = ", ".join(f"{number} {state}" for state, number in status.counts.items())
     stage = f" in stage {status.stage}" if status.stage else ""
     trials_of = f"{status.finished} of {status.foreseen} trials"
     ended = count(status.finished, "trial") if status.stage else trials_of

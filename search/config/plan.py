@@ -171,19 +171,19 @@ class Plan:
 
     def nuisance(self, value: Value) -> Knob | None:
         """The one that is tuned anew for a value of the sweep's knob (P1)."""
-        fits = [
-            k
-            for k in self.knobs
-            if k.nuisance and (k.choice is None or k.choice == (self.knob.path, value))
-        ]
+        under = (None, (self.knob.path, value))
+        fits = [knob for knob in self.knobs if knob.nuisance and knob.choice in under]
         return fits[0] if fits else None
 
     def default(self, knob: Knob) -> Value:
         """A knob's value in the baseline, or within its choice. A sweep asks often: it is kept."""
-        known: dict[Any, Value] = vars(self).setdefault("defaults", {})
-        if (key := (knob.path, knob.choice)) not in known:
-            known[key] = default_of(self.config, knob)
-        return knob.typed(known[key])
+        if (key := (knob.path, knob.choice)) not in self._defaults:
+            self._defaults[key] = default_of(self.config, knob)
+        return knob.typed(self._defaults[key])
+
+    @cached_property
+    def _defaults(self) -> dict[tuple[str, Any], Value]:
+        return {}
 
 
 def _check_name(name: str) -> None:

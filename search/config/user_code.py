@@ -15,11 +15,10 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from search.config.foreign_code import import_paths, resolved
+from search.config.version import OUR_ROOMS, ROOT
 from trainers.command_line import FILE
 from trainers.libraries import is_library, is_users
 
-OURS = Path(__file__).resolve().parent.parent.parent
-OUR_ROOMS = (OURS / "search", OURS / "trainers")  # imports into these are not followed
 SCRIPTS = (".py", ".sh", ".bash", ".pl", ".r", ".R", ".jl", ".lua", ".js", ".m")
 
 
@@ -41,7 +40,8 @@ def user_code(config: DictConfig) -> dict[str, str]:
             continue
         content = file.read_bytes()
         files[file] = hashlib.sha256(content).hexdigest()
-        if file.suffix == ".py" and not any(file.is_relative_to(room) for room in OUR_ROOMS):
+        is_ours = any(file.is_relative_to(room) for room in OUR_ROOMS)
+        if file.suffix == ".py" and not is_ours:  # imports into ours are not followed
             for name in _imports(content, file, root):
                 waiting += _first_files(name, [root, *roots])
     return {str(file.relative_to(here)): files[file] for file in sorted(files)}
@@ -62,7 +62,7 @@ def _first_files(names: Sequence[str], roots: Sequence[Path]) -> list[tuple[Path
     has any, as Python finds them. Our own packages are found first, whatever is called like them.
     """
     is_ours = names[:1] and names[0] in [room.name for room in OUR_ROOMS]
-    for root in [OURS] if is_ours else roots:
+    for root in [ROOT] if is_ours else roots:
         if files := [(file, root) for file in _files_of(names, root)]:
             return files
     return []

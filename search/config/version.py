@@ -10,6 +10,7 @@ from pathlib import Path
 
 __version__ = "0.1.0"
 ROOT = Path(__file__).resolve().parents[2]
+OUR_ROOMS = (ROOT / "search", ROOT / "trainers")
 KNOBWISE, SOURCES, TORCH = "Knobwise", "sources of Knobwise", "torch"
 
 
@@ -18,7 +19,7 @@ def code_here() -> dict[str, str]:
 
     Two clones of one version may differ, so there is a checksum of all sources.
     """
-    files = sorted(file for name in ("search", "trainers") for file in (ROOT / name).rglob("*.py"))
+    files = sorted(file for room in OUR_ROOMS for file in room.rglob("*.py"))
     digest = hashlib.sha256()
     for file in files:
         digest.update(b"%b\0%b\0" % (file.relative_to(ROOT).as_posix().encode(), file.read_bytes()))

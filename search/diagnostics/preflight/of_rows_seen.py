@@ -18,11 +18,7 @@ from search.diagnostics.preflight.leaking_columns import each_alone
 from search.diagnostics.preflight.leaking_words import word_counts
 from search.diagnostics.preflight.near_rows import are_windows
 from search.diagnostics.preflight.reading import Reading, readable
-from search.diagnostics.preflight.target_leakage import (
-    PARTLY,
-    telltale_feature,
-    telltale_word,
-)
+from search.diagnostics.preflight.target_leakage import PARTLY, telltale_feature, telltale_word
 from search.diagnostics.preflight.validation_labels import validation_labels
 from trainers.probes.told import Answer, Watched
 
