@@ -131,7 +131,17 @@ def trained_type(values: NDArray[Any]) -> np.dtype[Any]:
         error = np.nanmax(np.abs(flat.astype(np.float32) - flat), axis=0, initial=0.0)
         small = error <= LOST * np.nanstd(flat, axis=0)
     constant = np.nanmax(flat, axis=0) == np.nanmin(flat, axis=0)
-    return np.dtype(np.float32 if (small | constant).all() else np.float64)
+    fits = small | (constant & np.isfinite(error))
+    return np.dtype(np.float32 if fits.all() else np.float64)
+
+
+def mean_and_scale(values: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and standard deviation of each column; 1 for the deviation of a column that never
+    changes, which rounding leaves just above 0.
+    """
+    mean, spread = values.mean(axis=0, dtype=np.float64), values.std(axis=0, dtype=np.float64)
+    changes = (values.max(axis=0) > values.min(axis=0)) & (spread > 0)
+    return mean, np.where(changes, spread, 1.0)
 
 
 def hash_of(arrays: Mapping[str, NDArray[np.int64]]) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from search.contract.arrays import mean_and_scale
 from search.contract.targets import check_finite, number_classes
 from search.errors import UsageError, refused
 
@@ -71,9 +72,9 @@ def scaled_targets(
     if values is None:
         return None
     is_number = np.array([size == 1 for size in heads.values()])
-    mean, spread = values[train].mean(axis=0), values[train].std(axis=0)
-    mean, spread = np.where(is_number, mean, 0.0), np.where(is_number & (spread > 0), spread, 1.0)
-    return np.asarray((values - mean) / spread, dtype=np.float32)
+    mean, scale = mean_and_scale(values[train])
+    scaled = np.where(is_number, (values - mean) / scale, values)
+    return np.asarray(scaled, dtype=np.float32)
 
 
 def _refused(rule: str, got: str, remedy: str, *, code: str) -> UsageError:

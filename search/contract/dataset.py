@@ -91,24 +91,27 @@ def _check_columns(data: DataSet) -> None:
             "make them agree",
             code="targets-differ-from-rows",
         )
-    for name in ("groups", "time"):
+    for name, noun in (("groups", "group"), ("time", "time")):
         column = getattr(data, name)
-        if column is not None and column.shape != (len(data.x),):
+        if column is None:
+            continue
+        shape = getattr(column, "shape", type(column).__name__)
+        if shape != (len(data.x),):
             raise data_refused(
                 name,
-                f"must have one value per row ({len(data.x)})",
-                f"shape {column.shape}",
+                f"must be an array of one value per row ({len(data.x)})",
+                f"shape {shape}",
                 "make them agree",
                 code="column-differs-from-rows",
             )
-    if data.groups is not None and (missing := is_missing(data.groups)).any():
-        raise data_refused(
-            "groups",
-            "every row needs its group",
-            f"{data.groups[missing][0]} in row {int(missing.argmax())}",
-            "drop such rows",
-            code="group-is-missing",
-        )
+        if (missing := is_missing(column)).any():
+            raise data_refused(
+                name,
+                f"every row needs its {noun}",
+                f"{column[missing][0]} in row {int(missing.argmax())}",
+                "drop such rows",
+                code="group-is-missing" if name == "groups" else "time-is-missing",
+            )
 
 
 def completed(config: DictConfig) -> DictConfig:

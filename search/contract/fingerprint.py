@@ -24,7 +24,7 @@ def fingerprint(*arrays: NDArray[Any]) -> str:
         digest.update(f"{plain.dtype.str}{plain.shape}".encode())
         digest.update(
             np.ascontiguousarray(plain).view(np.uint8).data
-            if plain.dtype.kind == "M"
+            if plain.dtype.kind in "mM"
             else np.ascontiguousarray(plain).data
         )
     return digest.hexdigest()

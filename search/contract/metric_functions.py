@@ -123,7 +123,12 @@ class Outputs:
 
     @property
     def _single(self) -> bool:
-        return self.array.ndim == 1 or (self.array.ndim == 2 and self.array.shape[1] == 1)
+        """Whether there is one number per row, which tells two classes apart and no more."""
+        is_single = self.array.ndim == 1 or (self.array.ndim == 2 and self.array.shape[1] == 1)
+        if is_single:
+            wanted = "[rows, classes] (numbers of classes are labels)"
+            self._shape(wanted, int(self.targets.max()) < 2)
+        return is_single
 
     def _shape(self, wanted: str, right: bool) -> tuple[int, ...]:
         if not right:

@@ -111,8 +111,11 @@ class Metric:
         )
 
     def combine(self, values: Mapping[str, float]) -> float:
-        """A composite metric's value from its parts; NaN where one is missing."""
-        return evaluate(self.formula, {name: values.get(name, math.nan) for name in self.names})
+        """A composite metric's value from its parts; NaN where one is missing, or is NaN: min() and
+        max() would pass over it.
+        """
+        parts = {name: values.get(name, math.nan) for name in self.names}
+        return math.nan if any(map(math.isnan, parts.values())) else evaluate(self.formula, parts)
 
 
 def read_metric(node: Mapping[str, Any], *, reported: bool) -> Metric:

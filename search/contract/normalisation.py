@@ -11,7 +11,7 @@ from hydra.utils import instantiate
 from numpy.typing import NDArray
 from omegaconf import DictConfig
 
-from search.contract.arrays import trained_type
+from search.contract.arrays import mean_and_scale, trained_type
 from search.errors import refused
 
 # attributes of scalers and imputers that hold what they have learned
@@ -96,13 +96,13 @@ def fit_scaling(
     y = y[np.isfinite(y)][:, None] if y.ndim == 3 else y  # numbers per step, without padding
     if not settings.get("target") or y.dtype.kind != "f":
         return Scaling(steps=tuple(steps), feature_type=feature_type, target_type=trained_type(y))
-    mean, scale = y.mean(axis=0, dtype=np.float64), y.std(axis=0, dtype=np.float64)
+    mean, scale = mean_and_scale(y)
     return Scaling(
         steps=tuple(steps),
         feature_type=feature_type,
         target_type=np.dtype(np.float32),
         mean=mean,
-        scale=np.where(scale > 0, scale, 1.0),
+        scale=scale,
     )
 
 

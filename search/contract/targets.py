@@ -237,10 +237,12 @@ ROWS: dict[str, Callable[[DataSet], LoadedRows]] = {
 
 
 def is_missing(values: NDArray[Any]) -> NDArray[np.bool_]:
-    """Which of these values [n], of any type, are None or NaN."""
-    if values.dtype.kind not in "fO":
-        return np.zeros(len(values), dtype=bool)
-    return np.array([value is None or value != value for value in values], dtype=bool)
+    """Which of these values [n], of any type, are None, NaN, NaT or pandas' NA."""
+    if values.dtype.kind == "O":
+        from pandas import isna  # takes half a second
+
+        return np.asarray(isna(values))
+    return np.asarray(values != values)  # NaN and NaT alone
 
 
 def check_finite(

@@ -80,6 +80,8 @@ def test_a_fingerprint_sees_content_type_and_shape():
     }
     assert len(prints) == 4
     assert fingerprint(x) == fingerprint(x.copy())
+    for kind in ("M8[s]", "m8[s]"):  # of time: moments, or seconds since the first
+        assert fingerprint(x.astype(kind)) != fingerprint((2 * x).astype(kind))
 
 
 @pytest.mark.parametrize(

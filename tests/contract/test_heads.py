@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from omegaconf import OmegaConf
 from refusals import raises
 from sklearn.metrics import accuracy_score, r2_score
 from torch import nn
@@ -14,9 +15,10 @@ from torch import nn
 from search.config.compose import compose_experiment
 from search.config.plan import check_task, read_plan
 from search.config.trial_config import TrialConfigs
-from search.contract.auxiliary import further_targets
+from search.contract.auxiliary import further_targets, scaled_targets
 from search.contract.contract import prepare
 from search.contract.dataset import completed
+from search.contract.normalisation import fit_scaling
 from search.diagnostics.verdicts.heads import heads_apart
 from search.execution.dry_run import questions
 from search.execution.worker.dry_run import answer
@@ -130,6 +132,14 @@ def test_arrays_and_sequences_have_further_targets_too(tmp_path):
     steps.assign(price=[7, 7, 3, 4, 3]).to_csv(tmp_path / "s.csv", index=False)
     with pytest.raises(DataError, match=r"price.*'b'.*data\.auxiliary"):
         load_table(**words, auxiliary={"price": "regression"})
+
+
+def test_a_target_that_never_changes_in_train_keeps_its_scale():
+    y = np.array([[0.1]] * 7 + [[0.2]])  # whose standard deviation is 1e-17
+    train, node = np.arange(7), OmegaConf.create({"_target_": None, "target": True})
+    scaling = fit_scaling(node, y[train], y[train], impute=None)
+    scaled = scaled_targets(y, {"price": 1}, train)
+    assert [scaling.targets(y)[-1, 0], scaled[-1, 0]] == pytest.approx([0.1, 0.1])
 
 
 def test_further_targets_are_scaled_by_train_and_never_reach_the_features(table):

@@ -181,6 +181,9 @@ def test_outputs_of_a_wrong_shape_or_kind_are_refused(name, kind, output, messag
         _score(name, targets=np.array([0, 1]), kind=kind, output=output)
     with pytest.raises(ValueError, match=r"\[2, 1\].*\(2, 3\)"):
         _score("mse", targets=np.zeros((2, 1)), kind="predictions", output=np.zeros((2, 3)))
+    for name in ("accuracy", "log_loss"):  # numbers of classes under the name of logits
+        with pytest.raises(ValueError, match=r"^predictions .*labels.*\(3,\)"):
+            _score(name, targets=np.arange(3), kind="predictions", output=np.arange(3))
 
 
 def test_one_kind_of_output_is_taken_and_two_are_refused():
@@ -257,6 +260,13 @@ def test_a_formula_is_what_python_makes_of_it(seconds, accuracy, mse):
 )
 def test_a_formula_without_a_value_is_nan(text):
     assert math.isnan(evaluate(text, {"accuracy": 0.5}))
+
+
+@pytest.mark.parametrize("text", ["accuracy - max(0, mse)", "min(accuracy, mse)"])
+def test_a_formula_without_one_of_its_parts_is_nan(text):
+    metric = Metric(name="mine", direction="maximize", formula=text)
+    assert math.isnan(metric.combine({"accuracy": 0.5}))
+    assert math.isnan(metric.combine({"accuracy": 0.5, "mse": math.nan}))
 
 
 def test_better_and_worst_follow_the_direction():

@@ -270,13 +270,19 @@ def test_targets_of_two_columns_are_no_classes_and_rows_that_are_none_are_refuse
         load_rows(_npz(path="flat.npz"))
 
 
-def test_a_row_without_a_class_or_group_is_refused():
+def test_a_row_without_a_class_or_group_or_time_is_refused():
     with raises("class-is-missing", "y", "None", "row 1"):
         number_classes(np.array(["a", None, "b"], dtype=object), where="y")
     np.savez("t.npz", x=np.ones((3, 2)), y=[0, 1, 0], groups=[1.0, np.nan, 2.0])
     node = {"_target_": "trainers.data.npz.load", "path": "t.npz", "task": "classification"}
     with raises("group-is-missing", "groups", "nan", "row 1"):
         load_rows(OmegaConf.create(node))
+    days = np.array(["2026-01-01", "NaT", "2026-01-02"], dtype="M8[D]")
+    np.savez("t.npz", x=np.ones((3, 2)), y=[0, 1, 0], time=days)
+    with raises("time-is-missing", "time", "NaT", "row 1"):
+        load_rows(OmegaConf.create(node))
+    with raises("class-is-missing", "y", "<NA>", "row 1"):
+        number_classes(np.array(["a", pd.NA, "b"], dtype=object), where="y")
 
 
 def _read(text, **keys):
