@@ -3,6 +3,7 @@
 Does no input or output.
 """
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 from search.config.knobs import Value
 from search.config.settings import Limits
 from search.contract.metrics import Metric
+from search.execution.curve_digest import CurveDigest
 from search.execution.early_stopping import EarlyStopping
 from search.execution.end_reasons import StopDecision
 from search.execution.messages import Answer, AssignedTrial
@@ -56,6 +58,7 @@ class RunningTrial:
         heard_at: time of the last sign of it, by the monotonic clock.
         began_at: start of this attempt, by the monotonic clock.
         handed_out_at: when its worker got it, in seconds since 1970.
+        digest: of its epochs so far; a formula's value, which may count seconds, is left out.
     """
 
     spec: TrialSpec
@@ -82,6 +85,7 @@ class RunningTrial:
     heard_at: float = field(default_factory=time.monotonic)
     began_at: float = field(default_factory=time.monotonic)
     handed_out_at: float = field(default_factory=time.time)
+    digest: CurveDigest = field(default_factory=CurveDigest)
 
     def hand_out(self, *, rungs: Sequence[int] = ()) -> None:
         """A worker gets the trial, and imports and builds what it needs."""
@@ -105,6 +109,7 @@ class RunningTrial:
         """An attempt starts from the checkpoint of `epoch`; records after it do not count."""
         self.early_stopping = fresh_early_stopping(self.early_stopping.metric, self.limits)
         self.rung_seen, self.seconds, self.paused = 0, 0.0, 0.0
+        self.digest = CurveDigest()
         self.decision, self.device, self.strategy = StopDecision.GO, device, strategy
         self.building = False
         self.heard_at = self.began_at = time.monotonic()
@@ -248,6 +253,7 @@ class RunningTrial:
             strategy=self.strategy,
             source=self.source,
             reason=reason,
+            curve=str(self.digest) if state == TrialState.COMPLETE else "",
             ended=time.time(),
         )
 
@@ -255,8 +261,7 @@ class RunningTrial:
         self.source = record["source"]
         self.spacing = int(record["epoch"]) - self.early_stopping.epoch
         losses = (record.get("train_loss"), record.get("val_loss"))
-        self.decision = self.early_stopping.see(
-            int(record["epoch"]),
-            value=float(record[self.early_stopping.metric.name]),
-            losses=losses,
-        )
+        epoch, metric = int(record["epoch"]), self.early_stopping.metric
+        value = float(record[metric.name])
+        self.decision = self.early_stopping.see(epoch, value=value, losses=losses)
+        self.digest.add(epoch, losses=losses, value=math.nan if metric.formula else value)

@@ -29,7 +29,8 @@ from search.protocols.stage_plan import with_all_knobs
 from search.protocols.step import Request, Step
 from search.results.findings import Findings
 from search.results.summary.advise import LENGTHS
-from search.results.summary.certainty import evidence, held_back, inert, sounder
+from search.results.summary.certainty import evidence, held_back, sounder
+from search.results.summary.inert import inert, repeated
 from search.results.summary.sweep import edges, winner_words
 from search.results.summary.verdicts import mostly_out_of_patience
 from search.stages.decision import Decision
@@ -229,7 +230,8 @@ def _joint(step: Step, findings: Findings, history: History) -> Step:
     leaders = [
         rows[group.trial] for group in findings.groups[1:] if group.clean and group.mean >= least
     ]
-    says = f"{count(step.trials, 'trial')}; {_leading(plan, leaders, incumbent=scores)}"
+    leading = _leading(plan, leaders, incumbent=scores)
+    says = "; ".join([count(step.trials, "trial"), leading, *repeated(findings)])
     return replace(
         step,
         says=says,

@@ -25,6 +25,7 @@ from search.stages.racing import Race
 
 POINTS = 5  # of a sweep, but for the first one of the rate
 IN_RANGE = 7  # learning rates tried in a measured range
+UNREAD = "all its values gave the same training"
 LEAST = 2  # further seeds of a race: with one, it finds less than a single look does (simulated)
 
 
@@ -194,6 +195,7 @@ def _in_order(history: History, entry: int, *, passes: int) -> Request:
         done = [step for step in steps if _pass_of(step, steps, swept) == turn]
         passed = {name: LACKING for name in spaces if name not in names}
         passed |= {name: "an earlier stage swept it" for name in swept if turn == 0}
+        passed |= {step.request.knob: UNREAD for step in steps if step.acts_nowhere}
         passed |= {step.request.knob: "had its turn in this pass" for step in done}
         considered = list[Considered]()
         for name, (about, *_) in spaces.items():

@@ -114,6 +114,11 @@ class Step:
         return self.request.name(self.number)
 
     @property
+    def acts_nowhere(self) -> bool:
+        """Whether all values of a sweep trained alike to the last digit."""
+        return bool(self.evidence.get("same_training"))
+
+    @property
     def spread(self) -> float:
         """The standard deviation between seeds, pooled over the values; 0 if it is unknown."""
         spread = self.evidence.get("spread")

@@ -41,13 +41,15 @@ class Group:
     """A candidate with its seeds' scores, higher being better, in the order of the seeds.
 
     None where a seed gave no result. `collapsed`: places of seeds that fell far below the others.
-    `perfect`: scores that nothing can better, empty where nothing tells.
+    `perfect`: scores that nothing can better, empty where nothing tells. `curves`: as
+    `TrialRecord.curve`, in the same order.
     """
 
     candidate: Candidate
     scores: tuple[float | None, ...]
     collapsed: frozenset[int] = frozenset()
     perfect: tuple[float, ...] = ()
+    curves: tuple[str, ...] = ()
 
     @property
     def value(self) -> Value:
@@ -135,3 +137,16 @@ def change_nothing(groups: Sequence[Group]) -> bool:
     ]
     compared = all(any(score is not None for score in group.scores) for group in groups)
     return compared and len(pairs) > 1 and all(one == other for one, other in pairs)
+
+
+def train_alike(groups: Sequence[Group]) -> bool:
+    """Whether all values trained alike to the last digit, seed by seed: no training reads the knob,
+    or none reaches what it sets. False where equal curves would not show that.
+    """
+    pairs = [
+        (one, other)
+        for group in groups[1:]
+        for one, other in zip(groups[0].curves, group.curves, strict=False)
+    ]
+    compared = bool(pairs) and all(group.curves for group in groups)
+    return compared and all(one and one == other for one, other in pairs)

@@ -67,7 +67,9 @@ def opening(plan: Plan) -> str:
 
 
 def leaders(plan: Plan, rows: Sequence[TrialRecord]) -> list[TrialRecord]:
-    """The baseline's first trial, then the first trials of the best configurations, best first."""
+    """The baseline's first trial, then the first trials of the best configurations, best first. One
+    that trained as another did, to the last digit, would tell nothing of its own.
+    """
     by_key = configurations(rows)
     if not by_key:
         return []
@@ -82,9 +84,14 @@ def leaders(plan: Plan, rows: Sequence[TrialRecord]) -> list[TrialRecord]:
     ranked = sorted(
         whole, key=lambda found: (-mean(whole[found], sign), whole[found][0].spec.trial)
     )
-    rivals = [found for found in ranked if found != default]
+    first = {found: tried[0] for found, tried in by_key.items()}
+    known, rivals = {first[default].curve} if default in first else set[str](), list[Key]()
+    for found in ranked:
+        if found != default and (not first[found].curve or first[found].curve not in known):
+            known.add(first[found].curve)
+            rivals.append(found)
     best = _apart(plan, rivals, count=settings(plan).leaders)
-    return [by_key[found][0] for found in ([default] if default in by_key else []) + best]
+    return [first[found] for found in ([default] if default in first else []) + best]
 
 
 def _apart(plan: Plan, ranked: Sequence[Key], *, count: int) -> list[Key]:

@@ -121,4 +121,5 @@ def group_of(candidate: Candidate, rows: Sequence[TrialRecord], *, metric: Metri
         candidate=candidate,
         scores=tuple(None if row.value is None else metric.sign * row.value for row in rows),
         perfect=metric.perfect,
+        curves=tuple(row.curve for row in rows),
     )

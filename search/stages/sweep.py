@@ -14,7 +14,7 @@ from search.config.knobs import Knob, Value, as_number
 from search.config.plan import Plan
 from search.config.sweep_settings import SweepSettings
 from search.stages.decision import best_group, decide, seeds_of_each
-from search.stages.group import Group, mark_collapsed, scores_of
+from search.stages.group import Group, mark_collapsed, scores_of, train_alike
 from search.stages.outcome import Outcome, by_cell, cell_of, group_of, with_queued
 from search.stages.racing import Race, goes_on
 from search.stages.range_ends import extension, refinement
@@ -22,6 +22,8 @@ from search.stages.spent import is_out_of_time
 from search.stages.stage import FixedStage, Silence, StageContext, further, missing
 from search.storage.trials import TrialRecord, TrialSpec
 
+# In names of knobs that act only where a training reaches them.
+LIMITS = ("clip", "epochs", "limit", "max", "min", "patience", "stop", "threshold", "tol")
 HALVED = 1  # seeds after which only the better half of the values goes on
 
 
@@ -67,6 +69,8 @@ def values(plan: Plan, rows: Sequence[TrialRecord], *, resolution: float) -> tup
         whole = [groups[value] for value in tried if value in groups]
         if len(whole) < len(tried) or knob.choices or plan.nuisance(tried[0]) is not None:
             return tried  # the round is under way, or there is no order, or no budget, to go on
+        if train_alike(whole):
+            return tried
         best = best_group(whole, resolution=resolution)
         more: tuple[Value, ...] = ()
         if best is not None and extensions < settings(plan).extend:
@@ -96,6 +100,13 @@ def halves(plan: Plan) -> bool:
     """
     is_tuned = any(plan.nuisance(value) is not None for value in plan.first_round)
     return settings(plan).halving and plan.seeds > HALVED and not is_tuned
+
+
+def may_be_limit(plan: Plan) -> bool:
+    """Whether the knob may be one that trainings read and have not reached: by its name, or since
+    the stock trainer reads all its settings. Another seed may reach it.
+    """
+    return plan.stock or any(word in plan.knob.path for word in LIMITS)
 
 
 def wanted(plan: Plan, rows: Sequence[TrialRecord], *, resolution: float) -> list[TrialSpec]:
@@ -230,7 +241,7 @@ def _costs(knob: Knob, groups: Sequence[Group]) -> list[float]:
 
 def _dropped(plan: Plan, rows: Sequence[TrialRecord]) -> frozenset[Value]:
     """The values that get no further seed after their first: in the first round the worse half, in
-    a later one those below that half.
+    a later one those below that half; all where no training reads the knob.
     """
     if not halves(plan):
         return frozenset()
@@ -238,6 +249,8 @@ def _dropped(plan: Plan, rows: Sequence[TrialRecord]) -> frozenset[Value]:
     first = plan.first_round
     if not all(value in groups for value in first):
         return frozenset()
+    if train_alike([groups[value] for value in first]) and not may_be_limit(plan):
+        return frozenset(first[1:])
     scores = scores_of([groups[value] for value in first])
     on = goes_on(scores, seeds=HALVED, ties=True)
     least = scores[on][1:, :HALVED].mean(-1).min(initial=math.inf)

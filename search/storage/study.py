@@ -27,6 +27,7 @@ from search.storage.trials import TrialRecord, TrialSpec, TrialState
 
 ATTRIBUTES = (
     "best_epoch", "epochs", "seconds", "wall", "clock", "device", "strategy", "source", "reason",
+    "curve",
 )  # fmt: skip
 RANKED = (TrialState.COMPLETE, TrialState.PRUNED)
 HELD = "held"  # study attribute: knobs that all trials of a stage share

@@ -81,6 +81,8 @@ class TrialRecord:
         value: the metric at the best epoch; None unless the trial is complete or pruned.
         seconds: training time [s]; a share of it where several trials trained together.
         wall: time from the start of the last attempt to the end [s].
+        curve: of a complete trial, equal for trainings of one seed that were the same to the last
+            digit; empty where equal curves would not show that.
         sampler_value: what a sampler learns of the trial: the value, or for an infeasible trial
             what stands for it (P8); None for a failure.
         ended: end of the trial in seconds since 1970; 0 before the end.
@@ -98,6 +100,7 @@ class TrialRecord:
     strategy: str = ""
     source: str = ""
     reason: str = ""
+    curve: str = ""
     sampler_value: float | None = None
     ended: float = 0.0
     clock: float = 0.0

@@ -1,7 +1,9 @@
 """A trial under way: what counts of earlier attempts, when its time is up, how often it may die."""
 
 import time
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from search.config.settings import Limits
@@ -12,7 +14,7 @@ from search.execution.running_trial import (
     RunningTrial,
     fresh_early_stopping,
 )
-from search.storage.trials import TrialSpec
+from search.storage.trials import FINISHED, TrialSpec
 
 METRIC = Metric(name="accuracy", direction="maximize")
 
@@ -196,3 +198,52 @@ def test_the_next_decision_is_the_rung_to_come_or_the_end_of_patience():
         decisions.append(trial.answer(stopping=False).next_decision)
     assert decisions == [1, 2, 5, 5]
     assert _underway().next_decision is None
+
+
+LOSSES = (0.123456789012, 0.0987654321098, 0.0876543210987)
+COARSE = (0.8, 0.9, 0.9)
+
+
+def _curve(losses, *, scores=COARSE, val=LOSSES, metric=METRIC, resumed=0):
+    """The curve of a trial with these numbers, of which the first were recorded by a run before."""
+    trial = _underway()
+    trial.early_stopping.metric = metric
+    records = [
+        {**_record(epoch, score, seconds=epoch), "train_loss": train, "val_loss": held}
+        for epoch, (score, train, held) in enumerate(zip(scores, losses, val, strict=True), 1)
+    ]
+    trial.begin(resumed, records=records[:resumed], device="cpu", strategy="loop")
+    for record in records[resumed:]:
+        trial.add_epoch(record)
+    return trial.row("complete", reason="").curve
+
+
+def test_curves_are_equal_where_every_loss_and_score_is_to_the_last_digit():
+    same = _curve(LOSSES)
+    assert same == _curve(LOSSES, resumed=2) != ""
+    nearly = (*LOSSES[:2], np.nextafter(LOSSES[2], 1))
+    others = (_curve(nearly), _curve(LOSSES, val=nearly), _curve(LOSSES, scores=(0.8, 0.9, 0.91)))
+    assert len({same, *others, _curve(LOSSES, val=[None] * 3)}) == 5
+    timed = replace(METRIC, formula="accuracy - seconds")  # its value counts seconds
+    assert _curve(LOSSES, metric=timed) == _curve(LOSSES, metric=timed, scores=(0.8, 0.7, 0.9))
+
+
+@pytest.mark.parametrize(
+    "losses",
+    [
+        [None] * 3,
+        [LOSSES[0], None, LOSSES[2]],
+        LOSSES[:1] * 3,  # rests
+        [0.1235, 0.09877, 0.08765],  # rounded, so that small effects do not show
+    ],
+)
+def test_no_curve_stands_for_a_training_whose_losses_would_not_show_a_difference(losses):
+    assert _curve(losses) == ""
+
+
+def test_a_trial_that_gave_no_result_or_was_pruned_has_no_curve_to_compare():
+    trial = _underway()
+    for epoch, loss in enumerate(LOSSES, 1):
+        trial.add_epoch({**_record(epoch, 0.9), "train_loss": loss})
+    told = {state: trial.row(state, reason="").curve != "" for state in FINISHED}
+    assert [state for state in told if told[state]] == ["complete"]

@@ -172,6 +172,37 @@ def test_a_knob_that_changes_no_score_is_told_and_turned_no_further():
     )
 
 
+def test_a_knob_that_no_training_reads_is_told_by_its_curves_and_has_one_seed_a_value():
+    """Also where the score does not tell: the losses do, of every epoch."""
+    kind = "knob.my.kind=choice(a,b)"  # one pair of equal trainings is enough
+
+    def curve(knobs, seed):
+        return f"{knobs.get('my.lr')} {seed}"
+
+    def coarse(knobs, seed):
+        return f"{knobs} {seed}"
+
+    def sweeps(word, curve_of, *words):
+        plan = tune_plan(*TRAINER, RATE, word, *words)
+        history, _ = carried_out(plan, score(of=["my.lr"]), curve_of=curve_of)
+        knob = word.partition("=")[0].rpartition(".")[2]
+        return [step for step in history.sweeps if step.request.knob == knob]
+
+    for word, values in ((WIDTH, "4, 16, 64"), (kind, "a, b")):
+        for passes in ([], ["protocol=coordinate"]):  # no second pass either
+            (step,) = sweeps(word, curve, *passes)
+            assert (step.trials, step.decision, step.inert) == (values.count(","), "keep", True)
+            told = f"{values} of {step.request.path} gave the same training to the last digit"
+            assert f"{told}, losses too: nothing reads this knob" in step.says
+    limit = "knob.my.clip_norm=choice(4,16,64)"  # another seed may reach it
+    (step,) = sweeps(limit, curve)
+    assert step.trials > 2
+    assert step.says.endswith("losses too: no training reached what this knob sets")
+    for each in sweeps(WIDTH, coarse):
+        assert not each.evidence["same_training"]
+        assert "same training" not in each.says
+
+
 def test_equal_values_with_noise_are_never_called_without_effect_and_a_knob_nobody_reads_is():
     noise = np.random.default_rng(0)
     for values in (2, 5):

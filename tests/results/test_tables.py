@@ -19,8 +19,8 @@ from search.results.findings import find
 from search.results.report.answer import answer_of
 from search.results.summary import conclusion, joint, show_summary, sweep
 from search.results.summary.advise import curve_lines, next_lines
-from search.results.summary.certainty import inert
 from search.results.summary.formatting import bullets, two_digits
+from search.results.summary.inert import inert
 from search.results.summary.sweep import frame, records, text
 from search.results.tables import trials_frame
 from search.storage.trials import BY_ITSELF, STATES

@@ -20,6 +20,7 @@ from search.config.plan import read_plan
 from search.execution.worker_pool import slots_of
 from search.results.findings import find
 from search.results.summary import conclusion, view_of
+from search.results.summary.inert import repeated
 from search.results.summary.joint import account, frame
 from search.results.warm_start import Past
 from search.stages import joint
@@ -619,6 +620,19 @@ def test_near_copies_of_a_leader_are_confirmed_after_all_others():
     few = [row for row in tried if row.spec.knobs["optimizer.lr"] != 0.3]
     assert [row.spec.knobs["optimizer.lr"] for row in leaders(plan, few)[1:]] == [1.0, 0.95]
     assert find(plan, rows, val_rows=250).winner.spec.knobs["optimizer.lr"] == 0.3
+
+
+def test_a_configuration_that_trained_as_another_did_is_no_leader_and_its_knob_is_told():
+    known = "[{lr:0.3,dropout:0.0},{lr:0.3,dropout:0.5},{lr:0.1,dropout:0.5},{lr:0.2,dropout:0.0}]"
+    words = ["n_trials=5", "seeds=1", "protocol.leaders=3", f"protocol.known={known}"]
+    plan, rows = joint_of(lambda knobs, seed: 0.8 + 0.1 * knobs["optimizer.lr"], *TWO, *words)
+    tried = [row for row in rows if row.spec.stage == joint.STAGE]
+    assert [row.spec.trial for row in leaders(plan, tried)] == [0, 1, 2, 3]
+    tried = [replace(row, curve=str(row.spec.knobs["optimizer.lr"])) for row in tried]
+    assert [row.spec.trial for row in leaders(plan, tried)] == [0, 1, 4]
+    (told,) = repeated(find(plan, tried, val_rows=250))
+    assert told.startswith("2 trials were the same training as another to the last digit, whatever")
+    assert "whatever model.dropout was" in told
 
 
 @pytest.mark.slow

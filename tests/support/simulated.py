@@ -53,11 +53,13 @@ def carried_out(
     epochs: int | None = None,
     seconds: Callable[[float], float] = lambda now: 0.0,
     best_epoch: int = 9,
+    curve_of: Value_of = lambda knobs, seed: None,
 ) -> tuple[History, list[TrialRecord]]:
     """The whole protocol, and its trials with all their knobs.
 
     `epochs`: after which patience ended each; None: it did not. `seconds`: that a trial takes which
     begins at a time of the search's clock, one at a time. `best_epoch`: of every trial.
+    `curve_of`: what stands for a trial's curve; None: it tells nothing.
     """
     history, rows = begun(plan), list[TrialRecord]()
     while (request := next_stage(history)) is not None:
@@ -74,6 +76,7 @@ def carried_out(
                 epochs,
                 seconds,
                 best_epoch,
+                curve_of,
             )
             rows += own
         history = history.with_step(step)
@@ -95,6 +98,7 @@ def _trained(
     epochs: int | None,
     seconds: Callable[[float], float],
     best_epoch: int,
+    curve_of: Value_of,
 ) -> tuple[Step, list[TrialRecord]]:
     staged = stage_plan(plan, history, request, name="simulated")
     if isinstance(staged.settings, JointSettings):  # the simulation needs no Gaussian process
@@ -107,7 +111,8 @@ def _trained(
     now = history.clock
     while specs := stage.wanted(own, room=1 if seconds(now) else 10):
         for spec in specs:
-            value = value_of(staged.trained_knobs(spec.knobs), spec.seed)
+            knobs = staged.trained_knobs(spec.knobs)
+            value, curve = value_of(knobs, spec.seed), curve_of(knobs, spec.seed)
             if not isinstance(state := value, str):
                 state = "complete" if value is not None else "infeasible"
             ended = spec.knobs.get("trainer.epochs", staged.epochs) if epochs is None else epochs
@@ -121,6 +126,7 @@ def _trained(
                 best_epoch=best_epoch,
                 epochs=ended,
                 seconds=took,
+                curve="" if score is None or curve is None else str(curve),
                 ended=now,
                 clock=now,
             )

@@ -6,14 +6,13 @@ from typing import Any
 
 from search.config.counted import count
 from search.config.plan import Plan
-from search.diagnostics.verdicts.advice import EPOCHS, NOT_LEARNED
 from search.results.findings import Findings
 from search.results.summary.formatting import listed, ordered, percent, two_digits
 from search.results.summary.ties import tie
-from search.results.summary.verdicts import out_of_patience, usual_reason
+from search.results.summary.verdicts import usual_reason
 from search.stages.comparison import Comparison
 from search.stages.decision import Decision
-from search.stages.group import Candidate, change_nothing
+from search.stages.group import Candidate, train_alike
 from search.stages.racing import LEVEL, MOST, STABLE, Race
 from search.storage.json_numbers import plain
 from search.storage.trials import TrialState
@@ -207,23 +206,6 @@ def sounder(decision: Decision) -> list[str]:
     ]
 
 
-def inert(findings: Findings) -> list[str]:
-    """That no value differs from another in any seed."""
-    if not change_nothing(findings.groups):
-        return []
-    why = "nothing reads this knob, or its effect is too small for the metric to show"
-    scores = {score for group in findings.groups for score in group.scores}
-    if len(scores) == 1 and not scores & {*findings.groups[0].perfect}:
-        why = "all seeds gave one score too, so training changes nothing: does the optimizer step?"
-    names = {verdict.name for verdict in findings.verdicts.values()}
-    if names and names <= {*NOT_LEARNED}:
-        why = f"no training learned anything ({', '.join(sorted(names))}), so no effect can show"
-    knob, metric = findings.plan.knob.path, findings.plan.metric.name
-    if knob == EPOCHS and any(out_of_patience(findings.plan, row) for row in findings.rows):
-        why = "patience ended the trainings, and not their number of epochs (R33)"
-    return [f"every value of {knob} gave the same {metric}, seed by seed: {why}"]
-
-
 def share(compared: Comparison) -> str:
     """`1 of 3`."""
     return f"{compared.broken} of {compared.trained}"
@@ -291,6 +273,7 @@ def evidence(findings: Findings, decision: Decision, *, noun: str) -> dict[str, 
             "least_deviation": decision.noise_floor,
             "worth": decision.worth,
             "looks": _looks(decision.race),
+            "same_training": train_alike(findings.groups),
             "values": values,
         }
     )

@@ -30,6 +30,7 @@ from search.results.summary.formatting import (
     score,
     style_of,
 )
+from search.results.summary.inert import repeated
 from search.results.summary.verdicts import verdict_of, why_none
 from search.stages import joint
 from search.stages.decision import Decision
@@ -176,6 +177,7 @@ def conclusion(findings: Findings) -> list[str]:
         *_winner(findings, decision, decision.winner),
         *certainty(findings, more=_more_seeds(findings)),
         *_left_out(findings),
+        *repeated(findings),
         *edges(findings),
         *account(findings),
         *curve_lines(findings),

@@ -13,7 +13,7 @@ from search.config.knobs import as_number, written
 from search.config.text import one_line
 from search.results.findings import Findings
 from search.results.summary.advise import curve_lines
-from search.results.summary.certainty import certainty, evidence, gain, inert
+from search.results.summary.certainty import certainty, evidence, gain
 from search.results.summary.formatting import (
     BAR,
     EPOCHS,
@@ -28,6 +28,7 @@ from search.results.summary.formatting import (
     score,
     style_of,
 )
+from search.results.summary.inert import inert
 from search.results.summary.verdicts import outcomes, verdict_of, why_none
 from search.stages.decision import Decision
 from search.stages.range_ends import clear_edge, edge, hard_limit
