@@ -198,7 +198,7 @@ class CallableSeats:
         self._outside = StepState.read()
         os.environ.setdefault(LIGHTNING_ROOT, str(checkpoint.files))
         self._state = StepState.read()
-        self._outside.restore()
+        self._outside.restore(self._state)
 
     def step(self) -> list[Outcome]:
         """The generator's next epoch."""
@@ -252,14 +252,12 @@ class CallableSeats:
     @contextmanager
     def _own_state(self) -> Iterator[None]:
         """The process as the generator has left it, and afterwards as it was before."""
-        if self._state != self._outside:
-            self._state.restore()
+        self._state.restore(self._outside)
         try:
             yield
         finally:
             self._state = StepState.read()
-            if self._state != self._outside:
-                self._outside.restore()
+            self._outside.restore(self._state)
 
     def _number(self, values: dict[str, Any]) -> int:
         epoch = values.pop("epoch", None)

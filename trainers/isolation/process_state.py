@@ -154,21 +154,24 @@ class StepState(NamedTuple):
             with_gradients=torch.is_grad_enabled(),
         )
 
-    def restore(self) -> None:
-        """Makes it the state of this process."""
-        now = self.read()
+    def restore(self, now: "StepState | None" = None) -> None:
+        """Makes it the state of this process. `now`: as it is; where none is given, it is read."""
+        now = now or self.read()
         if self.folder and self.folder != now.folder:
             with suppress(OSError):  # the user's code has removed it
                 os.chdir(self.folder)
-        for name in now.variables.keys() - self.variables.keys():
-            os.environ.pop(os.fsdecode(name))
-        for name, value in self.variables.items():
-            if now.variables.get(name) != value:
-                os.environ[os.fsdecode(name)] = os.fsdecode(value)
+        if self.variables != now.variables:
+            for name in now.variables.keys() - self.variables.keys():
+                os.environ.pop(os.fsdecode(name))
+            for name, value in self.variables.items():
+                if now.variables.get(name) != value:
+                    os.environ[os.fsdecode(name)] = os.fsdecode(value)
         torch = sys.modules.get("torch")
         if torch is None:
             return
-        torch.set_grad_enabled(self.with_gradients)
-        torch.set_default_dtype(self.dtype or torch.float32)
+        if self.with_gradients != now.with_gradients:
+            torch.set_grad_enabled(self.with_gradients)
+        if self.dtype != now.dtype:
+            torch.set_default_dtype(self.dtype or torch.float32)
         if self.threads not in (None, now.threads):
             torch.set_num_threads(self.threads)

@@ -7,10 +7,12 @@ has replaced them. What torch itself puts there, as around `Optimizer.step`, doe
 
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cache
+from operator import itemgetter
 from pathlib import Path
 from types import BuiltinFunctionType, FunctionType
-from typing import Any
+from typing import Any, NamedTuple
 
 from trainers.libraries import is_library
 
@@ -24,41 +26,58 @@ CLASSES = ("torch.nn", "torch.optim", "torch.optim.lr_scheduler", "torch.utils.d
 TENSOR = "torch.Tensor"
 KINDS = (FunctionType, BuiltinFunctionType)
 HARMLESS = ("builtins.print",)  # which scripts of several processes replace; no score rests on it
-Function = tuple[Mapping[str, Any], str, Callable[..., Any], str]  # where, key, value, its name
+Functions = Mapping[str, Callable[..., Any]]
 
 
-def note_functions() -> list[tuple[Function, ...]]:
+class Owner(NamedTuple):
+    """A module or class. `before`: the functions that were found in it. `read`: these at once, as
+    they are now; one by one, thousands of them would cost each trial as much as ten epochs.
+    """
+
+    name: str
+    held: Mapping[str, Any]
+    before: Functions
+    read: Callable[[Mapping[str, Any]], Any]
+    as_found: Any
+
+
+def note_functions() -> list[Owner]:
     """Those of the modules that are loaded, each as the first training after that has found it."""
-    return [_functions(name) for name in MODULES if name in sys.modules]
+    return [owner for name in MODULES if name in sys.modules for owner in _owners(name)]
 
 
 @cache  # once one is replaced, the process trains no other
-def _functions(module: str) -> tuple[Function, ...]:
-    found = vars(sys.modules[module])
-    own = [(found, key, value, f"{module}.{key}") for key, value in found.items()]
-    owners = {
-        f"{module}.{key}": value
-        for key, value in found.items()
-        if f"{module}.{key}" == TENSOR
-        or (isinstance(value, type) and module in CLASSES and value.__module__.startswith("torch."))
+def _owners(module: str) -> list[Owner]:
+    held = vars(sys.modules[module])
+    functions = {
+        key: value
+        for key, value in held.items()
+        if callable(value) and f"{module}.{key}" not in HARMLESS
     }
-    within = [
-        (vars(owner), key, value, f"{name}.{key}")
-        for name, owner in owners.items()
-        for key, value in vars(owner).items()
-        if type(value) in KINDS
-    ]
-    functions = [each for each in own if callable(each[2]) and each[3] not in HARMLESS]
-    return (*functions, *within)
+    owners = [_owner(module, held, functions)]
+    for key, value in functions.items():
+        is_class = isinstance(value, type) and module in CLASSES
+        if f"{module}.{key}" == TENSOR or (is_class and value.__module__.startswith("torch.")):
+            within = {name: each for name, each in vars(value).items() if type(each) in KINDS}
+            owners += [_owner(f"{module}.{key}", vars(value), within)] if within else []
+    return owners
+
+
+def _owner(name: str, held: Mapping[str, Any], functions: Functions) -> Owner:
+    read = itemgetter(*functions)
+    return Owner(name, held, functions, read, read(held))
 
 
 def replaced_functions() -> list[str]:
     """The names of those that are replaced now, since `note_functions`."""
+    owners = note_functions()
+    with suppress(Exception):  # one is gone, or cannot be compared: they are looked at one by one
+        owners = [each for each in owners if each.read(each.held) != each.as_found]
     return [
-        name
-        for functions in note_functions()
-        for where, key, before, name in functions
-        if where.get(key, before) is not before and _is_users_choice(where[key])
+        f"{owner.name}.{key}"
+        for owner in owners
+        for key, before in owner.before.items()
+        if owner.held.get(key, before) is not before and _is_users_choice(owner.held[key])
     ]
 
 
