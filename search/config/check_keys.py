@@ -42,6 +42,7 @@ READ_BY_SEARCH = (
     "checkpoint_every", "max_log_mb", "stop_on", "score",
 )  # fmt: skip
 KEY = re.compile(r"^([A-Za-z_]\w*):", re.MULTILINE)
+LINKED = re.compile(r"\$\{(\w+)")  # the first part of a link's path
 
 
 def check_keys(config: DictConfig) -> None:
@@ -64,10 +65,10 @@ def check_keys(config: DictConfig) -> None:
     if not stock:
         return
     _check(config, "trainer", known=_keys("trainer/stock.yaml") | frozenset(TRAINER))
-    links = str(OmegaConf.to_container(config, resolve=False))
+    linked = LINKED.findall(str(OmegaConf.to_container(config, resolve=False)))
     groups = [path.name for path in CONF.iterdir() if path.is_dir()]
     known = _keys("search.yaml") | frozenset((*groups, *ROOT))
-    unread = [key for key in map(str, config) if key not in known and f"${{{key}" not in links]
+    unread = [key for key in map(str, config) if key not in (*known, *linked)]
     if unread:
         raise _unread(config, unread[0], known=known)
 

@@ -14,7 +14,7 @@ from search.config.check_keys import check_keys
 from search.config.config_file import check_complete, first_part
 from search.config.group_options import add_choices, composed
 from search.config.misspelt import check_words, refusal
-from search.config.overrides import Overrides
+from search.config.overrides import Overrides, value_word
 from search.config.schema import check_groups, check_settings
 from search.config.trial_config import resolved_config
 from search.config.words import key_of
@@ -48,9 +48,8 @@ def compose_experiment(
     where = experiment or "config"
     given = Overrides.read(overrides)
     check_words(given.hydra)
-    user = [folder for folder in roots(config_dir) if folder != CONF]
-    paths = ",".join(f"file://{folder}" for folder in user)
-    words = [f"hydra.searchpath=[{paths}]"] if user else []
+    user = [f"file://{folder}" for folder in roots(config_dir) if folder != CONF]
+    words = [f"hydra.searchpath={value_word(user)}"] if user else []
     words += [*([f"experiment={experiment}"] if experiment is not None else []), *given.hydra]
     try:
         with _our_hydra():

@@ -45,7 +45,7 @@ def compose_protocol(
     """
     experiment, overrides = with_experiment(words)
     if experiment is None and not goes_on:
-        experiment, overrides = _recipe(words)
+        experiment, overrides = recipe_of(words)
     named, overrides = _knobs(overrides)
     own = _own_spaces(overrides, taken=named)
     for key, default in (("protocol", PROTOCOL), ("preflight", '"on"'), ("name", NAME)):
@@ -123,7 +123,7 @@ def _check_file(name: str, files: Mapping[str, Path]) -> None:
     raise UsageError(unknown("knob", name=name, known=files, listing=LISTING), code="unknown-knob")
 
 
-def _recipe(words: list[str]) -> tuple[str | None, list[str]]:
+def recipe_of(words: list[str]) -> tuple[str | None, list[str]]:
     """The experiment of a trainer of the user's own where a word names one, else none; and the
     words, which say so themselves where the data are a set that the search loads.
     """

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from search.config.check_keys import check_keys
@@ -89,7 +89,7 @@ def _near(path: Path) -> str:
 
 
 def override_keys(config: DictConfig, words: Sequence[str], *, where: str) -> None:
-    """Changes keys that a complete config has, by words `key=value`.
+    """Changes keys that a complete config has, by words `key=value`, or drops them by `~key`.
 
     Raises:
         UsageError: a word that is none, or a key that the config does not have.
@@ -100,6 +100,11 @@ def override_keys(config: DictConfig, words: Sequence[str], *, where: str) -> No
             override = parse_override(in_grammar(word))
             forced = override.is_force_add()  # ++, which changes a key that is there
             key = override.key_or_group if forced else override.get_key_element()
+            above, _, last = override.key_or_group.rpartition(".")
+            if override.is_delete() and last in (node := OmegaConf.select(config, above) or {}):
+                with open_dict(config):
+                    del node[last]
+                continue
             OmegaConf.update(config, key, override.value())
         except (ConfigAttributeError, ConfigKeyError) as error:
             if override.is_add() and override.key_or_group in flat_config(config):

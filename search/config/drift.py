@@ -1,13 +1,13 @@
 """In which keys two configs of one search differ, and in which of them they may."""
 
 import copy
-import re
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from search.config.overrides import baseline_of
+from search.config.overrides import baseline_of, value_word
 from search.config.shipped_defaults import is_shipped_default
 from search.config.trial_config import STOCK, plain_config
 from trainers.settings import flat
@@ -20,7 +20,6 @@ FREE_KEYS = (
 )  # fmt: skip
 LATER = ("own_ranges",)  # of `protocol`: a search that was begun before them has its old rules
 OF_THE_SEARCH = ("name", "chosen.", "choices.", "from")  # no words of a resumption
-PLAIN = re.compile(r"[A-Za-z][\w.+-]*")  # what Hydra's grammar reads as it stands
 MOST_WORDS = 3
 RENAMED = " (a folder that was renamed goes on once it is named {name} again)"
 
@@ -58,24 +57,15 @@ def drift(old: DictConfig, new: DictConfig, *, grown: bool = False) -> list[str]
 
 
 def words_back(old: DictConfig, new: DictConfig) -> str:
-    """The words with which a command has the config of the first start; empty where plain words
-    do not say it, or are many.
+    """The words with which a command has the config of the first start, as a shell takes them;
+    empty where words do not say it, or are many.
     """
     before, now = flat_config(old), flat_config(new)
     keys = _drifting(before, now, new, grown=False)
-    values = {
-        key: before.get(key) for key in keys if key in now and not key.startswith(OF_THE_SEARCH)
-    }
-    is_plain = all(
-        isinstance(value, bool | int | float) or (isinstance(value, str) and PLAIN.fullmatch(value))
-        for value in values.values()
-    )
-    if not is_plain or not 0 < len(keys) == len(values) <= MOST_WORDS:
+    said = [key for key in keys if key in {*before} & {*now} and not key.startswith(OF_THE_SEARCH)]
+    if not 0 < len(keys) == len(said) <= MOST_WORDS:
         return ""
-    return " ".join(
-        f"{key}={str(value).lower() if isinstance(value, bool) else value}"
-        for key, value in values.items()
-    )
+    return " ".join(shlex.quote(f"{key}={value_word(before[key])}") for key in said)
 
 
 def _drifting(
@@ -84,7 +74,9 @@ def _drifting(
     """The keys that `drift` tells of."""
     keys = []
     for key in sorted({*before, *now}):
-        if before.get(key) == now.get(key) or key.startswith(FREE) or key in FREE_KEYS:
+        values = [before.get(key), now.get(key)]
+        is_same = values[0] == values[1] or all(value != value for value in values)  # both NaN
+        if is_same or key.startswith(FREE) or key in FREE_KEYS:
             continue
         if key not in before and is_shipped_default(key, now[key]):
             continue  # the search was begun before there was such a key

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 # `://user:password@`, up to the last @ before a query: either may hold an @ that is not quoted.
 USER = re.compile(r"(?P<user>://[^/\s:]*):[^@\s]*@(?:(?:(?![?&]\w+=)\S)*@)?")
 PARAMETER = re.compile(r"(?P<name>[?&]\w*passw(?:or)?d)=[^&\s]*", re.IGNORECASE)
+GIVEN = re.compile(r"(?<=[?&])\w*passw(?:or)?d=[^&\s]*&?", re.IGNORECASE)  # and what parts it
 LINK, ENVIRONMENT = "${", "${oc.env:"
 
 _complete: dict[str, str] = {}  # addresses with their password, by the address without
@@ -36,7 +37,7 @@ def without_password(config: "DictConfig") -> "DictConfig":
     address = (found.get("storage") or {}).get("url")
     if not isinstance(address, str) or LINK in address:
         return config
-    kept = PARAMETER.sub("", USER.sub(r"\g<user>@", address))
+    kept = GIVEN.sub("", USER.sub(r"\g<user>@", address)).rstrip("?&")
     if kept == address:
         return config
     _complete[kept] = address

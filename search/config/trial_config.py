@@ -72,9 +72,8 @@ class _Chosen:
                 OmegaConf.update(self._config, path, value)
             for key in self._linked:
                 node = self._config[key]
-                plain[key] = (
-                    plain_config(node, resolve=True) if isinstance(node, DictConfig) else node
-                )
+                is_plain = not OmegaConf.is_config(node)
+                plain[key] = node if is_plain else OmegaConf.to_container(node, resolve=True)
         finally:
             for path in changes:
                 parent, key = _parent(self._raw, path)

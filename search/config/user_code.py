@@ -87,11 +87,12 @@ def _scripts(command: Any, here: Path) -> Iterator[Path]:
     words = [str(word) for word in command] if OmegaConf.is_list(command) else []
     for before, word in zip(["", *words], words, strict=False):
         if before == "-m":
-            yield from _files_of(word.split("."), here)
+            yield from _files_of([*word.split("."), "__main__"], here)
             continue
         filled = FILE.search(word)
         path = here / (filled[1] if filled else word)
         try:
+            path = path / "__main__.py" if path.is_dir() else path  # as Python runs a folder
             runs = path.is_file() and (
                 path.suffix in SCRIPTS or filled is not None or os.access(path, os.X_OK)
             )

@@ -12,6 +12,9 @@ from typing import Any
 from search.storage.sealed import damaged, parse_json, write_json
 
 Code = Mapping[str, str]  # SHA-256 of files, by their path from the working folder
+# Files that a version by earlier rules does not name are not new: it followed no links out of the
+# working folder, or did not find the __main__.py of a package.
+FOUND = "links and __main__"
 
 
 class CodeRecord:
@@ -25,11 +28,11 @@ class CodeRecord:
         versions = self._versions()
         if not versions:
             return []
-        last, links = versions[-1]["files"], versions[-1].get("links", False)
+        last, is_of_today = versions[-1]["files"], versions[-1].get("found") == FOUND
         return sorted(
             path
             for path in {*last, *code}
-            if last.get(path) != code.get(path) and (path in last or links or not _leads_out(path))
+            if last.get(path) != code.get(path) and (path in last or is_of_today)
         )
 
     def current(self) -> Code:
@@ -93,14 +96,8 @@ class CodeRecord:
 
 
 def _version(code: Code) -> dict[str, Any]:
-    """What is written of a version; `links`: links out of the working folder were followed, which
-    earlier ones did not.
-    """
-    return {"files": dict(code), "links": True}
-
-
-def _leads_out(path: str) -> bool:
-    return not Path(path).resolve().is_relative_to(Path.cwd().resolve())
+    """What is written of a version; `found`: by which rules its files were found."""
+    return {"files": dict(code), "found": FOUND}
 
 
 def _digest(path: Path) -> str:

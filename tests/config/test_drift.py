@@ -1,5 +1,6 @@
 """A search resumes with the config that it began with; keys that came later have their defaults."""
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -108,14 +109,16 @@ def test_shipped_values_are_read_from_the_files():
         (["seeds=5"], ""),  # more seeds are no drift
         (["optimizer=adam"], ""),  # a group has other keys too
         (["name=other", "trainer.epochs=3"], ""),
-        (["trainer.clip=1"], ""),  # of null
+        (["trainer.clip=1"], "trainer.clip=null"),
     ],
 )
 def test_the_words_with_which_a_search_goes_on_make_its_config(config, words, back):
     new = compose_experiment("lr_sweep", overrides=words, config_dir=None)
     assert words_back(config, new) == back
     if back:
-        again = compose_experiment("lr_sweep", overrides=[*words, *back.split()], config_dir=None)
+        again = compose_experiment(
+            "lr_sweep", overrides=[*words, *shlex.split(back)], config_dir=None
+        )
         assert drift(config, again) == []
 
 

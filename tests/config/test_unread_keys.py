@@ -30,6 +30,7 @@ def _composed(experiment, *words):
         ("+trainer.dropuot=0.5", ("key-that-nothing-reads", "trainer.dropuot", "'model.dropout'", "trainer._target_")),
         ("+trainer.patiense=3", ("key-that-nothing-reads", "trainer.patiense", "'trainer.patience'")),
         ("+epochs=3", ("key-that-nothing-reads", "'trainer.epochs'")),
+        ("+dat=3", ("key-that-nothing-reads", "'data'")),  # as links begin
         ("+split.folds_=3", ("key-that-nothing-reads", "split.folds_", "'split.folds'")),
         ("+placement.slot=3", ("key-that-nothing-reads", "placement.slot", "'placement.slots'")),
         ("+protocol.refin=3", ("key-that-nothing-reads", "protocol.refin", "'protocol.refine'")),

@@ -69,6 +69,12 @@ def test_the_files_that_a_config_runs_are_found_with_what_they_import():
     assert "run.sh" in user_code(_config(command=["./run.sh"]))
     assert "mine.py" in user_code(_config(_target_="x.y", command=["{python}", "-m", "mine"]))
     assert "data.csv" in user_code(_config(command=["./run.sh", "--settings={file:data.csv}"]))
+    Path("app").mkdir()
+    Path("app/__main__.py").write_text("from . import net\n")
+    Path("app/net.py").write_text("")
+    for words in (["-m", "app"], ["app"]):
+        found = user_code(_config(_target_="x.y", command=["{python}", *words]))
+        assert {"app/__main__.py", "app/net.py"} <= set(found)
 
 
 def test_code_behind_a_link_out_of_the_folder_counts_and_one_in_it_is_named_once(tmp_path):
@@ -90,10 +96,11 @@ def test_code_behind_a_link_out_of_the_folder_counts_and_one_in_it_is_named_once
     assert record.changed(user_code(_config())) == ["shared/steps.py"]
     record.note_edits()
     assert record.edited() == ["shared/steps.py"]
-    # a record of a version that followed no links has none to compare with
+    # a record of a version that followed no links, or found less, has none to compare with
     files = {name: digest for name, digest in found.items() if name != "shared/steps.py"}
-    write_json(tmp_path / "code.json", {"versions": [{"files": files}]})
-    assert record.changed(user_code(_config())) == []
+    for version in ({"files": files}, {"files": files, "links": True}):
+        write_json(tmp_path / "code.json", {"versions": [version]})
+        assert record.changed(user_code(_config())) == []
 
 
 def test_files_of_python_and_of_environments_are_libraries_and_those_beside_them_are_not(tmp_path):

@@ -50,7 +50,7 @@ from search.protocols.budget import (
     with_budget,
 )
 from search.protocols.chosen import at_the_edge
-from search.protocols.commands import sweep_command
+from search.protocols.commands import stage_words, sweep_command
 from search.protocols.conclude import gain as gain_of
 from search.protocols.evidence import faster
 from search.protocols.former import Former
@@ -1610,12 +1610,27 @@ def test_the_command_of_a_stage_names_a_search_that_may_be_called_so_however_lon
         assert len(word.removeprefix("name=")) == min(length + len("-06-sweep.lr"), 100)
 
 
-def test_a_sweeps_command_compares_the_same_values_by_the_same_rules():
-    plan = tune_plan("space=[lr,dropout]")
+@pytest.mark.parametrize(
+    ("words", "knob"),
+    [
+        (["space=[lr,dropout]"], "lr"),
+        (
+            [
+                "trainer._target_=toys.steady",
+                "data.rows=100",
+                "knob.my.width=int(log(1234567,9999999))",
+                "knob.optimizer.lr=log(1e-4,1)",
+            ],
+            "width",
+        ),
+    ],
+)
+def test_a_sweeps_command_compares_the_same_values_by_the_same_rules(words, knob):
+    plan = tune_plan(*words)
     history = begun(plan)
-    request = sweep_request(history, 4, "lr", because="", rules=())
-    stage = stage_plan(plan, history, request, name="tune/05-sweep.lr")
-    words = shlex.split(sweep_command(stage, "lr", words=["lr_sweep"]))[3:]
+    request = sweep_request(history, 4, knob, because="", rules=())
+    stage = stage_plan(plan, history, request, name=f"tune/05-sweep.{knob}")
+    words = shlex.split(sweep_command(stage, knob, words=stage_words(words)))[3:]
     alone = read_plan(
         compose_experiment(words[0], overrides=words[1:], config_dir=None), root=Path("/nowhere")
     )

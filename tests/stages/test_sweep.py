@@ -322,6 +322,13 @@ def test_a_trial_needs_no_variable_that_only_addresses_of_the_search_are_links_t
     assert TrialConfigs(plan.config).resolve(knobs={}, seed=3)["seed"] == 3
 
 
+def test_a_trainer_gets_plain_lists_also_where_one_holds_a_link():
+    base = OmegaConf.create({"data": {"_target_": None}, "seed": 0, "sizes": ["${seed}", 32]})
+    for seed in (1, 2):
+        sizes = TrialConfigs(base).resolve(knobs={}, seed=seed)["sizes"]
+        assert (type(sizes), sizes) == (list, [seed, 32])
+
+
 def _run_cells(plan, truth):
     rows = []
     while specs := sweep.wanted(plan, rows, resolution=1 / VAL_ROWS):

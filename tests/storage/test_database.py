@@ -270,6 +270,9 @@ def test_a_password_is_taken_off_a_config_and_remembered_but_a_link_stays():
     config = OmegaConf.create({"storage": {"url": "postgresql://u:pw@h/d"}})
     assert without_password(config).storage.url == "postgresql://u@h/d"
     assert complete("postgresql://u@h/d") == "postgresql://u:pw@h/d"
+    for given in ("?password=pw&sslmode=off", "?sslmode=off&password=pw"):
+        config = OmegaConf.create({"storage": {"url": f"postgresql://h/d{given}"}})
+        assert without_password(config).storage.url == "postgresql://h/d?sslmode=off"
     for url in ("postgresql://u:${oc.env:PW}@h/d", "${oc.env:PG_URL}", "sqlite:///x.db", None):
         link = OmegaConf.create({"storage": {"url": url}})
         assert without_password(link) is link
