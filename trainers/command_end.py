@@ -142,10 +142,16 @@ def _last_words(lines: Sequence[str]) -> str:
     return " ".join(last[starts[-1] if starts else -1 :])[:300]
 
 
+def signal_name(number: int) -> str:
+    """SIGKILL for 9. Of the real-time signals Python names the first and the last one only."""
+    known = number in {each.value for each in signal.Signals}
+    return signal.Signals(number).name if known else f"signal {number}"
+
+
 def _words_of_rank(rank: str, status: int, lines: Sequence[str]) -> str:
     """How the rank ended that failed first, with its own error where it printed one."""
     how = (
-        f"was killed by {signal.Signals(-status).name}"
+        f"was killed by {signal_name(-status)}"
         if status < 0
         else f"ended with exit status {status}"
     )

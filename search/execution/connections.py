@@ -19,7 +19,7 @@ from search.execution.messages import LEFT, AskForWork, DryRunAnswer, Hello, Mes
 from search.execution.placement import Event, SlotFailed, WorkerJoined, WorkerLeft
 from search.execution.running_trial import SLOW_START, RunningTrial
 from search.execution.slots import Slot
-from trainers.command_end import raised
+from trainers.command_end import raised, signal_name
 
 MIDDLE = " in the middle of the trial"
 PATIENCE = 1.0  # longest wait for events before the clocks are looked at [s]
@@ -126,7 +126,7 @@ class WorkerExited:
             hint = "" if self.status else ", as by sys.exit before the last epoch"
             return f"its worker ended with exit status {self.status}{MIDDLE}{hint}"
         hint = " (out of memory?)" if -self.status == signal.SIGKILL else ""
-        return f"its worker was killed by {signal.Signals(-self.status).name}{hint}"
+        return f"its worker was killed by {signal_name(-self.status)}{hint}"
 
 
 Happening = MessageReceived | ProtocolBroken | WorkerExited

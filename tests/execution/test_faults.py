@@ -198,6 +198,11 @@ def test_of_an_error_of_several_lines_the_first_is_told_where_no_worker_starts()
     assert said == "nobody home"
 
 
+def test_a_worker_that_a_signal_without_a_name_has_killed_is_told_by_its_number():
+    ends = [WorkerExited(worker=None, status=-number, output=b"").reason for number in (35, 15)]
+    assert ends == [f"its worker was killed by {name}" for name in ("signal 35", "SIGTERM")]
+
+
 def test_a_minute_of_kills_ends_a_search_and_so_do_three_starts_that_fail_by_themselves():
     killed, failed = (WorkerExited(worker=None, status=status, output=b"") for status in (-9, 1))
     starts = FailedStarts(since=time.monotonic())

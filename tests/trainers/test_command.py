@@ -704,6 +704,7 @@ Root Cause (first observed failure):
     [
         (-6, -9, "rank 1 was killed by SIGKILL"),  # whose end made the first one abort
         (-6, -15, "rank 0 was killed by SIGABRT"),
+        (-35, -15, "rank 0 was killed by signal 35"),  # a real-time one has no name
         (1, 1, "rank 0 ended with exit status 1"),
     ],
 )
