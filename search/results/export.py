@@ -22,7 +22,7 @@ from search.config.version import __version__
 from search.config.yaml_text import read_yaml
 from search.errors import UsageError, refused
 from search.execution.slots import STEADY
-from search.storage.files import fresh_file, write_text
+from search.storage.files import replacing, write_text
 from search.storage.folder import Folder
 from search.storage.sealed import damaged, read_json, read_text, write_json
 from search.storage.trials import TrialRecord
@@ -114,9 +114,8 @@ def write_best(plan: Plan, row: TrialRecord, folder: Folder) -> None:
     same = exported_trial(folder) == row.spec.trial
     folder.best.mkdir(exist_ok=True)
     if (kept / WEIGHTS).exists():
-        fresh = fresh_file(weights)
-        shutil.copy2(kept / WEIGHTS, fresh)
-        fresh.replace(weights)
+        with replacing(weights) as file, (kept / WEIGHTS).open("rb") as trained:
+            shutil.copyfileobj(trained, file)
     elif not same:
         weights.unlink(missing_ok=True)  # they belong to an earlier winner
     if weights.exists():

@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from search.storage.files import LineFile, fresh_file
+from search.storage.files import LineFile, replacing
 from search.storage.sealed import damaged, read_lines, seal_line, whole_lines
 from search.storage.trials import EpochRecord
 
@@ -131,22 +131,20 @@ def followed(frame: pd.DataFrame) -> pd.DataFrame:
 def settle_curves(
     frame: pd.DataFrame, *, log: Path, table: Path, unfinished: Collection[int]
 ) -> None:
-    """Writes the table, whole or not at all.
+    """Writes the table, whole or not at all, and of the log only what is still needed.
 
     The log keeps the records of `unfinished` trials: it tells NaN from a missing number, a table
     does not.
     """
-    fresh = fresh_file(table)
     content = pa.Table.from_pandas(frame, preserve_index=False)
     sums = _checksum(content.to_pandas(ignore_metadata=True))
     content = content.replace_schema_metadata({COLUMNS: _columns(content), NUMBERS: sums})
-    pq.write_table(content, fresh, write_page_checksum=True)
-    fresh.replace(table)
+    with replacing(table) as file:  # on the disk before the log goes
+        pq.write_table(content, file, write_page_checksum=True)
     records = _read_log(log)[0] if unfinished else []
     if rest := [record for record in records if record["trial"] in unfinished]:
-        fresh = fresh_file(log)
-        fresh.write_bytes(b"".join(map(seal_line, rest)))
-        fresh.replace(log)
+        with replacing(log) as file:
+            file.writelines(map(seal_line, rest))
     else:
         log.unlink(missing_ok=True)
 

@@ -1,21 +1,25 @@
 """Writing files so that a kill or a power cut leaves the old file or the new one, never a half."""
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from search.errors import RunError, broken_rule
 
 
-def write_text(path: Path, text: str) -> None:
-    """Writes a whole file or nothing: into a fresh file, to the disk, then renamed into place.
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A whole file or nothing: what the block writes into a fresh file goes to the disk, and only
+    then takes the place of the one that is there.
 
     Raises OSError, which names the file; a part of it does not stay to fill the disk.
     """
     fresh = fresh_file(path)
     try:
-        with fresh.open("w", encoding="utf-8") as file:
-            file.write(text)
+        with fresh.open("wb") as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(path)
@@ -24,6 +28,12 @@ def write_text(path: Path, text: str) -> None:
             fresh.unlink()
         error.filename = str(path)
         raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a whole file or nothing, as `replacing` does."""
+    with replacing(path) as file:
+        file.write(text.encode())
 
 
 def fresh_file(path: Path) -> Path:

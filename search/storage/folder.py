@@ -22,7 +22,7 @@ from search.config.drift import drift, words_back
 from search.config.yaml_text import read_yaml
 from search.contract.arrays import hash_of, write_folds
 from search.errors import UsageError, refused
-from search.storage.files import write_text
+from search.storage.files import replacing, write_text
 from search.storage.journal import JournalFile
 from search.storage.lock import FolderLock
 from search.storage.run_log import RunLog
@@ -201,7 +201,7 @@ class Folder:
                 write_text(self.config, seal_text(mark + OmegaConf.to_yaml(config)))
             return
         write_folds(self.arrays, prepared.folds(), stamp=prepared.stamp)
-        with self.split.open("wb") as file:
+        with replacing(self.split) as file:  # on the disk before config.yaml says that it is there
             np.savez(file, **dict[str, Any](prepared.split.arrays()))
         contract = yaml.safe_dump(asdict(prepared.contract), sort_keys=False)
         text = OmegaConf.to_yaml(config)

@@ -1,6 +1,8 @@
 """Learning curves: appended, repeated after a kill, cut at a trial's last epoch."""
 
 import math
+import os
+from pathlib import Path
 
 import pytest
 from full_disk import filling
@@ -64,6 +66,23 @@ def test_a_table_and_a_later_log_are_read_as_one(tmp_path):
     assert later.records(0) == []
     later.close()
     assert _read(tmp_path).accuracy.tolist() == [0.1, 0.2]
+
+
+def test_the_log_goes_only_once_its_records_are_on_the_disk_elsewhere(tmp_path, monkeypatch):
+    synced, whole = [], os.fsync
+
+    def sync(file):
+        synced.append((Path(f"/proc/self/fd/{file}").resolve().name, (tmp_path / "log").exists()))
+        whole(file)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    for unfinished in ([1], []):
+        log = CurveLog(tmp_path / "log", unfinished=[])
+        log.append(_record(1, 1, 0.1))
+        log.close()
+        paths = {"log": tmp_path / "log", "table": tmp_path / "table"}
+        settle_curves(_read(tmp_path), **paths, unfinished=unfinished)
+    assert synced == [("table.new", True), ("log.new", True), ("table.new", True)]
 
 
 def test_a_resumed_trials_records_keep_nan_apart_from_what_was_never_told(tmp_path):
