@@ -49,7 +49,7 @@ from search.results.rules import CITED, rules
 from search.results.summary import conclusion
 from search.results.tables import table_files
 from search.storage.layers import LayerLog, read_series
-from search.storage.trials import TrialRecord, TrialSpec
+from search.storage.trials import BY_ITSELF, TrialRecord, TrialSpec
 
 HOSTILE = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(2)>\x1b[31m"
 
@@ -418,9 +418,10 @@ def test_the_best_of_so_many_draws_is_the_bootstraps_quantile(values, budget, sh
 
 
 def test_the_best_so_far_follows_the_trials_in_their_order():
-    rows = [_row(trial, value) for trial, value in enumerate([0.5, None, 0.4, 0.7])]
-    assert best_at(rows, budgets=[1, 2, 3, 4], sign=1.0) == [0.5, 0.5, 0.5, 0.7]
-    assert best_at(rows, budgets=[1, 4], sign=-1.0) == [0.5, 0.4]
+    for first in (0, 48):  # a late stage's trials have high numbers
+        rows = [_row(first + place, value) for place, value in enumerate([0.5, None, 0.4, 0.7])]
+        assert best_at(rows, budgets=[1, 2, 3, 4], sign=1.0) == [0.5, 0.5, 0.5, 0.7]
+        assert best_at(rows, budgets=[1, 4], sign=-1.0) == [0.5, 0.4]
 
 
 def test_what_is_left_out_of_a_chart_is_never_the_best_and_is_said():
@@ -451,11 +452,13 @@ def test_epochs_are_told_apart_into_run_saved_and_lost():
         _row(1, 0.5, epochs=4),
         _row(2, 0.4, epochs=2, state="pruned"),
         _row(3, None, epochs=3, state="failed"),
+        _row(4, 0.5, epochs=1, knobs={"trainer.epochs": 1}),
+        replace(_row(5, 0.5, epochs=1), reason=f"{BY_ITSELF} at epoch 1 of 10"),
     ]
-    cost = cost_of("joint", rows, epochs=10)
-    assert (cost.complete, cost.pruned, cost.lost) == (14, 2, 3)
+    cost = cost_of("joint", rows, plan=plan_of("lr_sweep", "trainer.epochs=10"))
+    assert (cost.complete, cost.pruned, cost.lost) == (16, 2, 3)
     assert (cost.stopped_saved, cost.pruned_saved) == (6, 8)
-    assert (cost.seconds, cost.seconds_lost) == (19.0, 3.0)
+    assert (cost.seconds, cost.seconds_lost) == (21.0, 3.0)
     assert cost.seconds_saved == 14.0
 
 
@@ -539,9 +542,9 @@ def test_report_off_draws_nothing_but_what_a_verb_has_drawn_before(tmp_path):
         findings_of(planted(0.01), "report=maybe")
 
 
-def _row(trial, value, *, epochs=5, state=None):
+def _row(trial, value, *, epochs=5, state=None, knobs=None):
     state = state or ("failed" if value is None else "complete")
-    spec = TrialSpec(trial=trial, stage="joint", knobs={"a": trial}, seed=0)
+    spec = TrialSpec(trial=trial, stage="joint", knobs=knobs or {"a": trial}, seed=0)
     return TrialRecord(spec=spec, state=state, value=value, epochs=epochs, seconds=float(epochs))
 
 

@@ -43,9 +43,21 @@ def budget_section(findings: Findings, rows: Rows) -> Section:
 
 def best_at(rows: Rows, *, budgets: Sequence[int], sign: float) -> list[float | None]:
     """The best value after so many trials, in the order in which they began."""
-    trials, best = best_so_far(completed(rows), sign=sign)
-    counts = np.searchsorted(trials, budgets)
+    places, best = _best_by_place(rows, sign)
+    counts = np.searchsorted(places, budgets, side="right")
     return [best[count - 1] if count else None for count in counts]
+
+
+def _places(rows: Rows) -> dict[int, int]:
+    """Trial → which of these it was, from 1: those of a late stage have high numbers."""
+    return {row.spec.trial: place for place, row in enumerate(rows, start=1)}
+
+
+def _best_by_place(rows: Rows, sign: float) -> tuple[list[int], list[float]]:
+    """Places of the complete trials, and the best value up to each."""
+    trials, best = best_so_far(completed(rows), sign=sign)
+    places = _places(rows)
+    return [places[trial] for trial in trials], best
 
 
 def best_of(
@@ -103,7 +115,11 @@ def _chart(
     return Chart(
         title=f"Best {plan.metric.name} against the number of trials",
         alt=f"The best {plan.metric.name} of {len(finished)} trials so far: {reached}.",
-        series=[*_draws(band), *_steps(finished, sign), *_dots(findings, shown)],
+        series=[
+            *_draws(band),
+            *_steps(finished, sign),
+            *_dots(findings, shown, _places(finished)),
+        ],
         x=Axis(title="trials", whole=True, limits=(0, len(finished) + 1)),
         y=Axis(title=f"{plan.metric.name}, validation"),
         level=(complete[0].value or 0.0, "baseline") if is_first else None,
@@ -140,15 +156,14 @@ def _draws(band: Mapping[str, Sequence[Any]]) -> list[Series]:
 
 
 def _steps(finished: Rows, sign: float) -> list[Series]:
-    complete = completed(finished)
-    trials, best = best_so_far(complete, sign=sign)
-    if not trials:
+    places, best = _best_by_place(finished, sign)
+    if not places:
         return []
-    x = [*(trial + 1 for trial in trials), len(finished)]
-    return [Series(name="best so far", look="step", x=x, y=[*best, best[-1]])]
+    x, y = [*places, len(finished)], [*best, best[-1]]
+    return [Series(name="best so far", look="step", x=x, y=y)]
 
 
-def _dots(findings: Findings, shown: Rows) -> list[Series]:
+def _dots(findings: Findings, shown: Rows, places: Mapping[int, int]) -> list[Series]:
     series = []
     for state, look in (("complete", "trial"), ("pruned", "pruned")):
         mine = [row for row in shown if row.state == state and row.value is not None]
@@ -157,7 +172,7 @@ def _dots(findings: Findings, shown: Rows) -> list[Series]:
                 Series(
                     name=state,
                     look=look,
-                    x=[row.spec.trial + 1 for row in mine],
+                    x=[places[row.spec.trial] for row in mine],
                     y=[row.value for row in mine],
                     hover=[hover(findings, row) for row in mine],
                     trials=[row.spec.trial for row in mine],

@@ -6,11 +6,12 @@ from dataclasses import asdict, dataclass
 import pandas as pd
 
 from search.config.counted import count
+from search.config.plan import Plan
 from search.results.findings import Findings
 from search.results.report.blocks import Figures, Section, table_of
 from search.results.report.chart import Axis, Chart, Series
 from search.stages.spent import gpu_seconds
-from search.storage.trials import TrialRecord
+from search.storage.trials import BY_ITSELF, TrialRecord
 
 LOST = ("failed", "lost", "infeasible")
 
@@ -31,14 +32,18 @@ class Cost:
     seconds_saved: float
 
 
-def cost_of(stage: str, rows: Sequence[TrialRecord], *, epochs: int) -> Cost:
-    """What the trials of one stage cost; `epochs`: that a trial may have."""
+def cost_of(stage: str, rows: Sequence[TrialRecord], *, plan: Plan) -> Cost:
+    """What the trials of one stage cost. Who ends by itself, before its last epoch, saves none."""
 
     def run(*states: str) -> int:
         return sum(row.epochs for row in rows if row.state in states)
 
     def left(state: str) -> int:
-        return sum(max(epochs - row.epochs, 0) for row in rows if row.state == state)
+        return sum(
+            max(plan.epochs_of(row.spec.knobs) - row.epochs, 0)
+            for row in rows
+            if row.state == state and not row.reason.startswith(BY_ITSELF)
+        )
 
     seconds, total = sum(row.seconds for row in rows), sum(row.epochs for row in rows)
     saved = left("complete") + left("pruned")
@@ -63,8 +68,7 @@ def cost_section(findings: Findings) -> Section | None:
     if not stages:
         return None
     by_stage = {stage: [row for row in finished if row.spec.stage == stage] for stage in stages}
-    epochs = findings.plan.epochs
-    costs = [cost_of(stage, rows, epochs=epochs) for stage, rows in by_stage.items()]
+    costs = [cost_of(stage, rows, plan=findings.plan) for stage, rows in by_stage.items()]
     frame = pd.DataFrame(map(asdict, costs))
     table = table_of(
         frame.rename(columns=lambda name: name.replace("_", " ")),
