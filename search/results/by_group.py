@@ -15,6 +15,7 @@ import pandas as pd
 from hydra.utils import get_object
 from numpy.typing import NDArray
 
+from search.config.counted import count
 from search.config.plan import Plan
 from search.contract.arrays import FoldData, read_folds
 from search.contract.dataset import load_rows
@@ -28,7 +29,7 @@ from trainers.checkpoint import WEIGHTS
 from trainers.predicted import predicted
 from trainers.state import check_weights, owner
 
-FILE = "groups.csv"  # group, rows, the metric; the worst group first
+FILE = "groups.csv"  # group, rows, the metric; the worst group first, those without a score last
 TEST_FILE = "groups-test.csv"  # the same of the test rows, once they are opened
 TRIAL = "trial"
 Array = NDArray[Any]
@@ -96,7 +97,7 @@ def write_test_groups(plan: Plan, winner: TrialRecord, folder: Folder, *, rows: 
 
 @dataclass(frozen=True, kw_only=True)
 class ByGroup:
-    """Scores by group. `frame`: group, rows, metric, the worst first; `file` holds them."""
+    """Scores by group. `frame`: group, rows, metric; `file` holds them."""
 
     frame: pd.DataFrame
     metric: str
@@ -106,10 +107,14 @@ class ByGroup:
     @property
     def line(self) -> str:
         """The worst and the best group in words."""
-        worst, best = self.frame.iloc[0], self.frame.iloc[-1]
+        scored = self.frame.dropna(subset=[self.metric])
+        unscored = len(self.frame) - len(scored)
+        more = f"; {count(unscored, 'group')} alone cannot be scored" if unscored else ""
+        if scored.empty:
+            return f"by group, on {self.rows} rows{more} (R3); see {self.file}"
         return (
-            f"by group, on {self.rows} rows: {self._in_words(worst)} is the worst of "
-            f"{len(self.frame)}, {self._in_words(best)} the best (R3); see {self.file}"
+            f"by group, on {self.rows} rows: {self._in_words(scored.iloc[0])} is the worst of "
+            f"{len(scored)}, {self._in_words(scored.iloc[-1])} the best{more} (R3); see {self.file}"
         )
 
     def _in_words(self, row: "pd.Series[Any]") -> str:
@@ -168,7 +173,7 @@ def _together(parts: Sequence[PredictedRows]) -> PredictedRows:
 def _scored(
     metric: Metric, outputs: PredictedRows, groups: Array, *, seconds: float
 ) -> pd.DataFrame:
-    """A row per group, the worst first."""
+    """A row per group, the worst first; last those that the metric cannot score alone."""
     of_rows = groups[outputs.index]
     rows = []
     for name in np.unique(of_rows):
@@ -186,4 +191,4 @@ def _scored(
             score = math.nan
         rows.append({"group": name, "rows": int(chosen.sum()), metric.name: score})
     frame = pd.DataFrame(rows)
-    return frame.sort_values(metric.name, ascending=metric.sign > 0, na_position="first")
+    return frame.sort_values(metric.name, ascending=metric.sign > 0)

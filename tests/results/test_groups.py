@@ -8,7 +8,7 @@ import pytest
 from kit import INLINE, search
 
 from search.contract.metrics import Metric
-from search.results.by_group import PredictedRows, _scored, read_groups
+from search.results.by_group import ByGroup, PredictedRows, _scored, read_groups
 
 
 def test_each_group_has_the_metric_of_its_own_rows_and_the_worst_stands_first():
@@ -24,7 +24,12 @@ def test_each_group_has_the_metric_of_its_own_rows_and_the_worst_stands_first():
     assert frame.to_dict("list") == {"group": ["b", "a"], "rows": [2, 2], "accuracy": [0.5, 1.0]}
     area = Metric(name="roc_auc", direction="maximize")
     by_area = _scored(area, outputs, groups, seconds=1.0)
-    assert math.isnan(by_area[by_area["group"] == "a"]["roc_auc"].iloc[0])  # one class alone
+    assert by_area["group"].tolist() == ["b", "a"]
+    assert math.isnan(by_area["roc_auc"].iloc[1])  # one class alone, which is not the worst
+    line = ByGroup(frame=by_area, metric="roc_auc").line
+    assert "b with 1 on 2 rows is the worst of 1" in line
+    assert "1 group alone cannot be scored" in line
+    assert "nan" not in ByGroup(frame=by_area[1:], metric="roc_auc").line
 
 
 @pytest.mark.slow
