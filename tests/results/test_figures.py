@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import numpy as np
@@ -20,7 +21,7 @@ from search.config.knobs import Knob
 from search.contract.metrics import Metric
 from search.results.figures import figure_files
 from search.results.figures.layers import layers_svg, write_layers
-from search.results.findings import open_results
+from search.results.findings import find, open_results
 from search.results.places import dot_limits, limits_by_dots, place
 from search.results.report.candidates import candidates_section
 from search.storage.folder import Folder
@@ -205,6 +206,9 @@ def test_a_joint_search_has_a_zoom_and_the_curves_of_its_leaders(tmp_path):
     leaders = [str(group.candidate) for group in findings.groups]
     assert all(any(text.startswith(leader) for text in texts) for leader in leaders)
     assert any(text.endswith("chosen") for text in texts)
+    rows = [replace(row, state="pruned") for row in findings.rows[:5]]  # it was stopped early on
+    begun = find(findings.plan, rows, val_rows=100)
+    assert set(figure_files(begun, curves_of(begun), Folder(tmp_path))) == set(files)
 
 
 def test_letters_that_no_font_here_has_are_text_of_the_file_and_warn_of_nothing(tmp_path):

@@ -65,10 +65,11 @@ def _panels(findings: Findings) -> tuple[list[Panel], str]:
     plan, groups, winner = findings.plan, findings.groups, findings.winning
     best = sorted(range(len(groups)), key=lambda index: groups[index].mean, reverse=True)[:PANELS]
     if not groups:
-        rows = ranked(findings.rows, sign=plan.metric.sign)[:LEADING]
-        return [
-            Panel(name=f"trial {row.spec.trial}", rows=[row]) for row in rows
-        ], "of the best trials"
+        pruned = [row for row in findings.rows if row.value is not None]
+        rows = (ranked(findings.rows, sign=plan.metric.sign) or pruned)[:LEADING]
+        return [Panel(name=f"trial {row.spec.trial}", rows=[row]) for row in rows], (
+            "of the best trials"
+        )
     if isinstance(plan.settings, SweepSettings):
         places = place(plan.knob, findings.values).places
         order, subject = sorted(best, key=places.__getitem__), f"by {plan.knob.path}"
