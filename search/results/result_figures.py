@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from search.config.counted import count
 from search.errors import UsageError, refused, unknown
 from search.results.findings import Findings
 from search.results.report.blocks import Figures
@@ -85,14 +86,13 @@ class ResultFigures:
         there = self._curves["trial"].unique()
         for trial in trials or ():
             if trial not in there:
-                rule = f"has curves of {len(there)} trials, from {min(there)} to {max(there)}"
-                remedy = "see result.trials"
+                span = f", from {min(there)} to {max(there)}" if len(there) else ""
                 raise refused(
                     "figure.curves",
                     code="curves-of-unknown-trial",
-                    rule=rule,
+                    rule=f"has curves of {count(len(there), 'trial')}{span}",
                     got=trial,
-                    remedy=remedy,
+                    remedy="see result.trials",
                 )
         frame = followed(self._curves)
         series = [

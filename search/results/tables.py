@@ -77,29 +77,27 @@ def curves_so_far(findings: Findings, folder: Folder) -> pd.DataFrame:
 
 def trials_frame(findings: Findings) -> pd.DataFrame:
     """A row per trial: fixed columns, one per knob, named by its path, and one per further head."""
-    rows = []
-    for row in findings.rows:
-        verdict = findings.verdicts.get(row.spec.trial)
-        fixed = {
-            "trial": row.spec.trial,
-            "stage": row.spec.stage,
-            "state": row.state,
-            "value": row.value,
-            "best_epoch": row.best_epoch,
-            "epochs": row.epochs,
-            "seed": row.spec.seed,
-            "seconds": row.seconds,
-            "device": row.device,
-            "strategy": row.strategy,
-            "verdict": verdict.name if row.finished and verdict is not None else "",
-            "reason": row.reason,
-            "source": row.source,
-        }
-        rows.append({**fixed, **row.spec.knobs, **findings.heads.get(row.spec.trial, {})})
-    frame = pd.DataFrame(rows)
-    if "best_epoch" in frame:
-        frame["best_epoch"] = frame["best_epoch"].astype("Int64")
-    return frame
+    rows, verdicts = findings.rows, findings.verdicts
+    fixed = {
+        "trial": [row.spec.trial for row in rows],
+        "stage": [row.spec.stage for row in rows],
+        "state": [row.state for row in rows],
+        "value": [row.value for row in rows],
+        "best_epoch": pd.array([row.best_epoch for row in rows], dtype="Int64"),
+        "epochs": [row.epochs for row in rows],
+        "seed": [row.spec.seed for row in rows],
+        "seconds": [row.seconds for row in rows],
+        "device": [row.device for row in rows],
+        "strategy": [row.strategy for row in rows],
+        "verdict": [
+            verdicts[row.spec.trial].name if row.finished and row.spec.trial in verdicts else ""
+            for row in rows
+        ],
+        "reason": [row.reason for row in rows],
+        "source": [row.source for row in rows],
+    }
+    others = [{**row.spec.knobs, **findings.heads.get(row.spec.trial, {})} for row in rows]
+    return pd.concat([pd.DataFrame(fixed), pd.DataFrame(others, index=range(len(rows)))], axis=1)
 
 
 def _has_records(folder: Folder) -> bool:

@@ -21,6 +21,7 @@ import search
 from search.lifecycle import call as call_module
 from search.lifecycle.call import run_search
 from search.lifecycle.train_function import importable
+from search.results.result_figures import ResultFigures
 from search.storage.folder import Folder
 
 
@@ -58,8 +59,9 @@ def test_a_result_has_its_winner_config_units_and_figures(smoke):
     assert list(curves.data[0].y) == pytest.approx(losses, rel=1e-5)
     with pytest.raises(AttributeError, match=r"'swep'.*'sweep'"):
         result.figure.swep  # noqa: B018
-    with raises("curves-of-unknown-trial", "99"):
-        result.figure.curves([99])
+    for empty in (result.figure, ResultFigures(result._findings, result.curves[:0], result.folder)):
+        with raises("curves-of-unknown-trial", "99"):
+            empty.curves([99])
     with raises("curves-of-unknown-column", "'val_los'", "'val_loss'"):
         result.figure.curves(column="val_los")
     with raises("unknown-figure", "sweep figure 'b'", "accuracy by optimizer.lr"):

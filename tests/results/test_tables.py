@@ -294,7 +294,11 @@ def test_before_the_last_trial_there_is_no_decision():
     assert conclusion(findings) == ["no decision yet: 4 trials still to come"]
     assert findings.winner is None
     assert records(findings) == []
-    assert trials_frame(findings).state.tolist()[-4:] == ["queued"] * 4
+    frame = trials_frame(findings)
+    assert frame.state.tolist()[-4:] == ["queued"] * 4
+    begun = trials_frame(replace(findings, rows=()))
+    assert [*begun.columns] == [*frame.columns][:-1]  # all but the knob's
+    assert begun.empty
 
 
 def test_nothing_usable_is_said_plainly():
