@@ -19,9 +19,11 @@ from refusals import check_told
 import search as search_package
 from search.__main__ import main
 from search.commands.support.closing import chosen_words
+from search.commands.support.frames import selected
 from search.commands.support.show_plan import composed
 from search.config import catalogue
 from search.config.catalogue import verbs
+from search.contract.metrics import Metric
 from search.execution.pace import epochs_left, seconds_left
 from search.results.findings import open_results
 from search.results.status import status_of
@@ -261,6 +263,11 @@ def test_a_table_is_sorted_cut_and_printed_in_every_format_with_the_same_numbers
     seconds = [row["seconds"] for row in rows("--sort", "seconds")]
     assert seconds == sorted(seconds)
     assert len(rows("--trials")) == 4
+    choices = pd.DataFrame({"knob": pd.Series([10, None, 2], dtype=object)})  # 2 before 10
+    ordered = selected(
+        choices, sort="knob", top=2, metric=Metric(name="accuracy", direction="maximize")
+    )
+    assert ordered["knob"].tolist() == [2, 10]
 
     written = smoke / "results" / "smoke" / "summary.csv"
     summary = pd.read_csv(written)

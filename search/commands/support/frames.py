@@ -36,11 +36,11 @@ def selected(
             raise UsageError(unknown("column", name=column, known=known), code="unknown-column")
         is_falling = column in (*SCORES, AGAINST) and metric.direction == "maximize"
         ascending = is_falling == sort.startswith("-")
-        is_number = pd.api.types.is_numeric_dtype(frame[column])
-        key = None if is_number else lambda cells: cells.astype(str)
+        numbers = pd.to_numeric(frame[column], errors="coerce")  # choices may be numbers too
+        is_number = numbers.count() == frame[column].count()
         frame = frame.sort_values(
-            column, key=key, ignore_index=True, ascending=ascending, na_position="last",
-            kind="stable",
+            column, key=lambda cells: numbers if is_number else cells.astype(str),
+            ignore_index=True, ascending=ascending, na_position="last", kind="stable",
         )  # fmt: skip
     return frame if top is None else frame.head(top)
 

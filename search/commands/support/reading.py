@@ -5,9 +5,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from omegaconf import DictConfig
 from rich.table import Column, Table
 from rich.text import Text
 
+from search.config.results_root import address
 from search.diagnostics.verdicts.across_trials import Together
 from search.diagnostics.verdicts.advice import ALARMS
 from search.diagnostics.verdicts.rules import Verdict
@@ -47,17 +49,32 @@ class Reading:
 
 def document_of(reading: Reading) -> dict[str, Any]:
     """As JSON."""
-    ended = _ended(reading.findings)
+    ended, (config, tried) = _ended(reading.findings), _setup(reading.findings)
     return {
         "name": reading.name,
         "trials": [
-            {"trial": name, **_record(verdict, ended=name in ended, acts=reading.acts)}
+            {
+                "trial": name,
+                "verdict": verdict.name,
+                "word": verdict.word,
+                "why": verdict.why,
+                "alike": list(verdict.alike),
+                "advice": advice(
+                    verdict.name,
+                    config,
+                    tried=tried,
+                    turnable=reading.acts,
+                    out_of_patience=name in ended,
+                ),
+                "also": [{"verdict": side.name, "why": side.why} for side in verdict.sides],
+            }
             for name, verdict in reading.verdicts.items()
         ],
         "together": [{"says": remark.says, "rule": remark.rule} for remark in reading.together],
         "untold": [*reading.untold, *reading.unheld],
         "columns": reading.columns,
         "left_out": list(reading.left_out),
+        "then": [line.strip() for line in reading.then],
     }
 
 
@@ -88,7 +105,8 @@ def say(reading: Reading) -> None:
     for line in reading.then:
         console.say(line)
     if reading.findings is not None and len(reading.verdicts) > 1:
-        console.say(f"\none trial: python -m search doctor {reading.name} TRIAL")
+        name = address(reading.findings.plan.folder)
+        console.say(f"\none trial: python -m search doctor {name} TRIAL")
 
 
 def _ended(findings: Findings | None) -> set[str]:
@@ -99,15 +117,9 @@ def _ended(findings: Findings | None) -> set[str]:
     return {str(row.spec.trial) for row in findings.rows if out_of_patience(plan, row)}
 
 
-def _record(verdict: Verdict, *, ended: bool, acts: Collection[str] | None) -> dict[str, Any]:
-    return {
-        "verdict": verdict.name,
-        "word": verdict.word,
-        "why": verdict.why,
-        "alike": list(verdict.alike),
-        "advice": advice(verdict.name, turnable=acts, out_of_patience=ended),
-        "also": [{"verdict": side.name, "why": side.why} for side in verdict.sides],
-    }
+def _setup(findings: Findings | None) -> tuple[DictConfig | None, set[str]]:
+    """The config of a search, and the knobs that it or those before have tried."""
+    return (None, set()) if findings is None else (findings.plan.config, tried_paths(findings))
 
 
 def _show_one(reading: Reading, console: Terminal) -> None:
@@ -142,9 +154,7 @@ def _show_table(reading: Reading, console: Terminal) -> None:
         word = words[name]
         table.add_row(word, str(number), Text(" ".join(trials[:SHOWN]) + more), style=style)
     console.print(table)
-    config, tried = None, set[str]()
-    if findings is not None:
-        config, tried = findings.plan.config, tried_paths(findings)
+    config, tried = _setup(findings)
     ended = _mostly_out_of_patience(verdicts, findings)
     for name in ranked:
         stopped = name in ended

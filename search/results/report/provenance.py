@@ -8,6 +8,7 @@ from typing import Any
 
 from search.config.counted import count
 from search.config.passwords import redacted as without_passwords
+from search.config.results_root import from_here
 from search.config.version import __version__
 from search.results.export import best_config
 from search.results.findings import Findings
@@ -53,7 +54,7 @@ def provenance_section(findings: Findings, folder: Folder) -> Section:
         f"{name} {version}" for name, version in best.get("libraries", {}).items()
     )
     pairs = [
-        ("search", f"{plan.name} in {plan.config.results_root}/{plan.name}/"),
+        ("search", f"{plan.name} in {from_here(plan.folder)}/"),
         (
             "made by",
             f"Knobwise {best.get('knobwise', __version__)}, "
