@@ -12,6 +12,7 @@ from search.contract.metrics import Metric
 from search.execution.end_reasons import StopDecision
 
 LARGEST = 1e150  # a metric beyond it has a square that no number holds, and so no variance
+RESTS = 0.01  # a share of hits up to which none has been learned yet
 DIVERGED = 10  # a loss above so many times the loss of the untrained model has diverged
 
 
@@ -29,6 +30,8 @@ class EarlyStopping:
         epoch: the last epoch seen; 0 before the first trained one.
         first_loss: the loss of the untrained model, where the trainer reports it.
         lowest_loss, lowest_epoch: of validation, since the first trained epoch.
+        rests: whether the metric still is what it was at the first trained epoch, or about 0.
+        learning_epoch: the last one at which the validation loss fell while it rested (R17).
         reason: why the trial has stopped, if it has.
     """
 
@@ -45,6 +48,8 @@ class EarlyStopping:
     first_loss: float | None = None
     lowest_loss: float = math.inf
     lowest_epoch: int = 0
+    rests: bool = True
+    learning_epoch: int = 0
     reason: str = ""
 
     def see(self, epoch: int, *, value: float, losses: tuple[float | None, ...]) -> StopDecision:
@@ -62,6 +67,7 @@ class EarlyStopping:
         if epoch == 0:
             self.first_loss = max(reported, default=None)
             return StopDecision.GO
+        self.rests = self.rests and self._stays(value)
         if self.highest is None or self.metric.better(value, self.highest):
             self.highest, self.highest_epoch = value, epoch
         if self.score_last or self.highest_epoch == epoch:
@@ -69,6 +75,7 @@ class EarlyStopping:
         val_loss = losses[1] if len(losses) > 1 else None
         if val_loss is not None and val_loss < self.lowest_loss:
             self.lowest_loss, self.lowest_epoch = val_loss, epoch
+            self.learning_epoch = epoch if self.rests else self.learning_epoch
         if self.last_epoch is not None and epoch >= self.last_epoch:
             self.reason = f"trained up to epoch {epoch}"
             return StopDecision.STOP
@@ -92,7 +99,17 @@ class EarlyStopping:
 
     @property
     def _last_gain(self) -> int:
-        return self.lowest_epoch if self._by_loss else self.highest_epoch
+        if self._by_loss:
+            return self.lowest_epoch
+        return max(self.highest_epoch, self.learning_epoch)
+
+    def _stays(self, value: float) -> bool:
+        """Whether the metric has not moved: an intersection over union, or an average precision,
+        may rest at about 0 for many epochs of a training that learns.
+        """
+        if self.highest is None or value == self.highest:
+            return self.metric.room(value) > 0
+        return self.metric.sign > 0 and max(abs(value), abs(self.highest)) <= RESTS
 
     def _divergence(self, epoch: int, *, value: float, losses: list[float]) -> str:
         """What shows that the trial has diverged; empty if nothing does.

@@ -105,6 +105,35 @@ def test_patience_can_wait_for_a_lower_validation_loss_while_the_best_epoch_stay
     assert early_stopping.best_epoch == 4
 
 
+FALLING = [1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4]
+LATE = [0.0, 0.0, 0.0, 0.0, 0.0, 0.2, 0.5]  # as an intersection over union that learns
+
+
+@pytest.mark.parametrize(
+    ("values", "losses", "ended"),
+    [
+        (LATE, FALLING, None),
+        ([0.004, *LATE[1:]], FALLING, None),  # an untrained net hits a pixel or two
+        ([0.625] * 5 + [0.7, 0.8], FALLING, None),  # the commonest class
+        (LATE, [1.0] * 7, 3),  # nothing is learned
+        (LATE, [None] * 7, 3),
+        ([0.0] * 7, [1.0, 0.9, 0.8, 0.9, 0.9, 0.9, 0.9], 5),
+        ([0.3, *LATE[1:]], FALLING, 3),  # what had learned has collapsed
+        ([0.5, 0.6, 0.6, 0.6, 0.6, 0.6, 0.6], FALLING, 4),
+        ([1.0] * 7, FALLING, 3),  # nothing is left to learn
+    ],
+)
+def test_patience_waits_for_the_loss_only_while_the_metric_has_never_moved(values, losses, ended):
+    early_stopping = EarlyStopping(metric=UP, patience=2)
+    epochs = list(zip(values, losses, strict=True))[:ended]
+    told = [
+        early_stopping.see(epoch, value=value, losses=(None, loss))
+        for epoch, (value, loss) in enumerate(epochs, 1)
+    ]
+    assert [each == "stop" for each in told] == [False] * (len(told) - 1) + [ended is not None]
+    assert early_stopping.best_epoch == values.index(max(values[:ended])) + 1
+
+
 def test_a_trainer_without_a_validation_loss_is_stopped_by_the_metric_and_told_so():
     early_stopping = EarlyStopping(metric=UP, patience=2, on_loss=True)
     assert _feed(early_stopping, [0.1, 0.5, 0.5, 0.5])[-1] == "stop"
