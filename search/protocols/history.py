@@ -228,8 +228,12 @@ class History:
     @property
     def penalties_on(self) -> Mapping[str, Value]:
         """The penalties that are on in the incumbent, each with its value when it is off."""
-        paths = (knob.path for knobs in self.settings.spaces.values() for knob in knobs)
-        own = {path: 0.0 for path in paths if path.rpartition(".")[2] in PENALTY_NAMES}
+        knobs = (knob for knobs in self.settings.spaces.values() for knob in knobs)
+        own = {  # in the knob's type: a script may index by a whole number, or ask `is True`
+            knob.path: next((each for each in knob.choices if each == 0), knob.typed(0.0))
+            for knob in knobs
+            if knob.path.rpartition(".")[2] in PENALTY_NAMES
+        }
         return {
             path: value
             for path, value in {**own, **PENALTIES}.items()

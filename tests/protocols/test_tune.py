@@ -1807,6 +1807,13 @@ def test_rare_classes_drawn_more_often_without_effect_are_hardly_ever_the_answer
             ["trainer=own", "my.l2=1", "knob.my.l2=log(1e-5,10)", "knob.my.lr=log(1e-3,1)"],
             {"my.l2": 1e-5},
         ),
+        *(
+            (["trainer=own", f"my.{knob}", f"knob.my.{domain}", "knob.my.lr=log(1e-3,1)"], off)
+            for knob, domain, off in (
+                ("l1=3", "l1=int(interval(0,8))", {"my.l1": 0}),
+                ("dropout=true", "dropout=choice(true,false)", {"my.dropout": False}),
+            )
+        ),
     ],
 )
 def test_a_penalty_that_is_far_too_strong_is_taken_away_before_anything_is_swept(words, off):
@@ -1819,7 +1826,8 @@ def test_a_penalty_that_is_far_too_strong_is_taken_away_before_anything_is_swept
     history, _ = carried_out(tune_plan(*words, NO_JOINT), value)
     step = next(step for step in history.steps if step.request.stage == "regularisers_off")
     assert step.decision == "adopt"
-    assert step.held == off  # and no trial leaves a range that the command names
+    # No trial leaves a range that the command names, and a penalty keeps its type.
+    assert repr(step.held) == repr(off)
     assert step.number < history.sweeps[0].number
 
 
