@@ -110,6 +110,19 @@ def find_slots(settings: PlacementSettings, *, by_torch: bool) -> tuple[Slot, ..
     return found
 
 
+def left_idle(settings: PlacementSettings, slots: Sequence[Slot], *, by_torch: bool) -> str:
+    """That groups of `placement.gpus_per_trial` do not use up all GPUs; empty where they do."""
+    used = {gpu for slot in slots if slot.gpu for gpu in slot.gpu.split(",")}
+    if (settings.gpus_per_trial or 1) == 1 or not used or settings.slots != "auto":
+        return ""
+    there = settings.gpus or visible_gpus(by_torch=by_torch)
+    idle = [gpu for gpu in there if gpu not in used]
+    if not idle:
+        return ""
+    each = f"placement.gpus_per_trial={settings.gpus_per_trial}"
+    return f"idle: {', '.join(idle)}, since {each} does not divide {count(len(there), 'GPU')}"
+
+
 def _groups(gpus: Sequence[str], *, size: int, slots_per_gpu: int) -> list[str]:
     """GPUs in groups of one worker each, as CUDA_VISIBLE_DEVICES names them."""
     if size > 1 and (slots_per_gpu > 1 or len(gpus) < size):

@@ -20,6 +20,7 @@ from search.config.tune_settings import TuneSettings
 from search.contract.dataset import completed
 from search.errors import COPY, ELSEWHERE, Interrupted, disk_error
 from search.execution.gpu_sharing import gpus_announced
+from search.execution.slots import left_idle
 from search.execution.terminal import Terminal
 from search.execution.worker_pool import slots_of, started_workers
 from search.protocols.opening import check_budget, check_until, opening
@@ -57,6 +58,8 @@ def launch(
             console.say(opening(plan, plan.settings))
         labels = ", ".join(slot.label for slot in slots)
         console.say(f"starting {count(len(slots), 'worker')} ({labels}) …")
+        if idle := left_idle(plan.placement, slots, by_torch=plan.stock):
+            console.say(idle)
         with (
             started_workers(plan, slots=slots, early=not folder.started) as pool,
             gpus_announced(slots, search=plan.folder.name) as lines,

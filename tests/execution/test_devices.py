@@ -11,7 +11,7 @@ from refusals import check_told, raises
 from search.config.settings import PlacementSettings
 from search.errors import UsageError
 from search.execution.gpus import driver_gpus
-from search.execution.slots import Slot, find_slots
+from search.execution.slots import Slot, find_slots, left_idle
 
 TWO = "GPU 0: NVIDIA X (UUID: GPU-aa11)\nGPU 1: NVIDIA X (UUID: GPU-bb22)\n"
 SLICED = (
@@ -53,10 +53,13 @@ def gpus(tmp_path, monkeypatch):
     return asked
 
 
-def _slots(*, by_torch=True, **chosen):
+def _settings(**chosen):
     usual = {"slots": "auto", "slots_per_gpu": 1, "gpus": None, "threads": 1}
-    usual |= {"target": "", "grace": 1.0, "folder": Path()}
-    return find_slots(PlacementSettings(**usual | chosen), by_torch=by_torch)
+    return PlacementSettings(**usual | {"target": "", "grace": 1.0, "folder": Path()} | chosen)
+
+
+def _slots(*, by_torch=True, **chosen):
+    return find_slots(_settings(**chosen), by_torch=by_torch)
 
 
 def test_every_visible_gpu_has_its_slots(gpus):
@@ -74,6 +77,24 @@ def test_every_visible_gpu_has_its_slots(gpus):
     assert "placement.slots_per_gpu" not in none  # a CPU is not shared by it
     assert gpus("0,1", slots_per_gpu=4) == ["0", "1"] * 4
     check_told(gpus("0,1", gpus=["2"]), "gpu-not-visible", "placement.gpus", "(0, 1)", "2")
+
+
+@pytest.mark.parametrize(
+    ("chosen", "told"),
+    [
+        ({"gpus_per_trial": 3}, "idle: 6, 7, since placement.gpus_per_trial=3 does not divide 8 "),
+        ({"gpus_per_trial": 3, "gpus": ["0", "1", "2", "5"]}, "idle: 5, since"),
+        ({"gpus_per_trial": 4}, ""),
+        ({"gpus_per_trial": 3, "slots": 1}, ""),  # as the user wants it
+        ({}, ""),
+    ],
+)
+def test_gpus_that_no_trial_can_use_are_named(chosen, told, gpus):
+    eight = "".join(f"GPU {number}: NVIDIA X (UUID: GPU-{number})\n" for number in range(8))
+    assert isinstance(gpus("0,1,2,3,4,5,6,7", driver=eight, **chosen), list)
+    settings = _settings(**chosen)
+    line = left_idle(settings, find_slots(settings, by_torch=True), by_torch=True)
+    assert line.startswith(told) if told else line == ""
 
 
 @pytest.mark.parametrize("variable", ["", "-1", "none", "NoDevFiles", "-1,0", "void,1", " ", "0,0"])

@@ -19,6 +19,7 @@ from search.config.sweep_words import sweep_words
 from search.config.tune_settings import TuneSettings
 from search.config.words import take
 from search.execution.pace import duration
+from search.execution.slots import left_idle
 from search.execution.terminal import Terminal
 from search.execution.worker_pool import slots_of
 from search.lifecycle.estimate import dearer_knobs, measure_epoch
@@ -53,6 +54,8 @@ def show_plan(options: Namespace, config_dir: Path | None, console: Terminal) ->
         f"{each} {count(max(epochs, default=plan.most_epochs), 'epoch')} each, "
         f"on {count(len(slots), 'slot')}: {', '.join(labels)}"
     )
+    if idle := left_idle(plan.placement, slots, by_torch=plan.stock):
+        console.say(idle)
     measured = measure_epoch(plan) if missing else None
     total = 0.0
     if measured is not None:
