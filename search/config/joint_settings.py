@@ -146,37 +146,31 @@ def grid_points(
     """
     default = default_point(config, knobs)
 
-    def values(knob: Knob) -> Iterator[Point]:
-        """A knob's values, each with every combination of what counts under it."""
-        for value in knob.all_values() if all_values else knob.grid():
-            below = [k for k in knobs if k.choice == (knob.path, value)]
-            yield from ({knob.path: value, **point} for point in combined(below))
-
     def combined(of: Sequence[Knob]) -> Iterator[Point]:
+        """Every combination of these knobs and of what counts under their values."""
         if not of:
             yield {}
             return
-        for point in values(of[0]):
-            yield from ({**point, **rest} for rest in combined(of[1:]))
+        knob, *others = of
+        for value in knob.all_values() if all_values else knob.grid():
+            below = [k for k in knobs if k.choice == (knob.path, value)]
+            yield from ({knob.path: value, **rest} for rest in combined([*below, *others]))
 
-    yield from (
-        {**default, **point} for point in combined([knob for knob in knobs if knob.choice is None])
-    )
-
-
-def size(knobs: Sequence[Knob]) -> float:
-    """How many different configurations a space holds; inf where a knob has no end of values."""
     free = [knob for knob in knobs if knob.choice is None]
+    yield from ({**default, **point} for point in combined(free))
 
-    def count(knob: Knob) -> float:
-        if not knob.choices:
-            return _values_of(knob) or math.inf
-        below = {
-            choice: [k for k in knobs if k.choice == (knob.path, choice)] for choice in knob.choices
-        }
-        return sum(math.prod(count(k) for k in inner) for inner in below.values())
 
-    return math.prod(count(knob) for knob in free)
+def size(knobs: Sequence[Knob], *, under: tuple[str, Value] | None = None) -> float:
+    """How many different configurations a space holds, or, `under` a choice, its part that counts
+    there alone; inf where a knob has no end of values.
+    """
+    return math.prod(
+        sum(size(knobs, under=(knob.path, choice)) for choice in knob.choices)
+        if knob.choices
+        else _values_of(knob) or math.inf
+        for knob in knobs
+        if knob.choice == under
+    )
 
 
 @cache

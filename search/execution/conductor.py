@@ -25,8 +25,7 @@ from search.execution.slot_control import SlotControl
 from search.execution.trial_endings import TrialEndings, machine_error
 from search.execution.trial_queue import TrialQueue
 from search.execution.worker_pool import WorkerPool
-from search.stages.lookahead import looked_ahead
-from search.stages.stage import Stage
+from search.stages.stage import Stage, looked_ahead
 from search.storage.folder import Folder
 from search.storage.logs import TrialLogs
 from search.storage.study import Study

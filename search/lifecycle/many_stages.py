@@ -48,8 +48,8 @@ from search.results.findings import Findings, find, find_stages
 from search.results.reporters import write_results
 from search.results.step_record import StepRecord, read_steps
 from search.results.tables import settled
-from search.stages.past_trial import Past
 from search.stages.spent import running_time
+from search.stages.stage import Past
 from search.storage.curves import read_curves
 from search.storage.files import write_text
 from search.storage.folder import PREFLIGHT, Folder

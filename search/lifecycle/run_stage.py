@@ -20,9 +20,8 @@ from search.execution.terminal import Terminal
 from search.execution.worker_pool import WorkerPool, slots_of, started_workers
 from search.results.warm_start import read_history
 from search.stages.kinds import kind_of
-from search.stages.past_trial import Past
 from search.stages.samplers import make_pruner
-from search.stages.stage import StageContext
+from search.stages.stage import Past, StageContext
 from search.storage.code_record import CodeRecord
 from search.storage.folder import Folder
 from search.storage.lost_trials import lost_trials

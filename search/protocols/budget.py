@@ -120,7 +120,7 @@ def sweep_trials(history: History) -> float:
     of_share, left = trials_left(history, share=history.settings.share), trials_left(history)
     if history.settings.has_joint:
         return of_share
-    kept = confirm_trials(history)
+    kept = confirm_needs(history.settings)
     return max(of_share, left - (kept and kept + confirm_race(history.settings).further))
 
 
@@ -134,20 +134,12 @@ def hours_for(history: History, trials: int) -> str:
     return f"; budget_hours={hours:.2g} would pay for a first sweep"
 
 
-def confirm_trials(history: History, *, rivals: int | None = None) -> int:
-    """Trials that the confirmation needs: the baseline and its rivals.
-
-    `rivals`: None: as many as there may be, the incumbent and the leaders of a joint stage.
-    """
-    return confirm_needs(history.settings, rivals=rivals)
-
-
 def confirm_left(history: History) -> float:
     """Trials that the confirmation may train. The baseline and one rival are paid for whatever the
     clock says: what a busy machine took of the hours is no reason to leave an answer unconfirmed.
     """
     timeless = replace(history, settings=replace(history.settings, budget_seconds=None))
-    least = max(trials_left(history), confirm_trials(history, rivals=1))
+    least = max(trials_left(history), confirm_needs(history.settings, rivals=1))
     return min(trials_left(timeless), least)
 
 
@@ -162,7 +154,7 @@ def confirm_seeds(history: History, *, rivals: int) -> int:
     alone where it pays for fewer than `LEAST_FURTHER` more.
     """
     race = confirm_race(history.settings)
-    spare = confirm_left(history) - confirm_trials(history, rivals=rivals)
+    spare = confirm_left(history) - confirm_needs(history.settings, rivals=rivals)
     for most in range(race.most, race.first + LEAST_FURTHER - 1, -1):
         if replace(race, most=most).further <= spare:
             return most
@@ -183,9 +175,9 @@ def joint_rivals(history: History) -> int:
 
 def kept_for_confirm(history: History, *, left: float, rivals: int | None = None) -> int:
     """Of the trials that are left, those that a joint stage keeps for the confirmation: its further
-    seeds too, where half of what is left pays for them. `rivals`: as in `confirm_trials`.
+    seeds too, where half of what is left pays for them. `rivals`: as in `confirm_needs`.
     """
-    least = confirm_trials(history, rivals=rivals)
+    least = confirm_needs(history.settings, rivals=rivals)
     all_seeds = least + confirm_race(history.settings).further
     return all_seeds if least and 2 * all_seeds <= left < math.inf else least
 
@@ -227,7 +219,7 @@ def _foreseen(entry: StageEntry, history: History, left: float) -> int:
         sizes = [len(knobs[0].grid()) * seeds for knobs in settings.spaces.values()]
         knobs = len(sizes) if settings.idle is None else min(settings.idle, len(sizes))
         return round(knobs * settings.passes * sum(sizes) / max(len(sizes), 1))
-    joint, confirm = settings.trials, confirm_trials(history)
+    joint, confirm = settings.trials, confirm_needs(history.settings)
     if budget is not None:
         joint, confirm = _rest(history, budget)
     trials = {

@@ -10,7 +10,6 @@ from dataclasses import replace
 from search.config.counted import count
 from search.config.knobs import Knob, as_number
 from search.protocols.budget import (
-    confirm_trials,
     hours_for,
     sweep_trials,
     trials_left,
@@ -18,7 +17,7 @@ from search.protocols.budget import (
 from search.protocols.candidates import LACKING, candidates, nothing_left
 from search.protocols.history import History
 from search.protocols.learned import PERFECT
-from search.protocols.opening import FEWEST
+from search.protocols.opening import FEWEST, confirm_needs
 from search.protocols.step import Considered, Request, Step
 from search.protocols.swept_range import AROUND, affordable, moved_rate
 from search.stages.racing import Race
@@ -107,7 +106,7 @@ def _most_seeds(about: Knob, beside: list[Knob], history: History) -> int:
     whatever ties leaves the confirmation its own; 1 where that is one more than the first ones.
     """
     first, most = history.seeds, history.settings.most_seeds
-    left = trials_left(history) - confirm_trials(history, rivals=1)
+    left = trials_left(history) - confirm_needs(history.settings, rivals=1)
     for seeds in range(most, min(most, first + LEAST) - 1, -1):
         further = Race(first=first, most=seeds).further
         usual = _cost(about, beside, history, halved=True) + further

@@ -13,7 +13,6 @@ from search.diagnostics.verdicts.advice import EPOCHS
 from search.diagnostics.verdicts.rules_rate import FEWEST
 from search.protocols.budget import (
     confirm_left,
-    confirm_trials,
     sweep_trials,
     trials_left,
     with_budget,
@@ -22,6 +21,7 @@ from search.protocols.history import History
 from search.protocols.joint_request import FEW, joint_request
 from search.protocols.learned import PERFECT
 from search.protocols.next_knob import next_sweep, sweep_request
+from search.protocols.opening import confirm_needs
 from search.protocols.step import Request, Step
 
 TIMES = 4  # as many epochs, where the incumbent's are too few
@@ -213,7 +213,7 @@ def _joint(history: History, index: int, argument: str) -> Request:
     name = history.settings.named(request.knobs[0].path) if len(request.knobs) == 1 else None
     if request.skip != FEW or name is None or not history.is_open(request.knobs[0].path):
         return request
-    left, kept = trials_left(history), confirm_trials(history, rivals=1)
+    left, kept = trials_left(history), confirm_needs(history.settings, rivals=1)
     share = 1 - kept / (history.trials + left) + ROUNDING
     room = replace(history, settings=replace(history.settings, share=share))
     why = "no other knob made a difference or is left, so it is turned alone"
@@ -232,13 +232,13 @@ def _confirm(history: History, index: int, argument: str) -> Request:
     leaders = [leader for step in joint for leader in step.leaders[:most]]
     configurations: list[dict[str, Value]] = [{}]
     for knobs in map(dict, (history.held, *leaders, *undecided)):
-        paid = confirm_trials(history, rivals=len(configurations)) <= confirm_left(history)
+        paid = confirm_needs(history.settings, rivals=len(configurations)) <= confirm_left(history)
         if knobs not in configurations and paid:
             configurations.append(knobs)
     simplest = 1 + bool(history.held)
     configurations[simplest:] = sorted(configurations[simplest:], key=len)
     because = "what was chosen for its value is judged on seeds that had no part in the choice"
-    if len(configurations) > 1 and trials_left(history) < confirm_trials(history, rivals=1):
+    if len(configurations) > 1 and trials_left(history) < confirm_needs(history.settings, rivals=1):
         because += "; the hours are spent, so the baseline and one configuration are trained"
     needed, left = 2 * history.settings.confirm, max(confirm_left(history), 0)
     request = Request(

@@ -61,7 +61,10 @@ def budget_words(plan: Plan, settings: TuneSettings) -> str:
 
 
 def confirm_needs(settings: TuneSettings, *, rivals: int | None = None) -> int:
-    """Trials that the confirmation needs; `rivals` as in `budget.confirm_trials`."""
+    """Trials that the confirmation needs: the baseline and its rivals.
+
+    `rivals`: None: as many as there may be, the incumbent and the leaders of a joint stage.
+    """
     if rivals is None:
         rivals = 1 + (settings.leaders if settings.has_joint else 0)
     if not any(entry.stage == "confirm" for entry in settings.stages):

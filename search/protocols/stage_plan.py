@@ -20,7 +20,6 @@ from search.config.sweep_settings import SweepSettings
 from search.diagnostics.verdicts.advice import EPOCHS
 from search.protocols.budget import (
     confirm_seeds,
-    confirm_trials,
     early,
     epoch_pace,
     gpu_pace,
@@ -30,10 +29,10 @@ from search.protocols.budget import (
     usual_epochs,
 )
 from search.protocols.history import BATCH, History
-from search.protocols.opening import halved
+from search.protocols.opening import confirm_needs, halved
 from search.protocols.step import Request
 from search.stages import sweep
-from search.stages.past_trial import Past
+from search.stages.stage import Past
 from search.storage.trials import TrialRecord
 
 LOOKS = 5  # at most, of the pruner at a trial of a joint stage
@@ -69,7 +68,7 @@ def _settings(plan: Plan, history: History, request: Request) -> Settings:
             halving=history.settings.halving,
             follower=_follower(history, request),
             budget=history.settings.budget_seconds,
-            kept=usual_epochs(history) * confirm_trials(history, rivals=1),
+            kept=usual_epochs(history) * confirm_needs(history.settings, rivals=1),
             pace=epoch_pace(history),
         )
     if request.stage == "joint":

@@ -19,7 +19,7 @@ from search.config.plan import Plan
 from search.config.trial_config import PRIVATE, plain_config, target_of, trial_config
 from search.errors import UsageError
 from search.results.findings import open_results
-from search.stages.past_trial import Past
+from search.stages.stage import Past
 from search.storage.trials import TrialRecord
 
 SHOWN = 3  # reasons that are named

@@ -12,12 +12,12 @@ from itertools import islice
 from search.config.joint_settings import ADAPTIVE, default_point
 from search.config.plan import Plan
 from search.stages import joint, joint_confirmation
-from search.stages.lookahead import PEEK
-from search.stages.past_trial import ENOUGH
 from search.stages.sampler_thread import SamplerThread
-from search.stages.stage import FixedStage, Silence, Stage, StageContext, numbered
+from search.stages.stage import PEEK, FixedStage, Silence, Stage, StageContext, numbered
 from search.storage.trial_rows import TrialRows
 from search.storage.trials import TrialRecord, TrialSpec, TrialState, UnnumberedTrial
+
+ENOUGH = 5  # configurations of earlier searches from which a sampler can begin
 
 
 class JointStage(Stage):

@@ -1,13 +1,17 @@
 """What the conductor asks of a stage, and the stage whose trials follow from its rows alone."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
+from search.config.joint_settings import Point
 from search.config.knobs import Value
 from search.config.plan import Plan
-from search.stages.past_trial import Past
 from search.storage.trial_rows import TrialRows
 from search.storage.trials import TrialRecord, TrialSpec, UnnumberedTrial
+
+PEEK = 256  # trials that are looked at, to see how many share a key
 
 
 class Silence:
@@ -80,6 +84,23 @@ class Stage:
 
     def close(self) -> None:
         """Nothing more will be asked."""
+
+
+def looked_ahead(candidates: Iterable[UnnumberedTrial]) -> list[tuple[dict[str, Value], int]]:
+    """The knobs of the first trials, and how many of these have them."""
+    counts = Counter(tuple(trial.knobs.items()) for trial in islice(candidates, PEEK))
+    return [(dict(knobs), count) for knobs, count in counts.items()]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Past:
+    """A trial of an earlier search as a point of this one's space (R32).
+
+    `value`: what a sampler is told.
+    """
+
+    point: Point
+    value: float
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,9 +25,8 @@ from search.execution.end_reasons import StopDecision
 from search.execution.running_trial import fresh_early_stopping
 from search.execution.worker.trial_runner import TrialRunner
 from search.stages.kinds import kind_of
-from search.stages.past_trial import Past
 from search.stages.samplers import make_pruner
-from search.stages.stage import StageContext
+from search.stages.stage import Past, StageContext
 from search.storage.folder import Folder
 from search.storage.journal import JournalFile
 from search.storage.study import Study

@@ -15,8 +15,7 @@ from search.execution.running_trial import RunningTrial, fresh_early_stopping
 from search.execution.slots import Slot
 from search.execution.terminal import Terminal
 from search.stages.kinds import kind_of
-from search.stages.lookahead import looked_ahead
-from search.stages.stage import StageContext
+from search.stages.stage import StageContext, looked_ahead
 from search.storage.folder import Folder
 from search.storage.journal import JournalFile
 from search.storage.study import Study

@@ -43,7 +43,6 @@ from search.protocols.budget import (
     another_budget,
     budget_of,
     confirm_race,
-    confirm_trials,
     kept_for_confirm,
     sweep_trials,
     trials_left,
@@ -58,7 +57,7 @@ from search.protocols.joint_request import joint_request
 from search.protocols.learned import beats_constant, is_perfect, unusual_update
 from search.protocols.next_knob import next_sweep, sweep_request
 from search.protocols.next_stage import next_stage, stage_due
-from search.protocols.opening import check_budget, check_until
+from search.protocols.opening import check_budget, check_until, confirm_needs
 from search.protocols.record import as_decided, record_of
 from search.protocols.stage_plan import stage_plan
 from search.protocols.step import Request, Step
@@ -679,7 +678,7 @@ def test_another_budget_holds_for_what_has_not_begun_and_for_a_joint_stage_under
                 due = whole.steps[done].request
                 if done == ended == joint:
                     assert (request.trials < due.trials) == (now < 200)
-                    least = confirm_trials(history)
+                    least = confirm_needs(history.settings)
                     assert history.trials + request.trials + least <= max(
                         now, history.trials + 1 + least
                     )
@@ -1047,7 +1046,7 @@ def test_where_no_joint_stage_follows_the_sweeps_leave_the_confirmation_its_seed
     confirm_step = next(step for step in history.steps if step.request.stage == "confirm")
     assert (confirm_step.trials > 0) == adopts
     before = replace(history, steps=history.steps[: end.number])
-    assert trials_left(before) >= confirm_trials(before)
+    assert trials_left(before) >= confirm_needs(before.settings)
     assert len(rows) <= budget
 
 
@@ -1069,7 +1068,7 @@ def test_a_joint_stage_leaves_further_seeds_to_the_confirmation_where_half_pays(
     joint = next(step for step in history.steps if step.request.stage == "joint")
     before = replace(history, steps=history.steps[: joint.number - 1])
     kept = trials_left(before) - joint.request.trials
-    least = confirm_trials(before, rivals=history.settings.leaders)
+    least = confirm_needs(before.settings, rivals=history.settings.leaders)
     assert kept == least + confirm_race(history.settings).further * has_all
 
 
