@@ -9,6 +9,7 @@ from search.config.knobs import Knob
 from search.diagnostics.verdicts.advice import ADVICE, CAUSES, CHECK, Advice, is_longer, why_not
 from search.protocols.history import History
 from search.protocols.step import Considered
+from search.results.summary.advise import cited
 
 SPOKEN_OF = {remedy.knob for remedies in ADVICE.values() for remedy in remedies}
 HAND, ABSENT, LACKING = "needs a hand", "no knob of this search", "not in this set-up"
@@ -76,7 +77,7 @@ def nothing_left(history: History) -> str:
         )
     by_hand = hand(history)
     if by_hand is not None:
-        return f"{main} needs a hand: {by_hand.alone} ({by_hand.rule})"
+        return f"{main} needs a hand: {cited(by_hand)}"
     advised = [each for each, _ in candidates(history) if each.verdict == main]
     absent = dict.fromkeys(each.knob for each in advised if each.passed == ABSENT)
     if absent:

@@ -6,7 +6,7 @@ The closing page, the report and the doctor ask here.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from search.config.compose_protocol import spaces_by_path
 from search.config.counted import count
@@ -22,6 +22,7 @@ from search.diagnostics.verdicts.advice import (
     EPOCHS,
     NOT_LEARNED,
     RATE,
+    Advice,
     is_longer,
     why_not,
 )
@@ -76,50 +77,79 @@ def next_lines(findings: Findings) -> list[str]:
     """What to do next, in words and as a command; empty without a winner that has a verdict, or
     where no score can be better.
     """
-    answering = _answering(findings)
-    agreed = _agreed(findings, answering)
+    agreed = _agreed(findings, _answering(findings))
+    verdict = findings.verdicts[agreed[0].spec.trial].name if agreed else ""
     if findings.steps and not findings.steps[-1]["learned"]:
-        return _unstick(findings, findings.verdicts[agreed[0].spec.trial].name if agreed else "")
+        return _unstick(findings, verdict)
     if not agreed or (findings.steps and findings.steps[-1]["perfect"]):
         return []
-    plan, row = findings.plan, agreed[0]
-    config, verdict = config_of(findings.plan, row), findings.verdicts[row.spec.trial]
-    if _may_have_learned_nothing(findings, row, verdict.name):
-        return _unstick(findings, verdict.name)
-    ended, tried = out_of_patience(plan, row), tried_paths(findings)
-    spaces, acts = spaces_by_path(plan.config), turnable(findings, answering)
-    # Patience of the user's own ends a training some epochs after its best.
-    improves = any(each.best_epoch == each.epochs for each in agreed)
-    takes_more = improves and acts is not None and EPOCHS not in acts
-    own_length = UNTOLD if never_gets(plan.config, EPOCHS) else ITSELF
-    by_hand = [own_length] if takes_more and any(map(is_longer, ADVICE[verdict.name])) else []
-    together = [each.name for each in remarks(findings) if each.name in ADVICE]
-    names = [verdict.name, *(side.name for side in verdict.sides), *together]
-    for name in sorted(names, key=lambda each: each not in CAUSES):
-        closed = tried - {EPOCHS} if ended else tried
+    if _may_have_learned_nothing(findings, agreed[0], verdict):
+        return _unstick(findings, verdict)
+    return _remedy_lines(findings, agreed, verdict)
+
+
+def _remedy_lines(findings: Findings, agreed: Sequence[TrialRecord], verdict: str) -> list[str]:
+    """The first remedy that a command sweeps, else the first that needs a hand. `agreed`: trials
+    of the answer that share the verdict.
+    """
+    plan, row, tried = findings.plan, agreed[0], tried_paths(findings)
+    ended, acts = out_of_patience(plan, row), turnable(findings, _answering(findings))
+    config, spaces = config_of(plan, row), spaces_by_path(plan.config)
+    closed = tried - {EPOCHS} if ended else tried
+    by_hand = list[str]()
+    for name in _names(findings, row):
         for remedy in remedies(name, config, tried=closed, turnable=acts):
             if ended and is_longer(remedy):
                 by_hand.append(PATIENT)
-            elif why_not(remedy, config, out_of_patience=ended):
-                continue
             elif remedy.turn == CHECK:
-                by_hand.append(f"{remedy.alone} ({remedy.rule})")
-            elif remedy.knob in spaces:
-                where, knob = address(plan.folder), spaces[remedy.knob]
-                rules = ", ".join(dict.fromkeys(["R34", remedy.rule]))
-                return [
-                    f"next: {name}: {remedy.alone} ({rules})",
-                    f"  python -m search {_words(plan, knob)} from={where} "
-                    f"name={name_after(plan.name, knob)}",
-                ]
+                by_hand.append(cited(remedy))
+            elif remedy.knob in spaces and not why_not(remedy, config, out_of_patience=ended):
+                return _sweep_lines(plan, name, remedy, knob=spaces[remedy.knob])
+    if acts is not None:
+        # Patience of the user's own ends a training some epochs after its best.
+        improves = any(each.best_epoch == each.epochs for each in agreed)
+        by_hand[:0] = _own_length(plan, verdict, acts) if improves else []
+        by_hand += _beyond_keys(verdict, known={RATE, EPOCHS, *tried, *acts})
     done = f"; tried already: {', '.join(sorted(tried))}" if tried else ""
-    known = {RATE, EPOCHS, *tried, *(acts or ())}
-    if acts is not None:  # what a trainer of the user's own may do, though no key of it is known
-        free = (one for one in ADVICE[verdict.name] if one.turn != CHECK and not one.when)
-        by_hand += [f"{one.alone} ({one.rule})" for one in free if one.knob not in known]
     if by_hand:
         return [f"next, by hand: {by_hand[0]}{done}"]
-    return [f"next: {verdict.name}: no remedy is left to try{done}"]
+    return [f"next: {verdict}: no remedy is left to try{done}"]
+
+
+def _names(findings: Findings, row: TrialRecord) -> list[str]:
+    """The verdict on a trial, what lies beside it, and what all trials say; causes first."""
+    verdict = findings.verdicts[row.spec.trial]
+    together = [each.name for each in remarks(findings) if each.name in ADVICE]
+    names = [verdict.name, *(side.name for side in verdict.sides), *together]
+    return sorted(names, key=lambda each: each not in CAUSES)
+
+
+def _sweep_lines(plan: Plan, verdict: str, remedy: Advice, *, knob: str) -> list[str]:
+    """A remedy, and the command that sweeps its knob; a trainer of the user's own may lack what
+    follows that knob in its recipe.
+    """
+    rules = ", ".join(dict.fromkeys(["R34", remedy.rule]))
+    words = recipe_words(knob) if plan.stock else f"lr_sweep space={knob}"
+    words += f" from={address(plan.folder)} name={name_after(plan.name, knob)}"
+    return [f"next: {verdict}: {remedy.alone} ({rules})", f"  python -m search {words}"]
+
+
+def _own_length(plan: Plan, verdict: str, acts: Collection[str]) -> list[str]:
+    """That more epochs, which would help, are the affair of the user's own trainer."""
+    if EPOCHS in acts or not any(map(is_longer, ADVICE[verdict])):
+        return []
+    return [UNTOLD if never_gets(plan.config, EPOCHS) else ITSELF]
+
+
+def _beyond_keys(verdict: str, *, known: Collection[str]) -> list[str]:
+    """What a trainer of the user's own may do, though no key of it is `known`."""
+    free = (one for one in ADVICE[verdict] if one.turn != CHECK and not one.when)
+    return [cited(one) for one in free if one.knob not in known]
+
+
+def cited(remedy: Advice) -> str:
+    """What to do, with its rule."""
+    return f"{remedy.alone} ({remedy.rule})"
 
 
 def _may_have_learned_nothing(findings: Findings, row: TrialRecord, verdict: str) -> bool:
@@ -131,11 +161,6 @@ def _may_have_learned_nothing(findings: Findings, row: TrialRecord, verdict: str
     turned = [step for step in findings.steps if step["kind"] == "sweep" and step["trained"]]
     is_told = verdict in (*NOT_LEARNED, "cannot_tell") and row.epochs >= FEWEST
     return is_told and bool(turned) and not findings.steps[-1]["held"]
-
-
-def _words(plan: Plan, knob: str) -> str:
-    """The experiment that sweeps a knob; a trainer of the user's own may lack what follows it."""
-    return recipe_words(knob) if plan.stock else f"lr_sweep space={knob}"
 
 
 def _unstick(findings: Findings, verdict: str) -> list[str]:
@@ -162,7 +187,7 @@ def first_by_hand(verdict: str, *, unmoved: bool) -> str:
     advised = ADVICE[verdict] if verdict in NOT_LEARNED else ()
     checks = [remedy for remedy in advised if remedy.turn == CHECK]
     first = (*checks, *advised)[:1]
-    return f"{first[0].alone} ({first[0].rule})" if first else f"{LABELS} (R10)"
+    return cited(first[0]) if first else f"{LABELS} (R10)"
 
 
 def is_unmoved(steps: Iterable[StepRecord]) -> bool:
