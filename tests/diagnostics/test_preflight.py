@@ -354,7 +354,7 @@ def test_targets_by_their_scale_and_kind():
 # Judgements of what was measured
 
 CALM = {
-    "target_among_inputs": None, "pairs": None, "centred_batches": 0, "dropped": 0.0, "answer_dropped": 0, "divergence_of_probabilities": 0, "soft_targets": 0, "tokens": None, "of_own_class": 0, "never_taught": [], "one_answer": False, "target_counts": [], "evaluated_means": [],
+    "target_among_inputs": None, "pairs": None, "centred_batches": 0, "dropped": 0.0, "answer_dropped": 0, "soft_targets": 0, "tokens": None, "of_own_class": 0, "never_taught": [], "one_answer": False, "target_counts": [], "evaluated_means": [],
     "rows_seen": {"taught": None, "covered": [], "distinct": [], "held": 0, "again": None, "on_train": None, "on_val": None, "on_taught": None}, "given_spread": None, "losses_again": [], "evaluated_losses": [],
     "first_layer": None, "maximized": 0, "cleared": 0, "factors": [], "drawn_anew": {}, "steps_until": [], "put_back": {}, "restarts": 0, "made_anew": False, "followed": None, "losses_until": [], "passes": 0,
     "broadcast": [], "still_norms": 0, "carried": 0, "followers_kept": None,
@@ -365,7 +365,7 @@ CALM = {
     "targets": None, "held_targets": None, "between_batches": [], "plateaus": [], "scores": [], "over_rows": 0, "summed": 0,
     "not_finite": [], "again": {}, "again_error": "", "cut": "", "unread": "", "discarded": 0, "backwards": 0, "forgetful": 0, "next_tokens": None, "hand_steps": 0, "hand_rates": [],
     "schedules": [], "scaled": 0, "unscaled": 0, "unloaded": 0, "loaded": 0, "drawn": None, "never_cleared": 0, "changed_late": 0, "betas": [], "divergence": "", "logarithm_of": "", "prepared": False,
-    "padding_taught": None, "blurred": 0.0, "shares_above_chance": None, "viewed": [], "other_seed": {}, "compares_the_same": "",
+    "padding_taught": None, "blurred": 0.0, "viewed": [], "other_seed": {},
 }  # fmt: skip
 
 

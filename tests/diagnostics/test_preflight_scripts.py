@@ -17,7 +17,6 @@ from search.contract.arrays import FoldData
 from search.contract.metrics import Metric
 from search.diagnostics.preflight import by_heart, learning, loop, losses, model, stepping
 from search.diagnostics.preflight.first_loss import first_loss
-from search.diagnostics.preflight.leaking_columns import by_bands
 from search.diagnostics.preflight.schedule import ends_early
 from search.diagnostics.preflight.sets import class_balance
 from search.execution.worker.epoch_message import epoch_message
@@ -426,19 +425,7 @@ def test_a_model_that_tells_the_mean_and_spread_of_what_it_draws_may_draw_in_eva
     assert loop.evaluation_mode(seen).outcome == outcome
 
 
-def test_columns_that_part_the_targets_are_told_from_designs_that_lie_apart():
-    dice = np.random.default_rng(0)
-    prices = dice.lognormal(0, 0.4, 400)
-    grade = np.searchsorted(np.quantile(prices, np.linspace(0, 1, 9)[1:-1]), prices)
-    doses = dice.integers(0, 8, 400)
-    noise = dice.normal(size=400)
-    for column, targets, found in (
-        (grade, prices, 1),
-        (doses, doses + dice.normal(0, 0.05, 400), None),  # far apart
-        (doses, doses + dice.normal(0, 0.4, 400), None),  # overlapping
-        (grade, np.roll(prices, 1), None),
-    ):
-        assert by_bands(np.column_stack([noise, column]), targets) == found
+def test_classes_that_are_spelt_in_two_ways_are_told():
     names = ["no", "Yes", "yes", "No "]
     y = {"train": np.arange(80) % 4}
     alike = class_balance(y, classes=4, names=names)

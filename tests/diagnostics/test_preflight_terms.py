@@ -1,5 +1,5 @@
-"""Terms of a summed loss, outputs of several axes, padding that a loss counts, and two inputs that are one: planted faults
-are told, and their sound twins are left alone."""
+"""Terms of a summed loss, outputs of several axes, padding that a loss counts: planted faults are told,
+and their sound twins are left alone."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ from search.diagnostics.preflight import held_out as judge
 from search.diagnostics.preflight import learning, model, output
 from trainers.probes.answers_seen import AnswersSeen
 from trainers.probes.tape import Tape
-from trainers.probes.targets_seen import TargetsSeen
+from trainers.probes.maps_seen import MapsSeen
 from trainers.probes.terms import looked_at, told
 from trainers.probes.watch import Watch
 
@@ -159,31 +159,6 @@ def test_zeros_at_the_ends_of_rows_are_no_padding_where_nothing_says_so():
     assert _watched("last", loss_of=lambda out, real: out.sum(), lengths=False).padding_taught() is None  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("loss_of", "told"),
-    [
-        (lambda net, x: F.mse_loss(net(x), net(x)), "mse_loss"),  # planted
-        (lambda net, x: -F.logsigmoid(net(x)[:, 0] - net(x)[:, 0]).mean(), "sub"),
-        (lambda net, x: F.mse_loss(net(x), net(x + torch.randn_like(x))), ""),  # sound
-        (lambda net, x: F.mse_loss(net(x), net(x).detach()) + net(x).square().mean(), ""),
-        (
-            lambda net, x: (F.normalize(net(x)) @ F.normalize(net(x)).T).logsumexp(1).mean(),
-            "",
-        ),  # all pairs
-    ],
-)
-def test_two_inputs_of_a_comparison_that_are_always_the_same_are_told(loss_of, told):
-    net = nn.Linear(6, 3)
-    with Watch() as watch:
-        for _ in range(4):
-            loss_of(net, torch.randn(ROWS, 6)).backward()
-    name = watch.calls_seen.compares_the_same()
-    assert told in name
-    assert bool(told) == bool(name)
-    check = output.output_layer({**CALM, "compares_the_same": name}, classification=False, classes=0)  # fmt: skip
-    assert (check.outcome == "fail") == bool(told)
-
-
 def test_rates_that_are_taken_for_logarithms_are_told_and_logarithms_are_not():
     x, y = torch.randn(ROWS, 6), torch.ones(ROWS, 1)
 
@@ -231,25 +206,11 @@ def test_a_frozen_part_that_follows_what_learns_is_no_forgotten_one(share, outco
 
 @pytest.mark.parametrize(("mode", "told"), [("bilinear", True), ("nearest", False)])
 def test_maps_of_classes_that_were_resized_like_a_picture_are_told(mode, told):
-    dice, targets = torch.Generator().manual_seed(0), TargetsSeen()
+    dice, targets = torch.Generator().manual_seed(0), MapsSeen()
     for _ in range(4):
         maps = 2.0 * torch.randint(0, 3, (8, 1, 6, 6), generator=dice)  # classes 0, 2, 4
         resized = F.interpolate(F.interpolate(maps, 48), 32, mode=mode)[:, 0].long()
-        targets.classes(resized)
-        targets.classes(torch.rand(8, 9, 32).softmax(1))  # soft ones of nine classes: no map
+        targets.asked(resized)
+        targets.asked(torch.rand(8, 9, 32).softmax(1))  # soft ones of nine classes: no map
     seen = {**CALM, "blurred": targets.blurred()}
-    assert (output.output_layer(seen, classification=True, classes=0).outcome == "warn") == told
-
-
-@pytest.mark.parametrize(("sure", "told"), [(0.0, True), (3.0, False)])
-@pytest.mark.parametrize("labels_first", [True, False])
-def test_a_teacher_that_names_no_label_is_told(sure, told, labels_first):
-    dice, targets = torch.Generator().manual_seed(0), TargetsSeen()
-    for _ in range(24):
-        y = torch.randint(0, 10, (32,), generator=dice)
-        shares = (torch.randn(32, 10, generator=dice) + sure * F.one_hot(y, 10)).softmax(1)
-        asked = [(targets.classes, y), (targets.shares, shares)]
-        for ask, given in asked if labels_first else asked[::-1]:
-            ask(given)
-    seen = {**CALM, "shares_above_chance": targets.shares_above_chance()}
     assert (output.output_layer(seen, classification=True, classes=0).outcome == "warn") == told

@@ -16,7 +16,7 @@ from trainers.probes import functions
 from trainers.probes.answers_seen import AnswersSeen
 from trainers.probes.hooks import DROPOUTS
 from trainers.probes.shapes import PASSED, last_operation
-from trainers.probes.targets_seen import TargetsSeen
+from trainers.probes.maps_seen import MapsSeen
 
 KEPT, DEEP = 32, 12  # nodes of dropouts that are kept; steps back from a loss that are followed
 ENDS = (*PASSED, "LogSoftmax", "Softmax", "Sigmoid")
@@ -24,7 +24,6 @@ CLOSE = 1e-3  # how near to 1 the sum of probabilities lies
 MOST_KINDS = 200_000  # tokens of an embedding that are counted
 PADDING = 0  # the token that pads a row, and does not count
 SHARES = ("Softmax", "Sigmoid")  # operations that leave probabilities
-FEW = 4  # calls from which something always holds
 KINDS = 10  # fewest kinds of tokens of which something is said
 
 
@@ -39,12 +38,10 @@ class CallsSeen:
         self._answers = answers
         self.dropped = 0.0  # the greatest share that a dropout takes away
         self.answer_dropped = 0  # losses whose outputs come straight from a dropout
-        self.divergence_of_probabilities = 0
-        self.divergence = ""  # what else it is given that it does not take
+        self.divergence = ""  # what it is given that it does not take
         self.soft_targets = 0  # divergences from fixed shares, as a teacher's
         self.logarithm_of = ""  # what ends the numbers of whose softmax a logarithm is taken
-        self.targets = TargetsSeen()
-        self._same: dict[tuple[Any, ...], list[bool]] = {}  # function, shape → of each comparison
+        self.maps = MapsSeen()
         self._nodes: list[Any] = []  # of the last dropouts
         self._read: dict[int, tuple[Tensor, Tensor]] = {}  # embedding → its weights, its counts
 
@@ -58,42 +55,26 @@ class CallsSeen:
             self._answers.subtracted(*args[:2])
         if not torch.is_grad_enabled() or not args or not isinstance(args[0], Tensor):
             return
-        if func in functions.COMPARED:
-            self._compared(func, args)
         if func in DROPOUTS:
             self._dropout(args, kwargs, got)
         elif func in functions.LOSSES:
             self.answer_dropped += self._is_dropped(args[0])
             if func in functions.ENTROPIES:
-                self.targets.classes(args[1] if len(args) > 1 else kwargs["target"])
+                self.maps.asked(args[1] if len(args) > 1 else kwargs["target"])
         elif func is F.kl_div:
-            self.divergence_of_probabilities += _sums_to_one(args[0])
             targets = args[1] if len(args) > 1 else kwargs["target"]
             self.soft_targets += not targets.requires_grad and bool((targets % 1 != 0).any())
             self._diverges(args[0], targets, kwargs)
-            self.targets.shares(targets)
         elif func in functions.LOGARITHMS:
             name = last_operation(args[0])[0]
             self.logarithm_of = self.logarithm_of or (name.lower() if name in SHARES else "")
         elif func is F.embedding:
             self._embedded(args[0], args[1] if len(args) > 1 else kwargs["weight"])
 
-    def _compared(self, func: Callable[..., Any], args: tuple[Any, ...]) -> None:
-        """Two tensors that both learn: are they one?"""
-        one, other = (*args, None)[:2]
-        if not isinstance(other, Tensor) or one.shape != other.shape or not one.ndim:
-            return
-        if one.data_ptr() == other.data_ptr() or not (one.requires_grad and other.requires_grad):
-            return
-        self._same.setdefault((func, one.shape[1:]), []).append(torch.equal(one, other))
-
-    def compares_the_same(self) -> str:
-        """The function that always compares two tensors that are the same; empty if none does."""
-        always = (func for (func, _), same in self._same.items() if len(same) >= FEW and all(same))
-        return next((str(func.__name__) for func in always), "")
-
     def _diverges(self, outputs: Tensor, targets: Any, kwargs: Mapping[str, Any]) -> None:
-        if float(outputs.detach().max()) > CLOSE:
+        if _sums_to_one(outputs):
+            self.divergence = "probabilities, where it wants their logarithms"
+        elif float(outputs.detach().max()) > CLOSE:
             self.divergence = "numbers above 0, which are no logarithms of probabilities"
         elif not kwargs.get("log_target") and bool((targets.detach() < 0).any()):
             self.divergence = "targets below 0, which are no probabilities"

@@ -28,10 +28,6 @@ DIFFERENCES = (
 SUMS = (torch.add, Tensor.add, Tensor.add_, Tensor.__add__, Tensor.__radd__, Tensor.__iadd__)
 PRODUCTS = (torch.mul, Tensor.mul, Tensor.mul_, Tensor.__mul__, Tensor.__rmul__, Tensor.__imul__)
 QUOTIENTS = (torch.div, Tensor.div, Tensor.div_, Tensor.__truediv__, Tensor.__itruediv__)
-COMPARED = (  # by which two tensors of one shape are compared
-    *DIFFERENCES, F.mse_loss, F.l1_loss, F.smooth_l1_loss, F.huber_loss,
-    F.cosine_similarity, F.cosine_embedding_loss, F.triplet_margin_loss,
-)  # fmt: skip
 MULTIPLIED = (Tensor.mul_, torch._foreach_mul_)  # in place
 DENSE = (F.linear, torch.conv1d, torch.conv2d, torch.conv3d, F.conv1d, F.conv2d, F.conv3d)
 LAYERS = (*DENSE, torch.matmul, Tensor.matmul, Tensor.__matmul__, torch.mm, Tensor.mm)

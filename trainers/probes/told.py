@@ -102,10 +102,7 @@ class Watched(TypedDict):
     over_rows: int  # softmaxes of the outputs over their rows
     logarithm_of: str  # operation of whose result the logarithm of a softmax is taken
     answer_dropped: int  # losses whose outputs come straight from a dropout
-    compares_the_same: str  # the function that compares two tensors which are always one
-    divergence: str  # what kl_div was given
-    divergence_of_probabilities: int
-    shares_above_chance: float | None  # by which these name labels more often than chance does
+    divergence: str  # what kl_div was given that it does not take
     blurred: float  # greatest share of a class's pixels between a lower and a higher class
     soft_targets: int  # divergences from fixed shares, as a teacher's
 

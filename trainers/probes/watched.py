@@ -199,12 +199,9 @@ def _calls(watch: Watch, data: Data) -> Answer:
         "centred_batches": _centred_batches(_trained(watch)),
         "dropped": calls.dropped,
         "answer_dropped": calls.answer_dropped,
-        "divergence_of_probabilities": calls.divergence_of_probabilities,
         "divergence": calls.divergence,
-        "compares_the_same": calls.compares_the_same(),
         "soft_targets": calls.soft_targets,
-        "shares_above_chance": calls.targets.shares_above_chance(),
-        "blurred": calls.targets.blurred(),
+        "blurred": calls.maps.blurred(),
         "logarithm_of": calls.logarithm_of,
         "tokens": _tokens(watch, data),
     }

@@ -47,19 +47,12 @@ def misled(
     return left_out(call) or counted
 
 
-def strange_targets(seen: Watched) -> tuple[str, str] | None:
-    """What targets show by themselves that cannot be meant, and the remedy; else None."""
-    if seen["blurred"] > EDGES:
-        text = (
-            f"{seen['blurred']:.0%} of the pixels of a class lie between a lower and a higher class"
-        )
-        remedy = "use mode='nearest', unless this class is a thin line between the two"
-        return f"{text}, as where a map is resized or turned like a picture", remedy
-    above = seen["shares_above_chance"]
-    if above is not None and above < CHANCE:
-        text = "the shares that kl_div is given name a row's label no more often than chance does"
-        return text, "is the teacher trained, or its state loaded, and are its rows the same?"
-    return None
+def resized(seen: Watched) -> str:
+    """How targets are maps of classes that were resized or turned like pictures; else empty."""
+    if seen["blurred"] <= EDGES:
+        return ""
+    text = f"{seen['blurred']:.0%} of the pixels of a class lie between a lower and a higher class"
+    return f"{text}, as where a map is resized or turned like a picture"
 
 
 def merged(targets: Answer | None, call: Answer) -> str:

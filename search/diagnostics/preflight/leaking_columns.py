@@ -16,7 +16,6 @@ CODED = 0.8  # of the labels that a feature tells which measures nothing, that a
 CLUSTERED = 0.1  # greatest spread of a class's values, as a share of the gap between two classes
 FEWEST = 10  # fewest rows of a class: fewer lie in runs by chance
 DIGIT = 1e-9  # share of a target's variance that rounding may leave of a sum
-BANDS, WIDE = 4, 0.9  # fewest bands of a target; share of its steps that are no wide ones
 MOST = 4  # columns whose sum is tried
 WHOLE = 0.006  # times their number: by how much shares of two digits miss a sum of 1
 Array = NDArray[Any]
@@ -131,27 +130,6 @@ def by_greatest(raw: Array, y: Array) -> float:
         return 0.0
     right, most = (shares.argmax(axis=1) == codes).mean(), np.bincount(codes).max()
     return float((right - most / len(codes)) / (1 - most / len(codes)))
-
-
-def by_bands(x: Array, y: Array) -> int | None:
-    """The first feature whose values part the targets' range into bands, as a class of prices made
-    of the prices does; None where none does.
-
-    No band overlaps another, and most borders are no wider than steps within bands: values of a
-    design that lie apart leave gaps, and measures overlap.
-    """
-    flat, numbers = _as_numbers(x, y)
-    order = np.argsort(numbers, kind="stable")
-    steps = np.diff(numbers[order])
-    wide = float(np.quantile(steps, WIDE))
-    for index in range(flat.shape[1]):
-        column = flat[order, index]
-        ends = column[1:] != column[:-1]
-        bands = ends.sum() + 1
-        few = BANDS <= bands <= len(column) / FEWEST
-        if few and len(np.unique(column)) == bands and 0 < np.median(steps[ends]) < wide:
-            return index
-    return None
 
 
 def by_sum_of_few(x: Array, y: Array, classification: bool) -> tuple[float, tuple[int, ...]]:

@@ -24,7 +24,6 @@ HARDLY_ANY = 0.01  # share of a loss below which it is told on another scale, as
 FOLLOWS = 0.5  # targets that follow the labels of their rows by less are of other rows
 ALL = 0.999  # if more of the evaluated rows were trained on before, none is held out
 CHANCE = 2.0  # deviations of the losses of shuffled labels within which a loss is chance
-BEYOND = 100.0  # times the greatest loss of train, untrained too, from which units are others
 
 
 def reported_losses(seen: Watched, *, heart: ByHeart) -> Check:
@@ -51,9 +50,6 @@ def reported_losses(seen: Watched, *, heart: ByHeart) -> Check:
     scaled = _too_small(seen) or _too_large(seen, pairs) or _times_evaluated(seen)
     if scaled:
         return judge.warn(scaled, "report the mean over rows: a sum divided by their number")
-    if text := _in_other_units(seen):
-        remedy = "take the same loss, of targets in the same units: learning curves compare the two"
-        return judge.warn(text, f"{remedy}; what you read may be a column of its own")
     if not (seen["losses"] or seen["losses_again"] or heart.get("tries")):
         return judge.unknown("neither losses of steps nor predictions were seen beside them")
     apart = [
@@ -165,19 +161,6 @@ def _too_large(seen: Watched, pairs: Sequence[tuple[float, Answer]]) -> str:
     if any(one is not None and two is not None and two < TIMES * one for one, two in losses):
         return ""
     return f"val_loss is {factors[0]:.3g} times the loss of the predictions in every epoch"
-
-
-def _in_other_units(seen: Watched) -> str:
-    """How `val_loss` is in every epoch far beyond what rows of train had before they were taught;
-    empty if it is not. Batch norm evaluates as strangely before its statistics have settled.
-    """
-    own = [abs(loss) for loss in (*seen["losses"], *seen["train_loss"]) if loss is not None]
-    held = [loss for loss in seen["val_loss"] if loss is not None]
-    known = bool(own) and len(held) > 1 and not seen["batch_norms"]
-    if not known or min(held) < BEYOND * max(own) or not max(own):
-        return ""
-    text = f"val_loss is {held[0]:.3g}, then {held[-1]:.3g}"
-    return f"{text}; no batch of train had a loss over {max(own):.3g}, even at the start"
 
 
 def _times_evaluated(seen: Watched) -> str:

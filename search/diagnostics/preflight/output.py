@@ -13,7 +13,7 @@ from search.diagnostics.preflight.class_words import (
     left_out,
     merged,
     misled,
-    strange_targets,
+    resized,
 )  # fmt: skip
 from trainers.probes.told import Answer, Watched
 
@@ -48,8 +48,8 @@ def output_layer(
     if never := seen["never_taught"]:
         text = f"{never[0]} of {never[1]} outputs are never taught: the loss has no gradient for"
         return judge.warn(f"{text} them", "does the loss read only a part of the outputs?")
-    if strange := strange_targets(seen):
-        return judge.warn(*strange)
+    if text := resized(seen):
+        return judge.warn(text, "use mode='nearest', unless this class is a thin line between two")
     if call is None or seen["optimizers"] > 1:
         return judge.unknown(why_unknown(seen))
     name, outputs, targets = call["name"], tuple(call["outputs"]), tuple(call["targets"])
@@ -91,15 +91,9 @@ def _of_calls(seen: Watched) -> tuple[str, str] | None:
     if seen["answer_dropped"]:
         text = "a dropout is applied to the outputs themselves, just before the loss"
         return text, "put the dropout before the last layer"
-    if seen["divergence_of_probabilities"]:
-        text = "kl_div is given probabilities, where it wants their logarithms"
-        return text, "give it log_softmax of the outputs, or log() of the probabilities"
     if seen["divergence"]:
         remedy = "log_softmax of the outputs, and probabilities (or log_target=True)"
         return f"kl_div is given {seen['divergence']}", f"give it {remedy}"
-    if name := seen["compares_the_same"]:
-        text = f"{name} compares two outputs that are the same to the last bit in every batch"
-        return text, "give the model two different inputs: another view, another item, other noise"
     if end := seen["logarithm_of"]:
         text = f"the logarithm of a softmax is taken of what a {end} leaves"
         return text, "give the loss the outputs as they are"

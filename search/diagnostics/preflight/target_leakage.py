@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from search.diagnostics.preflight.check import Check, Judge
 from search.diagnostics.preflight.column_names import shown
 from search.diagnostics.preflight.leaking_columns import (
-    by_bands,
     by_column_per_class,
     by_greatest,
     by_indicators,
@@ -82,9 +81,6 @@ def telltale_feature(
     )
     if check is not None:
         return check
-    if not classification and (band := by_bands(x, y)) is not None:
-        text = f"the values of {shown(band, names)} part the targets into bands without overlap"
-        return judge.warn(text, DROP, feature=band)
     check = _of_several(x, y, raw, judge, classification=classification, scores=scores, names=names)
     return check or judge.passed(sentence, feature=best, score=scores[best])
 
