@@ -297,7 +297,7 @@ def test_weights_shrunk_once_between_two_steps_and_a_negated_part_of_a_loss_are_
 @pytest.mark.parametrize(
     ("train_loss", "val_loss", "told"),
     [([0.05, 0.04], [1.5, 1.4], "no mean is so small"), ([1.6, 1.5], [7.5, 7.0], "5 times the loss of the predictions"),
-     ([7.9, 7.4], [7.5, 7.0], ""), ([1.6, 1.5], [1.5, 1.4], ""), ([1.6, 1.5], [9e4, 4e3], "over 1.6, even at the start"), ([1.6, 1.5], [90.0, 40.0], "")],
+     ([7.9, 7.4], [7.5, 7.0], ""), ([1.6, 1.5], [1.5, 1.4], ""), ([1.6, 1.5], [90.0, 40.0], "")],
 )  # fmt: skip
 def test_losses_that_are_on_another_scale_than_a_mean_are_told(train_loss, val_loss, told):
     call = {"name": "cross_entropy", "outputs": [16, 10], "reduction": "mean", "value": 2.3}

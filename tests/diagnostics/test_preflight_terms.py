@@ -10,8 +10,8 @@ from torch.nn import functional as F  # noqa: N812  # the field's name for it
 from search.diagnostics.preflight import held_out as judge
 from search.diagnostics.preflight import learning, model, output
 from trainers.probes.answers_seen import AnswersSeen
-from trainers.probes.tape import Tape
 from trainers.probes.maps_seen import MapsSeen
+from trainers.probes.tape import Tape
 from trainers.probes.terms import looked_at, told
 from trainers.probes.watch import Watch
 
@@ -214,3 +214,41 @@ def test_maps_of_classes_that_were_resized_like_a_picture_are_told(mode, told):
         targets.asked(torch.rand(8, 9, 32).softmax(1))  # soft ones of nine classes: no map
     seen = {**CALM, "blurred": targets.blurred()}
     assert (output.output_layer(seen, classification=True, classes=0).outcome == "warn") == told
+
+
+@pytest.mark.parametrize("as_mask", [True, False])
+def test_nodes_of_a_graph_whose_loss_takes_some_rows_are_held_beside_their_own_targets(as_mask):
+    x, y = torch.randn(90, 4), torch.arange(90) % 3
+    links, net = torch.eye(90).to_sparse(), nn.Linear(4, 3)
+    linked = _Linked(net)
+    mask = torch.arange(90) < 70
+    taken = mask if as_mask else torch.nonzero(mask).flatten()
+    with Watch() as watch:
+        out = linked(x, links)
+        assert out[taken].argmax(1).shape == (70,)  # as for an accuracy, before the loss
+        F.cross_entropy(out[taken], y[taken]).backward()
+    rows, targets = watch.labels_seen.answers.pairs()
+    assert rows.shape == (70, 4)
+    torch.testing.assert_close(torch.tensor(rows).float(), x[:70])
+    assert targets[:, 0].tolist() == y[:70].tolist()
+
+
+class _Linked(nn.Module):
+    """A layer whose rows are mixed by sparse links."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x, links):
+        return torch.sparse.mm(links, self.inner(x))
+
+
+@pytest.mark.parametrize(("most", "outcome"), [(1.0, "pass"), (255.0, "fail")])
+def test_targets_of_probabilities_that_are_none_are_told(most, outcome):
+    targets = most * (torch.arange(64) % 2)[:, None].float()
+    with Watch() as watch:
+        F.binary_cross_entropy_with_logits(nn.Linear(4, 1)(torch.randn(64, 4)), targets).backward()
+    call = {**vars(watch.seen.loss), "told": {}}
+    check = output.output_layer({**CALM, "loss": call}, classification=True, classes=2)
+    assert check.outcome == outcome, check.told

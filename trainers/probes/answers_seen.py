@@ -10,7 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from trainers.probes.rows_seen import Numbers, has_several, row_keys, values_of, widened
+from trainers.probes.rows_seen import (
+    Numbers,
+    has_several,
+    place_among,
+    row_keys,
+    values_of,
+    widened,
+)
 from trainers.probes.shapes import classes_axis, padded_steps, side_by_side, viewed_from
 
 PASSES = 24  # batches whose gradients are noted
@@ -18,11 +25,10 @@ HANDED = 200_000  # numbers that are handed on, at most
 FEWEST, AIMS = 64, 16  # rows that can tell; targets of a row
 STEPS = 8  # from which whole numbers are tokens of a text
 WHOLE = 0.9  # share of the validation rows that those evaluated are at least
-EACH, MOST_CLASSES = 20, 100  # rows per output that tell whether it is taught; kinds of targets
+EACH = 20  # rows per output that tell whether it is taught
 ROUNDING = 1e-6  # share of outputs by which rows of one answer differ
 PADDED = 0.1  # share of all steps from which padding tells
 NORMAL = 1e-3  # how near to 1 the sum of probabilities lies
-DIGITS = 1e-9  # share of a column's variance that rounding may leave
 Keys = tuple[int, ...]
 
 
@@ -40,6 +46,8 @@ class AnswersSeen:
         self._answers = False  # the model itself is evaluated
         self._ended = False  # that has come: rows that are taught now came before
         self._given: Tensor | None = None
+        self._rows: Tensor | None = None  # all rows of this pass
+        self._output: Any = None  # of the model for them
         self._subtracted: list[Tensor] = []  # what is taken from the outputs of these rows
         self._measures = True  # inputs are no whole numbers, as tokens are
         self._whole = True  # targets came as whole numbers, as classes do
@@ -62,6 +70,7 @@ class AnswersSeen:
         self._by_modules = True
         derived = any(one.requires_grad for one in given)  # its slope may be what is taught
         self._taken(side_by_side(given) if given and not derived else None)
+        self._rows, self._output = self._given, output
         if isinstance(output, Tensor) and 0 < output.ndim < 3 and len(output) > 3:
             self._alike.append(_are_alike(output.detach()))
         if not isinstance(output, Tensor) or not output.requires_grad or self._left < 1:
@@ -167,6 +176,15 @@ class AnswersSeen:
             self._pairs.append((values_of(given), values_of(targets)))
             self._whole &= not targets.is_floating_point()
 
+    def picked(self, outputs: Any, rows: Any) -> None:
+        """Rows of the outputs are taken by number or mask, as train's nodes of a graph: the loss
+        is of these.
+        """
+        chosen = isinstance(rows, Tensor) and rows.ndim == 1 and not rows.is_floating_point()
+        if chosen and outputs is self._output and self._given is not None:
+            assert self._rows is not None
+            self._given = self._rows[rows]
+
     def subtracted(self, one: Any, other: Any) -> None:
         """A difference: in a loss by hand that of outputs and targets, if a row has one of each."""
         if self._given is None or not isinstance(one, Tensor) or not isinstance(other, Tensor):
@@ -269,27 +287,9 @@ class AnswersSeen:
         pairs = self.pairs()
         if pairs is None:
             return None
-        places = [_place_among(pairs[0], column) for column in pairs[1].T]
+        places = [place_among(pairs[0], column) for column in pairs[1].T]
         told = [place for place in places if place is not None]
         return told[0] if told and 2 * len(told) >= len(places) else None
-
-
-def _place_among(x: Numbers, y: Numbers) -> int | None:
-    """The input [n, width] that is this target [n]."""
-    if not np.ptp(y):
-        return None
-    spread, centred = y - y.mean(), x - x.mean(axis=0)
-    variance = (centred**2).mean(axis=0)
-    slope = (centred * spread[:, None]).mean(axis=0) / (spread**2).mean()
-    left = ((centred - slope * spread[:, None]) ** 2).mean(axis=0)
-    rounding = 1e-13 * (x**2).mean(axis=0)  # of singles
-    told = (variance > 0) & (left < DIGITS * variance + rounding) & (variance > 4 * rounding)
-    kinds, codes = np.unique(y, return_inverse=True)
-    if len(kinds) <= MOST_CLASSES:
-        first = np.stack([x[codes == one][0] for one in range(len(kinds))])
-        several = np.array([len(np.unique(column)) for column in first.T]) == len(kinds)
-        told |= several & (x == first[codes]).all(axis=0)
-    return int(np.flatnonzero(told)[0]) if told.any() else None
 
 
 def _are_alike(rows: Tensor) -> bool:

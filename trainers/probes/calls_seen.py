@@ -15,8 +15,8 @@ from torch.nn import functional as F  # noqa: N812  # the field's name for it
 from trainers.probes import functions
 from trainers.probes.answers_seen import AnswersSeen
 from trainers.probes.hooks import DROPOUTS
-from trainers.probes.shapes import PASSED, last_operation
 from trainers.probes.maps_seen import MapsSeen
+from trainers.probes.shapes import PASSED, last_operation
 
 KEPT, DEEP = 32, 12  # nodes of dropouts that are kept; steps back from a loss that are followed
 ENDS = (*PASSED, "LogSoftmax", "Softmax", "Sigmoid")
@@ -53,6 +53,8 @@ class CallsSeen:
             self._answers.multiplied(*args[:2])
         elif func in functions.DIFFERENCES and len(args) > 1:
             self._answers.subtracted(*args[:2])
+        elif func is Tensor.__getitem__:
+            self._answers.picked(*args)
         if not torch.is_grad_enabled() or not args or not isinstance(args[0], Tensor):
             return
         if func in DROPOUTS:

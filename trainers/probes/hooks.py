@@ -12,7 +12,11 @@ from typing import Any, ParamSpec, Self, TypeVar
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  # the field's name for it
-from torch.nn.modules.module import _global_forward_hooks_with_kwargs
+from torch.nn.modules.module import (
+    _global_forward_hooks_with_kwargs,
+    register_module_forward_hook,
+    register_module_forward_pre_hook,
+)
 from torch.optim import Optimizer
 from torch.optim.optimizer import (
     register_optimizer_step_post_hook,
@@ -123,6 +127,14 @@ class Hooked(Intercepted):
             handle.remove()
             # torch 2.13 forgets this mark, by which `torch.compile` then warns of a hook
             _global_forward_hooks_with_kwargs.pop(handle.id, None)
+
+
+def of_modules(entered: Callable[..., None], left: Callable[..., None]) -> list[Any]:
+    """Hooks of every call of a module: before it, and behind it, also where it raised."""
+    return [
+        register_module_forward_pre_hook(entered),
+        register_module_forward_hook(left, with_kwargs=True, always_call=True),
+    ]
 
 
 @unwatched

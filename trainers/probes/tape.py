@@ -11,11 +11,10 @@ from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.optim import Optimizer
 from torch.utils._pytree import TreeSpec, tree_flatten, tree_leaves, tree_unflatten
 
-from trainers.probes.hooks import Hooked, has_closure, is_transformed
+from trainers.probes.hooks import Hooked, has_closure, is_transformed, of_modules
 from trainers.probes.steer import Enough
 
 MOST_NUMBERS, MOST_CALLS = 50_000_000, 20_000  # that a tape holds; calls between two steps
@@ -84,10 +83,7 @@ class Tape(Hooked):
 
     def _hook(self) -> None:
         super()._hook()
-        self._handles += [
-            register_module_forward_pre_hook(self._entered),
-            register_module_forward_hook(self._left, with_kwargs=True, always_call=True),
-        ]
+        self._handles += of_modules(self._entered, self._left)
 
     def _end(self, cause: str) -> NoReturn:
         self.cause = cause

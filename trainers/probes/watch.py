@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  # the field's name for it
-from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.nn.parameter import is_lazy
 from torch.utils._pytree import tree_leaves
 
@@ -19,7 +18,7 @@ from trainers.probes.calls_seen import CallsSeen
 from trainers.probes.evaluated_losses import EvaluatedLosses
 from trainers.probes.evaluation import evaluate_again, mixes_rows
 from trainers.probes.following import share_followed
-from trainers.probes.hooks import DROPOUTS, is_transformed, named_weights
+from trainers.probes.hooks import DROPOUTS, is_transformed, named_weights, of_modules
 from trainers.probes.labels_seen import LabelsSeen
 from trainers.probes.seen import Pass, batch_of, loss_call
 from trainers.probes.shapes import broadcast_shapes, over_rows
@@ -63,10 +62,7 @@ class Watch(StepWatch):
 
     def _hook(self) -> None:
         super()._hook()
-        self._handles += [
-            register_module_forward_pre_hook(self._entered),
-            register_module_forward_hook(self._left, with_kwargs=True, always_call=True),
-        ]
+        self._handles += of_modules(self._entered, self._left)
 
     def __exit__(self, *error: Any) -> None:
         super().__exit__(*error)
@@ -202,35 +198,37 @@ class Watch(StepWatch):
     # Modules
 
     def _entered(self, module: nn.Module, args: tuple[Any, ...]) -> None:
+        outermost = self._depth == 0
+        self._depth += 1
         if is_transformed() or any(map(is_lazy, module.parameters())):
-            self._depth += 1
             return
-        if self._depth == 0:
+        if outermost:
             self._calibrating = set()
-        if self._depth == 0 and any(True for _ in module.parameters()):
-            if self._first is None and torch.is_grad_enabled():
-                self._first = module
-            if module is not self._first and self.seen.backwards < LOOKED_AT:
-                self._called |= {id(parameter) for parameter in module.parameters()}
-            if module is self._first and not self._paused:
-                self.evaluated_losses.begun(evaluates=not torch.is_grad_enabled())
-                self._units.begin()
-                self._pass = Pass()
-                self._asking_input = any(isinstance(x, Tensor) and x.requires_grad for x in args)
-                for name, parameter in named_weights(module):
-                    self._note_parameter(name, parameter)
-                if not torch.is_grad_enabled() and not self._evaluated:
-                    self._buffers = {
-                        name: buffer.clone() for name, buffer in module.named_buffers()
-                    }
-        elif self._depth and self._inside and torch.is_grad_enabled() and not self._paused:
+            if any(True for _ in module.parameters()):
+                self._called_from_outside(module, args)
+            self._inside = module is self._first
+        elif self._inside and torch.is_grad_enabled() and not self._paused:
             for name, parameter in named_weights(module, recurse=False):
                 self._note_parameter(
                     f"{name} of an unregistered {type(module).__name__}", parameter
                 )
-        if self._depth == 0:
-            self._inside = module is self._first
-        self._depth += 1
+
+    def _called_from_outside(self, module: nn.Module, args: tuple[Any, ...]) -> None:
+        """A module that has weights, the model or another one, is called by none."""
+        if self._first is None and torch.is_grad_enabled():
+            self._first = module
+        if module is not self._first and self.seen.backwards < LOOKED_AT:
+            self._called |= {id(parameter) for parameter in module.parameters()}
+        if module is not self._first or self._paused:
+            return
+        self.evaluated_losses.begun(evaluates=not torch.is_grad_enabled())
+        self._units.begin()
+        self._pass = Pass()
+        self._asking_input = any(isinstance(x, Tensor) and x.requires_grad for x in args)
+        for name, parameter in named_weights(module):
+            self._note_parameter(name, parameter)
+        if not torch.is_grad_enabled() and not self._evaluated:
+            self._buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
 
     def _left(
         self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any = None
@@ -239,9 +237,9 @@ class Watch(StepWatch):
         self._depth -= 1
         if self._depth or self._paused or output is None or is_transformed():
             return
-        leaves = [
-            leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor) and leaf.ndim
-        ]
+        given = (leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor))
+        # what is sparse, as the links of a graph, is no row's own
+        leaves = [leaf for leaf in given if leaf.ndim and leaf.layout is torch.strided]
         tensors = [leaf for leaf in leaves if len(leaf)]
         if leaves and not tensors:  # no row, as of pictures without objects
             return
@@ -251,9 +249,9 @@ class Watch(StepWatch):
             if not kwargs:
                 self._note_piece(module, args, output)
             return
-        given = batch_of(tensors[0].detach()) if tensors else None
+        batch = batch_of(tensors[0].detach()) if tensors else None
         if not torch.is_grad_enabled():
-            self.seen.evaluated += [given] if given is not None else []
+            self.seen.evaluated += [batch] if batch is not None else []
             if not self._evaluated and not self._calibrating:
                 self._evaluated = self._paused = True
                 try:
@@ -263,10 +261,10 @@ class Watch(StepWatch):
                 finally:
                     self._paused = False
             return
-        self._taught.update(() if given is None else given.keys)
-        (done := self._pass).given = given
+        self._taught.update(() if batch is None else batch.keys)
+        (done := self._pass).given = batch
         done.outputs = tuple(output.shape) if isinstance(output, Tensor) else ()
-        self.labels_seen.passed(given, tensors, output, module=module)
+        self.labels_seen.passed(batch, tensors, output, module=module)
         self._passes.append(done)
         for leaf in tree_leaves(output):
             if isinstance(leaf, Tensor) and leaf.requires_grad:

@@ -145,6 +145,9 @@ def _unfit_distance(call: Answer, *, classification: bool) -> tuple[str, str] | 
     if name == "binary_cross_entropy_with_logits" and probabilities:
         text = f"{name} is given numbers between 0 and 1: sigmoid is applied twice"
         return text, "give it the logits: drop the sigmoid from the model"
+    if name in PIXELS and (far := call["below"] + call["beyond"]):
+        text = f"{name} is given targets of which {far:.0%} do not lie between 0 and 1"
+        return text, "divide them by their greatest value, or take another loss"
     if outputs != targets:
         text = f"{name} holds outputs {outputs} against targets {targets}: each against all others"
         return text, "give the model's output the shape of the targets"
