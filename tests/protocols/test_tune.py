@@ -293,6 +293,23 @@ def test_a_budget_that_is_too_small_for_a_joint_stage_is_told_with_one_that_pays
     )
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("space=[lr,dropout,width]", "budget_trials=31"), "-joint would need more: a larger "),
+        (("space=[lr]", "budget_trials=64"), "no stage was left that could use them"),
+        (("space=[lr]", "budget_trials=30"), "no stage was left that could use them"),
+        (("space=[lr,dropout]", "budget_trials=64"), ""),
+    ],
+)
+def test_a_third_of_a_budget_that_stays_is_told_with_what_would_use_it(words, told):
+    lines = [
+        line for line in conclusion(staged_findings(_nothing, *words)) if "were not used" in line
+    ]
+    assert len(lines) == bool(told)
+    assert all(told in line for line in lines)
+
+
 def test_an_incumbent_that_stays_keeps_the_seeds_that_a_sweep_did_not_compare():
     plan = tune_plan("budget_trials=85", "seeds=2", "space=[lr,dropout,momentum]")
 

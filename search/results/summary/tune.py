@@ -18,6 +18,7 @@ from search.results.step_record import StepRecord, candidates_of, passed_over
 from search.results.summary.advise import UNMOVED, curve_lines, is_unmoved, joint_paths, swept_paths
 from search.results.summary.certainty import no_constant
 from search.results.summary.formatting import bullets, listed, markdown, seeds_words
+from search.results.summary.trials_used import trained, unused
 from search.results.summary.verdicts import usual_reason, why_none
 
 COLUMNS = (
@@ -92,7 +93,8 @@ def conclusion(findings: Findings) -> list[str]:
     lines.append(f"{so_far if findings.stage else 'the answer'}: {knobs}{score}")
     lines += [f"{step['kind']}: {step['says']}" for step in told]
     near = _good_region(findings, final["trials"]) if final["learned"] else ""
-    lines.append(f"{_trained(findings)} in {count(len(steps), 'stage')}{near}")
+    lines.append(f"{trained(findings)} in {count(len(steps), 'stage')}{near}")
+    lines += unused(findings)
     never = _never_turned(findings)
     if never and _are_named(findings) and not findings.stage:
         lines.append(f"never turned, although the command names them: {', '.join(never)} (P1)")
@@ -253,17 +255,6 @@ def _row(step: StepRecord) -> dict[str, Any]:
 def _configuration(knobs: Mapping[str, Value]) -> str:
     """A whole configuration, relative to the search's config."""
     return ", ".join(assigned(knobs)) or "the baseline"
-
-
-def _trained(findings: Findings) -> str:
-    """`40 of 60 trials`; more than the budget where that was lowered after these had begun."""
-    settings, used = findings.plan.settings, len(findings.rows)
-    budget = settings.budget_trials if isinstance(settings, TuneSettings) else None
-    if budget is None:
-        return count(used, "trial")
-    if used > budget:
-        return f"{count(used, 'trial')}, begun before budget_trials was lowered to {budget},"
-    return f"{used} of {budget} trials"
 
 
 def _score(findings: Findings, trials: Sequence[int], *, judged: bool) -> str:
