@@ -115,8 +115,11 @@ class Fusions:
         if pace.lanes and not pace.doubtful and key not in self._paces:
             self._paces = {**_paces(self._shared)[0], key: pace}
             fresh = self._shared.with_suffix(f".{os.getpid()}")  # other searches write it too
-            write_json(fresh, {name: asdict(kept) for name, kept in self._paces.items()})
-            fresh.replace(self._shared)
+            with suppress(OSError):  # it is another user's: other searches measure again
+                write_json(fresh, {name: asdict(kept) for name, kept in self._paces.items()})
+                fresh.replace(self._shared)
+            with suppress(OSError):
+                fresh.unlink()
         return self._decisions[key], self._news(self._decisions[key])
 
     def crowded(self, key: str, *, seats: int) -> tuple[Fusion, str]:

@@ -329,6 +329,10 @@ def test_what_was_decided_first_holds_and_what_was_measured_is_kept_for_other_se
         other = Fusions(tmp_path / "b", shared=tmp_path, most=None, slots=2)
         assert other.setup().paces == {}
         assert ("lanes.json: " in other.damage) == is_damaged
+    (tmp_path / "lanes.json").unlink()
+    (tmp_path / "lanes.json").mkdir()  # cannot be replaced, as the file of another user
+    assert Fusions(tmp_path / "b", shared=tmp_path, most=None, slots=2).settle("key", vmap, pace)[0] == vmap  # fmt: skip
+    assert {path.name for path in tmp_path.iterdir()} == {"a", "b", "lanes.json"}
 
 
 def test_a_doubtful_pace_serves_its_own_search_and_is_not_kept_for_others(tmp_path):
