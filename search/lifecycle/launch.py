@@ -4,9 +4,8 @@ torch.
 So everything heavy stays out of this module: a search of a minute would feel the second.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,21 +65,14 @@ def launch(
         ):
             for line in lines:
                 console.say(line)
-            return _way(plan, words=words)(
-                plan, folder, pool, contract=contract, console=console, command=command
-            )
-
-
-def _way(plan: Plan, *, words: Sequence[str]) -> "Callable[..., Findings]":
-    """How a plan is carried out, imported while the workers import torch."""
-    with quick_imports():
-        if isinstance(plan.settings, TuneSettings):
-            from search.lifecycle.many_stages import run_protocol
-
-            return partial(run_protocol, words=words)
-        from search.lifecycle.lifecycle import run_search
-
-        return run_search
+            shared: dict[str, Any] = {"contract": contract, "console": console, "command": command}
+            if isinstance(plan.settings, TuneSettings):
+                with quick_imports():  # while the workers import torch
+                    from search.lifecycle.many_stages import run_protocol
+                return run_protocol(plan, folder, pool, words=words, **shared)
+            with quick_imports():
+                from search.lifecycle.lifecycle import run_search
+            return run_search(plan, folder, pool, **shared)
 
 
 def plan_in_folder(config: DictConfig) -> tuple[Plan, Folder]:

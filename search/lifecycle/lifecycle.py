@@ -12,7 +12,7 @@ from search.config.knob_roles import outside_by_default, whole_by_default
 from search.config.plan import Plan
 from search.config.quick_imports import quick_imports
 from search.config.user_code import user_code
-from search.contract.contract import Contract, Prepared, prepare
+from search.contract.contract import Prepared, prepare
 from search.contract.sequences import CTC, check_alignable
 from search.contract.targets import untrained_classes
 from search.diagnostics.preflight.report import require, show, sound, write
@@ -23,7 +23,14 @@ from search.execution.trackers.configured import configured_callbacks
 from search.execution.worker_pool import WorkerPool
 from search.lifecycle.refit import refit
 from search.lifecycle.rows_fit import check_rows_fit, example_rows
-from search.lifecycle.run_stage import conduct, earlier_searches, open_study, say_lost, trainings
+from search.lifecycle.run_stage import (
+    Run,
+    conduct,
+    earlier_searches,
+    open_study,
+    say_lost,
+    trainings,
+)
 from search.lifecycle.teacher import check_teacher, record_teacher
 from search.lifecycle.tracking import post_outcome, tracked
 from search.results.by_group import write_groups
@@ -64,39 +71,27 @@ def run_search(
     _check_grown(plan, folder)
     callbacks = configured_callbacks(plan.config)
 
-    def checked(made: Prepared) -> None:
-        check_set_up(plan, folder, made, pool, console, trainings=trainings(plan))
+    def checked(run: Run, made: Prepared) -> None:
+        check_set_up(run, made, trainings=trainings(plan))
 
-    with begun(plan, folder, pool, contract=contract, console=console, checked=checked) as fixed:
-        study = open_study(plan, folder, console=console)
+    with begun(plan, folder, pool, contract=contract, console=console, checked=checked) as run:
+        study = open_study(run)
         rows = study.rows(alive=True)
         say_lost(folder, rows, console=console)
         finished = sum(row.finished for row in rows)
         with (
             folder.runs.recorded(command=command, ran=running_time(rows)),
-            tracked(
-                plan, folder, callbacks=callbacks, finished=finished, console=console
-            ) as events,
+            tracked(run, callbacks=callbacks, finished=finished) as run,
         ):
             try:
-                conduct(
-                    plan,
-                    folder,
-                    study,
-                    contract=fixed,
-                    pool=pool,
-                    console=console,
-                    events=events,
-                    past=earlier_searches(plan, fixed, console=console),
-                )
-                if (winner := _find(plan, folder, study).winner) is not None:
-                    refit(plan, winner, folder, console=console)
+                conduct(run, study, past=earlier_searches(run))
+                if (winner := _find(run, study).winner) is not None:
+                    refit(run, winner)
             except (Interrupted, RunError) as error:
-                stopped = _record(plan, folder, study, console, ended=False)
-                post_outcome(events, stopped, error=error)
+                post_outcome(run, _record(run, study, ended=False), error=error)
                 raise
-            findings = _record(plan, folder, study, console, ended=True)
-            post_outcome(events, findings)
+            findings = _record(run, study, ended=True)
+            post_outcome(run, findings)
         study.close()
     for line in check_repeats(findings):
         console.say(line)
@@ -117,11 +112,11 @@ def begun(
     *,
     contract: Mapping[str, Any] | None,
     console: Terminal,
-    checked: Callable[[Prepared], None],
-) -> Iterator[Contract]:
-    """The folder, locked, with its contract made or `checked`.
+    checked: Callable[[Run, Prepared], None],
+) -> Iterator[Run]:
+    """The run of a search: its folder is locked, its contract made or compared with the first one.
 
-    The test rows are forgotten here (R8).
+    `checked` looks at the data before anything is trained. Test rows are forgotten here (R8).
     """
     with (
         console.status("preparing the data, importing and building what the config names"),
@@ -160,10 +155,11 @@ def begun(
         folder.begin(prepared, plan.config)
         record_teacher(folder, teacher)
         CodeRecord(folder.path).begin(user_code(plan.config))
-        checked(prepared)
         fixed = prepared.contract
+        run = Run(plan=plan, folder=folder, contract=fixed, pool=pool, console=console)
+        checked(run, prepared)
         del prepared
-        yield fixed
+        yield run
 
 
 def whole_batches(plan: Plan, rows: int) -> str:
@@ -188,19 +184,11 @@ def whole_batches(plan: Plan, rows: int) -> str:
 
 
 def check_set_up(
-    plan: Plan,
-    folder: Folder,
-    prepared: Prepared,
-    pool: WorkerPool,
-    console: Terminal,
-    *,
-    trainings: int,
-    tuned: Sequence[str] = (),
+    run: Run, prepared: Prepared, *, trainings: int, tuned: Sequence[str] = ()
 ) -> None:
     """The preflight of a search that wants one and has not passed it yet.
 
     Args:
-        folder: begun and locked.
         prepared: its data, the test rows included.
         trainings: that the search foresees, for its time.
         tuned: checks that may fail, since what they look at is tuned next.
@@ -208,15 +196,16 @@ def check_set_up(
     Raises:
         RunError: a check has failed, and `preflight=on`; nothing was trained for the search.
     """
-    if plan.preflight.mode == "off" or folder.has_trials() or sound(folder.path):
+    plan, place, console = run.plan, run.folder.path, run.console
+    if plan.preflight.mode == "off" or run.folder.has_trials() or sound(place):
         return
     from search.diagnostics.preflight.run import preflight  # scikit-learn takes a second
 
     since = time.monotonic()
     with console.status("checking data, model and learning"):
-        made = preflight(plan, prepared, place=folder.path, slots=pool.slots, trainings=trainings)
+        made = preflight(plan, prepared, place=place, slots=run.pool.slots, trainings=trainings)
     seconds = time.monotonic() - since
-    write(made, folder.path, seconds=seconds)
+    write(made, place, seconds=seconds)
     show(made.checks, console, seconds=seconds, briefly=True)
     if plan.preflight.mode == "on":
         require(
@@ -239,37 +228,27 @@ def _check_grown(plan: Plan, folder: Folder) -> None:
     kind_of(plan).check_resume(plan, rows, seeds=folder.load_config().seeds)
 
 
-def _record(
-    plan: Plan, folder: Folder, study: Study, console: Terminal, *, ended: bool
-) -> Findings:
+def _record(run: Run, study: Study, *, ended: bool) -> Findings:
     """Tables, export, figures and page, from what is on disk."""
-    findings, curves = settled(_find(plan, folder, study), folder)
-    winner = findings.winner
-    if winner is not None:
-        export_winner(plan, winner, folder, spared=() if ended else None, console=console)
-    write_results(findings, curves, folder)
+    findings, curves = settled(_find(run, study), run.folder)
+    if findings.winner is not None:
+        export_winner(run, findings.winner, spared=() if ended else None)
+    write_results(findings, curves, run.folder)
     return findings
 
 
-def export_winner(
-    plan: Plan,
-    winner: TrialRecord,
-    folder: Folder,
-    *,
-    spared: Collection[int] | None,
-    console: Terminal,
-) -> None:
+def export_winner(run: Run, winner: TrialRecord, *, spared: Collection[int] | None) -> None:
     """The winner's files; of other trials, only the checkpoints of those that are spared stay.
 
     `spared`: None, where the search has not ended: all stay, since any of them may win.
     """
-    write_best(plan, winner, folder)
+    write_best(run.plan, winner, run.folder)
     if spared is not None:
-        drop_beaten(plan, winner, folder, spared=spared)
+        drop_beaten(run.plan, winner, run.folder, spared=spared)
     for write_file in (write_groups, write_layers):
-        if message := write_file(plan, winner, folder):
-            console.say(message)
+        if message := write_file(run.plan, winner, run.folder):
+            run.console.say(message)
 
 
-def _find(plan: Plan, folder: Folder, study: Study) -> Findings:
-    return find(plan, study.rows(alive=False), val_rows=folder.val_rows)
+def _find(run: Run, study: Study) -> Findings:
+    return find(run.plan, study.rows(alive=False), val_rows=run.folder.val_rows)

@@ -14,10 +14,9 @@ from search.config.counted import count
 from search.config.knobs import assigned
 from search.config.plan import Plan
 from search.config.tune_settings import TuneSettings
-from search.contract.contract import Contract, Prepared
+from search.contract.contract import Prepared
 from search.diagnostics.preflight.report import RATE_CHECK, soundness
 from search.errors import Interrupted, RunError
-from search.execution.event_stream import EventStream
 from search.execution.events import DecisionMade
 from search.execution.terminal import Terminal
 from search.execution.trackers.configured import configured_callbacks
@@ -26,7 +25,7 @@ from search.lifecycle.ensemble_stage import averaged
 from search.lifecycle.lifecycle import begun, check_set_up, export_winner
 from search.lifecycle.range_test import range_once
 from search.lifecycle.refit import refit
-from search.lifecycle.run_stage import conduct, open_study, say_lost
+from search.lifecycle.run_stage import Run, conduct, open_study, say_lost
 from search.lifecycle.still_trains import SILENT, check_still_trains
 from search.lifecycle.tracking import post_outcome, tracked
 from search.protocols.budget import (
@@ -90,72 +89,56 @@ def run_protocol(
         ended = count(sum(row.finished for row in earlier.rows), "trial")
         missing = "" if earlier.is_done else "; what is missing is trained"
         console.say(f"{ended} of earlier runs stay{missing}")
-        former, now = budget_of(folder.load_config()), budget_of(plan.config)
-        if former != now:
-            console.say(another_budget(former, now, ended=earlier.is_done))
+        before, now = budget_of(folder.load_config()), budget_of(plan.config)
+        if before != now:
+            console.say(another_budget(before, now, ended=earlier.is_done))
+    former = Former.of(read_steps(folder.decisions), earlier)
     rows = () if earlier is None else earlier.rows
     callbacks = configured_callbacks(plan.config)
 
-    def checked(prepared: Prepared) -> None:
+    def checked(run: Run, prepared: Prepared) -> None:
         if any(entry.stage == "preflight" for entry in settings.stages):
             if (first := next_stage(history)) is not None and first.stage == "preflight":
                 console.say(heading(history.opened(first)))
             tuned = (RATE_CHECK,) if settings.named(settings.rate) is not None else ()
             many = settings.budget_trials or TRAININGS
-            check_set_up(plan, folder, prepared, pool, console, trainings=many, tuned=tuned)
+            check_set_up(run, prepared, trainings=many, tuned=tuned)
 
-    with begun(plan, folder, pool, contract=contract, console=console, checked=checked) as fixed:
-        search = _ManyStages(
-            plan, folder, pool, contract=fixed, console=console, words=words, earlier=earlier
-        )
-        with (
-            folder.runs.recorded(command=command, ran=running_time(rows)),
-            tracked(plan, folder, callbacks=callbacks, finished=0, console=console) as events,
-        ):
-            try:
-                search.run(history, events)
-            except (Interrupted, RunError) as error:
-                post_outcome(events, search.write(ended=False), error=error)
-                raise
-            finally:
-                folder.storage().close()
-            post_outcome(events, findings := search.write(ended=True))
+    with (
+        begun(plan, folder, pool, contract=contract, console=console, checked=checked) as run,
+        folder.runs.recorded(command=command, ran=running_time(rows)),
+        tracked(run, callbacks=callbacks, finished=0) as run,
+    ):
+        search = _ManyStages(run, words=words, former=former)
+        try:
+            search.carry_out(history)
+        except (Interrupted, RunError) as error:
+            post_outcome(run, search.write(ended=False), error=error)
+            raise
+        finally:
+            folder.storage().close()
+        post_outcome(run, findings := search.write(ended=True))
         return findings
 
 
 class _ManyStages:
-    """The stages of one search, carried out one after the other in its begun and locked folder."""
+    """The stages of one search, one after the other. `run`: of the whole search."""
 
-    def __init__(
-        self,
-        plan: Plan,
-        folder: Folder,
-        pool: WorkerPool,
-        *,
-        contract: Contract,
-        console: Terminal,
-        words: Sequence[str],
-        earlier: Findings | None,
-    ) -> None:
-        self._plan, self._folder, self._pool = plan, folder, pool
-        self._contract, self._console = contract, console
+    def __init__(self, run: Run, *, words: Sequence[str], former: Former) -> None:
+        self._run, self._former = run, former
         self._rows: list[TrialRecord] = []
         self._steps: list[StepRecord] = []
-        self._former = Former.of(read_steps(folder.decisions), earlier)
         self._command, self._stays, self._words = "", "", stage_words(words)
-        self._events: EventStream | None = None
 
-    def run(self, history: History, events: EventStream | None) -> None:
-        """Until the protocol ends, and the winner is trained once more, where that is wanted;
-        `events`: where trials and epochs are posted.
-        """
-        self._events = events
+    def carry_out(self, history: History) -> None:
+        """Until the protocol ends, and the winner is trained once more, where that is wanted."""
+        run = self._run
         then, request = self._due(history)
         while request is not None:
             opened = then.opened(request)
             self._command = ""
             if (opened.number, request.stage) != (1, "preflight"):  # said before the checks
-                self._console.say(heading(opened))
+                run.console.say(heading(opened))
             done = opened if request.skip else self._carry_out(opened, then)
             step = as_decided(done, self._former.steps, self._rows)
             history = history.with_step(step)
@@ -163,77 +146,77 @@ class _ManyStages:
             self._record(step, following=request)
             self._say_end(step, history)
         if self._stays:
-            self._console.say(f"\n{self._stays}")
-        if (winner := find_stages(self._plan, self._folder).winner) is not None:
-            refit(self._plan, winner, self._folder, console=self._console)
+            run.console.say(f"\n{self._stays}")
+        if (winner := find_stages(run.plan, run.folder).winner) is not None:
+            refit(run, winner)
 
     def _due(self, history: History) -> tuple[History, Request | None]:
         """What `stage_due` says, or what an earlier start has made by other rules."""
         former = self._former
         then, request = stage_due(history, former.budgets, ended=len(former.steps))
-        request, self._stays = former.due(then, request, folder=self._folder.path)
+        request, self._stays = former.due(then, request, folder=self._run.folder.path)
         return then, request
 
     def _record(self, step: Step, *, following: Request | None) -> None:
         """The step in decisions.jsonl; what former starts have written stays while it holds."""
-        number, former = step.number, self._former
+        run, number, former = self._run, step.number, self._former
         is_former = number <= len(former.budgets)
         record = record_of(
             step,
             following=following.name(number + 1) if following is not None else "",
             command=self._command,
-            budget=former.budgets[number - 1] if is_former else budget_of(self._plan.config),
+            budget=former.budgets[number - 1] if is_former else budget_of(run.plan.config),
         )
         self._steps.append(record := former.kept(record, number))
         if json_lines(self._steps) != json_lines(former.steps[:number]):
-            write_text(self._folder.decisions, json_lines(self._steps))
-        if self._events is not None:
-            self._events.post(DecisionMade(record=record, words=[step.says]))
+            write_text(run.folder.decisions, json_lines(self._steps))
+        if run.events is not None:
+            run.events.post(DecisionMade(record=record, words=[step.says]))
 
     def write(self, *, ended: bool) -> Findings:
         """Tables and export, from what is on disk."""
-        found = find_stages(self._plan, self._folder)
-        findings, curves = settled(found, self._folder)
+        folder = self._run.folder
+        findings, curves = settled(find_stages(self._run.plan, folder), folder)
         if (winner := findings.winner) is not None:
             judged = {trial for trials in findings.confirmed.values() for trial in trials}
-            spared = judged if ended else None
-            export_winner(self._plan, winner, self._folder, spared=spared, console=self._console)
-        write_results(findings, curves, self._folder)
+            export_winner(self._run, winner, spared=judged if ended else None)
+        write_results(findings, curves, folder)
         return findings
 
     def _carry_out(self, step: Step, history: History) -> Step:
-        stage = step.request.stage
+        stage, run = step.request.stage, self._run
         if stage == "preflight":
-            report, keys = self._folder.path / PREFLIGHT, ["failed", "checks"]
+            report, keys = run.folder.path / PREFLIGHT, ["failed", "checks"]
             made = soundness(read_json(report, keys=keys)) if report.exists() else NOT_CHECKED
             return replace(step, says=made)
         if stage == "lr_range":
-            says, rates = range_once(self._plan, self._folder.path, slot=self._pool.slots[0])
+            says, rates = range_once(run.plan, run.folder.path, slot=run.pool.slots[0])
             return replace(step, says=says, rates=rates)
         if stage == "ensemble":
-            return averaged(self._plan, self._folder, step, rows=self._rows)
+            return averaged(run.plan, run.folder, step, rows=self._rows)
         return self._trained(step, history)
 
     def _trained(self, step: Step, history: History) -> Step:
         """A stage with trials."""
-        request, folder = step.request, self._folder
-        plan = stage_plan(self._plan, history, request, name=f"{self._plan.name}/{step.name}")
+        request, whole, contract = step.request, self._run.plan, self._run.contract
+        plan = stage_plan(whole, history, request, name=f"{whole.name}/{step.name}")
         if request.stage == "sweep":
             self._command = sweep_command(plan, request.knob, words=self._words)
-        ours, floor = borrowed(plan, self._rows), self._contract.floor
+        ours, floor = borrowed(plan, self._rows), contract.floor
         past = past_trials(plan, self._rows, floor=floor) if request.stage == "joint" else ()
-        study = open_study(plan, folder, console=self._console)
+        run = replace(self._run, plan=plan)
+        study = open_study(run)
         own, decided = study.rows(alive=False), self._former.trained(step.number)
         if decided is not None and sum(row.finished for row in own) >= decided:
             plan = replace(plan, closed=True)  # more would have the numbers of later trials
             self._rows += [with_all_knobs(plan, row) for row in own]
         else:  # one that is decided was found sound
             asked = history.incumbent if decided is None else None
-            own = self._conduct(plan, study, past, borrowed=ours, incumbent=asked)
-        val_rows = int(self._contract.split["rows"]["val"])
+            own = self._conduct(run, study, past, borrowed=ours, incumbent=asked)
+        val_rows = int(contract.split["rows"]["val"])
         findings = find(plan, [*ours, *own], val_rows=val_rows)
         curves = self._curves(findings)
-        findings = diagnosed(findings, curves, folder=folder)
+        findings = diagnosed(findings, curves, folder=run.folder)
         return conclude(
             request,
             findings,
@@ -247,7 +230,7 @@ class _ManyStages:
 
     def _conduct(
         self,
-        plan: Plan,
+        run: Run,
         study: Study,
         past: Sequence[Past],
         *,
@@ -259,38 +242,33 @@ class _ManyStages:
         ended = 0
         while goes_on:
             goes_on = conduct(
-                plan,
-                self._folder,
+                run,
                 study,
-                contract=self._contract,
-                pool=self._pool,
-                console=self._console,
-                events=self._events,
                 past=past,
                 borrowed=borrowed,
                 keep_workers=True,
                 silent=silent,
             )
             own = study.rows(alive=False)
-            self._rows = [*before, *(with_all_knobs(plan, row) for row in own)]
+            self._rows = [*before, *(with_all_knobs(run.plan, row) for row in own)]
             former, ended = ended, sum(row.finished for row in own)
             if silent is not None and ended > former:
-                known = self._contract, self._rows, incumbent or ()
-                check_still_trains(self._plan, self._folder, self._pool, *known, self._console)
+                check_still_trains(self._run, self._rows, incumbent or ())
                 silent *= 2  # where some knobs diverge, it is asked seldom
         return own
 
     def _curves(self, findings: Findings) -> pd.DataFrame:
         """The curves of a stage's trials, each up to its last epoch that counts."""
-        folder, metric = self._folder, self._plan.metric.name
+        folder, metric = self._run.folder, self._run.plan.metric.name
         epochs = {row.spec.trial: row.epochs for row in findings.rows}
         return read_curves(folder.curve_log, folder.curves, metric=metric, epochs=epochs)
 
     def _say_end(self, step: Step, history: History) -> None:
-        self._console.say(f"  {step.decision}: {step.says}")
+        run = self._run
+        run.console.say(f"  {step.decision}: {step.says}")
         left, used = trials_left(history), f"{count(history.trials, 'trial')} used"
         about = "about " if history.settings.budget_trials is None else ""  # by the pace so far
         budget = f", {about}{max(left, 0):.0f} left" if left < float("inf") else ""
         if step.trials:
-            knobs, score = ", ".join(assigned(history.held)), gain(self._plan, history)
-            self._console.say(f"  incumbent: {knobs or 'the baseline'}{score}; {used}{budget}")
+            knobs, score = ", ".join(assigned(history.held)), gain(run.plan, history)
+            run.console.say(f"  incumbent: {knobs or 'the baseline'}{score}; {used}{budget}")

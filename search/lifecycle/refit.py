@@ -13,11 +13,9 @@ from typing import Any
 import numpy as np
 
 from search.config.counted import count
-from search.config.plan import Plan
 from search.contract.arrays import FoldData
-from search.contract.contract import Contract, prepare
-from search.execution.terminal import Terminal
-from search.lifecycle.run_stage import train_apart
+from search.contract.contract import prepare
+from search.lifecycle.run_stage import Run, train_apart
 from search.results.export import REFIT, REFIT_NOTE, config_of, is_refitted, wants_refit
 from search.storage.files import write_text
 from search.storage.folder import Folder
@@ -30,35 +28,36 @@ from trainers.state import owned, owner
 DONE = "refit.json"  # in the winner's checkpoint folder: how its training on all folds ended
 
 
-def refit(plan: Plan, winner: TrialRecord, folder: Folder, *, console: Terminal) -> None:
+def refit(run: Run, winner: TrialRecord) -> None:
     """Leaves the final weights, of all folds where the winner's checkpoint lies, of train and
     validation together in best/; nothing where that has been done or is not wanted.
 
     Raises:
         RunError: its trainings died. Interrupted: by a signal; what is done is not lost.
     """
-    if "folds" in plan.config.split:
-        _on_all_folds(plan, winner, folder, console=console)
-    elif wants_refit(plan):
-        _with_validation(plan, winner, folder, console=console)
+    if "folds" in run.plan.config.split:
+        _on_all_folds(run, winner)
+    elif wants_refit(run.plan):
+        _with_validation(run, winner)
 
 
-def _on_all_folds(plan: Plan, winner: TrialRecord, folder: Folder, *, console: Terminal) -> None:
+def _on_all_folds(run: Run, winner: TrialRecord) -> None:
+    folder = run.folder
     kept = folder.checkpoints / str(winner.spec.trial)
     if _is_over(folder, winner, is_done=(kept / DONE).exists()):
         return
-    contract, _ = _begun(plan, winner, folder, with_validation=False)
-    row = _trained(plan, winner, folder, contract, what="on all folds", console=console)
+    _begin(run, winner, with_validation=False)
+    row = _trained(run, winner, what="on all folds")
     _keep(folder, winner, kept / WEIGHTS)
     write_text(kept / DONE, json.dumps({"state": row.state, "reason": row.reason}) + "\n")
 
 
-def _with_validation(plan: Plan, winner: TrialRecord, folder: Folder, *, console: Terminal) -> None:
+def _with_validation(run: Run, winner: TrialRecord) -> None:
+    folder = run.folder
     if _is_over(folder, winner, is_done=is_refitted(folder, winner)):
         return
-    contract, rows = _begun(plan, winner, folder, with_validation=True)
-    what = f"on the {rows} rows of train and validation together"
-    row = _trained(plan, winner, folder, contract, what=what, console=console)
+    rows = _begin(run, winner, with_validation=True)
+    row = _trained(run, winner, what=f"on the {rows} rows of train and validation together")
     folder.best.mkdir(exist_ok=True)
     _keep(folder, winner, folder.best / REFIT)
     note = {
@@ -72,54 +71,43 @@ def _with_validation(plan: Plan, winner: TrialRecord, folder: Folder, *, console
     write_json(folder.best / REFIT_NOTE, note)
 
 
-def _begun(
-    plan: Plan, winner: TrialRecord, folder: Folder, *, with_validation: bool
-) -> tuple[Contract, int]:
-    """Begins the folder of its own; returns the contract, and how many rows will be trained on.
+def _begin(run: Run, winner: TrialRecord, *, with_validation: bool) -> int:
+    """Begins the folder of its own; returns how many rows will be trained on.
 
     Once it has returned, this process holds no row, and so none of the test set (R8).
     """
-    prepared = prepare(plan.config, metric=plan.metric)
+    prepared = prepare(run.plan.config, metric=run.plan.metric)
     train = prepared.final.train
     if with_validation:
         train = _joined(train, prepared.final.val)
     data = replace(prepared.final, train=train, val=train, test=None)
     everything = FoldData(data=data, units=prepared.units)
-    apart = Folder(_place(folder, winner))
+    apart, config = Folder(_place(run.folder, winner)), config_of(run.plan, winner)
     with apart.locked():
-        apart.begin(replace(prepared, folds=lambda: iter([everything])), config_of(plan, winner))
-    return prepared.contract, len(train.index)
+        apart.begin(replace(prepared, folds=lambda: iter([everything])), config)
+    return len(train.index)
 
 
-def _trained(
-    plan: Plan,
-    winner: TrialRecord,
-    folder: Folder,
-    contract: Contract,
-    *,
-    what: str,
-    console: Terminal,
-) -> TrialRecord:
+def _trained(run: Run, winner: TrialRecord, *, what: str) -> TrialRecord:
     """Trains the winner on the rows of the folder of its own."""
-    trial = winner.spec.trial
+    plan, trial = run.plan, winner.spec.trial
     assert winner.best_epoch is not None
-    console.say(
+    run.console.say(
         f"training trial {trial} again, {what}, for {count(winner.best_epoch, 'epoch')}; "
         "its value is that of train",
     )
-    apart = Folder(_place(folder, winner))
     row = train_apart(
         plan,
-        apart,
-        contract,
+        Folder(_place(run.folder, winner)),
+        run.contract,
         config=config_of(plan, winner),
         last_epoch=winner.best_epoch,
-        console=console,
+        console=run.console,
         seed=winner.spec.seed,
         name=f"{plan.name}-refit",
     )
     if row.state != "complete":
-        console.say(f"it {row.state}: {row.reason}; see logs/{trial}-refit.log")
+        run.console.say(f"it {row.state}: {row.reason}; see logs/{trial}-refit.log")
     return row
 
 

@@ -3,7 +3,7 @@ any search.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from omegaconf import DictConfig
@@ -34,9 +34,28 @@ def trainings(plan: Plan) -> int:
     return kind_of(plan).foreseen(plan, ())
 
 
-def open_study(plan: Plan, folder: Folder, *, console: Terminal) -> Study:
-    """The study of a plan, or of one stage, for writing; a repair of the journal is said."""
-    storage = folder.storage()
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A run that trains: of a search, of one of its stages, or of one training apart.
+
+    Attributes:
+        plan: of what is trained.
+        folder: begun and locked.
+        contract: the folder's.
+        events: where trials and epochs are posted; None where nobody listens.
+    """
+
+    plan: Plan
+    folder: Folder
+    contract: Contract
+    pool: WorkerPool
+    console: Terminal
+    events: EventStream | None = None
+
+
+def open_study(run: Run) -> Study:
+    """The study of the run's plan, for writing; a repair of the journal is said."""
+    plan, storage = run.plan, run.folder.storage()
     study = Study.for_writing(
         storage,
         name=plan.name,
@@ -44,10 +63,10 @@ def open_study(plan: Plan, folder: Folder, *, console: Terminal) -> Study:
         knobs=plan.knobs,
         pruner=make_pruner(plan.settings, epochs=plan.epochs),
         held=plan.held,
-        older=CodeRecord(folder.path).older(),
+        older=CodeRecord(run.folder.path).older(),
     )
     if storage.repaired:
-        console.say(f"{storage.url}: {storage.repaired}", style="yellow")
+        run.console.say(f"{storage.url}: {storage.repaired}", style="yellow")
         storage.repaired = ""  # it is said once, not at every stage
     return study
 
@@ -65,14 +84,9 @@ def say_lost(folder: Folder, rows: Sequence[TrialRecord], *, console: Terminal) 
 
 
 def conduct(
-    plan: Plan,
-    folder: Folder,
+    run: Run,
     study: Study,
     *,
-    contract: Contract,
-    pool: WorkerPool,
-    console: Terminal,
-    events: EventStream | None = None,
     past: Sequence[Past] = (),
     borrowed: Sequence[TrialRecord] = (),
     keep_workers: bool = False,
@@ -81,8 +95,7 @@ def conduct(
     """Trains what the stage wants; whether it has paused, and wants more.
 
     Args:
-        folder: begun and locked.
-        events: where its trials and epochs are posted.
+        study: of the run's plan.
         past: earlier trials, for a sampler that learns from them.
         borrowed: trials of earlier stages that are this stage's too.
         keep_workers: whether the workers wait for another stage afterwards.
@@ -91,12 +104,13 @@ def conduct(
     Raises:
         RunError: the search failed. Interrupted: by a signal.
     """
+    plan, folder, pool, console = run.plan, run.folder, run.pool, run.console
     rows = study.rows(alive=True)
     context = StageContext(
         past=past,
         borrowed=borrowed,
         slots=len(pool.slots),
-        resolution=1 / int(contract.split["rows"]["val"]),
+        resolution=1 / int(run.contract.split["rows"]["val"]),
         wake=pool.connections.wake,
         silent=silent,
     )
@@ -114,10 +128,10 @@ def conduct(
             folder=folder,
             study=study,
             pool=pool,
-            contract=contract,
+            contract=run.contract,
             stage=stage,
             fusions=fusions,
-            callback=progress if events is None else Callbacks([progress, events]),
+            callback=progress if run.events is None else Callbacks([progress, run.events]),
         )
         try:
             conductor.run(keep_workers=keep_workers)
@@ -126,14 +140,30 @@ def conduct(
     return stage.paused
 
 
-def earlier_searches(plan: Plan, contract: Contract, *, console: Terminal) -> Sequence[Past]:
+def earlier_searches(run: Run) -> Sequence[Past]:
     """The trials of earlier searches from which the plan's sampler learns (R32)."""
-    if not kind_of(plan).adaptive:
+    if not kind_of(run.plan).adaptive:
         return ()
-    history = read_history(plan, floor=contract.floor)
+    history = read_history(run.plan, floor=run.contract.floor)
     for line in history.sources:
-        console.say(line)
+        run.console.say(line)
     return history.past
+
+
+def train_one(
+    run: Run, config: DictConfig, *, keep_workers: bool = False, **changes: Any
+) -> TrialRecord:
+    """The one training of a config in the run's folder, which has no other; nobody hears of it.
+
+    `changes`: fields of the plan that differ.
+    """
+    alone = {"kind": "train", "settings": None, "knobs": (), "folder": run.folder.path, **changes}
+    run = replace(run, plan=replace(run.plan, config=config, **alone), events=None)
+    study = open_study(run)
+    conduct(run, study, keep_workers=keep_workers)
+    (row,) = study.rows(alive=False)
+    study.close()
+    return row
 
 
 def train_apart(
@@ -151,22 +181,7 @@ def train_apart(
     `changes`: fields of the plan that differ.
     """
     limits = replace(plan.limits, last_epoch=last_epoch, patience=None)
-    alone = replace(
-        plan,
-        kind="train",
-        settings=None,
-        knobs=(),
-        config=config,
-        folder=folder.path,
-        limits=limits,
-        **changes,
-    )
-    with (
-        folder.locked(),
-        started_workers(alone, slots=slots_of(plan)[:1], early=True) as pool,
-    ):
-        study = open_study(alone, folder, console=console)
-        conduct(alone, folder, study, contract=contract, pool=pool, console=console)
-        (row,) = study.rows(alive=False)
-        study.close()
-    return row
+    own = replace(plan, config=config)
+    with folder.locked(), started_workers(own, slots=slots_of(plan)[:1], early=True) as pool:
+        run = Run(plan=plan, folder=folder, contract=contract, pool=pool, console=console)
+        return train_one(run, config, limits=limits, **changes)

@@ -8,12 +8,9 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 
-from search.config.plan import Plan
-from search.contract.contract import Contract
 from search.errors import RunError
 from search.execution.terminal import Terminal
-from search.execution.worker_pool import WorkerPool
-from search.lifecycle.run_stage import conduct, open_study
+from search.lifecycle.run_stage import Run, train_one
 from search.results.export import config_of
 from search.storage.folder import Folder
 from search.storage.trials import TrialRecord
@@ -23,19 +20,12 @@ TWICE = 2  # trainings that must give none: a seed on a GPU may diverge by chanc
 
 
 def check_still_trains(
-    plan: Plan,
-    folder: Folder,
-    pool: WorkerPool,
-    contract: Contract,
-    rows: Sequence[TrialRecord],
-    incumbent: Sequence[TrialRecord],
-    console: Terminal,
+    run: Run, rows: Sequence[TrialRecord], incumbent: Sequence[TrialRecord]
 ) -> None:
     """Trains the incumbent again, apart from the search, where the last trials gave no result.
 
     Args:
-        folder: begun and locked.
-        pool: the workers of the search: what is broken may be these.
+        run: of the search, by whose workers it is trained: what is broken may be these.
         rows: of all stages so far, with all their knobs.
         incumbent: the trials of the incumbent before the last stage.
 
@@ -49,10 +39,10 @@ def check_still_trains(
     since = f"no trial from {first} on gave a result ({len(silent)} in a row)"
     for row in worked:
         number = row.spec.trial
-        console.say(f"  {since}, so trial {number}, which gave one, is trained again, apart")
-        again = _again(plan, folder, pool, contract=contract, row=row)
+        run.console.say(f"  {since}, so trial {number}, which gave one, is trained again, apart")
+        again = _again(run, row)
         if again.value is not None:
-            console.say("  it gives one: trainings still work, and the search goes on")
+            run.console.say("  it gives one: trainings still work, and the search goes on")
             return
     raise RunError(
         f"the trainer or its machine has broken since trial {first}: {len(silent)} trials in a row "
@@ -76,36 +66,25 @@ def asked_again(
     return silent, worked if len(silent) >= SILENT else []
 
 
-def _again(
-    plan: Plan, folder: Folder, pool: WorkerPool, *, contract: Contract, row: TrialRecord
-) -> TrialRecord:
+def _again(run: Run, row: TrialRecord) -> TrialRecord:
     """One trial as it was, in a folder of its own that has the search's rows."""
-    apart, number = Folder(folder.path / "again"), row.spec.trial
+    apart, number = Folder(run.folder.path / "again"), row.spec.trial
     shutil.rmtree(apart.path, ignore_errors=True)  # a run that was killed may have left it
-    config = config_of(plan, row)
-    alone = replace(
-        plan,
-        name=f"{plan.name}-again",
-        kind="train",
-        settings=None,
-        knobs=(),
-        config=config,
-        seed=row.spec.seed,
-        epochs=int(config.trainer.epochs),
-        folder=apart.path,
-        lanes=1,
-    )
+    config = config_of(run.plan, row)
     quiet = Terminal(quiet=True)  # it has another number there
     with apart.locked():
         try:
-            apart.arrays.symlink_to(folder.arrays.resolve(), target_is_directory=True)
-            study = open_study(alone, apart, console=quiet)
-            conduct(
-                alone, apart, study, contract=contract, pool=pool, console=quiet, keep_workers=True
+            apart.arrays.symlink_to(run.folder.arrays.resolve(), target_is_directory=True)
+            again = train_one(
+                replace(run, folder=apart, console=quiet),
+                config,
+                keep_workers=True,
+                name=f"{run.plan.name}-again",
+                seed=row.spec.seed,
+                epochs=int(config.trainer.epochs),
+                lanes=1,
             )
-            (again,) = study.rows(alive=False)
-            study.close()
-            log = folder.logs / f"{number}-again.log"
+            log = run.folder.logs / f"{number}-again.log"
             if (apart.logs / "0.log").exists():
                 (apart.logs / "0.log").replace(log)
         finally:
