@@ -157,7 +157,7 @@ class WorkerConnections:
 
     def wake(self) -> None:
         """Ends a wait, from any thread or signal handler."""
-        with suppress(BlockingIOError):  # the pipe is full: the wait is ending already
+        with suppress(OSError):  # the pipe is full: the wait is ending already; or it is closed
             os.write(self._wake_write, b"x")
 
     def wait(self, seconds: float) -> list[Happening]:
@@ -242,7 +242,8 @@ class WorkerConnections:
             self._drop(worker)
         self._selector.close()
         os.close(self._wake_read)
-        os.close(self._wake_write)
+        self._wake_write, closed = -1, self._wake_write  # its number may be another file's soon
+        os.close(closed)
 
     def _on_event(self, event: Event) -> list[Happening]:
         if isinstance(event, WorkerJoined):

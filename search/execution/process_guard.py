@@ -33,14 +33,22 @@ HARMLESS = (
     "torch/_inductor/compile_worker",
 )
 SHOWN = 3  # processes left behind that are named
+# Seconds after its kill from which a child counts as one that nobody can end: the system ends no
+# process whose call of a driver or a file system does not return.
+STUCK = 60.0
+STILL_RUNS = f"was killed {STUCK:g} s ago and still runs, as where a driver or a file system hangs"
 INTERVAL = 0.5  # time between two checks whether the guarded process lives [s]
 
 
 class GuardedProcess:
-    """A child in a session of its own. As a context it ends with all that it has started."""
+    """A child in a session of its own. As a context it ends with all that it has started.
+
+    `killed`: True once `kill` has been called.
+    """
 
     def __init__(self, process: "subprocess.Popen[bytes]", *, mark: str, lifeline: int) -> None:
         self._process, self._mark, self._lifeline = process, mark, lifeline
+        self.killed = False
 
     def wait(self, seconds: float | None = None) -> int:
         """Waits for the end of the child; its exit status, negative for a signal.
@@ -56,6 +64,7 @@ class GuardedProcess:
 
     def kill(self) -> None:
         """Kills the child and its session, at once; what left the session dies at the exit."""
+        self.killed = True
         if not self.is_running():
             return
         with suppress(ProcessLookupError, PermissionError):
@@ -66,7 +75,8 @@ class GuardedProcess:
 
     def __exit__(self, *_: object) -> None:
         self.kill()
-        self._process.wait()
+        with suppress(subprocess.TimeoutExpired):  # nobody can end it
+            self._process.wait(STUCK)
         os.close(self._lifeline)
         kill_marked(self._mark)
 

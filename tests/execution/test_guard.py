@@ -1,6 +1,7 @@
 """What a worker has started ends with it."""
 
 import os
+import queue
 import signal
 import subprocess
 import sys
@@ -11,6 +12,8 @@ import pytest
 from kit import wait_for
 
 from search.execution import process_guard as guard
+from search.execution.placement import SlotFailed, WorkerJoined, WorkerLeft, local, threads
+from search.execution.slots import Slot
 
 SCRIPT = """
 import os, subprocess, sys, time
@@ -61,6 +64,26 @@ def test_the_guard_kills_worker_and_children_when_the_lifeline_ends(guarded):
     os.close(held)
     assert process.wait(timeout=5) == -signal.SIGKILL
     wait_for(lambda: _gone(child), seconds=5, what="the child to end")
+
+
+@pytest.mark.slow
+def test_a_worker_that_nobody_can_end_fails_its_slot_and_holds_up_no_search(monkeypatch, capsys):
+    monkeypatch.setattr(os, "killpg", lambda *_: None)  # as where a driver holds the process
+    for module in (local, threads):
+        monkeypatch.setattr(module, "STUCK", 0.1)
+    events, slot = queue.SimpleQueue(), Slot(number=0, gpu=None, threads=1)
+    placement = local.LocalPlacement([slot], trainer="mine.train", post=events.put)
+    placement.start(slot)
+    joined = events.get(timeout=60)
+    assert isinstance(joined, WorkerJoined)
+    placement.kill(slot)
+    assert isinstance(events.get(timeout=60), SlotFailed)
+    placement.close(grace=0.0)
+    assert "the worker of slot 0 is left behind" in capsys.readouterr().err
+    monkeypatch.undo()
+    placement.kill(slot)
+    joined.connection.close()
+    assert isinstance(events.get(timeout=60), WorkerLeft)
 
 
 def test_only_what_bears_the_mark_is_killed():

@@ -5,6 +5,7 @@ A thread, since Linux ends a worker together with the *thread* that started it.
 
 import socket
 import tempfile
+import threading
 from collections.abc import Callable, Sequence
 from typing import IO
 
@@ -12,7 +13,7 @@ from search.config.settings import PlacementSettings
 from search.execution.link import Link
 from search.execution.placement import Event, SlotFailed, WorkerJoined, WorkerLeft, early_module
 from search.execution.placement.threads import ThreadedPlacement
-from search.execution.process_guard import GuardedProcess, spawn_guarded
+from search.execution.process_guard import STILL_RUNS, STUCK, GuardedProcess, spawn_guarded
 from search.execution.slots import Slot, find_slots
 
 PROCESS = "search.execution.worker.process"
@@ -36,11 +37,20 @@ class LocalPlacement(ThreadedPlacement):
         return find_slots(settings, by_torch=by_torch)
 
     def kill(self, slot: Slot) -> None:
-        """Ends the slot's worker now."""
+        """Ends the slot's worker now; where the system cannot, the slot has failed."""
         with self._lock:
             process = self._processes.get(slot.number)
-        if process is not None:
-            process.kill()
+        if process is None:
+            return
+        if not process.killed:
+            watch = threading.Timer(STUCK, self._check_ended, (slot, process))
+            watch.daemon = True
+            watch.start()
+        process.kill()
+
+    def _check_ended(self, slot: Slot, process: GuardedProcess) -> None:
+        if process.is_running():
+            self._post(SlotFailed(slot=slot, reason=f"its worker {STILL_RUNS}"))
 
     def _serve(self, slot: Slot) -> None:
         try:

@@ -1,11 +1,13 @@
 """What placements have in common that watch each slot from a thread of its own."""
 
+import sys
 import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
 from search.execution.placement import Event
+from search.execution.process_guard import STILL_RUNS, STUCK
 from search.execution.slots import Slot
 
 AGAIN = 0.5  # seconds after which a worker that is still there is killed once more
@@ -38,15 +40,19 @@ class ThreadedPlacement(ABC):
 
     def close(self, *, grace: float) -> None:
         """Ends all workers: those that are there after `grace` seconds are killed, and so are those
-        that begin only then, of which a first kill finds nothing.
+        that begin only then, of which a first kill finds nothing. Whom nobody can end is left.
         """
         self._closing.set()
-        staying = self._after(grace)
-        while staying:
+        staying, until = self._after(grace), time.monotonic() + STUCK
+        while staying and time.monotonic() < until:
             for slot in self._slots:
                 if slot.number in staying:
                     self.kill(slot)
             staying = self._after(AGAIN)
+        for number in staying:
+            del self._threads[number]
+            text = f"the worker of slot {number} is left behind: it {STILL_RUNS}"
+            print(text, file=sys.stderr, flush=True)
 
     def _after(self, seconds: float) -> set[int]:
         """The slots whose worker is still there, after as long as that at most."""
