@@ -327,6 +327,20 @@ def test_labels_of_mixed_rows_are_not_taken_for_wrong_ones():
     assert "label_noise" not in {check.name for check in checks}
 
 
+@pytest.mark.parametrize("draws", [True, False])
+def test_what_a_policy_draws_is_not_taken_for_labels_and_what_a_loss_by_hand_picks_is(draws):
+    net, dice = torch.nn.Linear(4, 2), torch.Generator().manual_seed(0)
+    with Watch() as watch:
+        for _ in range(4):
+            rows = torch.randn(64, 4, generator=dice)
+            chances = net(rows).softmax(1)
+            taken = chances.multinomial(1) if draws else (rows[:, :1] > 0).long()
+            (-chances.gather(1, taken).log() * rows[:, 1:2]).mean().backward()
+    answers = watch.labels_seen.answers
+    checks = of_rows_seen(answers.handed_on(), {**CALM, "loss": None}, metric="", alike=True)
+    assert {check.name for check in checks} == (set() if draws else {"telltale_feature", "class_balance"})  # fmt: skip
+
+
 @pytest.mark.parametrize("loss", [
     lambda out, y: (out - y).square().mean(), lambda out, y: (y - out).abs().mean(),
     lambda out, y: F.mse_loss(out, y) + 0.1 * (out - y).abs().mean(),

@@ -252,3 +252,18 @@ def test_targets_of_probabilities_that_are_none_are_told(most, outcome):
     call = {**vars(watch.seen.loss), "told": {}}
     check = output.output_layer({**CALM, "loss": call}, classification=True, classes=2)
     assert check.outcome == outcome, check.told
+
+
+@pytest.mark.parametrize(("read", "outcome"), [("last step", "warn"), ("state", "pass")])
+def test_a_reversed_direction_that_is_read_at_its_first_step_is_told(read, outcome):
+    rnn = nn.GRU(4, 5, batch_first=True, bidirectional=True)
+    optimizer = torch.optim.SGD(rnn.parameters(), 0.1)
+    with Watch() as watch:
+        for _ in range(3):
+            optimizer.zero_grad()
+            out, state = rnn(torch.randn(ROWS, STEPS, 4))
+            (out[:, -1] if read == "last step" else state).square().mean().backward()
+            optimizer.step()
+    weights = [vars(one) for one in watch.seen.weights]
+    check = model.gradients({**CALM, "weights": weights, "steps": 3, "losses": [1.0]})
+    assert check.outcome == outcome, check.told

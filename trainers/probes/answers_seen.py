@@ -40,14 +40,14 @@ class AnswersSeen:
         self._held: dict[int, Numbers] = {}  # such rows by their keys
         self.held_targets: dict[int, list[float]] = {}  # what a loss asks of these
         self._waiting: list[int] = []  # keys of rows that the model has answered, and no loss yet
+        self.draws = False  # classes are drawn, as a policy draws its actions
         self._mixed = False  # further losses ask for other targets of the same rows
         self._by_modules = False  # a module was called
         self._layer: torch.Size | None = None  # else of the first weights
         self._answers = False  # the model itself is evaluated
         self._ended = False  # that has come: rows that are taught now came before
         self._given: Tensor | None = None
-        self._rows: Tensor | None = None  # all rows of this pass
-        self._output: Any = None  # of the model for them
+        self._answered: tuple[Any, Tensor | None] = None, None  # outputs of this pass, all its rows
         self._subtracted: list[Tensor] = []  # what is taken from the outputs of these rows
         self._measures = True  # inputs are no whole numbers, as tokens are
         self._whole = True  # targets came as whole numbers, as classes do
@@ -70,7 +70,7 @@ class AnswersSeen:
         self._by_modules = True
         derived = any(one.requires_grad for one in given)  # its slope may be what is taught
         self._taken(side_by_side(given) if given and not derived else None)
-        self._rows, self._output = self._given, output
+        self._answered = output, self._given
         if isinstance(output, Tensor) and 0 < output.ndim < 3 and len(output) > 3:
             self._alike.append(_are_alike(output.detach()))
         if not isinstance(output, Tensor) or not output.requires_grad or self._left < 1:
@@ -181,9 +181,9 @@ class AnswersSeen:
         is of these.
         """
         chosen = isinstance(rows, Tensor) and rows.ndim == 1 and not rows.is_floating_point()
-        if chosen and outputs is self._output and self._given is not None:
-            assert self._rows is not None
-            self._given = self._rows[rows]
+        answered, given = self._answered
+        if chosen and outputs is answered and given is not None and self._given is not None:
+            self._given = given[rows]
 
     def subtracted(self, one: Any, other: Any) -> None:
         """A difference: in a loss by hand that of outputs and targets, if a row has one of each."""
@@ -277,6 +277,7 @@ class AnswersSeen:
             "whole": self._whole,
             "held": rows.tolist() if whole else [],
             "mixed": self._mixed,
+            "draws": self.draws,
             "held_targets": asked if whole and known else [],
         }
 

@@ -55,6 +55,8 @@ class CallsSeen:
             self._answers.subtracted(*args[:2])
         elif func is Tensor.__getitem__:
             self._answers.picked(*args)
+        elif func in functions.DRAWS and args[0].ndim == 2:  # a class for each of several rows
+            self._answers.draws = True
         if not torch.is_grad_enabled() or not args or not isinstance(args[0], Tensor):
             return
         if func in DROPOUTS:

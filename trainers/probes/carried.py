@@ -13,7 +13,6 @@ from torch.nn.modules.module import (
     _global_forward_hooks_with_kwargs,
     register_module_forward_hook,
 )
-from torch.optim.optimizer import register_optimizer_step_post_hook
 from torch.utils._pytree import tree_leaves
 
 from trainers.probes.hooks import is_transformed
@@ -29,15 +28,12 @@ class CarriedState(AbstractContextManager["CarriedState"]):
 
     def __init__(self) -> None:
         self.carried = 0
-        self._steps, self._counted = 0, 0  # taken; the last one that was counted
+        self._steps, self._counted = 0, 0  # gradients that came; those at the last one counted
         self._states: dict[int, tuple[int, Sequence[Tensor]]] = {}  # of a module: when, and which
         self._handles: list[Any] = []
 
     def __enter__(self) -> "CarriedState":
-        self._handles = [
-            register_module_forward_hook(self._left, with_kwargs=True),
-            register_optimizer_step_post_hook(self._stepped),
-        ]
+        self._handles = [register_module_forward_hook(self._left, with_kwargs=True)]
         return self
 
     def __exit__(self, *_: Any) -> None:
@@ -46,7 +42,8 @@ class CarriedState(AbstractContextManager["CarriedState"]):
             _global_forward_hooks_with_kwargs.pop(handle.id, None)  # as `hooks.Hooked` says
         self._states.clear()
 
-    def _stepped(self, *_: Any) -> None:
+    def _learned(self, _: Tensor) -> None:
+        """A gradient came back: what is called now belongs to a later step."""
         self._steps += 1
 
     def _left(
@@ -54,6 +51,9 @@ class CarriedState(AbstractContextManager["CarriedState"]):
     ) -> None:
         if isinstance(output, Tensor) or not torch.is_grad_enabled() or is_transformed():
             return
+        for leaf in tree_leaves(output):
+            if isinstance(leaf, Tensor) and leaf.requires_grad:
+                leaf.register_hook(self._learned)
         came, left = _states((args, kwargs)), _states(output)
         step, before = self._states.get(id(module), (0, ()))
         if self._counted < self._steps and step < self._steps and _share_one(came, before):

@@ -36,6 +36,7 @@ SOFTMAXES = (
     F.softmax, torch.softmax, Tensor.softmax, F.log_softmax, torch.log_softmax, Tensor.log_softmax,
 )  # fmt: skip
 LOGARITHMS = (F.log_softmax, torch.log_softmax, Tensor.log_softmax)
+DRAWS = (torch.multinomial, Tensor.multinomial)
 PICKS = (torch.gather, Tensor.gather, Tensor.__getitem__, torch.take_along_dim)
 WEIGHED = (
     F.cross_entropy, F.nll_loss, F.binary_cross_entropy, F.binary_cross_entropy_with_logits,

@@ -53,7 +53,8 @@ def _relation(
     outputs: Tensor, targets: Tensor, tokens: Tensor, embedded: Tensor
 ) -> dict[str, Any] | None:
     """`ahead`: by how many steps the targets are ahead of the tokens, 0 or 1; `reads_on`: whether
-    the output of a step changes with later tokens; None where no such relation is seen.
+    the output of a step changes with later tokens; `steps_first`: whether the first axis is that
+    of the steps; None where no such relation is seen.
     """
     for turned in (False, True):  # rows first, or steps first
         read = tokens.T if turned else tokens
@@ -78,7 +79,11 @@ def _relation(
         if not most or mixed:  # such as batch norm, by which all tokens take part
             return None
         later = float(slope[0, at + 1 :].abs().max())
-        return {"ahead": ahead, "reads_on": later > HARDLY * most, "length": length}
+        return {
+            "ahead": ahead,
+            "reads_on": later > HARDLY * most,
+            "steps_first": turned,
+        }
     return None
 
 

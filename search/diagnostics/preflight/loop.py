@@ -213,9 +213,11 @@ def evaluation_mode(seen: Watched, *, steps: float = math.inf) -> Check:
 
 
 def _rows_come_second(seen: Watched) -> bool:
-    """Whether rows lie along the second axis, as where steps come first: the first one is then as
-    long in every batch, and the second one is not.
+    """Whether rows lie along the second axis, as where steps come first: tokens tell it, or the
+    first one is as long in every batch, and the second one is not.
     """
+    if (tokens := seen["next_tokens"]) and tokens["steps_first"]:
+        return True
     shapes = [batch["shape"] for batch in (*seen["batches"], *seen["evaluated"])]
     if min(map(len, shapes)) < 2:
         return False

@@ -75,6 +75,12 @@ def gradients(seen: Watched) -> Check:
         text = f"{_some(idle)} are in no optimizer that steps"
         remedy = "give the optimizer model.parameters(), and call step() of every optimizer"
         return judge.fail(text, remedy, **numbers)
+    if silent and all("weight_hh" in name for name in silent):
+        text = (
+            f"{_some(silent)} got no gradient: a recurrent layer is read before its state goes on"
+        )
+        remedy = "read the last step, and of a reversed direction the first: h_n holds both"
+        return judge.warn(text, remedy, **numbers)
     if silent:
         text = f"{_some(silent)} got no gradient in any step, or hardly any"
         remedy = "is the loss detached from them, or a layer unused or dead?"

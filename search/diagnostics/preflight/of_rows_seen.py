@@ -42,6 +42,8 @@ def of_rows_seen(pairs: Answer, seen: Watched, *, metric: str, alike: bool) -> I
     y, asked = (one[:, 0] if y.shape[1] == 1 and len(one) else one for one in (y, asked))
     kinds, codes = np.unique(y, return_inverse=True)
     loss = seen["loss"]  # None: by hand; counts are no classes
+    if loss is None and pairs["draws"]:
+        return  # what it picks are no labels
     named = pairs["whole"] if loss is None else loss["name"].startswith(OF_CLASSES)
     whole = bool((kinds == kinds.round()).all()) and len(kinds) > 1
     few = y.ndim == 1 and len(kinds) <= min(MOST_CLASSES, len(y) / EACH)
@@ -63,7 +65,7 @@ def of_rows_seen(pairs: Answer, seen: Watched, *, metric: str, alike: bool) -> I
         yield sets.class_balance({"train": codes}, classes=len(kinds), metric=metric)
         drawn = any(math.prod(one["shape"][1:]) > x.shape[1] for one in seen["batches"][:1])
         # Of some pixels of a picture, the surest rows may be wrong; and what a loss by hand picks
-        # may be actions that a policy has drawn.
+        # may be actions, drawn by numpy.
         if not drawn and loss is not None:
             legible = readable(reading)[0] >= labels.READABLE
             yield label_noise(reading, legible=legible)
