@@ -1,6 +1,7 @@
 """The page in a real browser: it draws, answers to pointer and keyboard, and asks for nothing.
 
-Needs Chromium (Debian's package `chromium`); without it these tests are skipped.
+Needs Chromium (Debian's package `chromium-headless-shell`, which takes less of the processor than the
+whole browser, or `chromium`); without it these tests are skipped.
 """
 
 import csv
@@ -18,7 +19,8 @@ from pages import curves_of, folder_of, joint_findings, judged, page_of, smooth
 from search.results.report.comparison import LoadedSearch, comparison_page
 
 sync_api = pytest.importorskip("playwright.sync_api")
-CHROMIUM = os.environ.get("CHROMIUM", shutil.which("chromium") or "")
+BROWSERS = map(shutil.which, ("chromium-headless-shell", "chromium"))
+CHROMIUM = os.environ.get("CHROMIUM", next(filter(None, BROWSERS), ""))
 FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update",
@@ -26,7 +28,7 @@ FLAGS = [
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.xdist_group("browser"),
-    pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed: apt install chromium"),
+    pytest.mark.skipif(not CHROMIUM, reason="no Chromium: apt install chromium-headless-shell"),
 ]
 # Rows of a table differ in their numbers, and a few in how they are drawn: axe looks at the first ones and at each kind.
 FEWER_ROWS = """() => {
