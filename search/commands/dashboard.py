@@ -43,7 +43,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
         ) from error
     folder = open_folder(options.name, root=options.results_root)
     port = options.port
-    print(f"http://127.0.0.1:{port}/ shows {folder.path}, read-only; Ctrl-C ends it")
+    print(f"http://127.0.0.1:{port}/ shows {folder.path}, read-only; Ctrl-C ends it", flush=True)
     try:
         application = read_only(wsgi(folder.storage().read()), port=port)
         with make_server("127.0.0.1", port, application) as server:

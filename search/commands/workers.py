@@ -6,6 +6,7 @@ from pathlib import Path
 
 from search.commands.support.arguments import VerbParser
 from search.commands.support.documents import print_document
+from search.config.counted import first_of
 from search.errors import UsageError, unknown
 from search.execution.pace import duration
 from search.execution.terminal import Line, Terminal, aligned
@@ -16,6 +17,7 @@ from search.storage.slot_orders import SlotOrder, SlotRow, give_order, read_slot
 SUMMARY = "shows who trains where; frees a slot, or drains a node, while the search runs"
 ORDERS = ("stop", "start", "drain")
 PATIENCE = 60.0  # time that the search has to take an order [s]
+SHOWN = 4  # trials of a worker; lanes hold many
 LEFT = ("device", "node", "state", "trial")  # columns of words
 
 
@@ -115,7 +117,7 @@ def _show(rows: list[SlotRow]) -> None:
                 row.device,
                 row.node,
                 row.state,
-                ", ".join(map(str, row.trials)),
+                first_of(row.trials, SHOWN),
                 "" if row.since is None else duration(max(0.0, time.time() - row.since)),
             )
         )

@@ -1,7 +1,9 @@
 """`python -m search workers`: who trains where, and slots that are freed and used again while the search runs."""
 
 import json
+import re
 import signal
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -23,7 +25,7 @@ from search.storage.slot_orders import (
 SEARCH = [*TINY, "trainer.epochs=20", "seeds=4", "name=busy"]
 
 
-def test_orders_are_taken_once_and_answered_and_what_is_none_is_removed(tmp_path):
+def test_orders_are_taken_once_and_answered_and_what_is_none_is_removed(tmp_path, capsys):
     order = SlotOrder(verb="stop", target="3")
     assert give_order(tmp_path, order, seconds=0.01) is None
     assert take_orders(tmp_path) == []  # nobody waits for it any more
@@ -42,6 +44,8 @@ def test_orders_are_taken_once_and_answered_and_what_is_none_is_removed(tmp_path
     table = json.loads((tmp_path / "workers.json").read_text())
     (tmp_path / "workers.json").write_text(json.dumps([{**table[0], "of a later version": 1}]))
     assert read_slots(tmp_path) == [row]
+    workers._show([replace(row, trials=[*range(40)], since=0.0)])  # lanes; 80 columns
+    assert re.search(r"0, 1, 2, 3 and 36 more +\d+ ", capsys.readouterr().out)
     (tmp_path / "workers.json").write_text("{")
     assert read_slots(tmp_path) == []
 

@@ -34,7 +34,7 @@ from search.results.report import report_page
 from search.results.report.answer import answer_of
 from search.results.report.budget import best_at, best_of
 from search.results.report.chart import Chart, Series, plotly
-from search.results.report.comparison import LoadedSearch, comparison_page
+from search.results.report.comparison import LoadedSearch, _winner, comparison_page
 from search.results.report.contract import _openings
 from search.results.report.costs import cost_of
 from search.results.report.decisions import decision_sections
@@ -261,6 +261,9 @@ def test_a_protocol_has_a_folded_group_per_stage_with_its_reason_and_its_candida
     assert gain == pytest.approx(np.mean(chosen["scores"]) - sound, abs=0.001)
     assert f"{sound:.4g}, on the same seeds" in cards["gain"][1]
     assert " ± " in cards["accuracy"][0]
+    beside = _winner(findings)  # beside another search
+    assert beside["mean"] == pytest.approx(np.mean(chosen["scores"]))
+    assert (beside["seeds"], beside["interval"] > 0) == (len(chosen["scores"]), True)
     page = page_of(findings, tmp_path)
     stages = [step["stage"] for step in findings.steps]
     folded = re.findall(r'<details class="group" id="stage-([^"]+)">', page)

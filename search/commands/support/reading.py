@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 from rich.table import Column, Table
 from rich.text import Text
 
+from search.config.counted import first_of
 from search.config.results_root import address
 from search.diagnostics.verdicts.across_trials import Together
 from search.diagnostics.verdicts.advice import ALARMS
@@ -149,10 +150,9 @@ def _show_table(reading: Reading, console: Terminal) -> None:
     ranked = dict(sorted(counts.items(), key=lambda item: (item[0] not in ALARMS, -item[1])))
     for name, number in ranked.items():
         trials = [trial for trial, verdict in verdicts.items() if verdict.name == name]
-        more = f" and {number - SHOWN} more" if number > SHOWN else ""
         style = "red" if name in ALARMS else ""
         word = words[name]
-        table.add_row(word, str(number), Text(" ".join(trials[:SHOWN]) + more), style=style)
+        table.add_row(word, str(number), Text(first_of(trials, SHOWN, between=" ")), style=style)
     console.print(table)
     config, tried = _setup(findings)
     ended = _mostly_out_of_patience(verdicts, findings)

@@ -1,6 +1,8 @@
 """One page for several searches of one contract: their answers side by side, then each in full."""
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from search.contract.fingerprint import is_same
@@ -12,6 +14,7 @@ from search.results.report.chart import Axis, Chart, Series
 from search.results.report.numbers import setting, with_interval
 from search.results.report.page import render
 from search.results.report.sections import search_sections
+from search.results.report.staged_answer import staged_interval, staged_rivals
 from search.results.summary.formatting import half_width, two_digits
 from search.results.tables import LoadedSearch
 from search.stages.comparison import compare
@@ -118,14 +121,14 @@ def _side_by_side(searches: Sequence[LoadedSearch]) -> Section:
 
 def _against(first: LoadedSearch, other: LoadedSearch) -> str:
     """A search's winner against the first one's: the difference with its interval (P5)."""
-    chosen = [_chosen(loaded.findings) for loaded in (first, other)]
-    if first is other or chosen[0] is None or chosen[1] is None:
+    mine, theirs = (_chosen(loaded.findings) for loaded in (first, other))
+    if first is other or mine is None or theirs is None:
         return ""
     metric = first.findings.plan.metric
     rows = first.folder.val_rows
     compared = compare(
-        chosen[0].scores,
-        chosen[1].scores,
+        mine.group.scores,
+        theirs.group.scores,
         resolution=1 / rows,
         among=(_rivals(first.findings), _rivals(other.findings)),
     )
@@ -133,33 +136,57 @@ def _against(first: LoadedSearch, other: LoadedSearch) -> str:
     difference, low_end, high_end = (
         two_digits(value, sign="+") for value in (metric.value_of(compared.difference), low, high)
     )
-    if not low <= high:
-        return f"{difference}, not tested: too few seeds, or seeds that never differ"
+    if not low <= high or math.isnan(mine.half) or math.isnan(theirs.half):
+        return f"{difference}, not tested: few seeds, seeds that never differ or that chose it"
     return f"{difference} [{low_end}, {high_end}], {compared.outcome}"
 
 
-def _chosen(findings: Findings) -> Candidate | None:
-    """The winner's group."""
-    return None if findings.winning is None else findings.groups[findings.winning]
+@dataclass(frozen=True, kw_only=True)
+class _Chosen:
+    """A winner's seeds, half the interval of their mean, and its settings."""
+
+    group: Candidate
+    half: float
+    settings: str
+
+
+def _chosen(findings: Findings) -> _Chosen | None:
+    """The winner; None where there is none yet."""
+    winner, index, steps = findings.winner, findings.winning, findings.steps
+    if index is not None:
+        group = findings.groups[index]
+        half, knobs = half_width(findings.decision, index), findings.chosen[group.candidate]
+        return _Chosen(group=group, half=half, settings=setting(knobs))
+    if winner is None:
+        return None
+    values = findings.scores_of(steps[-1]) if steps else [winner.value]
+    sign = findings.plan.metric.sign
+    scores = tuple(None if value is None else sign * value for value in values)
+    return _Chosen(
+        group=Candidate(candidate=winner.spec.trial, scores=scores),
+        half=staged_interval(findings) if steps else math.nan,
+        settings=setting(steps[-1]["held"]) or "the defaults" if steps else "",
+    )
 
 
 def _rivals(findings: Findings) -> int:
     """How many values the winner was the best of; 1 for a baseline that stays."""
+    if findings.steps:
+        return max(staged_rivals(findings), 1)
     decision = findings.decision
     return len(findings.groups) if decision is not None and decision.adopted else 1
 
 
 def _winner(findings: Findings) -> dict[str, Any]:
-    index, metric = findings.winning, findings.plan.metric
     row: dict[str, Any] = {"search": findings.plan.name, "result": answer_of(findings).label}
-    if index is None:
+    chosen = _chosen(findings)
+    if chosen is None:
         return row | {"mean": None, "interval": None, "seeds": None, "settings": ""}
-    group = findings.groups[index]
-    half = half_width(findings.decision, index)
+    mean = findings.plan.metric.value_of(chosen.group.mean)
     return row | {
-        "result": f"{with_interval(metric.value_of(group.mean), half)}, {row['result']}",
-        "mean": metric.value_of(group.mean),
-        "interval": half,
-        "seeds": len(group.clean),
-        "settings": setting(findings.chosen[group.candidate]),
+        "result": f"{with_interval(mean, chosen.half)}, {row['result']}",
+        "mean": mean,
+        "interval": chosen.half,
+        "seeds": len(chosen.group.clean),
+        "settings": chosen.settings,
     }

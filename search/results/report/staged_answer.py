@@ -36,7 +36,7 @@ def staged_answer(findings: Findings) -> Answer:
     if not findings.stage and all(row.value is None for row in findings.rows):
         why, *advice = view_of(plan).teller.conclusion(findings)
         return Answer(mark="none", label="no answer", sentence=f"{why}.", surety=" ".join(advice))
-    confirm = next((step for step in steps if step["kind"] == "confirm"), None)
+    confirm = _confirmation(findings)
     outcome = confirm["decision"] if confirm is not None else None
     held = last["held"]
     if confirm is not None and outcome in OUTCOMES:
@@ -52,7 +52,7 @@ def staged_answer(findings: Findings) -> Answer:
         surety = "No training beats a constant prediction beyond chance (R11)."
         if is_unmoved(findings.steps):
             surety = f"{UNMOVED[0].upper()}{UNMOVED[1:]} (R26a)."
-    score, seeds = _score(findings, confirm)
+    score, seeds = _score(findings)
     what = setting(held) if len(held) <= NAMED else "the settings below"
     doing = f"Use {what}" if held else "Keep the defaults"
     sentence = f"{doing}: {plan.metric.name} {score} on validation, the mean of {seeds}."
@@ -74,18 +74,30 @@ def staged_answer(findings: Findings) -> Answer:
     )
 
 
-def _score(findings: Findings, confirm: StepRecord | None) -> tuple[str, str]:
-    """The incumbent's mean, with its interval where that is honest, and of how many seeds.
-
-    An incumbent that was not confirmed has the seeds that it was chosen by.
-    """
-    last, tested = findings.steps[-1], _tested(confirm)
-    values, held = findings.scores_of(last), last["held"]
-    half = math.nan
-    if tested or not held:
-        half = own_interval(values, among=len(tested) if held else 1)
+def _score(findings: Findings) -> tuple[str, str]:
+    """The incumbent's mean, with its interval where that is honest, and of how many seeds."""
+    values = findings.scores_of(findings.steps[-1])
     known = sum(value is not None for value in values)
-    return with_interval(mean_of(values), half), seeds_words(known, of=len(values))
+    interval = staged_interval(findings)
+    return with_interval(mean_of(values), interval), seeds_words(known, of=len(values))
+
+
+def staged_interval(findings: Findings) -> float:
+    """Half the interval of the incumbent's mean; NaN where its seeds are those that chose it."""
+    among = staged_rivals(findings)
+    values = findings.scores_of(findings.steps[-1])
+    return own_interval(values, among=among) if among else math.nan
+
+
+def staged_rivals(findings: Findings) -> int:
+    """Among how many configurations fresh seeds chose the incumbent; 1 for the defaults that stay,
+    0 where it was not confirmed.
+    """
+    return len(_tested(_confirmation(findings))) if findings.steps[-1]["held"] else 1
+
+
+def _confirmation(findings: Findings) -> StepRecord | None:
+    return next((step for step in findings.steps if step["kind"] == "confirm"), None)
 
 
 def _tested(confirm: StepRecord | None) -> Sequence[Candidate]:

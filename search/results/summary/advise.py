@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from search.config.compose_protocol import spaces_by_path
-from search.config.counted import count
+from search.config.counted import count, first_of
 from search.config.plan import Plan, name_after
 from search.config.results_root import address
 from search.config.sweep_words import recipe_words
@@ -249,9 +249,9 @@ def deleted(findings: Findings) -> list[str]:
     rows = [] if findings.has_rows else [WITHOUT_ROWS]
     if not missing:
         return rows
-    trials = ", ".join(map(str, missing[:SHOWN])) + (", …" if len(missing) > SHOWN else "")
     return [
         f"curves.parquet holds no curves of {count(len(missing), 'trial')} that trained "
-        f"({trials}): without them there is no verdict; restore the file from a copy",
+        f"({first_of(missing, SHOWN)}): without them there is no verdict; restore the file from a "
+        "copy",
         *rows,
     ]
