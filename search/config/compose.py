@@ -174,42 +174,45 @@ def _check_direction(config: DictConfig, words: list[str]) -> None:
     Raises:
         UsageError: `metric.name` was given without `metric.direction`, or with the wrong one.
     """
-    keys = list(map(key_of, words))
-    name, option = config.metric.get("name"), config.chosen.get("metric")
-    # of neg_log_loss more is better, of negative_log_likelihood_loss less: either may be said
-    is_loss = str(name).endswith("loss") and not str(name).startswith("neg")
-    is_error = name in ERRORS or is_loss
-    own, wrong = ("minimize", "maximize") if is_error else ("maximize", "minimize")
-    is_known = (is_error or name in METRICS) and not config.metric.get("formula")
-    if is_known and "metric.direction" in keys and config.metric.direction == wrong:
-        raise refused(
-            "metric.direction",
-            code="direction-against-metric",
-            rule=f"{name} is better where it is {'lower' if is_error else 'higher'}",
-            got=wrong,
-            remedy=f"say metric.direction={own}, or give another number a name of its own",
-        )
-    if OmegaConf.is_missing(config.metric, "direction") or "metric.direction" in keys:
-        return
-    if option in METRICS and name in METRICS:
-        other = name != option
-    else:
-        given = [key for key in MEANING if key in keys]
-        before = [word for word, key in zip(words, keys, strict=True) if key not in given]
-        preset = composed(before).metric if given else config.metric
-        other = any(preset.get(key) != config.metric.get(key) for key in ("name", "formula"))
-        if config.chosen.get("trainer") == "stock" and not config.metric.get("formula"):
-            other = False  # a name that does not exist is refused as such
-    if other:
+    metric, keys = config.metric, list(map(key_of, words))
+    name, formula = metric.get("name"), metric.get("formula")
+    if "metric.direction" in keys:
+        # of neg_log_loss more is better, of negative_log_likelihood_loss less: either may be said
+        is_loss = str(name).endswith("loss") and not str(name).startswith("neg")
+        is_error = name in ERRORS or is_loss
+        own, wrong = ("minimize", "maximize") if is_error else ("maximize", "minimize")
+        if (is_error or name in METRICS) and not formula and metric.direction == wrong:
+            raise refused(
+                "metric.direction",
+                code="direction-against-metric",
+                rule=f"{name} is better where it is {'lower' if is_error else 'higher'}",
+                got=wrong,
+                remedy=f"say metric.direction={own}, or give another number a name of its own",
+            )
+    elif not OmegaConf.is_missing(metric, "direction") and _is_of_another(config, words):
         raise refused(
             "metric.direction",
             code="direction-of-another-metric",
             rule=f"belongs to metric.name, and none is set for {name}",
-            got=f"{config.metric.direction}, which is of another metric",
+            got=f"{metric.direction}, which is of another metric",
             remedy=f"say metric={name}"
             if name in METRICS
             else "say metric.direction=minimize or metric.direction=maximize",
         )
+
+
+def _is_of_another(config: DictConfig, words: list[str]) -> bool:
+    """Whether a direction that no word gives was set for another metric than the one named."""
+    metric, option = config.metric, config.chosen.get("metric")
+    if option in METRICS and metric.get("name") in METRICS:
+        return bool(metric.name != option)
+    if config.chosen.get("trainer") == "stock" and not metric.get("formula"):
+        return False  # a name that does not exist is refused as such
+    before = [word for word in words if key_of(word) not in MEANING]
+    if len(before) == len(words):
+        return False
+    preset = composed(before).metric
+    return any(preset.get(key) != metric.get(key) for key in ("name", "formula"))
 
 
 def compose_defaults() -> DictConfig:

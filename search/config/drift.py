@@ -72,31 +72,34 @@ def _drifting(
     before: Mapping[str, Any], now: Mapping[str, Any], new: DictConfig, *, grown: bool
 ) -> list[str]:
     """The keys that `drift` tells of."""
-    keys = []
-    for key in sorted({*before, *now}):
-        values = [before.get(key), now.get(key)]
-        is_same = values[0] == values[1] or all(value != value for value in values)  # both NaN
-        if is_same or key.startswith(FREE) or key in FREE_KEYS:
-            continue
-        if key not in before and is_shipped_default(key, now[key]):
-            continue  # the search was begun before there was such a key
-        if key in before and _became_a_link(key, before[key], now.get(key), new):
-            continue
-        if key in before and _came_from_domain(key, before[key], now.get(key), new):
-            continue
-        if (
-            key.removeprefix("chosen.").startswith(("sampler", "pruner"))
-            and now.get("protocol.kind") != "joint"
-        ):
-            continue  # nobody proposes or prunes there
-        extended = (
-            key.startswith("budget_")
-            or key == "n_trials"
-            or (key == "seeds" and now.get(key, 0) > before.get(key, 0))
-        )
-        if extended == grown:
-            keys.append(key)
-    return keys
+    return [
+        key
+        for key in sorted({*before, *now})
+        if not _may_differ(key, before, now, new) and _is_extended(key, before, now) == grown
+    ]
+
+
+def _may_differ(
+    key: str, before: Mapping[str, Any], now: Mapping[str, Any], new: DictConfig
+) -> bool:
+    """Whether a key is the same, or what it says changes nothing that the search has done."""
+    was, value = before.get(key), now.get(key)
+    if was == value or (was != was and value != value):  # or both are NaN
+        return True
+    if key.startswith(FREE) or key in FREE_KEYS:
+        return True
+    is_joint = now.get("protocol.kind") == "joint"
+    if key.removeprefix("chosen.").startswith(("sampler", "pruner")) and not is_joint:
+        return True  # nobody proposes or prunes there
+    if key not in before:  # the search was begun before there was such a key
+        return is_shipped_default(key, value)
+    return _became_a_link(key, was, value, new) or _came_from_domain(key, was, value, new)
+
+
+def _is_extended(key: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether a search may go on with another value of a key, which is written down."""
+    more_seeds = key == "seeds" and now.get(key, 0) > before.get(key, 0)
+    return key.startswith("budget_") or key == "n_trials" or more_seeds
 
 
 def _became_a_link(key: str, before: object, now: object, new: DictConfig) -> bool:

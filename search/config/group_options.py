@@ -43,24 +43,20 @@ def add_choices(
     The chosen option stands as it is in the config, with all overrides.
     """
     wanted = dict[str, list[str]]()
-    for space in spaces:
-        for group, node in space.items():
-            if group not in config.chosen:
-                continue
-            if isinstance(node, str):
-                node = read_domain(f"space.{group}", node)
-            if isinstance(node, DictConfig | dict) and "choices" in node:
-                wanted[group] = [str(option) for option in node["choices"]]
+    nodes = [pair for space in spaces for pair in space.items() if pair[0] in config.chosen]
+    for group, node in nodes:
+        domain = read_domain(f"space.{group}", node) if isinstance(node, str) else node
+        if isinstance(domain, DictConfig | dict) and "choices" in domain:
+            wanted.setdefault(group, []).extend(map(str, domain["choices"]))
     at_once = _composed_at_once(config, wanted, words, config_dir=config_dir)
     choices = dict[str, dict[str, DictConfig]]()
     for group, options in wanted.items():
         others = [word for word in words if group_of(word) != group]
-        own = str(config.chosen[group])
-        choices[group] = {own: config[group]}
+        choices[group] = {str(config.chosen[group]): config[group]}
         for option in options:
             if (group, option) in at_once:
                 choices[group][option] = at_once[group, option]
-            elif option != own:
+            elif option not in choices[group]:
                 choices[group][option] = composed([*others, f"{group}={option}"])[group]
     with open_dict(config):
         config.choices = choices

@@ -245,16 +245,18 @@ def check_values(resolved: Mapping[str, Any], knob: Knob) -> None:
 
 def unequal_settings(config: DictConfig, knobs: Sequence[Knob]) -> list[str]:
     """Known knobs that a sweep over a config group neither tunes nor holds equal, in words (P1)."""
-    lines = []
-    for knob in knobs:
-        options = (config.get("choices") or {}).get(knob.path, {})
-        tuned = {target_of(other.path, config.get("choices") or {}) for other in knobs}
-        prefix = f"{knob.path}."
-        known = [path for path in shipped_limits() if path.startswith(prefix) and path not in tuned]
-        for path in known:
-            key = path.removeprefix(prefix)
-            values = {name: options[name].get(key) for name in knob.choices if name in options}
-            given = {str(name): value for name, value in values.items() if value is not None}
+    lines, choices = [], config.get("choices") or {}
+    tuned = {target_of(knob.path, choices) for knob in knobs}
+    options = {
+        knob.path: {name: nodes[name] for name in knob.choices if name in nodes}
+        for knob in knobs
+        if (nodes := choices.get(knob.path))
+    }
+    for path in shipped_limits():
+        group, _, key = path.partition(".")
+        if group in options and path not in tuned:
+            values = {str(name): node.get(key) for name, node in options[group].items()}
+            given = {name: value for name, value in values.items() if value is not None}
             if len(set(given.values())) > 1:
                 lines.append(f"{path} ({_by_value(given)})")
     return lines

@@ -9,6 +9,7 @@ from search.config.catalogue import CONF
 from search.config.knobs import ABOVE_ZERO, Knob
 from search.config.yaml_text import read_shipped
 from search.errors import refused
+from trainers.settings import flat
 
 SCALES = ("log", "linear")
 TYPES = ("float", "int")
@@ -95,15 +96,16 @@ def _limits(
 
     Without either, a range keeps its sign: a bound of 0 is a limit, a range above 0 stays above it.
     """
-    sign_low = -math.inf if low < 0 else 0.0 if low == 0 else 1.0 if is_whole else ABOVE_ZERO
-    sign_high = math.inf if high > 0 else 0.0 if high == 0 else -1.0 if is_whole else -ABOVE_ZERO
+    nearest = 1.0 if is_whole else ABOVE_ZERO  # to 0, of the numbers with the range's sign
+    sign_low = -math.inf if low < 0 else min(low, nearest)
+    sign_high = math.inf if high > 0 else max(high, -nearest)
     shipped_least, shipped_most = shipped_limits().get(path.partition(".")[2], (None, None))
     least = min(low, sign_low if shipped_least is None else shipped_least)
     most = max(high, sign_high if shipped_most is None else shipped_most)
-    if node.get("min") is not None:
-        least = float(node["min"])
-    if node.get("max") is not None:
-        most = float(node["max"])
+    least, most = (
+        end if node.get(key) is None else float(node[key])
+        for key, end in zip(ENDS, (least, most), strict=True)
+    )
     if not least <= low < high <= most:
         shown = " … ".join(f"{0 if abs(end) == ABOVE_ZERO else end:.12g}" for end in (least, most))
         rule = f"the range must lie within its hard limits {shown}"
@@ -124,15 +126,14 @@ def _limits(
 def shipped_limits() -> dict[str, Limits]:
     """`min` and `max` of every knob of conf/space/, by its path."""
     limits: dict[str, Limits] = {}
-
-    def collect(node: object, path: str) -> None:
-        if isinstance(node, Mapping):
-            if "min" in node or "max" in node:
-                least, most = (None if node.get(key) is None else float(node[key]) for key in ENDS)
-                limits[path] = (least, most)
-            for key, below in node.items():
-                collect(below, f"{path}.{key}".lstrip("."))
-
     for file in sorted((CONF / "space").glob("*.yaml")):
-        collect(read_shipped(file), "")
+        values = flat(read_shipped(file))
+        for path in dict.fromkeys(key.rpartition(".")[0] for key in values if _is_end(key)):
+            ends = (values.get(f"{path}.{end}") for end in ENDS)
+            least, most = (None if end is None else float(end) for end in ends)
+            limits[path] = (least, most)
     return limits
+
+
+def _is_end(path: str) -> bool:
+    return path.endswith(tuple(f".{end}" for end in ENDS))

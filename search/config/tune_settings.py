@@ -4,7 +4,7 @@ config.
 Never decides which stage comes next.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -197,21 +197,25 @@ def _spaces(config: DictConfig) -> tuple[dict[str, tuple[Knob, ...]], tuple[str,
         str(name): tuple(_kept(knob) if knob.path in own else knob for knob in read_space(node))
         for name, node in plain.items()
     }
-    turned = {knob.path for knobs in read.values() for knob in knobs}
-    spaces, missing = {}, object()
-    left_out = [str(name) for name in listed if name not in plain]
-    for name, knobs in read.items():
+    for knobs in read.values():
         check_roles(knobs)
-        (about,) = (knob for knob in knobs if not knob.nuisance)
-        is_there = default_of(config, about, missing) is not missing
-        if not chosen and not (is_there and fits(config, knobs, turned=turned)):
-            left_out.append(name)
-            continue
-        for knob in knobs:
-            if chosen or not lacks(config, knob):
-                check_knob(config, knob)
-        spaces[name] = knobs
-    return spaces, tuple(left_out)
+    turned = {knob.path for knobs in read.values() for knob in knobs}
+    spaces = {
+        name: knobs for name, knobs in read.items() if chosen or _suits(config, knobs, turned)
+    }
+    for knob in (knob for knobs in spaces.values() for knob in knobs):
+        if chosen or not lacks(config, knob):
+            check_knob(config, knob)
+    absent = (str(name) for name in listed if name not in plain)
+    return spaces, (*absent, *(name for name in read if name not in spaces))
+
+
+def _suits(config: DictConfig, knobs: Sequence[Knob], turned: Collection[str]) -> bool:
+    """Whether a set-up has the key that a sweep would be about, and what its knobs need."""
+    (about,) = (knob for knob in knobs if not knob.nuisance)
+    missing = object()
+    is_there = default_of(config, about, missing) is not missing
+    return is_there and fits(config, knobs, turned=turned)
 
 
 def _kept(knob: Knob) -> Knob:

@@ -184,30 +184,29 @@ def _in_order(history: History, entry: int, *, passes: int) -> Request:
 
     The first pass leaves out what an earlier entry of the list has swept, unless it is stale.
     """
-    spaces = history.settings.spaces
-    names = [name for name, knobs in spaces.items() if history.acts(knobs[0])]
-    before = tuple(step for step in history.steps if step.request.entry < entry)
-    opening = replace(history, steps=before)
-    swept = {name for name in names if not opening.is_open(spaces[name][0].path)}
+    paths = {name: knobs[0].path for name, knobs in history.settings.spaces.items()}
+    lacking = {name for name in paths if not history.acts(history.settings.spaces[name][0])}
+    opening = replace(history, steps=tuple(s for s in history.steps if s.request.entry < entry))
+    swept = {name for name in {*paths} - lacking if not opening.is_open(paths[name])}
     steps = [step for step in history.steps if step.request.entry == entry]
+    several = passes > 1
     for turn in range(passes):
         done = [step for step in steps if _pass_of(step, steps, swept) == turn]
-        passed = {name: LACKING for name in spaces if name not in names}
-        passed |= {name: "an earlier stage swept it" for name in swept if turn == 0}
-        passed |= {step.request.knob: UNREAD for step in steps if step.acts_nowhere}
+        passed = dict.fromkeys(lacking, LACKING)
+        passed |= dict.fromkeys(swept if turn == 0 else (), "an earlier stage swept it")
         passed |= {step.request.knob: "had its turn in this pass" for step in done}
-        considered = list[Considered]()
-        for name, (about, *_) in spaces.items():
-            considered.append(Considered(knob=about.path, rule="R28", passed=passed.get(name, "")))
-            if name not in passed:
-                why = f"pass {turn + 1} of {passes}" if passes > 1 else "the protocol's order"
-                request = sweep_request(history, entry, name, because=why, rules=("R28",))
-                return replace(request, considered=tuple(considered))
-        if not any(step.decision == "adopt" for step in done):
-            return _stop(
-                entry, f"pass {turn + 1} adopted nothing" if passes > 1 else "all were swept"
-            )
-    return _stop(entry, "every pass is done" if passes > 1 else "all were swept")
+        if (name := next((name for name in paths if name not in passed), None)) is not None:
+            looked_at = [*paths][: [*paths].index(name) + 1]
+            considered = [
+                Considered(knob=paths[each], rule="R28", passed=passed.get(each, ""))
+                for each in looked_at
+            ]
+            why = f"pass {turn + 1} of {passes}" if several else "the protocol's order"
+            request = sweep_request(history, entry, name, because=why, rules=("R28",))
+            return replace(request, considered=tuple(considered))
+        if all(step.decision != "adopt" for step in done):
+            return _stop(entry, f"pass {turn + 1} adopted nothing" if several else "all were swept")
+    return _stop(entry, "every pass is done" if several else "all were swept")
 
 
 def _pass_of(step: Step, steps: list[Step], swept: Collection[str]) -> int:

@@ -246,26 +246,26 @@ def _standings(
     an equal one is called worse in at most 5 % of sweeps. The baseline is worse if one was adopted;
     if it stays, no value with a better mean than its own is called worse.
     """
-    dropped = _dropped(stats, race)
-    standings = list[Standing]()
-    for index in range(len(stats.counts)):
+    means, dropped, level = stats.means, _dropped(stats, race), level_of_each(len(stats.counts))
+
+    def standing(index: int) -> Standing:
         if not stats.counts[index]:
-            standings.append("unusable")
-        elif stats.broken[index]:
-            standings.append("unstable")
-        elif dropped[index]:
-            standings.append("dropped")
-        elif untested:
-            standings.append("tie" if stats.means[index] >= stats.means[best] else "worse")
-        elif index == 0:
-            standings.append("worse" if winner else "tie")
-        elif not winner and stats.means[index] >= stats.means[0]:
-            standings.append("tie")
-        else:
-            level = level_of_each(len(stats.counts))
-            lead = advantage(stats, reference=index, level=level, own_noise=False)
-            better = is_better(stats, lead, reference=index) & ~dropped
-            standings.append("worse" if better.any() else "tie")
+            return "unusable"
+        if stats.broken[index]:
+            return "unstable"
+        if dropped[index]:
+            return "dropped"
+        if untested:
+            return "tie" if means[index] >= means[best] else "worse"
+        if index == 0:
+            return "worse" if winner else "tie"
+        if not winner and means[index] >= means[0]:
+            return "tie"
+        lead = advantage(stats, reference=index, level=level, own_noise=False)
+        better = is_better(stats, lead, reference=index) & ~dropped
+        return "worse" if better.any() else "tie"
+
+    standings = [standing(index) for index in range(len(stats.counts))]
     if standings[best] == "worse":
         standings[best] = "tie"
     if standings[best] == "tie" and standings.count("tie") == 1:

@@ -1657,6 +1657,12 @@ def test_a_sweeps_command_compares_the_same_values_by_the_same_rules(words, knob
     ]
 
 
+def test_two_spaces_of_one_group_keep_the_options_of_both():
+    words = ["space=[optimizer_pair]", "knob.optimizer=choice(adamw,sgd)"]
+    config = compose_protocol(words, config_dir=None)
+    assert {"sgd", "adam", "adamw"} <= {*config.choices.optimizer}
+
+
 def test_the_words_of_a_protocol_may_name_an_experiment():
     config = compose_protocol(["own_trainer", "trainer._target_=toys.steady"], config_dir=None)
     assert config.data.rows == 1797
