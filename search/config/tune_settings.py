@@ -18,15 +18,9 @@ from search.config.trial_config import STOCK
 from search.errors import UsageError, refused, unknown
 
 PLAIN = (
-    "preflight",
-    "baseline",
-    "regularisers_off",
-    "longer",
-    "lr_range",
-    "joint",
-    "confirm",
+    "preflight", "baseline", "regularisers_off", "longer", "lr_range", "joint", "confirm",
     "ensemble",
-)
+)  # fmt: skip
 ORDERS = ("verdict", "given", "passes")
 RATE = "optimizer.lr"
 STAGES = (*PLAIN, "sweep", "sweeps")

@@ -26,9 +26,9 @@ def fixed_set(
                 "give a file or a share",
                 code="no-set-is-given",
             )
-        return np.sort(given[key])
+        return _row_numbers(given[key], key, rows, where="the data")
     if isinstance(source, str):
-        return _read_rows(Path(source), key, rows)
+        return _row_numbers(_read_file(Path(source), key), key, rows, where=source)
     if key in given:
         rule = f"these data came with a {key} set, which counts"
         raise split_refused(
@@ -37,14 +37,11 @@ def fixed_set(
     return None
 
 
-def _read_rows(path: Path, key: str, rows: int) -> Rows:
+def _read_file(path: Path, key: str) -> NDArray[Any]:
     try:
-        numbers = (
-            np.load(path, allow_pickle=False)
-            if path.suffix == ".npy"
-            else np.loadtxt(path, dtype=np.int64, ndmin=1)
-        )
-        numbers = np.asarray(numbers)
+        if path.suffix == ".npy":
+            return np.asarray(np.load(path, allow_pickle=False))
+        return np.loadtxt(path, dtype=np.int64, ndmin=1)
     except (OSError, ValueError, EOFError) as error:
         raise split_refused(
             key,
@@ -53,11 +50,18 @@ def _read_rows(path: Path, key: str, rows: int) -> Rows:
             "mend it",
             code="row-numbers-not-readable",
         ) from error
+
+
+def _row_numbers(numbers: Any, key: str, rows: int, *, where: str) -> Rows:
+    """Row numbers, ascending; of a mask, those of the rows where it is true."""
+    numbers = np.asarray(numbers)
+    if numbers.dtype == bool and numbers.shape == (rows,):
+        numbers = np.flatnonzero(numbers)
     if numbers.ndim != 1 or numbers.dtype.kind not in "iu" or not len(numbers):
         raise split_refused(
             key,
             "must hold one row of whole numbers",
-            f"{path} of shape {numbers.shape}",
+            f"{numbers.dtype} of shape {numbers.shape} in {where}",
             "mend it",
             code="row-numbers-have-wrong-shape",
         )
@@ -67,7 +71,7 @@ def _read_rows(path: Path, key: str, rows: int) -> Rows:
         raise split_refused(
             key,
             f"rows are numbered from 0 to {rows - 1}",
-            f"{outside[0]} in {path}",
+            f"{outside[0]} in {where}",
             "mend it",
             code="row-number-outside-data",
         )
@@ -75,7 +79,7 @@ def _read_rows(path: Path, key: str, rows: int) -> Rows:
         raise split_refused(
             key,
             "a row stands in a set once",
-            f"a number twice in {path}",
+            f"a number twice in {where}",
             "mend it",
             code="row-twice-in-set",
         )

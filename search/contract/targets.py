@@ -104,7 +104,7 @@ def number_classes(
             "drop such rows, or number the classes from 0",
             code="class-means-no-label",
         )
-    if (missing := is_missing(labels)).any() and labels.dtype.kind == "O":
+    if (missing := is_missing(labels)).any():
         raise data_refused(
             where,
             "every row needs its class",
@@ -112,7 +112,7 @@ def number_classes(
             "drop such rows",
             code="class-is-missing",
         )
-    if labels.dtype.kind == "O":
+    if labels.dtype.kind in "OSMm":  # files hold names as texts
         labels = labels.astype(str)
     names, numbers = np.unique(labels, return_inverse=True)
     if len(names) < 2:

@@ -102,6 +102,13 @@ def test_given_sets_and_sets_from_files_are_taken_as_they_are(tmp_path):
     split = make_split(node, rows=10, marks=Marks())
     assert (split.test.tolist(), split.folds[0].val.tolist()) == ([4, 5], [1, 3])
     assert split.folds[0].train.tolist() == [0, 2, 6, 7, 8, 9]
+    for test in (np.arange(50) < 3, [2, 0, 1]):  # a mask, and a list of numbers
+        split = make_split(
+            _node("predefined", test="given"), rows=50, marks=Marks(given={"test": test})
+        )
+        assert split.test.tolist() == [0, 1, 2]
+    with raises("row-number-outside-data", "split.test", "49", "50 in the data"):
+        make_split(_node("predefined", test="given"), rows=50, marks=Marks(given={"test": [50]}))
 
 
 @pytest.mark.parametrize(

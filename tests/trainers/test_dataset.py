@@ -270,6 +270,17 @@ def test_targets_of_two_columns_are_no_classes_and_rows_that_are_none_are_refuse
         load_rows(_npz(path="flat.npz"))
 
 
+@pytest.mark.parametrize(
+    "labels", [[b"b", b"a", b"b"], np.array(["2026-02-01", "2026-01-01", "2026-02-01"], "M8[D]")]
+)
+def test_names_of_classes_are_texts_as_files_hold_them(labels):
+    numbers, names = number_classes(np.array(labels), where="y")
+    assert (numbers.tolist(), names) in [
+        ([1, 0, 1], ("a", "b")),
+        ([1, 0, 1], ("2026-01-01", "2026-02-01")),
+    ]
+
+
 def test_a_row_without_a_class_or_group_or_time_is_refused():
     with raises("class-is-missing", "y", "None", "row 1"):
         number_classes(np.array(["a", None, "b"], dtype=object), where="y")
@@ -283,6 +294,8 @@ def test_a_row_without_a_class_or_group_or_time_is_refused():
         load_rows(OmegaConf.create(node))
     with raises("class-is-missing", "y", "<NA>", "row 1"):
         number_classes(np.array(["a", pd.NA, "b"], dtype=object), where="y")
+    with raises("class-is-missing", "y", "NaT", "row 1"):
+        number_classes(days, where="y")
 
 
 def _read(text, **keys):
