@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 
@@ -19,22 +20,31 @@ from search.execution.gpus import free_memory
 GB = 10**9
 MEMORY_LIMIT = "KNOBWISE_MEMORY"  # variable of a worker: the data that it may hold [bytes]
 
-# Counts of this process's control group, or of its machine. Linux only.
-GROUP = Path("/proc/self/cgroup")
-COUNTERS = (  # by the controllers that a line of GROUP names: where the group's count lies
-    ("", "/sys/fs/cgroup{group}/memory.events"),
-    ("memory", "/sys/fs/cgroup/memory{group}/memory.oom_control"),
-)
-# Limit and use of the group of a container.
-GROUP_MEMORY = (
-    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-    (
-        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-        "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+
+class GroupFiles(NamedTuple):
+    """Files of a control group: how many processes were killed for want of memory, its limit, its
+    use. `droppable`: in memory.stat, pages of files, which the kernel takes back for whoever asks.
+    """
+
+    root: str
+    kills: str
+    limit: str
+    used: str
+    droppable: tuple[str, str]
+
+
+GROUP = Path("/proc/self/cgroup")  # of this process; Linux only
+GROUP_FILES = {  # by the controllers that a line of GROUP names
+    "": GroupFiles(
+        "/sys/fs/cgroup", "memory.events", "memory.max", "memory.current",
+        ("inactive_file", "active_file"),
     ),
-)
+    "memory": GroupFiles(
+        "/sys/fs/cgroup/memory", "memory.oom_control", "memory.limit_in_bytes",
+        "memory.usage_in_bytes", ("total_inactive_file", "total_active_file"),
+    ),
+}  # fmt: skip
 MACHINE = Path("/proc/vmstat")
-COUNT = re.compile(r"^oom_kill (\d+)$", re.MULTILINE)
 
 
 def check_memory(slots: Mapping[str, int], *, memory_gb: float) -> None:
@@ -84,12 +94,16 @@ def _free_here() -> int:
 
 
 def _of_groups() -> list[tuple[int, int]]:
-    """Limit and use of the control group's memory, where it has a limit [bytes]."""
+    """Limit and use of this process's control group, and of those that hold it, as a job of Slurm
+    or a container does; where they have limits [bytes].
+    """
     groups = []
-    for limit, used in GROUP_MEMORY:
+    for place, files in _groups(GROUP):
         with suppress(OSError, ValueError):  # no such group, or "max"
-            most = int(Path(limit).read_text(encoding="utf-8"))
-            groups.append((most, int(Path(used).read_text(encoding="utf-8"))))
+            most = int((place / files.limit).read_text(encoding="utf-8"))
+            used = int((place / files.used).read_text(encoding="utf-8"))
+            pages = [_entry(place / "memory.stat", name) or 0 for name in files.droppable]
+            groups.append((most, used - sum(pages)))
     return groups
 
 
@@ -97,27 +111,31 @@ def memory_kills() -> int:
     """How many processes of this control group the kernel has killed for want of memory; of the
     machine, where the group has no count; 0 where nobody counts.
     """
-    for path in (*_group_counters(GROUP), MACHINE):
-        try:
-            found = COUNT.search(path.read_text(encoding="utf-8"))
-        except OSError:
-            continue
-        if found:
-            return int(found[1])
-    return 0
+    paths = (*(place / files.kills for place, files in _groups(GROUP)), MACHINE)
+    counts = (_entry(path, "oom_kill") for path in paths)
+    return next((number for number in counts if number is not None), 0)
 
 
 @cache  # a worker asks after every answer, and stays in its group
-def _group_counters(group: Path) -> list[Path]:
-    """Files that may hold the count, inside a container and outside; `group`: as GROUP."""
-    try:
-        lines = group.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return []
-    groups = {line.split(":", 2)[1]: line.split(":", 2)[2] for line in lines if line.count(":") > 1}
-    return [
-        Path(path.format(group=group.rstrip("/")))
-        for name, path in COUNTERS
-        if name in groups
-        for group in (groups[name], "")
-    ]
+def _groups(group: Path) -> list[tuple[Path, GroupFiles]]:
+    """Where a control group may lie, and then those that hold it; inside a container, which sees
+    its own group alone, the last of them is that. `group`: as GROUP.
+    """
+    places: list[tuple[Path, GroupFiles]] = []
+    with suppress(OSError):
+        for line in group.read_text(encoding="utf-8").splitlines():
+            controllers, path = line.split(":", 2)[1:]
+            if files := GROUP_FILES.get(controllers):
+                own = Path(files.root, path.lstrip("/"))
+                above = [place for place in own.parents if place.is_relative_to(files.root)]
+                places += [(place, files) for place in (own, *above)]
+    return places
+
+
+def _entry(path: Path, name: str) -> int | None:
+    """The number behind a name in a file of such lines; None where it is not there."""
+    with suppress(OSError):
+        text = path.read_text(encoding="utf-8")
+        found = re.search(rf"^{name} (\d+)$", text, re.MULTILINE)
+        return int(found[1]) if found else None
+    return None

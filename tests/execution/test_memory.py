@@ -12,7 +12,7 @@ from test_lanes_run import _served, _underway
 from search.execution import memory
 from search.execution.connections import WorkerExited, WorkerHandle
 from search.execution.end_reasons import TrialEnd
-from search.execution.memory import check_memory, memory_kills
+from search.execution.memory import GROUP_FILES, check_memory, memory_here, memory_kills
 from search.execution.messages import Hello
 from search.execution.placement.cluster import ClusterSlot
 from search.execution.placement.dask_cluster import Node, rooms
@@ -105,19 +105,27 @@ def test_memory_counts_once_for_a_host_of_dask_and_for_each_node_of_ray():
 
 
 @pytest.mark.parametrize("version", [1, 2])
-def test_the_kernels_count_of_processes_killed_for_memory_is_that_of_the_own_group(
+def test_limits_and_the_count_of_kills_are_those_of_the_own_group_and_of_what_holds_it(
     version, tmp_path, monkeypatch
 ):
-    group, counter = tmp_path / "cgroup", tmp_path / "job" / "counter"
-    counter.parent.mkdir()
-    group.write_text("4:memory:/job\n" if version == 1 else "0::/job\n")
-    counter.write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 3\n")
-    monkeypatch.setattr(memory, "GROUP", group)
+    kind = "memory" if version == 1 else ""
+    files = GROUP_FILES[kind]._replace(root=str(tmp_path))
+    step = tmp_path / "job" / "step"
+    step.mkdir(parents=True)
+    (tmp_path / "cgroup").write_text("4:memory:/job/step\n" if version == 1 else "0::/job/step\n")
+    monkeypatch.setattr(memory, "GROUP", tmp_path / "cgroup")
     monkeypatch.setattr(memory, "MACHINE", tmp_path / "vmstat")
-    name = "memory" if version == 1 else ""
-    monkeypatch.setattr(memory, "COUNTERS", ((name, f"{tmp_path}{{group}}/counter"),))
+    monkeypatch.setattr(memory, "GROUP_FILES", {kind: files})
+    for place, limit, used in ((step, "max", 10**6), (step.parent, 3 * 10**6, 2 * 10**6)):
+        (place / files.limit).write_text(f"{limit}\n")
+        (place / files.used).write_text(f"{used}\n")
+    (step.parent / "memory.stat").write_text(
+        "anon 1\n" + "".join(f"{name} 750000\n" for name in files.droppable)
+    )
+    assert (memory_here(), memory._free_here()) == (3 * 10**6, 2_500_000)
+    (step / files.kills).write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 3\n")
     assert memory_kills() == 3
-    counter.unlink()
+    (step / files.kills).unlink()
     assert memory_kills() == 0
     (tmp_path / "vmstat").write_text("nr_free_pages 12\noom_kill 5\n")
     assert memory_kills() == 5
