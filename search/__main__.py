@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from search.config import catalogue
 from search.config.hidden_modules import hiding, is_hidden
-from search.config.program import as_started
+from search.config.program_name import as_started
 from search.config.version import __version__
 from search.errors import (
     NO_LIBRARY,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from search.commands.support.arguments import WIDTH, VerbParser
 from search.config import catalogue
-from search.config.program import as_started
+from search.config.program_name import as_started
 from search.errors import UsageError, unknown
 from search.results.rules import CITED, rules
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from search.commands.support.arguments import VerbParser
 from search.commands.support.documents import print_document
 from search.config.catalogue import experiments, verb_summaries
-from search.config.program import as_started
+from search.config.program_name import as_started
 
 SUMMARY = "lists experiments and verbs"
 USAGE = """\

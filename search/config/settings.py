@@ -8,7 +8,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from search.config.check_names import CAUSES
+from search.config.preflight_checks import CAUSES
 from search.contract.metrics import Metric
 from search.errors import UsageError, refused, unknown
 

@@ -14,7 +14,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Console, Group
 from rich.text import Text
 
-from search.config.program import MODULE, SCRIPT, as_started
+from search.config.program_name import MODULE, SCRIPT, as_started
 from search.config.text import for_terminal, one_line
 
 COMMANDS = (f"{MODULE} ", f"{SCRIPT} ")

@@ -33,13 +33,13 @@ from search.protocols.budget import (
     budget_of,
     trials_left,
 )
-from search.protocols.commands import stage_words, sweep_command
 from search.protocols.conclude import conclude, gain
 from search.protocols.former import Former
 from search.protocols.history import History
 from search.protocols.next_stage import next_stage, stage_due
 from search.protocols.opening import heading
 from search.protocols.record import as_decided, record_of
+from search.protocols.stage_command import stage_words, sweep_command
 from search.protocols.stage_plan import borrowed, past_trials, stage_plan, with_all_knobs
 from search.protocols.step import Request, Step
 from search.results.diagnosis import diagnosed, usual_updates

@@ -49,7 +49,6 @@ from search.protocols.budget import (
     with_budget,
 )
 from search.protocols.chosen import at_the_edge
-from search.protocols.commands import stage_words, sweep_command
 from search.protocols.conclude import gain as gain_of
 from search.protocols.evidence import faster
 from search.protocols.former import Former
@@ -59,6 +58,7 @@ from search.protocols.next_knob import next_sweep, sweep_request
 from search.protocols.next_stage import next_stage, stage_due
 from search.protocols.opening import check_budget, check_until, confirm_needs
 from search.protocols.record import as_decided, record_of
+from search.protocols.stage_command import stage_words, sweep_command
 from search.protocols.stage_plan import stage_plan
 from search.protocols.step import Request, Step
 from search.results.ensemble import candidates_of, judge_ensemble

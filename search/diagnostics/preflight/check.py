@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from search.config.check_names import CAUSES
+from search.config.preflight_checks import CAUSES
 
 Outcome = Literal["pass", "note", "warn", "fail", "not checkable"]
 MOST = 0.5  # of the checks, above which those that could not be made are said first
