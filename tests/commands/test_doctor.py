@@ -238,6 +238,8 @@ def test_rows_of_one_epoch_that_complete_each_other_are_one(tmp_path):
     (curves,) = read_csv(written(tmp_path, text), classes=0).values()
     assert curves.epochs.tolist() == list(range(1, 9))
     assert curves.val[0] == 2.1
+    twice = written(tmp_path, text.replace("5,45,", "5,44,1,\n5,45,"))  # steps that rise on
+    assert read_csv(twice, classes=0)["curves"].train[4] == pytest.approx(0.7)
     begun = text.replace("val_loss\n", "val_loss\n,0,,\n")  # a rate told before the first epoch
     assert "epoch = step" in read_logs(str(written(tmp_path, begun, "version_0.csv"))).columns
 
@@ -557,7 +559,7 @@ def test_a_metric_that_is_an_error_is_better_when_lower(tmp_path):
         ),
         (HEADER + ",2,3,4\n", ("log-row-lacks-epoch",)),
         (
-            HEADER + "1,,,\n2,,,\n",
+            HEADER + "1,,3,\n2,2,,\n",
             ("log-lacks-numbers", "train_loss", "val_loss"),
         ),
         ("epoch,train_loss,val_loss\n1,2,inf-ish\n", ("log-cell-not-a-number", "val_loss")),

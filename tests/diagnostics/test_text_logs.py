@@ -31,6 +31,12 @@ FORMS = {
     "bar": "Epoch {e}:  50%|##   | 1/2 [00:05<00:00, loss=9]\n"
     "Epoch {e}: 100%|#####| 2/2 [00:05<00:00, 4.2it/s, loss={t:.4f}, v_num=0, "
     "val_loss={v:.4f}, val_acc={m:.4f}]\n",
+    "bar beside": "Epoch {e}/8 [Train]: 100%|##| 2/2 [00:05, loss=9.0]\n"
+    "Epoch {e}/8 [Val]: 100%|##| 1/1 [00:05, loss=9.0]\n"
+    "Epoch {e}: Train Loss: {t:.4f}, Val Loss: {v:.4f}, Val Acc: {m:.4f}\n",
+    "bar goes on": "Epoch {e}/8\nIteration:  50%|# | 1/2 [00:05, loss=9.0]\n"
+    "Evaluating: 100%|##| 1/1 [00:05]\nIteration: 100%|##| 2/2 [00:05, loss={t:.4f}]\n"
+    "Eval results: loss {v:.4f}, acc {m:.4f}\n",
     "saved": "Epoch {e}/8 - Train Loss: {t:.4f}, Val Loss: {v:.4f}, Val F1: {m:.4f}\n"
     "  saved the best model (val_loss={v:.2f})\n",
     "batches first": "train --- Current batch:200/400  loss:[ 9.0]\n"
@@ -93,6 +99,8 @@ def test_the_only_loss_of_a_log_is_trains_whatever_its_name_but_in_a_file_of_val
             1000,
             "[epoch: 0, iter:   {e},000, lr:(2e-4,)] l_pix: {t:.5f}\n# Validation # PSNR: 9.1\n",
         ),
+        (1, "Loss at step {e}: tf.Tensor({t:.6f}, shape=(), dtype=float32)\n"),
+        (1, "step {e} losses: [9.0, 9.1] loss: {t:.6f}\n"),
         (1, "Valid MRR at step {e}: 0.1\nTraining average loss at step {e}: {t:.6f}\n"),
         (1000, "[00{e}000/50000] WMS | loss {t:.5f} | 3.11 it/s | ETA 2.9 min | batch 16\n"),
     ):
@@ -114,6 +122,8 @@ def test_the_only_loss_of_a_log_is_trains_whatever_its_name_but_in_a_file_of_val
     for name in ("validations.txt", "eval/log.csv"):
         with raises("log-tells-not-of-train", "tells of validation", "--columns train=loss"):
             read_logs(str(tmp_path / name))
+    with raises("log-lacks-losses", "avg_val_loss"):
+        read_of(tmp_path, losses.replace("loss", "avg_val_loss"))
     for game in ("reward", "episode", "policy"):  # a policy's, which says little
         with raises("log-tells-not-of-train", f"beside {game}"):
             read_of(tmp_path, f"step 0 {game}: 5 loss: 0.1\nstep 0 {game}: 5 loss: 0.2\n")
@@ -970,7 +980,7 @@ def test_a_first_column_that_counts_is_the_axis_and_falls_where_another_training
         assert "epoch = (the rows, counted)" in read_of(tmp_path, on).columns
 
 
-def test_what_one_cell_of_a_notebook_printed_is_read_and_of_several_none(tmp_path):
+def test_each_cell_of_a_notebook_that_printed_the_losses_of_epochs_is_a_log(tmp_path):
     printed = Path(written(tmp_path, FORMS["keras"])).read_text().splitlines(keepends=True)
     cell = {"cell_type": "code", "outputs": [{"text": printed[:9]}, {"text": printed[9:]}]}
     other = {"cell_type": "code", "outputs": [{"data": {}}, {"text": ["Best epoch: 3\n"]}]}
@@ -978,8 +988,15 @@ def test_what_one_cell_of_a_notebook_printed_is_read_and_of_several_none(tmp_pat
     path.write_text(json.dumps({"cells": [{"cell_type": "markdown"}, cell, other]}))
     (curves,) = read_logs(str(path)).trainings.values()
     assert curves.val == pytest.approx(VAL, abs=1e-4)
-    path.write_text(json.dumps({"cells": [other, cell, cell]}))
-    with raises("notebook-tells-not-one-log", "cells 2, 3"):
+    dicts = [f"{{'loss': {t}, 'epoch': {e}}}\n" for e, t in enumerate(TRAIN)]
+    tested = {"outputs": [{"text": ["loss: 0.5\n", "test loss: 0.5\n"]}]}
+    path.write_text(json.dumps({"cells": [other, cell, tested, {"outputs": [{"text": dicts}]}]}))
+    trainings = read_logs(str(path)).trainings
+    assert list(trainings) == ["cell 2", "cell 4"]
+    assert trainings["cell 2"].val == pytest.approx(VAL, abs=1e-4)
+    assert list(trainings["cell 4"].train) == TRAIN
+    path.write_text(json.dumps({"cells": [other]}))
+    with raises("notebook-tells-no-losses", "train.ipynb"):
         read_logs(str(path))
     path.write_text(json.dumps({"cells": [{"outputs": [{"text": 5}]}]}))
     with raises("json-needs-records", "train.ipynb"):

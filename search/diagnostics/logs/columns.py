@@ -32,6 +32,7 @@ from search.errors import UsageError, unknown
 TRIAL = ("trial", "run", "run_id", "run_name", "fold")
 WITHIN = ("batch", "batch_idx")  # counted anew in every epoch
 FEWEST, NEARLY = 5, 0.75  # rows, and the share of them in equal steps, of a column that counts
+EXACT = 9  # decimals to which steps are equal
 ROLES = ("train", "val", "epoch", "metric", "trial")
 
 
@@ -192,22 +193,26 @@ def _axis(
 
 def _counter(header: Sequence[str], lines: Sequence[Line], epoch: str | None) -> str | None:
     """The first column if it counts, whatever its name: whole numbers, in equal steps in nearly all
-    rows; or one that rises as often and falls to where it began in the same epoch, as another
-    training begins.
+    rows; or one of whole numbers or equal steps that rises as often and falls to where it began in
+    the same epoch, as another training begins.
     """
     known = [name for name in header if lines and is_told(lines[0][1], name)]
     for name in known:
         at = [number_in(cells.get(name, "")) for _, cells in lines]
         if None in at or len(at) <= FEWEST or name in WITHIN or is_loss(name) or measure_of(name):
             continue
-        strides = Counter((after or 0.0) - (before or 0.0) for before, after in pairwise(at))
+        strides = Counter(
+            round((after or 0.0) - (before or 0.0), EXACT) for before, after in pairwise(at)
+        )
         stride, times = max(strides.items(), key=lambda item: item[1])
-        equal = stride.is_integer() and stride > 0 and times >= NEARLY * (len(at) - 1)
+        equal = stride > 0 and times >= NEARLY * (len(at) - 1)
         rises = sum(n for own, n in strides.items() if own > 0) >= NEARLY * (len(at) - 1)
+        rises &= equal or all(own.is_integer() for own in strides)  # a momentum that rises does not
         told = [
             (cells.get(epoch or ""), number) for (_, cells), number in zip(lines, at, strict=True)
         ]
-        if (name == header[0] and equal) or (rises and told[0] in told[2:]):
+        counts = equal and stride.is_integer() and name == header[0]
+        if counts or (rises and told[0] in told[2:]):
             return name
     return None
 

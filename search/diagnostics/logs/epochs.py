@@ -9,7 +9,7 @@ from statistics import median
 
 from search.diagnostics.logs.columns import Layout
 from search.diagnostics.logs.line import GAPS, Line, is_told, number_in
-from search.diagnostics.logs.losses import FEW
+from search.diagnostics.logs.losses import FEW, STEP
 from search.errors import refused
 
 Cells = dict[str, float | None]
@@ -23,7 +23,10 @@ def epochs_of(path: Path, lines: Sequence[Line], *, layout: Layout) -> list[Cell
         UsageError: text among numbers, an epoch that is missing, repeats or does not rise.
     """
     lines = _without_evaluation(_in_order(lines, layout=layout), layout=layout)
-    return _whole(_rows(path, lines, layout=layout), layout=layout)
+    rows = _whole(_rows(path, lines, layout=layout), layout=layout)
+    if layout.epoch is None:  # an epoch may have a line of train and another of validation
+        rows = [row | {"epoch": at} for at, row in enumerate(rows, start=1)]
+    return rows
 
 
 def _without_evaluation(lines: Sequence[Line], *, layout: Layout) -> list[Line]:
@@ -120,10 +123,16 @@ def _in_parts(lines: Sequence[Line], *, layout: Layout) -> bool:
 
 
 def _told_once(lines: Sequence[Line], *, layout: Layout) -> bool:
-    """Whether most epochs tell train's loss in one line: further ones are of another training."""
+    """Whether most epochs tell train's loss in one line: further ones are of another training, if
+    no steps are told that rise on.
+    """
     axis, name = layout.epoch or "", layout.train[0]
-    often = Counter(cells.get(axis, "") for _, cells in lines if is_told(cells, name))
-    return layout.epoch is not None and len(often) >= FEW and median(often.values()) == 1
+    told = [cells for _, cells in lines if is_told(cells, name)]
+    often = Counter(cells.get(axis, "") for cells in told)
+    steps = ([number_in(cells.get(step, "")) or -1.0 for cells in told] for step in STEP)
+    rises = any(at == sorted(set(at)) for at in steps)
+    once = layout.epoch is not None and len(often) >= FEW and median(often.values()) == 1
+    return once and not rises
 
 
 def _sum(place: str, names: Sequence[str], cells: Mapping[str, str]) -> float | None:

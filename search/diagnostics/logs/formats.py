@@ -8,7 +8,8 @@ from pathlib import Path
 
 from search.diagnostics.logs.csv_lines import csv_lines, is_table
 from search.diagnostics.logs.json_lines import json_lines
-from search.diagnostics.logs.line import Line
+from search.diagnostics.logs.line import Table
+from search.diagnostics.logs.losses import FEW
 from search.diagnostics.logs.printed_records import printed_records
 from search.diagnostics.logs.tensorboard_events import event_lines, is_events
 from search.diagnostics.logs.text_lines import is_text_log, text_lines
@@ -26,29 +27,31 @@ CHINESE = {
     "完成": " done ", "最佳": " best ", "保存": " saving ", "加载": " loading ", "数据": " data ",
 }  # fmt: skip
 # A number that Python printed with what it is, as `tensor(0.5, device='cuda:0')`.
-PRINTED = re.compile(r"\"?\btensor\(\[?([-+.\w]+)\]?(?:, *\w+=[^)\n]*)?\)\"?")
+PRINTED = re.compile(r"\"?\b(?:tf\.T|t)ensor\(\[?([-+.\w]+)\]?(?:, *\w+=(?:\(\)|[^)\n])*)?\)\"?")
 CONTROL = re.compile(r"\x1b\[[\d;]*[a-z]|[\x08]", re.I)  # of a terminal: colours, steps back
 
 
-def lines_of(path: Path) -> tuple[list[str], list[Line], dict[str, str]]:
-    """The columns' names as `plain_name` writes them, every line with its number, and how cells of
-    columns that may mean either were read.
+def tables_of(path: Path) -> dict[str, Table]:
+    """The log's table by its place; of a notebook, one of each cell that printed losses.
 
     Raises:
         UsageError: no such file, no text, another format, no row, or a column's name twice.
     """
     if is_events(path):
-        return *event_lines(path), {}
+        return {str(path): (*event_lines(path), {})}
     if path.is_dir() and (series := _metric_files(path)):
-        return *json_lines(path, json.dumps(series)), {}
+        return {str(path): (*json_lines(path, json.dumps(series)), {})}
     content, share = _content(path)
-    header, lines, told = _lines(path, _text(path, content))
-    return header, lines, told | ({"": share} if share else {})
+    text = _text(path, content)
+    texts = _printed(path, text) if path.suffix == ".ipynb" else {}
+    made = {place: _lines(path, own) for place, own in (texts or {str(path): text}).items()}
+    return {
+        place: (header, lines, told | ({"": share} if share else {}))
+        for place, (header, lines, told) in made.items()
+    }
 
 
-def _lines(path: Path, text: str) -> tuple[list[str], list[Line], dict[str, str]]:
-    if path.suffix == ".ipynb":
-        text = _printed(path, text)
+def _lines(path: Path, text: str) -> Table:
     if JSON.match(text):
         return *json_lines(path, text), {}
     if records := printed_records(text):
@@ -58,24 +61,32 @@ def _lines(path: Path, text: str) -> tuple[list[str], list[Line], dict[str, str]
     return csv_lines(path, text)
 
 
-def _printed(path: Path, text: str) -> str:
-    """What a cell of a notebook printed, where one alone tells losses.
+def _printed(path: Path, text: str) -> dict[str, str]:
+    """What the cells of a notebook printed that tell losses, by their places; empty if the file is
+    no notebook. Cells that tell losses a few times only are none of training, beside others.
 
     Raises:
-        UsageError: none does, or several, which may be trainings of anything.
+        UsageError: no cell printed losses.
     """
     try:
         cells = json.loads(text)["cells"]
         outputs = [[out.get("text", ()) for out in cell.get("outputs", ())] for cell in cells]
         printed = ["".join("".join(part) for part in own) for own in outputs]
     except (ValueError, TypeError, KeyError, AttributeError):
-        return text
-    told = [(number, own) for number, own in enumerate(printed, start=1) if is_text_log(own)]
-    if len(told) == 1:
-        return told[0][1]
-    got = f"cells {', '.join(str(number) for number, _ in told)}" if told else "none"
-    rule, remedy = "one cell may print losses", "save what the cell printed as a text file"
-    raise refused(str(path), code="notebook-tells-not-one-log", rule=rule, got=got, remedy=remedy)
+        return {}
+    told = {
+        f"{path}/cell {number}": own
+        for number, own in enumerate(printed, start=1)
+        if is_text_log(own) or printed_records(own)
+    }
+    if not told:
+        rule, remedy = "a cell must print losses", "save what a program printed as a text file"
+        raise refused(
+            str(path), code="notebook-tells-no-losses", rule=rule, got="none", remedy=remedy
+        )
+    often = {place: own for place, own in told.items() if len(_lines(path, own)[1]) >= FEW}
+    told = often or told
+    return told if len(told) > 1 else {str(path): own for own in told.values()}
 
 
 def _metric_files(path: Path) -> dict[str, dict[str, list[float]]]:
@@ -115,7 +126,7 @@ def _text(path: Path, content: bytes) -> str:
         raise refused(str(path), code="log-not-utf8", rule=rule, got=got, remedy=remedy)
     for word, english in CHINESE.items() if not text.isascii() else ():
         text = text.replace(word, english)
-    text = PRINTED.sub(r"\1", text) if "tensor(" in text else text
+    text = PRINTED.sub(r"\1", text) if "ensor(" in text else text
     return CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 

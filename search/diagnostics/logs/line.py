@@ -4,6 +4,9 @@ import re
 from collections.abc import Mapping
 
 Line = tuple[int, dict[str, str]]
+# The columns' names as `plain_name` writes them, the lines, and by column, or of all under "", how
+# what may mean either was read.
+Table = tuple[list[str], list[Line], dict[str, str]]
 SETS = (
     "train", "training", "trn", "tr", "val", "va", "valid", "validation", "eval", "dev", "test",
     "tst",

@@ -6,8 +6,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from search.diagnostics.logs.line import ROUND, Line, is_told, number_in
-from search.diagnostics.logs.measures import ERRORS, OF_TRAIN, OF_VAL, PARTS, TRAIN, VAL, is_loss
+from search.diagnostics.logs.line import GAPS, ROUND, Line, is_told, number_in
+from search.diagnostics.logs.measures import (
+    ERRORS,
+    OF_TRAIN,
+    OF_VAL,
+    PARTS,
+    TRAIN,
+    VAL,
+    is_loss,
+    is_of_val,
+)
 from search.errors import refused
 
 EPOCH = ("epoch", "epochs", ROUND, "")  # a frame's index has no name
@@ -37,7 +46,7 @@ def losses_of(
     if twins[0] and (lacks or sum(often[name] for name in train) < FILLED * often[twins[0][0]]):
         train, val = twins
     train = train or _only_loss_of_train(header)
-    others = [name for name in header if is_loss(name) and not name.startswith(OF_VAL)]
+    others = [name for name in header if is_loss(name) and not is_of_val(name)]
     doubtful = len(train) == 1 and train[0] in PARTS and len(others) > 1
     together = (all(is_told(cells, name) for name in train) for _, cells in lines)
     doubtful |= len(train) > 1 and not any(together)  # of several, none may be all
@@ -46,7 +55,7 @@ def losses_of(
     train = roles.get("train", train)
     if val == VAL[-1:] and filled[VAL[-1]] == 1 and max(filled[name] for name in train) > 2:
         val = ()  # of a test at the end
-    others = [name for name in header if name.startswith(OF_VAL) and is_loss(name)]
+    others = [name for name in header if is_of_val(name) and is_loss(name)]
     if others and not val and "val" not in roles:  # their names do not say which of them counts
         _refuse(path, others, lines, VAL, role="val")
     if 0 < _taken(lines, val) < FEW <= filled[train[0]]:
@@ -95,14 +104,16 @@ def _rest(name: str, before: Sequence[str]) -> str:
 
 def _only_loss_of_train(header: Sequence[str]) -> tuple[str, ...]:
     """The one loss of train under a name of its own, as `train_crossentropyloss`, or the only loss
-    of all, as `lm_loss`, or train's only error; none of several, which may be parts of a sum.
+    of all, as `lm_loss`, or train's only error; of several, the one whose parts the others are by
+    their names, as `main_loss` beside `main_loss_conf`, else none.
     """
     losses = [name for name in header if is_loss(name)]
     losses = losses or [name for name in header if _rest(name, OF_TRAIN) in ERRORS]
     names = [name for name in losses if name.startswith(OF_TRAIN)]
-    if not any(name.startswith(OF_VAL) for name in losses):
+    if not any(map(is_of_val, losses)):
         names = names or losses
-    return tuple(names) if len(names) == 1 else ()
+    whole = [name for name in names if all(f"{part}_".startswith(f"{name}_") for part in names)]
+    return tuple(whole)
 
 
 def _beside(val: Sequence[str], lines: Sequence[Line]) -> str:
@@ -140,9 +151,9 @@ def epochs_telling(lines: Sequence[Line], name: str, axis: str | None) -> int:
 
 
 def is_nothing(lines: Sequence[Line], name: str) -> bool:
-    """Whether a loss is 0 wherever it is told, which stands for one that nobody took."""
-    told = [number_in(cells[name]) for _, cells in lines if is_told(cells, name)]
-    return bool(told) and not any(told)
+    """Whether a loss is never told, or is 0 wherever it is, which stands for one nobody took."""
+    cells = (cells.get(name, "").strip().lower() for _, cells in lines)
+    return all(cell in GAPS or number_in(cell) == 0 for cell in cells)
 
 
 def _refuse(
@@ -153,7 +164,7 @@ def _refuse(
     got = ", ".join(filter(None, header))
     likely = {role: "NAME"}
     for name in reversed(header):
-        of = "val" if f"{name}_".startswith((*OF_VAL, "v_")) else "train"
+        of = "val" if is_of_val(name) or name.startswith("v_") else "train"
         if of in (role, "val") and (is_loss(name) or f"{name}_" in (*OF_TRAIN, *OF_VAL)):
             likely[of] = name
     if all(name.isdecimal() for name in header):

@@ -14,7 +14,7 @@ LOSS = re.compile(
 )
 # Words of another epoch, and of a place in place of what was measured there.
 OF_ANOTHER = {"best", "lowest", "min", "minimum", "previous", "prev", "improve", "improved"}
-OF_ANOTHER |= {"idx", "index"}
+OF_ANOTHER |= {"idx", "index", "at", "after"}
 SHARES = (
     "map50_95_b", "map50_95", "map_0_5_0_95", "map50_b", "map50", "map_0_5", "map", "ap",
     "miou", "mean_iou", "mean_io_u", "iou", "dice", "dice_coef", "accuracy_top1",
@@ -49,6 +49,12 @@ def is_loss(name: str) -> bool:
     return LOSS.search(name) is not None and not OF_ANOTHER & set(name.split("_"))
 
 
+def is_of_val(name: str) -> bool:
+    """Whether a column's name says that it is of validation or test, as `avg_val_loss` too."""
+    words = () if name.startswith(OF_TRAIN) else name.split("_")
+    return any(f"{word}_" in OF_VAL for word in words)
+
+
 def measure_of(name: str) -> str:
     """What a column measures, without the set or the data that stand in front of it; a best so far
     measures another epoch.
@@ -63,14 +69,14 @@ def with_losses(
     header: Sequence[str], lines: Sequence[Line]
 ) -> tuple[list[str], list[Line], list[str]]:
     """The columns and lines with the logarithm of a set's perplexity as its loss, where no loss of
-    it is told; and which were made so, in words.
+    it is told; and which were made so, in words. Of test only where none is of validation.
     """
     told = {name.startswith(OF_VAL) for name in header if is_loss(name)}
     made: dict[str, str] = {}
-    for name in header:
-        of = name.removesuffix(measure_of(name))
-        known = measure_of(name) in ("perplexity", "ppl") and of in ("", *OF_TRAIN, *OF_VAL)
-        if known and (of in OF_VAL) not in told | {loss.startswith(OF_VAL) for loss in made}:
+    for of in ("", *OF_TRAIN, *OF_VAL):
+        name = next((of + name for name in ("perplexity", "ppl") if of + name in header), "")
+        if name and (of in OF_VAL) not in told:
+            told.add(of in OF_VAL)
             made[f"{of}loss"] = name
     if not made:
         return list(header), list(lines), []

@@ -8,7 +8,8 @@ from statistics import median
 from search.diagnostics.logs.line import ROUND, Line
 from search.diagnostics.logs.measures import is_loss
 
-COUNTS = ("epoch", ROUND, "step", "batch")
+COUNTS = ("epoch", ROUND, "step", "batch", "bar")
+STEPS = {"step", "bar"}  # a line that has one of these tells of a part of its epoch
 
 
 def once(lines: Sequence[Line], axis: str, *, averaged: bool) -> list[Line]:
@@ -19,10 +20,15 @@ def once(lines: Sequence[Line], axis: str, *, averaged: bool) -> list[Line]:
 
 
 def _without_steps(lines: Sequence[Line]) -> list[Line]:
-    """Without what lines of single steps tell, where each epoch tells it of all its steps as well,
-    as `EPOCH 1 done: loss 0.5`; the last epoch may not be over.
+    """Without what lines of single steps and progress bars tell, where each epoch tells it of all
+    its steps as well, as `EPOCH 1 done: loss 0.5`; the last epoch may not be over.
     """
-    told = {(name, "step" in cells, cells.get("epoch")) for _, cells in lines for name in cells}
+    of_part = [not STEPS.isdisjoint(cells) for _, cells in lines]
+    told = {
+        (name, part, cells.get("epoch"))
+        for part, (_, cells) in zip(of_part, lines, strict=True)
+        for name in cells
+    }
     left = {name for name, stepped, epoch in told if stepped and (name, False, epoch) in told}
     last = lines[-1][1].get("epoch") if lines else None
     left -= {
@@ -32,8 +38,8 @@ def _without_steps(lines: Sequence[Line]) -> list[Line]:
     }
     left -= set(COUNTS)
     return [
-        (number, {k: v for k, v in cells.items() if k not in left or "step" not in cells})
-        for number, cells in lines
+        (number, {k: v for k, v in cells.items() if k not in left or not part})
+        for part, (number, cells) in zip(of_part, lines, strict=True)
     ]
 
 

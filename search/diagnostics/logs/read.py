@@ -21,8 +21,8 @@ from search.config.counted import count
 from search.diagnostics.logs.columns import Layout, layout_of
 from search.diagnostics.logs.doubts import unread, without_other_scale
 from search.diagnostics.logs.epochs import are_apart, epochs_of, untaken
-from search.diagnostics.logs.formats import lines_of
-from search.diagnostics.logs.line import ROUND, Line, is_told, number_in
+from search.diagnostics.logs.formats import tables_of
+from search.diagnostics.logs.line import ROUND, Line, Table, is_told, number_in
 from search.diagnostics.logs.measures import (
     ERRORS,
     LOWER,
@@ -41,7 +41,6 @@ REWARDS = {"reward", "rewards", "advantage", "advantages", "critic", "episode", 
 REWARDS |= {"policy", "vf"}
 OF_NAMES = ("valid", "eval")  # how names of files and folders begin that hold validation
 T = TypeVar("T")
-Table = tuple[list[str], list[Line], dict[str, str]]  # of `lines_of`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,8 +80,8 @@ def read_logs(
     pattern = f"{glob.escape(place)}/*epoch*.json" if Path(place).is_dir() else place
     files = [] if Path(place).is_file() else sorted(glob.glob(pattern, recursive=True))
     left_out: dict[str, UsageError] = {}
-    tables = _each(files or [place], lambda file: lines_of(Path(file)), left_out=left_out)
-    tables = _by_log(tables)
+    read = _each(files or [place], lambda file: tables_of(Path(file)), left_out=left_out)
+    tables = _by_log({part: table for parts in read.values() for part, table in parts.items()})
     logs = _each(
         tables,
         lambda file: _read(Path(file), tables[file], scale=scale, chosen=columns or {}),
@@ -90,7 +89,7 @@ def read_logs(
     )
     if not logs:
         raise next(iter(left_out.values()))
-    if not files:
+    if place in logs:
         return logs[place]
     shared = os.path.commonpath([os.path.dirname(file) for file in logs]) or os.curdir
     places = {file: os.path.relpath(file, shared) for file in logs}

@@ -1,0 +1,117 @@
+"""What numbers a line of text tells, by name: `epoch 3: loss=0.5 val_loss=0.6` and the like.
+
+A line tells numbers behind names, of the last phase that was named before them.
+"""
+
+import re
+from collections.abc import Sequence
+
+from search.diagnostics.logs.line import JOINED, ROUND
+from search.diagnostics.logs.measures import is_loss
+from search.diagnostics.logs.once import COUNTS
+from search.diagnostics.logs.phases import SHARED, TRAIN, VAL
+
+NUMBER = r"[-+]?(?:\d+\.?\d*(?:e[-+]?\d+)?|\.\d+|(?:nan|inf)\b)"
+WORD = r"(?<![a-z])[a-z](?:[\w@]|[-./](?=\w))*"
+TOLD = re.compile(
+    rf"({WORD}(?: {WORD})*?)(\s*[:=]\s*|\s+|, *)[\[(]? *(?:{NUMBER} *-> *)?({NUMBER})"
+    rf"(?: */ *({NUMBER}))?",
+    re.I,
+)
+TIME = re.compile(r"\s?(?:m?s|secs?|seconds?|min(?:ute)?s?|h(?:ou)?rs?)\b", re.I)  # behind a number
+SET = r"\b(?:train|val|eval|test)[a-z]*\b"
+COUNTED = r"(?:epoch|iteration|iter|step) *\d+"
+# Who writes a line, as `pkg.training.trainer - ` and `[train.py:31]`: no phase of what it tells.
+WRITER = re.compile(r"\b[a-z_]\w*(?:\.[a-z_]\w*)+(?:(?=\]| - | \| )|:\d+\b)", re.I)
+FORMS = [  # of frameworks; mostly a count without a word before it; and how they are read
+    (re.compile(r"\b(\d+)epoch\b"), r"epoch \1"),  # ESPnet
+    (re.compile(r"\btrain: (\d+)(?= *\[)", re.I), r"train epoch \1"),  # timm
+    (re.compile(r"\bepoch\((\w+)\) *\[ *(\d+)\]", re.I), r"\1 epoch \2"),  # OpenMMLab
+    (re.compile(r"\biter\((train)\) *\[ *(\d+)(?=/)", re.I), r"\1 iter \2"),
+    (re.compile(r"\biter\((\w+)\) *\[[ \d/]+\]", re.I), r"\1"),  # of evaluation's own batches
+    # Of boosting.
+    (re.compile(r"^\[(\d+)\]\s+(?!\w+-loss)(?=[\w.]+(?:-|'s )[\w@]+: *[-\d.])"), rf"{ROUND} \1 "),
+    (re.compile(r"^(\d+):\s+learn: (\S+)\s+test: "), rf"{ROUND} \1 train loss: \2 test loss: "),
+    (re.compile(r"^ *(\d+): \S+, (\S+) avg loss,"), r"step \1 loss: \2,"),  # Darknet
+    (re.compile(r"\bsaving dict for global step (\d+):", re.I), r"val step \1 "),  # TF's Estimator
+    (re.compile(r"\bEp\. (\d+) : Up\. (\d+)"), r"epoch \1 step \2"),  # Marian
+    (re.compile(r"(?:^|\] )\[(\d+)\] (?=\w+=)"), r" step \1 "),  # JAX's writers
+    (re.compile(r"^\[ *0*(\d+) */ *\d+\](?= .*\bloss\b)", re.I), r"step \1 "),
+    (re.compile(r"\b(epoch|iteration|batch) *\[ *(\d+)", re.I), r"\1 \2 "),
+    (re.compile(r"s/epoch\b", re.I), "s per epoch"),
+    (re.compile(r"\b(iteration \d+) \([^)]*\), (?=loss)", re.I), r"train \1 "),  # Caffe
+    (re.compile(r"\bloss (\d+)(?:: *| +)(?=-?\d+\.)", re.I), r"step \1 loss "),  # its step first
+    (  # of what stands behind, as `validation result at epoch 3, loss 0.5`, `loss at step 3: 0.5`
+        re.compile(
+            rf"^(?!.*\bbest\b)(.*?)((?:{SET}|loss)[\w()@ ]*?) (?:at|after|for) ({COUNTED})", re.I
+        ),
+        r"\1\3 \2",
+    ),
+    (re.compile(r"\) *@\[ *IoU=0\.50:0\.95 *(?:\| *area= *all[^\]]*)?\]"), ""),  # COCO's metric
+    (re.compile(r"@\[[^\]]*\]"), ""),  # at which overlaps it measures the others
+    (re.compile(r"\bvalidation_(\d)-"), r"set\1_"),  # which of its sets is train's, XGBoost hides
+]
+MORE = re.compile(r" *, *[-+.\d]")  # of a list, behind its first number
+PHASES = dict.fromkeys(TRAIN, "train") | dict.fromkeys(("test", "testing"), "test")
+PHASES |= dict.fromkeys((*VAL, "validate", "validating", "evaluation", "evaluating", "cv"), "val")
+COUNTERS = dict.fromkeys(("iter", "iteration", "iterations", "steps"), "step") | {"ep": "epoch"}
+FILLERS = {"average", "avg", "mean", "running", "end", "of", "set", "phase", "info", "epoch"}
+FILLERS |= {"is", "was", "so", "far", "current", "with", "s", "value"}
+NOT_NOW = {"at", "best", "from", "last", "max", "num", "per", "total"}  # of another epoch
+
+
+def numbers_of(line: str, phase: str = "") -> dict[str, str]:
+    """What a line tells, by name; of `9806/10000`, behind what does not count, the share. `phase`:
+    of what the line does not say.
+    """
+    numbers: dict[str, str] = {}
+    retold: set[str] = set()  # of the best epoch, as `saved the best model, val accuracy: 0.9`
+    end = 0
+    line = WRITER.sub("", line)
+    for form, told in FORMS:
+        line = form.sub(told, line)
+    for match in TOLD.finditer(line):
+        words, mark, number, whole = match.groups()
+        behind = line[: match.start()].rstrip()[-1:].isdigit()  # a number: `0.5 loss, 0.8 acc`
+        if "," in mark and ("loss" not in words.lower() or behind):
+            continue  # a comma joins a loss to its number, and mostly parts others
+        if TIME.match(line, match.end()):
+            end = match.end()
+            continue  # what an epoch took, as `Cost: 667.9 sec`
+        phase = phase_of(words_of(line[end : match.end(1)]), phase)
+        name = _name(words_of(words), phase)
+        if is_loss(name):
+            listed = line[: match.start(3)].rstrip()[-1:] in ("[", "(")
+            if listed and MORE.match(line, match.end()):
+                continue  # the first of several is not the epoch's
+            last = words.split()[-1].lower()
+            if mark.isspace() and number.isdigit() and COUNTERS.get(last, last) in COUNTS:
+                name = COUNTERS.get(last, last)  # as in `loss and iteration 3 is 0.5`
+        if name == "epoch" and "best" in words_of(line[: match.start()]):
+            continue  # as in `Best metric: 0.9 (epoch 4)`
+        retold |= {name} if "best" in words_of(line[end : match.start()]) else set()
+        end = match.end()
+        if whole and name not in COUNTS and float(whole):
+            number = repr(float(number) / float(whole))
+        numbers.setdefault(name, number)
+    return numbers if "epoch" in numbers else {k: v for k, v in numbers.items() if k not in retold}
+
+
+def words_of(text: str) -> list[str]:
+    """In small letters, `ValLoss` being two."""
+    words = re.findall(r"[a-z][a-z0-9]*", text.lower().replace("@", ""))
+    return [part for word in words for part in JOINED.get(word, word).split("_")]
+
+
+def phase_of(words: Sequence[str], before: str) -> str:
+    """The last one that is named."""
+    return next((PHASES[word] for word in reversed(words) if word in PHASES), before)
+
+
+def _name(words: Sequence[str], phase: str) -> str:
+    """A number's name, with its phase in front, but for what counts or belongs to both."""
+    rest = [COUNTERS.get(word, word) for word in words if word not in PHASES]
+    if rest and rest[-1] == "epoch" and not (NOT_NOW | {"loss"}) & set(rest):
+        return "epoch"
+    plain = "_".join(word for word in rest if word not in FILLERS)
+    return plain if plain in (*COUNTS, *SHARED) else "_".join(filter(None, (phase, plain)))
