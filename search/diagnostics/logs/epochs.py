@@ -4,7 +4,6 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from statistics import median
 
 from search.diagnostics.logs.columns import Layout
@@ -15,7 +14,7 @@ from search.errors import refused
 Cells = dict[str, float | None]
 
 
-def epochs_of(path: Path, lines: Sequence[Line], *, layout: Layout) -> list[Cells]:
+def epochs_of(where: str, lines: Sequence[Line], *, layout: Layout) -> list[Cells]:
     """Epochs with both losses, or with train's where no column tells validation's: as `epoch`,
     `train_loss`, `val_loss`, `metric` and the others.
 
@@ -23,7 +22,7 @@ def epochs_of(path: Path, lines: Sequence[Line], *, layout: Layout) -> list[Cell
         UsageError: text among numbers, an epoch that is missing, repeats or does not rise.
     """
     lines = _without_evaluation(_in_order(lines, layout=layout), layout=layout)
-    rows = _whole(_rows(path, lines, layout=layout), layout=layout)
+    rows = _whole(_rows(where, lines, layout=layout), layout=layout)
     if layout.epoch is None:  # an epoch may have a line of train and another of validation
         rows = [row | {"epoch": at} for at, row in enumerate(rows, start=1)]
     return rows
@@ -65,9 +64,9 @@ def are_apart(lines: Sequence[Line], *, layout: Layout) -> bool:
     return all(at == sorted(at) for at in by_name)
 
 
-def untaken(path: Path, lines: Sequence[Line], *, layout: Layout) -> int:
+def untaken(where: str, lines: Sequence[Line], *, layout: Layout) -> int:
     """In how many lines validation's loss is 0 before any other: there it counts as not taken."""
-    losses = [_sum(f"{path}: line {number}", layout.val, cells) for number, cells in lines]
+    losses = [_sum(f"{where}: line {number}", layout.val, cells) for number, cells in lines]
     told = [loss for loss in losses if loss is not None]
     return next((place for place, loss in enumerate(told) if loss), 0)
 
@@ -80,7 +79,7 @@ class Epoch:
     train: list[float] = field(default_factory=list)
 
 
-def _rows(path: Path, lines: Sequence[Line], *, layout: Layout) -> list[Epoch]:
+def _rows(where: str, lines: Sequence[Line], *, layout: Layout) -> list[Epoch]:
     """The epochs in order; rows of one epoch that complete each other become one."""
     rows: list[Epoch] = []
     several = _in_parts(lines, layout=layout) or (
@@ -88,7 +87,7 @@ def _rows(path: Path, lines: Sequence[Line], *, layout: Layout) -> list[Epoch]:
     )
     taken = False  # validation: a loss of 0 before any other stands for none
     for counted, (number, cells) in enumerate(lines, start=1):
-        place = f"{path}: line {number}"
+        place = f"{where}: line {number}"
         before = rows[-1].cells["epoch"] if rows else None
         at = counted if layout.epoch is None else _number(place, layout.epoch, cells)
         if at is None and not any(is_told(cells, name) for name in layout.train):

@@ -67,9 +67,9 @@ def measure_of(name: str) -> str:
 
 def with_losses(
     header: Sequence[str], lines: Sequence[Line]
-) -> tuple[list[str], list[Line], list[str]]:
+) -> tuple[list[str], list[Line], dict[str, str]]:
     """The columns and lines with the logarithm of a set's perplexity as its loss, where no loss of
-    it is told; and which were made so, in words. Of test only where none is of validation.
+    it is told; and of which columns such losses are made. Of test only where none is of validation.
     """
     told = {name.startswith(OF_VAL) for name in header if is_loss(name)}
     made: dict[str, str] = {}
@@ -79,12 +79,12 @@ def with_losses(
             told.add(of in OF_VAL)
             made[f"{of}loss"] = name
     if not made:
-        return list(header), list(lines), []
+        return list(header), list(lines), {}
     with_made = [
         (number, cells | {loss: _logarithm(cells.get(name, "")) for loss, name in made.items()})
         for number, cells in lines
     ]
-    return [*header, *made], with_made, [f"{loss} = ln {name}" for loss, name in made.items()]
+    return [*header, *made], with_made, made
 
 
 def _logarithm(cell: str) -> str:

@@ -22,7 +22,7 @@ from search.diagnostics.logs.columns import Layout, layout_of
 from search.diagnostics.logs.doubts import unread, without_other_scale
 from search.diagnostics.logs.epochs import are_apart, epochs_of, untaken
 from search.diagnostics.logs.formats import tables_of
-from search.diagnostics.logs.line import ROUND, Line, Table, is_told, number_in
+from search.diagnostics.logs.line import ROUND, Line, Table, number_in
 from search.diagnostics.logs.measures import (
     ERRORS,
     LOWER,
@@ -32,7 +32,7 @@ from search.diagnostics.logs.measures import (
     with_losses,
 )
 from search.diagnostics.logs.phases import TRAIN, VAL, by_phase
-from search.diagnostics.logs.taken_up import taken_up
+from search.diagnostics.logs.trainings import trainings_of
 from search.diagnostics.verdicts.curves import Curves
 from search.diagnostics.verdicts.from_columns import curves_of
 from search.errors import UsageError, refused
@@ -155,57 +155,45 @@ def _read(
     header, lines = by_phase(header, lines)
     header, lines, logarithms = with_losses(header, lines)
     layout = layout_of(path, header, lines, chosen=chosen)
-    axis = layout.epoch or ""  # of `3/400` the epoch
-    lines = [
-        (n, c | {axis: c[axis].partition("/")[0]} if "/" in c.get(axis, "") else c)
-        for n, c in lines
-    ]
-    runs: dict[str, list[Line]] = {}
-    for line in lines if layout.trial else ():
-        runs.setdefault(line[1].get(layout.trial, ""), []).append(line)
-    if not runs or len(runs) == len(lines) > 2:  # a column that counts the rows names nothing
-        runs = _begun_anew(path.stem, lines, layout=layout)
-    again: list[float] = []
-    if layout.epoch is not None and not are_apart(lines, layout=layout):
-        for name, own in runs.items():
-            runs[name], starts = taken_up(own, axis=layout.epoch, loss=layout.train[0])
-            again += starts
+    runs, again = trainings_of(path.stem, lines, layout=layout)
     is_error = layout.train[0].rpartition("_")[2] in ERRORS and "train" not in chosen
     scale = (0, scale[1]) if is_error else scale  # classes are the scale of a loss
-    trainings = {
-        name: _training(path, name if layout.trial else "", own, layout=layout, scale=scale)
-        for name, own in runs.items()
-    }
+    trainings: dict[str, Curves] = {}
     apart: list[str] = []
-    for name, curves in trainings.items() if "val" not in chosen else ():
-        trainings[name], why = without_other_scale(curves)
+    for name, own in runs.items():
+        at = f"{path}: {name}" if layout.trial else str(path)
+        curves = _training(at, own, layout=layout, scale=scale)
+        trainings[name], why = without_other_scale(curves) if "val" not in chosen else (curves, "")
         apart += [why] if why else []
-    boosted = layout.epoch == ROUND or all("logloss" in name for name in layout.train)
     used = (layout.epoch, *layout.train, *layout.val, layout.metric)
-    read = [
-        text if not name else f"{text} in {name}"
-        for name, text in unsure.items()
-        if name in ("", *used)
+    zeros = sum(untaken(str(path), own, layout=layout) for own in runs.values())
+    taken = f"not taken: a validation loss of 0 in {count(zeros, 'row')} before any other"
+    remarks = [
+        str(layout),
+        *(text for name, text in unsure.items() if not name),
+        *(f"{text} in {name}" for name, text in unsure.items() if name and name in used),
+        *(f"{loss} = ln {name}" for loss, name in logarithms.items() if loss in used),
+        *(f"taken up again from {layout.epoch} {at:g}" for at in again),
+        *(["an error in place of a loss, which classes are no scale of"] if is_error else []),
+        *([taken] if zeros else []),
+        *([] if "train" in chosen else _of_no_set(path, header, layout=layout)),
+        *apart[:1],
+        *unread(header, lines, layout=layout),
     ]
-    read += [text for text in logarithms if text.partition(" = ")[0] in used]
-    read += [f"taken up again from {layout.epoch} {at:g}" for at in again]
-    read += ["an error in place of a loss, which classes are no scale of"] if is_error else []
-    if zeros := sum(untaken(path, own, layout=layout) for own in runs.values()):
-        read += [f"not taken: a validation loss of 0 in {count(zeros, 'row')} before any other"]
-    if not layout.val and not layout.train[0].startswith(OF_TRAIN) and "train" not in chosen:
-        read += [_of_no_set(path, " + ".join(layout.train), header)]
-    read += [*apart[:1], *unread(header, lines, layout=layout)]
-    columns = f"{layout}; {', '.join(read)}" if read else str(layout)
+    boosted = layout.epoch == ROUND or all("logloss" in name for name in layout.train)
+    columns = "; ".join(filter(None, (remarks[0], ", ".join(remarks[1:]))))
     return Log(trainings=trainings, columns=columns, boosted=boosted)
 
 
-def _of_no_set(path: Path, losses: str, header: Sequence[str]) -> str:
-    """That losses without the name of a set are taken as train's, in words.
+def _of_no_set(path: Path, header: Sequence[str], *, layout: Layout) -> list[str]:
+    """That losses without the name of a set are taken as train's, in words, if they are.
 
     Raises:
         UsageError: the file is one of validation, by its name, or tells of rewards, beside which a
             loss is a policy's, and does not say what was learned.
     """
+    if layout.val or layout.train[0].startswith(OF_TRAIN):
+        return []
     words = re.findall(r"[a-z]+", path.stem.lower())
     of_val = any(word.startswith(OF_NAMES) or word in VAL for word in words)
     of_val |= not set(TRAIN) & set(words) and path.parent.name.lower().startswith(OF_NAMES)
@@ -214,56 +202,19 @@ def _of_no_set(path: Path, losses: str, header: Sequence[str]) -> str:
         where = (
             "in a file or folder whose name tells of validation" if of_val else f"beside {rewards}"
         )
-        name = losses.replace(" ", "")
+        name = "+".join(layout.train)
         rule, remedy = "needs losses of train", f"say --columns train={name} if it is train's"
-        got = f"{losses}, {where}"
+        got = f"{name}, {where}"
         raise refused(str(path), code="log-tells-not-of-train", rule=rule, got=got, remedy=remedy)
-    return f"{losses} names no set and is taken as train's"
-
-
-def _begun_anew(stem: str, lines: Sequence[Line], *, layout: Layout) -> dict[str, list[Line]]:
-    """The trainings that were written into one file, one behind the other: each begins at the
-    first epoch again.
-    """
-    axis = layout.epoch
-    if axis is None or are_apart(lines, layout=layout):
-        return {stem: list(lines)}
-    trainings, before = [list[Line]()], -math.inf
-    first, last = (number_in(lines[at][1].get(axis, "")) for at in (0, -1))
-    begin = 1.0 if first and not first.is_integer() else 0.0  # of parts, within the first epoch
-    twice = not begin and not layout.steps and first != last  # the first again, and then on
-    for line in lines:
-        at = number_in(line[1].get(axis, ""))
-        again = twice and at == before and _repeats(line, trainings[-1], layout=layout)
-        begins = at is not None and (at == first or at <= begin) and (at < before or again)
-        trainings += [[]] if begins else []
-        trainings[-1].append(line)
-        before = before if at is None else at
-    measured = [own for own in trainings if any(is_told(c, layout.train[0]) for _, c in own)]
-    trainings = measured or trainings  # others ended before their first epoch did
-    if len(trainings) == 1:
-        return {stem: trainings[0]}
-    return {f"{stem}:{number}": own for number, own in enumerate(trainings, start=1)}
-
-
-def _repeats(line: Line, before: Sequence[Line], *, layout: Layout) -> bool:
-    """Whether a line tells all losses again that the line before it told."""
-    names = (*layout.train, *layout.val)
-    return bool(before) and all(is_told(c, name) for _, c in (line, before[-1]) for name in names)
+    return [f"{' + '.join(layout.train)} names no set and is taken as train's"]
 
 
 def _training(
-    path: Path,
-    name: str,
-    lines: Sequence[Line],
-    *,
-    layout: Layout,
-    scale: tuple[int, float | None],
+    place: str, lines: Sequence[Line], *, layout: Layout, scale: tuple[int, float | None]
 ) -> Curves:
     classes, constant = scale
-    rows = epochs_of(path, lines, layout=layout)
+    rows = epochs_of(place, lines, layout=layout)
     if not rows:
-        place = f"{path}: {name}" if name else str(path)
         both = " and ".join(" + ".join(names) for names in (layout.train, layout.val) if names)
         rule = f"needs epochs with numbers in {both}"
         raise refused(

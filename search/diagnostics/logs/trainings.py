@@ -1,0 +1,97 @@
+"""Which lines of a log are of which training, as a column says or as one stands behind the other.
+
+Of a training that went on from an earlier epoch, as after a crash, what it gave up is left out.
+"""
+
+import math
+from collections.abc import Sequence
+
+from search.diagnostics.logs.columns import Layout
+from search.diagnostics.logs.epochs import are_apart
+from search.diagnostics.logs.line import Line, is_told, number_in
+
+OFTEN, FEWEST = 3, 3  # most times that a training is taken up again; epochs of each time, at least
+
+
+def trainings_of(
+    stem: str, lines: Sequence[Line], *, layout: Layout
+) -> tuple[dict[str, list[Line]], list[float]]:
+    """The lines of each training by its name, and the epochs from which one was taken up again.
+
+    `stem`: names the only one, and in front of a number each of several behind each other.
+    """
+    axis = layout.epoch or ""  # of `3/400` the epoch
+    lines = [
+        (n, c | {axis: c[axis].partition("/")[0]} if "/" in c.get(axis, "") else c)
+        for n, c in lines
+    ]
+    named: dict[str, list[Line]] = {}
+    for line in lines if layout.trial else ():
+        named.setdefault(line[1].get(layout.trial, ""), []).append(line)
+    if len(named) == len(lines) > 2:  # a column that counts the rows names nothing
+        named = {}
+    if layout.epoch is None or are_apart(lines, layout=layout):
+        return named or {stem: lines}, []
+    runs, again = named or _begun_anew(stem, lines, layout=layout), list[float]()
+    for name, own in runs.items():
+        runs[name], starts = _taken_up(own, axis=axis, loss=layout.train[0])
+        again += starts
+    return runs, again
+
+
+def _begun_anew(stem: str, lines: Sequence[Line], *, layout: Layout) -> dict[str, list[Line]]:
+    """The trainings that were written into one file, one behind the other: each begins at the
+    first epoch again.
+    """
+    axis = layout.epoch or ""
+    trainings, before = [list[Line]()], -math.inf
+    first, last = (number_in(lines[at][1].get(axis, "")) for at in (0, -1))
+    begin = 1.0 if first and not first.is_integer() else 0.0  # of parts, within the first epoch
+    twice = not begin and not layout.steps and first != last  # the first again, and then on
+    for line in lines:
+        at = number_in(line[1].get(axis, ""))
+        again = twice and at == before and _repeats(line, trainings[-1], layout=layout)
+        begins = at is not None and (at == first or at <= begin) and (at < before or again)
+        trainings += [[]] if begins else []
+        trainings[-1].append(line)
+        before = before if at is None else at
+    measured = [own for own in trainings if any(is_told(c, layout.train[0]) for _, c in own)]
+    trainings = measured or trainings  # others ended before their first epoch did
+    if len(trainings) == 1:
+        return {stem: trainings[0]}
+    return {f"{stem}:{number}": own for number, own in enumerate(trainings, start=1)}
+
+
+def _repeats(line: Line, before: Sequence[Line], *, layout: Layout) -> bool:
+    """Whether a line tells all losses again that the line before it told."""
+    names = (*layout.train, *layout.val)
+    return bool(before) and all(is_told(c, name) for _, c in (line, before[-1]) for name in names)
+
+
+def _taken_up(lines: Sequence[Line], *, axis: str, loss: str) -> tuple[list[Line], list[float]]:
+    """The lines without those of epochs that were trained again, and the epochs from which; no line
+    is left out where the order tells of something else, such as rows that are not sorted, or a
+    training of another kind, which tells no `loss` of train.
+    """
+    parts: list[list[Line]] = [[]]
+    starts: list[float] = []
+    before = float("-inf")
+    for line in lines:
+        at = number_in(line[1].get(axis, ""))
+        if at is not None and at < before:
+            parts.append([])
+            starts.append(at)
+        parts[-1].append(line)
+        before = before if at is None else at
+    if not 0 < len(starts) <= OFTEN or any(_epochs(part, axis, loss) < FEWEST for part in parts):
+        return list(lines), []
+    kept: list[Line] = []
+    for start, part in zip((None, *starts), parts, strict=True):
+        if start is not None:
+            kept = [line for line in kept if (number_in(line[1].get(axis, "")) or 0.0) < start]
+        kept += part
+    return kept, starts
+
+
+def _epochs(lines: Sequence[Line], axis: str, loss: str) -> int:
+    return len({cells.get(axis, "") for _, cells in lines if is_told(cells, loss)})
