@@ -17,8 +17,6 @@ from omegaconf import OmegaConf
 from refusals import check_told, raises
 from rich.console import Console
 from sklearn.datasets import load_digits
-from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
-from sklearn.utils.class_weight import compute_sample_weight
 
 from search.config.compose import compose_experiment
 from search.config.plan import check_task, read_plan
@@ -40,7 +38,6 @@ from search.diagnostics.preflight import (
 from search.diagnostics.preflight.by_chance import by_chance
 from search.diagnostics.preflight.check import CAUSES, Check, Judge, Preflight, excused
 from search.diagnostics.preflight.first_loss import first_loss
-from search.diagnostics.preflight.forest import grow
 from search.diagnostics.preflight.label_noise import label_noise
 from search.diagnostics.preflight.of_data import of_data
 from search.diagnostics.preflight.reading import Reading
@@ -241,22 +238,6 @@ def test_train_rows_of_the_future_are_told():
     assert sets.shared_groups(None, time).outcome == "pass"
     assert sets.shared_groups(None, {**time, "val": np.arange(5.0, 9)}).outcome == "fail"
     assert sets.shared_groups(None, None).outcome == "not checkable"
-
-
-def test_a_forest_is_scikit_learns_to_the_bit():
-    x, new = _cloud(90, 20), _cloud(40, 21)
-    y = np.digitize(x[:, 0], [-0.5, 1.0])
-    for kind, targets in ((ExtraTreesClassifier, y), (ExtraTreesRegressor, x[:, 0] * x[:, 1])):
-        theirs = kind(20, min_samples_leaf=2, bootstrap=True, oob_score=True, random_state=0)
-        theirs.fit(x, targets)
-        ours = grow(x, targets, trees=20, leaf=2, classification=targets is y)
-        left_out = theirs.oob_decision_function_ if targets is y else theirs.oob_prediction_
-        assert np.array_equal(ours.left_out.squeeze(), left_out)
-        assert np.array_equal(ours.predict(new), theirs.predict(new))
-    weights = compute_sample_weight("balanced", y)
-    ours = grow(x, y, trees=9, leaf=3, classification=True, weights=weights)
-    theirs = ExtraTreesClassifier(9, min_samples_leaf=3, class_weight="balanced", random_state=0)
-    assert np.array_equal(ours.mean(new), theirs.fit(x, y).predict_proba(new))
 
 
 def _read(x, y):

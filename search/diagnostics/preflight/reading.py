@@ -10,12 +10,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from search.diagnostics.preflight.forest import Forest, grow
+from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 
 ROWS, FEATURES = 1500, 500  # drawn at random, that plain models see
 COLUMNS = 4  # outputs that are tried one by one
-TREES, LEAF = 200, 2  # a row is left out by 74 of the trees
+TREES = 200  # a row is left out by 74 of them
+FOREST: dict[str, Any] = {
+    "min_samples_leaf": 2,
+    "bootstrap": True,
+    "oob_score": True,
+    "random_state": 0,
+}
 Array = NDArray[Any]
 
 
@@ -42,23 +47,23 @@ class Reading:
     @cached_property
     def chances(self) -> tuple[Array, Array]:
         """The probability of each class [n, classes], and the classes."""
-        classes = self.forest.classes
-        assert classes is not None
-        return self.forest.left_out, classes
+        return self.forest.oob_decision_function_, self.forest.classes_
 
     @cached_property
     def numbers(self) -> tuple[Array, ...]:
         """What is read of the first columns of the targets, [n] each."""
-        others = [self._grown(numbers) for numbers in self.columns[1:]]
-        return tuple(forest.left_out[:, 0] for forest in (self.forest, *others))
+        others = [
+            ExtraTreesRegressor(self.trees, **FOREST).fit(self.x, numbers)
+            for numbers in self.columns[1:]
+        ]
+        return tuple(forest.oob_prediction_ for forest in (self.forest, *others))
 
     @cached_property
-    def forest(self) -> Forest:
+    def forest(self) -> Any:
         """The trees of the classes, or of the targets' first column."""
-        return self._grown(self.y if self.classification else self.columns[0])
-
-    def _grown(self, y: Array) -> Forest:
-        return grow(self.x, y, trees=self.trees, leaf=LEAF, classification=self.classification)
+        if self.classification:
+            return ExtraTreesClassifier(self.trees, **FOREST).fit(self.x, self.y)
+        return ExtraTreesRegressor(self.trees, **FOREST).fit(self.x, self.columns[0])
 
     @property
     def columns(self) -> Array:

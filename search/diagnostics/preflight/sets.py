@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import chi2_contingency
+from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import GroupKFold, StratifiedKFold
-from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.model_selection import GroupKFold, StratifiedKFold, cross_val_predict
 
 from search.diagnostics.preflight.by_chance import (
     by_chance,
@@ -26,7 +26,6 @@ from search.diagnostics.preflight.by_chance import (
 )
 from search.diagnostics.preflight.check import Check, Judge
 from search.diagnostics.preflight.class_words import spelt_alike
-from search.diagnostics.preflight.forest import grow
 from search.diagnostics.preflight.later_values import judged_in_time
 from search.diagnostics.preflight.near_rows import LEAST, continuous_columns, repeated
 
@@ -279,13 +278,12 @@ def _area(
         if len(np.unique(held[labels == 0])) < 5 or len(np.unique(held[labels == 1])) < 5:
             return math.nan, math.nan
         folds = GroupKFold(5)
-    x, scores = np.nan_to_num(x), np.empty(len(labels))
-    for train, out in folds.split(x, labels, held):
-        forest = grow(
-            x[train], labels[train], trees=trees, leaf=3, classification=True,
-            weights=compute_sample_weight("balanced", labels[train]),
-        )  # fmt: skip
-        scores[out] = forest.mean(x[out]) @ (forest.classes == 1)
+    forest = ExtraTreesClassifier(
+        trees, min_samples_leaf=3, class_weight="balanced", random_state=0
+    )
+    scores = cross_val_predict(
+        forest, np.nan_to_num(x), labels, cv=folds, groups=held, method="predict_proba"
+    )[:, 1]
     area = float(roc_auc_score(labels, scores))
     # Rows of a group are no independent witnesses: then groups are counted.
     n, m = (
