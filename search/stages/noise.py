@@ -95,10 +95,14 @@ class Advantage:
 
     @cached_property
     def is_beyond_chance(self) -> Bools:
-        """Whether p is at most `critical`: never above the level, and slow to compute."""
-        near = (self.p <= self.level).any(-1)
-        better = np.zeros(self.p.shape, dtype=bool)
-        better[near] = self.p[near] <= self._critical_of(self.loads[near])
+        """Whether p is at most `critical`, which is slow to compute: only where a p lies between
+        Bonferroni's part of the level, below which none is, and the level, above which none is.
+        """
+        shared = ~np.isnan(self.loads)
+        least = special.ndtr(-_bonferroni(self.level, shared.sum(-1, keepdims=True)))
+        better = self.p <= np.where(shared, least, self.level)
+        open_still = (shared & ~better & (self.p <= self.level)).any(-1)
+        better[open_still] = self.p[open_still] <= self._critical_of(self.loads[open_still])
         return better
 
     def _critical_of(self, loads: Floats) -> Floats:
@@ -225,13 +229,16 @@ def _critical(shares: Floats, level: float) -> Floats:
     of the variance of difference i (Dunnett 1955; Hasler and Hothorn 2008). Newton's method on the
     logarithm of the error, from above: it is concave there, so each step errs to the safe side.
     """
-    there = ~np.isnan(shares)[..., None]
-    number = there.sum((-2, -1))
+    shared = ~np.isnan(shares)
+    number = shared.sum(-1)
     if (number < 2).all():
         return np.full(number.shape, level)
-    loads = np.where(there, np.minimum(shares[..., None], _STEEPEST), 0.0)
+    low, high = -special.ndtri(level), _bonferroni(level, number)
+    # The reference, and what was never looked at, are in no comparison.
+    used = shared.reshape(-1, shared.shape[-1]).any(0)
+    there = shared[..., used, None]
+    loads = np.where(there, np.minimum(shares[..., used, None], _STEEPEST), 0.0)
     roots = np.sqrt(1 - loads**2)
-    low, high = -special.ndtri(level), -special.ndtri(level / np.maximum(number, 1))
     z = high
     for _ in range(4):
         at = (z[..., None, None] + loads * _NODES) / roots
@@ -242,6 +249,11 @@ def _critical(shares: Floats, level: float) -> Floats:
         slope = (hazards * within) @ _WEIGHTS / np.sqrt(2 * np.pi)
         z = np.clip(z + np.log(error / level) * error / slope, low, high)
     return np.asarray(special.ndtr(-z))
+
+
+def _bonferroni(level: float, number: Counts) -> Floats:
+    """The deviate whose p, for each of so many comparisons, is an equal part of the level."""
+    return np.asarray(-special.ndtri(level / np.maximum(number, 1)))
 
 
 def _near_the_best(stats: SeedStatistics) -> Bools:
