@@ -127,13 +127,15 @@ def _complete(config: DictConfig, where: str) -> None:
     Raises:
         UsageError: it does not.
     """
-    resolved_config(config, where=where)
     with open_dict(config):
+        if OmegaConf.is_interpolation(config, "name"):
+            resolved_config(config, where=where)  # a link that leads nowhere is told as such
         if config.get("name", "") is None:
             config.name = where
+    resolved = resolved_config(config, where=where)
     check_complete(config, where)
     _check_budget(config)
-    check_settings(resolved_config(config, where=where))
+    check_settings(resolved)
     check_keys(config)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from omegaconf import OmegaConf, open_dict
 from omegaconf.dictconfig import DictConfig
 
-from search.config.catalogue import space_files
+from search.config.catalogue import CONF, space_files
 from search.config.compose import compose_experiment
 from search.config.knob_roles import fits, lacks
 from search.config.knobs import Knob
@@ -65,9 +65,8 @@ def compose_protocol(
     config = compose_experiment(
         experiment, overrides=overrides, config_dir=config_dir, spaces=spaces_for
     )
-    theirs = {
-        name: node for name, node in spaces.items() if name in own or name not in _files(None)
-    }
+    shipped = _files(None)
+    theirs = {name: node for name, node in spaces.items() if name in own or name not in shipped}
     OmegaConf.set_readonly(config, False)
     with open_dict(config):
         config.protocol.chosen = bool(named or own)
@@ -93,7 +92,14 @@ def _spaces(names: Iterable[str], config_dir: Path | None) -> dict[str, Any]:
     files = _files(config_dir)
     for name in names:
         _check_file(name, files)
-    return {name: OmegaConf.to_container(OmegaConf.load(files[name])) for name in names}
+    return {name: _nested(files[name]) for name in names}
+
+
+def _nested(path: Path) -> Any:
+    """The knobs of a file; of ours in a tenth of the time."""
+    if path.is_relative_to(CONF):
+        return read_shipped(path)
+    return OmegaConf.to_container(OmegaConf.load(path))
 
 
 def _listed(draft: DictConfig, config_dir: Path | None) -> dict[str, Any]:
