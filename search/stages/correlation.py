@@ -44,6 +44,8 @@ def opposition(deviations: Floats, clean: Bools) -> Floats:
     """Correlation of every pair of values on the seeds that both have, as far as it is negative; 0
     below `PAIRS` seeds. `deviations` are 0 where a seed is not clean.
     """
+    if clean.shape[-1] < PAIRS:
+        return np.zeros((*clean.shape[:-1], clean.shape[-2]))
     there = clean.astype(float)
     seeds = np.maximum(there @ there.swapaxes(-1, -2), 1)
     sums = deviations @ there.swapaxes(-1, -2)  # [i, j]: of i's, on the seeds of j too

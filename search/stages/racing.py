@@ -235,18 +235,21 @@ def _hidden_gain(scores: Floats, stats: SeedStatistics, race: Race, noise_floor:
     """The value that would lead the baseline clearly if the seeds that lie apart had collapsed,
     its own among them: further seeds tell whether they have. [sweeps, values].
     """
-    apart = lying_apart(scores, noise_floor=noise_floor)
-    if not apart.any():
-        return np.zeros(stats.counts.shape, dtype=bool)
-    kept = statistics_of(np.where(apart, -np.inf, scores), noise_floor=noise_floor)
+    apart, gains = lying_apart(scores, noise_floor=noise_floor), np.zeros(stats.counts.shape, bool)
+    some = apart.any((-2, -1))
+    if not some.any():
+        return gains
+    apart, floors = apart[some], noise_floor[some]
+    kept = statistics_of(np.where(apart, -np.inf, scores[some]), noise_floor=floors)
     with np.errstate(invalid="ignore", divide="ignore"):
         seeds = np.sqrt(1 / kept.counts + 1 / kept.counts[..., :1])
         error = np.nan_to_num(pooled_deviation(kept), nan=np.inf)[..., None] * seeds
         lead = kept.means - kept.means[..., :1]
-        ahead = (lead > HIDDEN * error) & (lead > _worth(kept, race, noise_floor)[..., None])
-    ahead &= apart.any(-1) & (stats.trained >= race.first)
+        ahead = (lead > HIDDEN * error) & (lead > _worth(kept, race, floors)[..., None])
+    ahead &= apart.any(-1) & (stats.trained[some] >= race.first)
     lead = np.where(ahead, lead, -np.inf)
-    return np.asarray(ahead & (lead == lead.max(-1, keepdims=True)))
+    gains[some] = ahead & (lead == lead.max(-1, keepdims=True))
+    return gains
 
 
 def _worth(stats: SeedStatistics, race: Race, noise_floor: Floats) -> Floats:
