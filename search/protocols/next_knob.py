@@ -95,7 +95,8 @@ def _cost(about: Knob, beside: list[Knob], history: History, *, halved: bool = F
     if beside:
         tuned = sum(len(knob.grid()) + 1 for knob in beside)
         return (tuned if beside[0].choice else tuned * len(about.grid())) * history.seeds
-    values = sum(value != history.value(about) for value in about.grid())
+    now = history.value(about)
+    values = sum(value != now for value in about.grid())
     if halved and history.settings.halving:
         return values + -(-values // 2) * (history.seeds - 1)
     return values * history.seeds

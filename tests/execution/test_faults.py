@@ -27,42 +27,42 @@ NAUGHTY = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("habit", "state", "reason"),
-    [
-        ("segfault", "lost", "its worker was killed by SIGSEGV; log: logs/3.log"),
-        ("kill", "lost", "its worker was killed by SIGKILL (out of memory?); log: logs/3.log"),
-        (
-            "exit",
+def _habits(told, folder, *words, **extra):
+    """The rows of a search, by the habit of each trial: a calm one, and those of which `told`."""
+    knob = f"knob.model.habit=choice(calm,{','.join(told)})"
+    words = (*NAUGHTY, "optimizer.lr=0.01", "+model.habit=calm", knob, *words)
+    done = search(*words, cwd=folder, **extra)
+    assert done.returncode == 0, done.stdout + done.stderr
+    table = trials(folder / "results" / "own_trainer").set_index("model.habit")
+    assert table.loc["calm", ["state", "value"]].tolist() == ["complete", 0.53]
+    for habit, (state, reason) in told.items():
+        assert table.loc[habit, "state"] == state, habit
+        assert table.loc[habit, "reason"].startswith(reason), habit
+    return table
+
+
+def test_a_trial_that_dies_or_leaves_a_child_costs_its_own_row_only(tmp_path):
+    told = {
+        "segfault": ("lost", "its worker was killed by SIGSEGV; log: "),
+        "kill": ("lost", "its worker was killed by SIGKILL (out of memory?); log: "),
+        "exit": (
             "lost",
-            "its worker ended with exit status 0 in the middle of the trial, as by sys.exit before the last epoch; log: logs/3.log",
+            "its worker ended with exit status 0 in the middle of the trial, as by sys.exit before the last epoch; log: ",
         ),
-        ("hang", "lost", "hung: no epoch for trainer.epoch_timeout=2 s; log: logs/3.log"),
-        ("flood", "failed", "printed more than trainer.max_log_mb=1 MB; log: logs/3.log"),
-        ("raise", "failed", "RuntimeError: the flux is broken (toys.py:"),
-        ("memory", "infeasible", "out of memory, alone on cpu: MemoryError: no room (toys.py:"),
-    ],
-)
-def test_a_dying_trial_costs_its_own_row_only(habit, state, reason, tmp_path):
-    done = search(*NAUGHTY, f"+model.habit={habit}", cwd=tmp_path)
-    assert done.returncode == 0, done.stdout + done.stderr
-    table = trials(tmp_path / "results" / "own_trainer").set_index("optimizer.lr")
-    assert table.loc[0.01, "state"] == state
-    assert table.loc[0.01, "reason"].startswith(reason)
-    others = table.drop(0.01)
-    assert list(others.state) == ["complete"] * 5
-    assert list(others.value) == [0.53] * 5
-    assert (tmp_path / "results" / "own_trainer" / "logs" / "3.log").stat().st_size <= 2**20
-
-
-def test_a_child_left_behind_is_stopped_and_named(tmp_path):
-    done = search(*NAUGHTY, "+model.habit=child", cwd=tmp_path, **{MARK: "left"})
-    assert done.returncode == 0, done.stdout + done.stderr
-    row = trials(tmp_path / "results" / "own_trainer").set_index("optimizer.lr").loc[0.01]
-    assert row["state"] == "complete"
-    assert "left behind and stopped:" in row["reason"]
-    assert "sleep 300" in row["reason"]
+        "hang": ("lost", "hung: no epoch for trainer.epoch_timeout=2 s; log: "),
+        "flood": ("failed", "printed more than trainer.max_log_mb=1 MB; log: "),
+        "raise": ("failed", "RuntimeError: the flux is broken (toys.py:"),
+        "memory": ("infeasible", "out of memory, alone on cpu: MemoryError: no room (toys.py:"),
+        "child": ("complete", "left behind and stopped:"),
+    }
+    table = _habits(told, tmp_path, **{MARK: "left"})
     assert not marked("left")
+    assert "sleep 300" in table.loc["child", "reason"]
+    for habit in ("segfault", "kill", "exit", "hang", "flood"):
+        trial, reason = table.loc[habit, ["trial", "reason"]]
+        assert reason.endswith(f"; log: logs/{trial}.log")
+    logs = tmp_path / "results" / "own_trainer" / "logs"
+    assert (logs / f"{table.loc['flood', 'trial']}.log").stat().st_size <= 2**20
 
 
 def test_trials_that_all_fail_alike_end_the_search_early(tmp_path):
@@ -128,32 +128,16 @@ def test_one_seed_that_fails_beside_others_that_train_ends_no_search(tmp_path):
     assert states[2].tolist() == ["complete"]
 
 
-@pytest.mark.parametrize(
-    ("habit", "state", "reason"),
-    [
-        (
-            "leave",
+def test_inline_a_misbehaving_trial_costs_its_own_row_only(tmp_path):
+    told = {
+        "leave": (
             "lost",
             "its worker ended with exit status 0 in the middle of the trial, as by sys.exit before the last epoch",
         ),
-        ("slow", "failed", "took longer than trainer.timeout=0.5 s"),
-    ],
-)
-def test_inline_a_misbehaving_trial_costs_its_own_row_only(habit, state, reason, tmp_path):
-    done = search(
-        *NAUGHTY,
-        "placement=inline",
-        "placement.max_retries=1",
-        "trainer.timeout=0.5",
-        f"+model.habit={habit}",
-        cwd=tmp_path,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    table = trials(tmp_path / "results" / "own_trainer").set_index("optimizer.lr")
-    assert table.loc[0.01, "state"] == state
-    assert table.loc[0.01, "reason"].startswith(reason)
-    assert "log: " not in table.loc[0.01, "reason"], "inline there is none"
-    assert list(table.drop(0.01).state) == ["complete"] * 5
+        "slow": ("failed", "took longer than trainer.timeout=0.5 s"),
+    }
+    table = _habits(told, tmp_path, "placement=inline", "trainer.timeout=0.5")
+    assert not table.reason.str.contains("log: ").any(), "inline there is none"
 
 
 def test_workers_that_end_before_they_ask_for_work_end_the_search(tmp_path):

@@ -101,6 +101,7 @@ def _trained(
     curve_of: Value_of,
 ) -> tuple[Step, list[TrialRecord]]:
     staged = stage_plan(plan, history, request, name="simulated")
+    vars(staged)["trial_base"] = plan.trial_base  # it is the same for all stages
     if isinstance(staged.settings, JointSettings):  # the simulation needs no Gaussian process
         staged = replace(staged, settings=replace(staged.settings, sampler="random"))
     ours = borrowed(staged, rows)

@@ -164,6 +164,7 @@ def _leave_child():
 
 
 HABITS = {
+    "calm": lambda: None,
     "segfault": _segfault,
     "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
     "exit": lambda: os._exit(0),
