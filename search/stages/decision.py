@@ -15,6 +15,7 @@ import numpy as np
 
 from search.config.knobs import is_number
 from search.stages.comparison import Comparison, comparisons
+from search.stages.further_seeds import seeds_needed
 from search.stages.group import Group, scores_of
 from search.stages.noise import (
     SeedStatistics,
@@ -28,7 +29,6 @@ from search.stages.racing import (
     Race,
     interval_widths,
     is_better,
-    seeds_needed,
     worth_of,
 )
 from search.stages.scores import ROUNDING, Bools, Counts, Floats, are_identical, least_deviation

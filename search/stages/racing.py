@@ -1,11 +1,9 @@
-"""Which values get further seeds, the same ones as the baseline: where they decide, and only there.
+"""The rules of a race, and which values may be adopted after it (P5).
 
-Before it, where a stage halves, only the better half of the values goes on after its first seeds.
-
-A race looks after every round of seeds. It ends when a value is better than the baseline, when no
-value is a contender any more, or at the most seeds allowed. Every look errs in at most `LOOK` of
-sweeps; all looks together stay below 5 % (simulated: `tests/benchmarks/decisions.py`), because
-what is ahead by luck falls back and drops out. Arrays as in `noise`.
+A race ends when a value is better than the baseline, when no value is a contender any more, or at
+the most seeds allowed (`further_seeds`). Every look errs in at most `LOOK` of sweeps; all looks
+together stay below 5 % (simulated: `tests/benchmarks/decisions.py`), because what is ahead by luck
+falls back and drops out. Arrays as in `noise`.
 """
 
 from dataclasses import dataclass
@@ -21,20 +19,10 @@ from search.stages.noise import (
     pooled_deviation,
     statistics_of,
 )
-from search.stages.scores import (
-    BREAK,
-    ROUNDING,
-    Bools,
-    Counts,
-    Floats,
-    are_identical,
-    lying_apart,
-    places,
-)
+from search.stages.scores import BREAK, ROUNDING, Bools, Counts, Floats
 
 LEVEL = 0.05  # most sweeps without any gain in which a value is adopted, as a share
 LOOK = 0.0125  # the same of one look of a race, where further seeds may follow
-AHEAD = 1.0  # standard errors by which a contender is ahead of the baseline
 HIDDEN = 2.0  # standard errors of a lead that collapsed seeds may hide
 CONTENDERS = 2  # most at a time: each costs a training per seed
 FEWEST = 3  # seeds of both sides without which a race adopts nothing: two tell no noise
@@ -206,96 +194,3 @@ def worth_of(stats: SeedStatistics, *, noise_floor: Floats | float) -> Floats:
     the metric resolves.
     """
     return np.fmax(WORTH * pooled_deviation(stats), noise_floor)
-
-
-def _contenders(
-    stats: SeedStatistics, lead: Advantage, *, worth: Floats | float, least: int
-) -> Bools:
-    """Values that further seeds may yet show to be better than the baseline, or to break less.
-
-    `least`: seeds without which a value has been dropped.
-    """
-    rank = np.where(np.isnan(lead.differences), -np.inf, lead.differences)
-    ahead = (rank > np.asarray(worth)[..., None]) & (stats.trained >= least)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        ahead &= ~(lead.differences <= AHEAD * lead.errors)
-        strength = np.where(ahead, lead.differences / lead.errors, -np.inf)
-    racing = ahead & (places(np.nan_to_num(strength, nan=0.0)) < CONTENDERS)
-    steadier = stats.broken_share[..., :1] - stats.broken_share > STABLE + 1e-9
-    least_p = np.where(stats.broken_share[..., :1] > MOST, LOOK, LEVEL)
-    open_still = breaking(stats, reference=0)[1] > least_p + ROUNDING
-    best = np.where(steadier & open_still & (stats.trained >= least), stats.means, -np.inf)
-    best[..., 0] = -np.inf
-    racing |= (best > -np.inf) & (best == best.max(-1, keepdims=True))
-    racing[..., 0] = False
-    return racing
-
-
-def _hidden_gain(scores: Floats, stats: SeedStatistics, race: Race, noise_floor: Floats) -> Bools:
-    """The value that would lead the baseline clearly if the seeds that lie apart had collapsed,
-    its own among them: further seeds tell whether they have. [sweeps, values].
-    """
-    apart, gains = lying_apart(scores, noise_floor=noise_floor), np.zeros(stats.counts.shape, bool)
-    some = apart.any((-2, -1))
-    if not some.any():
-        return gains
-    apart, floors = apart[some], noise_floor[some]
-    kept = statistics_of(np.where(apart, -np.inf, scores[some]), noise_floor=floors)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        seeds = np.sqrt(1 / kept.counts + 1 / kept.counts[..., :1])
-        error = np.nan_to_num(pooled_deviation(kept), nan=np.inf)[..., None] * seeds
-        lead = kept.means - kept.means[..., :1]
-        ahead = (lead > HIDDEN * error) & (lead > _worth(kept, race, floors)[..., None])
-    ahead &= apart.any(-1) & (stats.trained[some] >= race.first)
-    lead = np.where(ahead, lead, -np.inf)
-    gains[some] = ahead & (lead == lead.max(-1, keepdims=True))
-    return gains
-
-
-def _worth(stats: SeedStatistics, race: Race, noise_floor: Floats) -> Floats:
-    """The gain that is worth further seeds in each sweep: the race's own, else `worth_of`."""
-    if race.worth is not None:
-        return np.full(stats.counts.shape[:-1], race.worth)
-    return worth_of(stats, noise_floor=noise_floor)
-
-
-def seeds_needed(scores: Floats, race: Race, *, noise_floor: Floats | float = 0.0) -> Counts:
-    """How many seeds each value needs, as far as the scores that are there tell.
-
-    Args:
-        scores: [..., values, seeds], the baseline first; NaN, or no column, where a seed has not
-            been trained.
-        race: its rules.
-        noise_floor: [...] least standard deviation between seeds that is believed.
-
-    Returns:
-        [..., values] numbers of seeds. While a score of the last round is missing, the race waits.
-    """
-    room = np.full((*scores.shape[:-1], max(race.most - scores.shape[-1], 0)), np.nan)
-    padded = np.concatenate([scores, room], axis=-1)
-    sweeps = padded.reshape(-1, *padded.shape[-2:])
-    floors = np.broadcast_to(np.asarray(noise_floor, dtype=float), scores.shape[:-2]).reshape(-1)
-    counts = np.full(sweeps.shape[:-1], race.first)
-    if race.halved:  # what was dropped waits for nothing
-        counts = np.minimum(counts, np.maximum((~np.isnan(sweeps)).sum(-1), race.halved))
-    seed, alive = np.arange(padded.shape[-1]), np.arange(len(sweeps))
-    for seeds in range(race.first, race.most if race.on else race.first):
-        asked = seed[:seeds] < counts[alive, :, None]
-        shown = np.where(asked, sweeps[alive, :, :seeds], np.nan)
-        stats = statistics_of(shown, noise_floor=floors[alive])
-        lead = advantage(stats, reference=0, level=race.level, alone=race.alone)
-        worth = _worth(stats, race, floors[alive])
-        racing = _contenders(stats, lead, worth=worth, least=race.first)
-        racing |= _hidden_gain(shown, stats, race, floors[alive])
-        adopted = is_better(stats, lead, fewest=race.fewest, sound=race.sound)
-        racing &= ~adopted.any(-1, keepdims=True)
-        waits = np.any(np.isnan(shown) & asked, axis=(1, 2), keepdims=True)
-        racing &= ~waits[..., 0]
-        if seeds >= race.fewest:  # further seeds would say the same once more
-            racing &= ~are_identical(shown)[..., None]
-        racing[:, 0] = racing.any(-1)
-        counts[alive] = np.where(racing, seeds + 1, counts[alive])
-        alive = alive[racing[:, 0]]
-        if not len(alive):
-            break
-    return counts.reshape(scores.shape[:-1])

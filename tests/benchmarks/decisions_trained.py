@@ -30,8 +30,9 @@ import pandas as pd
 
 from search.stages.comparison import compare
 from search.stages.decision import decide
+from search.stages.further_seeds import seeds_needed
 from search.stages.group import Group, scores_of
-from search.stages.racing import Race, seeds_needed
+from search.stages.racing import Race
 from search.stages.scores import least_deviation
 
 EPOCHS, SEEDS, MOST, TRUTH = 8, 3, 10, 30

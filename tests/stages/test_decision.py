@@ -11,9 +11,10 @@ from search.contract.metrics import Metric
 from search.stages.breaking import breaking
 from search.stages.comparison import compare
 from search.stages.decision import best_group, decide
+from search.stages.further_seeds import seeds_needed
 from search.stages.group import Group, mark_collapsed, scores_of
 from search.stages.noise import _critical, advantage, statistics_of
-from search.stages.racing import LOOK, Race, interval_widths, seeds_needed
+from search.stages.racing import LOOK, Race, interval_widths
 from search.stages.scores import broken_seeds, step_of
 
 SWEEPS = 600

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from search.stages.further_seeds import seeds_needed
 from search.stages.noise import advantage, statistics_of
-from search.stages.racing import Race, goes_on, is_better, seeds_needed, still_open
+from search.stages.racing import Race, goes_on, is_better, still_open
 
 HALVED, EARLY, FEWEST = 2, 3, 5  # fresh seeds by the guide
 

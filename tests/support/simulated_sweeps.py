@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from search.stages.decision import level_of_each
+from search.stages.further_seeds import seeds_needed
 from search.stages.noise import SeedStatistics, advantage, statistics_of
-from search.stages.racing import Race, interval_widths, is_better, seeds_needed
+from search.stages.racing import Race, interval_widths, is_better
 
 Shape = tuple[int, int, int]  # sweeps, values, seeds; the baseline is value 0
 Law = Callable[[np.random.Generator, Shape], np.ndarray]
