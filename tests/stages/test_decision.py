@@ -10,10 +10,11 @@ from simulated_sweeps import LAWS, decided, simulate
 from search.contract.metrics import Metric
 from search.stages.breaking import breaking
 from search.stages.comparison import compare
+from search.stages.critical_p import critical_p
 from search.stages.decision import best_group, decide
 from search.stages.further_seeds import seeds_needed
 from search.stages.group import Group, mark_collapsed, scores_of
-from search.stages.noise import _critical, advantage, statistics_of
+from search.stages.noise import advantage, statistics_of
 from search.stages.racing import LOOK, Race, interval_widths
 from search.stages.scores import broken_seeds, step_of
 
@@ -551,7 +552,7 @@ def test_the_level_of_one_comparison_among_many_is_that_of_the_integral_or_stric
     def error(z):
         return 1 - special.ndtr((z + load * points) / root) ** number @ weights
 
-    found = float(_critical(np.full(number, load), level))
+    found = float(critical_p(np.full(number, load), level))
     exact = float(special.ndtr(-optimize.brentq(lambda z: error(z) - level, 0.5, 6)))
     assert found <= 1.01 * exact
     assert found >= (0.99 if load <= 0.995 else 0.75) * exact
