@@ -26,7 +26,7 @@ from search.lifecycle.lifecycle import begun, check_set_up, export_winner
 from search.lifecycle.range_test import range_once
 from search.lifecycle.refit import refit
 from search.lifecycle.run_stage import Run, conduct, open_study, say_lost
-from search.lifecycle.still_trains import SILENT, check_still_trains
+from search.lifecycle.still_trains import SILENT, check_same_scores, check_still_trains
 from search.lifecycle.tracking import post_outcome, tracked
 from search.protocols.budget import (
     another_budget,
@@ -217,7 +217,7 @@ class _ManyStages:
         findings = find(plan, [*ours, *own], val_rows=val_rows)
         curves = self._curves(findings)
         findings = diagnosed(findings, curves, folder=run.folder)
-        return conclude(
+        step = conclude(
             request,
             findings,
             history,
@@ -227,6 +227,9 @@ class _ManyStages:
             val_rows=val_rows,
             update_ratios=usual_updates(curves),
         )
+        if decided is None:
+            check_same_scores(self._run, history.incumbent, step)
+        return step
 
     def _conduct(
         self,

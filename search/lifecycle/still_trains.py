@@ -1,22 +1,29 @@
-"""Do trainings still work, where the last trials of a search gave nothing (R20)?
+"""Do trainings still give what they gave, where the last ones gave nothing (R20), or quite another
+score (R4)?
 
-Rates that diverge leave no result, and so does a trainer or a machine that has broken meanwhile.
-What tells them apart is a training that has worked: the incumbent's, once more, with its own seed.
+Rates that diverge leave no result, and so does a trainer or a machine that has broken meanwhile; a
+great gain may be another unit. What tells is a training from before: the incumbent's, once more,
+with its own seed.
 """
 
 import shutil
+import statistics
 from collections.abc import Sequence
 from dataclasses import replace
 
 from search.errors import RunError
 from search.execution.terminal import Terminal
 from search.lifecycle.run_stage import Run, train_one
+from search.protocols.chosen import CHANGED
+from search.protocols.step import Step
 from search.results.export import config_of
+from search.stages.comparison import chance_apart
 from search.storage.folder import Folder
 from search.storage.trials import TrialRecord
 
 SILENT = 3  # trials in a row, up to the last one, without a result: only then it is asked
 TWICE = 2  # trainings that must give none: a seed on a GPU may diverge by chance
+FAR = 10.0  # deviations between seeds; changed units and labels move scores by far more
 
 
 def check_still_trains(
@@ -64,6 +71,56 @@ def asked_again(
     silent = ended[first:]
     worked = [row for row in incumbent if row.value is not None][:TWICE]
     return silent, worked if len(silent) >= SILENT else []
+
+
+def check_same_scores(run: Run, before: Sequence[TrialRecord], step: Step) -> None:
+    """Trains the incumbent again, apart from the search, where a sweep leaves one that scores far
+    otherwise: that may be another unit, or other rows, which later stages would take for a gain.
+
+    Args:
+        run: of the search.
+        before: the trials of the incumbent before the sweep.
+        step: the sweep.
+
+    Raises:
+        RunError: the same trainings score otherwise now. Interrupted: by a signal.
+    """
+    known = [(row, row.value) for row in before if row.value is not None]
+    again = list[float]()
+    for row, was in known[:TWICE] if is_far(before, step) else ():
+        number = row.spec.trial
+        run.console.say(
+            f"  so great a difference may be another unit: trial {number}, which gave {was:.6g}, "
+            "is trained again, apart"
+        )
+        now = _again(run, row).value
+        run.console.say(f"  it gives {'the same' if now == was else now}")
+        if now is None or now == was:  # whether trainings give nothing is asked by itself
+            return
+        again.append(now)
+    share = 1 / int(run.contract.split["rows"]["val"])
+    if not again or chance_apart([was for _, was in known], again, resolution=share) >= CHANGED:
+        return
+    raise RunError(
+        f"the trainer, its data or a unit has changed: trial {number}, which had given {was:.4g}, "
+        f"gives {again[-1]:.4g} when it is trained again, so {step.name} compared what does not "
+        "compare (R4); mend it, then use name=…, since this search holds both",
+        code="trainings-have-changed",
+    )
+
+
+def is_far(before: Sequence[TrialRecord], step: Step) -> bool:
+    """Whether what a sweep has trained of its incumbent, a new one or the one from before with
+    further seeds, lies away from that one's first scores by far more than seeds explain.
+    """
+    known = {row.spec.trial for row in before}
+    then = [row.value for row in before if row.value is not None]
+    rows = (row for row in step.incumbent if row.spec.trial not in known)
+    now = [row.value for row in rows if row.value is not None]
+    if step.request.stage != "sweep" or len(then) < 2 or not now:
+        return False
+    # The noise is that from before: what changed within the sweep moves seeds of one value apart.
+    return abs(statistics.mean(now) - statistics.mean(then)) > FAR * statistics.stdev(then)
 
 
 def _again(run: Run, row: TrialRecord) -> TrialRecord:

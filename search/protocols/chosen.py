@@ -4,7 +4,6 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy import special
 
 from search.config.knobs import Value, assigned
 from search.config.plan import Plan
@@ -17,8 +16,8 @@ from search.results.summary.certainty import gain as gain_words
 from search.results.summary.certainty import held_back, sounder, untested
 from search.results.summary.edges import at_edges
 from search.results.summary.verdicts import mostly_out_of_patience
+from search.stages.comparison import chance_apart
 from search.stages.decision import Decision
-from search.stages.scores import least_deviation
 
 VANISHED = 0.5  # share of a gain that must be left on fresh seeds
 CHANGED, TELLING = 0.001, 3  # how rarely seeds part the baseline's means so far; fewest that tell
@@ -61,17 +60,10 @@ def _changed(findings: Findings, history: History, val_rows: int) -> str:
     """
     plan = findings.plan
     first, fresh = history.baseline, findings.of(findings.groups[0].candidate)
-    early, late = (np.array(scores_of(plan, rows)) for rows in (first, fresh))
+    early, late = (scores_of(plan, rows) for rows in (first, fresh))
     if min(len(early), len(late)) < TELLING:
         return ""
-    freedom = len(early) + len(late) - 2
-    squares = sum(((scores - scores.mean()) ** 2).sum() for scores in (early, late))
-    share = 1 / val_rows if val_rows else 0.0
-    least = least_deviation(np.concatenate([early, late]), share=share)
-    deviation = max(math.sqrt(squares / freedom), least)
-    error = deviation * math.sqrt(1 / len(early) + 1 / len(late))
-    difference = abs(float(early.mean() - late.mean()))
-    p = 2 * special.stdtr(freedom, -difference / error) if error else float(difference == 0)
+    p = chance_apart(early, late, resolution=1 / val_rows if val_rows else 0.0)
     if p >= CHANGED:
         return ""
     return (

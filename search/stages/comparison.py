@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import numpy as np
 from scipy import special
 
 from search.stages.breaking import breaking
@@ -83,6 +84,25 @@ def compare(
     if are_identical(scores, perfect=()):
         return replace(compared, low=math.nan, high=math.nan, p=math.nan)
     return compared
+
+
+def chance_apart(first: Sequence[float], later: Sequence[float], *, resolution: float) -> float:
+    """How often chance parts the means of one configuration's scores so far: Student's test on both
+    sides, with one noise for all of them, as none has been chosen; 1 where too few tell it.
+
+    `resolution`: as `decide` takes it.
+    """
+    parts = [np.asarray(scores, dtype=float) for scores in (first, later)]
+    freedom = sum(map(len, parts)) - 2
+    if freedom < 1 or not all(map(len, parts)):
+        return 1.0
+    squares = sum(float(((scores - scores.mean()) ** 2).sum()) for scores in parts)
+    least = least_deviation(np.concatenate(parts), share=resolution)
+    error = max(math.sqrt(squares / freedom), least) * math.sqrt(sum(1 / len(s) for s in parts))
+    difference = abs(float(parts[0].mean() - parts[1].mean()))
+    if not error:
+        return float(difference == 0)
+    return float(2 * special.stdtr(freedom, -difference / error))
 
 
 def comparisons(stats: SeedStatistics, lead: Advantage) -> tuple[Comparison, ...]:

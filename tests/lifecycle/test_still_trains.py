@@ -8,7 +8,7 @@ from kit import search, trials
 from refusals import check_told
 from simulated import carried_out, tune_plan
 
-from search.lifecycle.still_trains import SILENT, asked_again
+from search.lifecycle.still_trains import SILENT, asked_again, is_far
 
 RATE = "optimizer.lr"
 TRAINER = """
@@ -25,6 +25,7 @@ def train(config, data, device, checkpoint):
             raise KeyError("feature_17")
         if HABIT == "nan" and call > 12 or HABIT == "rates" and call > 5 and (rate > 0.02 or wide):
             score = float("nan")
+        score *= 100 if HABIT == "unit" and call > 8 else 1
         yield {"train_loss": 1 - score, "val_loss": 1 - score, "accuracy": score}
 """
 WORDS = (
@@ -93,6 +94,16 @@ def test_rates_that_diverge_do_not_end_the_search(words, tmp_path):
     assert done.stdout.count("is trained again, apart") <= 5  # after 3, 6, 12 … in a row
 
 
+@pytest.mark.slow
+def test_a_unit_that_changes_in_the_middle_of_a_sweep_ends_it_before_anything_is_adopted(tmp_path):
+    done = _tuned(tmp_path, "unit")
+    assert done.returncode == 1, done.stdout
+    check_told(done.stderr, "trainings-have-changed", "gives 89.", "06-sweep.lr")
+    decisions = (tmp_path / "results" / "mine" / "decisions.jsonl").read_text()
+    assert '"adopt"' not in decisions
+    assert not (tmp_path / "results" / "mine" / "again").exists()
+
+
 def _noise(knobs, seed):
     return np.random.default_rng([seed, zlib.crc32(repr(sorted(knobs.items())).encode())]).normal(
         0, 0.01
@@ -149,3 +160,21 @@ def test_every_simulated_protocol_whose_trainer_breaks_is_asked_after_the_stage_
     silent, worked = asked_again(rows[: ended + step.trials], former.incumbent)
     assert worked
     assert at - 3 <= silent[0].spec.trial <= at  # some before it diverged by themselves
+
+
+@pytest.mark.parametrize(
+    ("then", "asks"),
+    [(lambda score: score, 0), (lambda score: 100 * score, 1), (lambda score: score / 2 + 1, 1)],
+)
+def test_a_sweep_asks_whether_scores_have_changed_where_they_have_and_for_no_usual_gain(then, asks):
+    for at in (4, 7, 10):
+        calls = iter(range(10_000))
+        plan = tune_plan("space=[lr]", "budget_trials=60", "optimizer.lr=0.005")
+
+        def value(knobs, seed, at=at, calls=calls):
+            score = _high_rates(knobs, seed)
+            return score if score is None or next(calls) < at else then(score)
+
+        history, _ = carried_out(plan, value)
+        pairs = zip(history.steps, history.steps[1:], strict=False)
+        assert sum(is_far(former.incumbent, step) for former, step in pairs) == asks
