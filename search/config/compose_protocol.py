@@ -5,6 +5,7 @@ Reads `conf/space/NAME.yaml`, ours and the user's. Never composes by itself.
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -155,7 +156,8 @@ def _knobs(words: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _own_spaces(words: list[str], *, taken: list[str]) -> dict[str, Any]:
-    """A space per word `knob.PATH=DOMAIN`, named as the last part of its path where that is free.
+    """A space per word `knob.PATH=DOMAIN`, named as the last part of its path where that is free,
+    else as all of it.
 
     Raises:
         UsageError: a domain breaks a rule.
@@ -169,8 +171,9 @@ def _own_spaces(words: list[str], *, taken: list[str]) -> dict[str, Any]:
         space: Any = read_domain(key, text)
         for part in reversed(path.split(".")):
             space = {part: space}
-        name = path.rpartition(".")[2]
-        spaces[path.replace(".", "_") if name in (*taken, *spaces) else name] = space
+        whole = path.replace(".", "_")
+        names = chain((path.rpartition(".")[2], whole), (f"{whole}_{at}" for at in count(2)))
+        spaces[next(name for name in names if name not in (*taken, *spaces))] = space
     return spaces
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from search.config.knobs import Knob, as_number, is_number, written
 from search.config.ranges import shipped_limits
@@ -217,13 +217,14 @@ def _check_default(where: str, knob: Knob, default: object) -> None:
             got=knob.path,
             remedy="name a key of it",
         )
-    if not knob.choices and not is_number(default):
+    if not (is_number(default) or (knob.choices and not isinstance(default, ListConfig))):
+        noun = "one value, no list," if knob.choices else "a number"
         raise refused(
             where,
             code="swept-key-not-a-number",
-            rule=f"the config's {knob.path} must be a number to be swept",
+            rule=f"the config's {knob.path} must be {noun} to be swept",
             got=repr(default),
-            remedy="give it a number",
+            remedy=f"say {knob.path}=…",
         )
 
 

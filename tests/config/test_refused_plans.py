@@ -55,6 +55,7 @@ def test_a_protocol_that_cannot_be_run_is_refused(words, message, elsewhere, cap
         (["lr_sweep", "+space.optimizer.lr.needs=['model.depth>9']"], ("knob-lacks-its-need", "model.depth>9", "model.depth=1")),
         (["lr_sweep", "knob.optimizer=log(1,10)"], ("choices-not-option-names", "space.optimizer")),
         (["lr_sweep", "knob.model.activation=log(1,10)"], ("swept-key-not-a-number", "model.activation", "'relu'")),
+        (["own_trainer", "+my.sizes=[1,2]", "knob.my.sizes=choice(1,2)"], ("swept-key-not-a-number", "my.sizes", "[1, 2]")),
         (["lr_sweep", *TIMED], ("timed-metric-not-watched", "schedule.watch=val_loss")),
     ],
 )  # fmt: skip

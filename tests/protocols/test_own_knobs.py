@@ -72,6 +72,9 @@ def test_knobs_of_one_word_are_all_that_is_turned_and_a_rate_by_name_is_the_rate
         "lr": "my.lr",
         "width": "my.width",
     }
+    alike = [f"knob.{path}=interval(0,1)" for path in ("a.b.c", "a_b.c", "c", "a_b_c")]
+    spaces = compose_protocol([*TRAINER, *alike], config_dir=None).space
+    assert [*spaces] == ["c", "a_b_c", "c_2", "a_b_c_2"]  # none takes another's name
     assert plan.settings.rate == "my.lr"
     assert (plan.config.my.lr, plan.config.my.width) == (0.01, 4)  # the middle, the first choice
     history, rows = carried_out(plan, score(of=("my.lr", "my.width")))
