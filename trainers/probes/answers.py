@@ -57,20 +57,18 @@ class LabelsMatter(Unanswered, total=False):
 
 class Terms(TypedDict):
     """Of a loss that is a sum: the least `share` of a term's gradient; whether a `silent` one, of
-    which no gradient comes, changes with the weights; places of those that heed the `answers`.
+    which no gradient comes, changes with the weights.
     """
 
     share: Number
     silent: bool
-    answers: Sequence[int]
 
 
 class HeldOut(Unanswered, total=False):
     """Of `held_out.held_out`: losses of batches that a copy has not learned, at the `start`, now
     (`held`), with other rows' answers (`mixed`); of rows `evaluated` the same three; standard
-    errors of what it has not learned (`deviations`) and has (`own`); share of the first loss by
-    which other rows' answers are worse to a term `alone`; classes, and what rows are taken for, of
-    both (`named`).
+    errors of what it has not learned (`deviations`) and has (`own`); classes, and what rows are
+    taken for, of both (`named`).
     """
 
     start: float
@@ -78,7 +76,6 @@ class HeldOut(Unanswered, total=False):
     mixed: float
     deviations: Number
     own: float
-    alone: float
     ids: bool  # whether rows are single whole numbers, which others may not hold
     terms: Terms
     evaluated: Sequence[Number]

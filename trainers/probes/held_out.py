@@ -22,7 +22,7 @@ from trainers.probes.run import Run
 from trainers.probes.steer import Steer
 from trainers.probes.subject import Subject, patient
 from trainers.probes.tape import Piece, Tape
-from trainers.probes.terms import OneTerm, looked_at, shuffled, told
+from trainers.probes.terms import looked_at, shuffled, told
 from trainers.probes.told import FELL
 from trainers.probes.watched import WATCHED_ROWS
 
@@ -31,7 +31,6 @@ RATES = (3e-3, 3e-2, 3e-4)  # of Adam
 STEPS = (24, 96, 288)  # after which the batches that it has not learned are looked at
 ORDERS = 3  # orders in which the answers for a batch stand beside it
 CERTAIN = 6.0  # standard errors from which nothing more is asked
-HARDLY = 0.01  # share of the first loss that is hardly anything
 ENOUGH = 5.0  # seconds (`own_time`) after which no further rate is tried
 MOST_ROWS = 2000  # whose classes are told
 ROUNDING = 1e-6  # share of a loss by which it differs where nothing else does
@@ -76,15 +75,6 @@ class _Look:
         return _deviations(self.plain, self.mixed)
 
     @property
-    def matters(self) -> float:
-        """By what share of its first value the loss is higher with the answers for other rows; 0
-        where that may be chance.
-        """
-        if self.deviations < CERTAIN:
-            return 0.0
-        return float((self.mixed - self.plain).mean()) / abs(float(self.start.mean()))
-
-    @property
     def fell(self) -> float:
         """How far the loss of these batches fell, as a share of its start."""
         start = float(self.start.mean())
@@ -115,21 +105,13 @@ def held_out(subject: Subject) -> HeldOut:
 
 
 def _with_terms(tape: Tape, pieces: Sequence[Piece], evaluated: Sequence[Piece]) -> HeldOut:
-    """The best look, and what the terms of the losses are to each other before it and after.
-
-    Where hardly anything is learned, each term that heeds the answers is tried alone.
-    """
+    """The best look, and what the terms of the losses are to each other before it and after."""
     few = pieces[:: len(pieces) // FEWEST]
     before = looked_at(tape, few)
     answer = _best(_looks(tape, pieces, evaluated))
     if "cause" in answer:
         return answer
-    terms, alone = told(before, looked_at(tape, few)), 0.0
-    if abs(answer["mixed"] - answer["held"]) < HARDLY * abs(answer["start"]):
-        for place in terms["answers"]:
-            looks = _looks(OneTerm(tape, place), pieces, [], whole=True)
-            alone = max(alone, *(look.matters for look in looks), 0.0)
-    return {**answer, "terms": terms, "alone": alone, "ids": _are_ids(pieces)}
+    return {**answer, "terms": told(before, looked_at(tape, few)), "ids": _are_ids(pieces)}
 
 
 def _are_ids(pieces: Sequence[Piece]) -> bool:
@@ -155,16 +137,9 @@ def _best(looks: Iterator[_Look]) -> HeldOut:
     }
 
 
-def _looks(
-    tape: Tape | OneTerm,
-    pieces: Sequence[Piece],
-    evaluated: Sequence[Piece],
-    *,
-    whole: bool = False,
-) -> Iterator[_Look]:
-    """After so many steps at each rate: at batches that a copy has not learned, of both halves.
-
-    Until one is certain; if `whole`, all of them for which there is time.
+def _looks(tape: Tape, pieces: Sequence[Piece], evaluated: Sequence[Piece]) -> Iterator[_Look]:
+    """After so many steps at each rate: at batches that a copy has not learned, of both halves,
+    until one is certain.
     """
     start, ends = tape.state(), own_time() + ENOUGH
     for rate in RATES:
@@ -195,13 +170,13 @@ def _looks(
                     break
                 halves[-1].append(look)
                 certain = look.deviations > CERTAIN
-                if certain and not whole and (not evaluated or look.fell > FELL):
+                if certain and (not evaluated or look.fell > FELL):
                     yield look
                     return
         yield from (_joined(*both) for both in zip(*halves, strict=False))
 
 
-def _learned(tape: Tape | OneTerm, pieces: Sequence[Piece], *, rate: float) -> Iterator[int]:
+def _learned(tape: Tape, pieces: Sequence[Piece], *, rate: float) -> Iterator[int]:
     """Plain steps on these; stops at each of `STEPS`."""
     optimizer = torch.optim.Adam(tape.learning(), lr=rate)
     order: list[int] = []
@@ -234,13 +209,13 @@ def _joined(one: _Look, other: _Look) -> _Look:
     )
 
 
-def _losses(tape: Tape | OneTerm, pieces: Sequence[Piece], **changes: Any) -> Losses:
+def _losses(tape: Tape, pieces: Sequence[Piece], **changes: Any) -> Losses:
     """With gradients on: a loss may ask for some itself, as that of a differential equation."""
     played = (tape.play(piece, training=False, **changes) for piece in pieces)
     return np.array([float(loss.detach().double().mean()) for loss in played])
 
 
-def _mixed(tape: Tape | OneTerm, pieces: Sequence[Piece]) -> Losses:
+def _mixed(tape: Tape, pieces: Sequence[Piece]) -> Losses:
     dice = (torch.Generator().manual_seed(number) for number in range(ORDERS))
     mean: Losses = np.mean([_losses(tape, pieces, changed=shuffled(one)) for one in dice], axis=0)
     return mean

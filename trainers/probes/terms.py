@@ -69,21 +69,6 @@ class Summed(Intercepted):
         return []
 
 
-class OneTerm:
-    """A tape whose losses are one of their terms alone."""
-
-    def __init__(self, tape: Tape, place: int) -> None:
-        self._tape, self._place = tape, place
-        self.state, self.learning = tape.state, tape.learning
-
-    def play(
-        self, piece: Piece, *, training: bool, changed: Callable[[Any], Any] | None = None
-    ) -> Tensor:
-        """That term of the loss that the copies give."""
-        terms = _terms(self._tape, piece, training=training, changed=changed)
-        return terms[self._place].value
-
-
 @dataclass(frozen=True, kw_only=True)
 class Look:
     """At a term: its value, with the answers of other rows too (`mixed`); whether a gradient comes
@@ -116,7 +101,7 @@ def told(before: Sequence[Sequence[Look]], after: Sequence[Sequence[Look]]) -> T
     """
     counts = {len(looks) for looks in (*before, *after)}
     if len(counts) != 1 or max(counts) < 2:
-        return {"share": 1.0, "silent": False, "answers": []}
+        return {"share": 1.0, "silent": False}
     each = [
         (looks[: len(before)], looks[len(before) :]) for looks in zip(*before, *after, strict=True)
     ]
@@ -125,13 +110,12 @@ def told(before: Sequence[Sequence[Look]], after: Sequence[Sequence[Look]]) -> T
         and [look.value for look in old] != [look.value for look in new]
         for old, new in each
     ]
-    answers = [
-        place
-        for place, (old, _) in enumerate(each)
+    shares = [
+        max(look.share for look in (*old, *new))
+        for old, new in each
         if any(not math.isclose(look.value, look.mixed, rel_tol=ROUNDING) for look in old)
     ]
-    shares = [max(look.share for look in (*each[place][0], *each[place][1])) for place in answers]
-    return {"share": min(shares, default=1.0), "silent": any(silent), "answers": answers}
+    return {"share": min(shares, default=1.0), "silent": any(silent)}
 
 
 def _looks(tape: Tape, piece: Piece, learning: Sequence[Tensor]) -> list[Look]:

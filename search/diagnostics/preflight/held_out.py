@@ -8,7 +8,7 @@ import numpy as np
 
 from search.diagnostics.preflight.check import Check, Judge
 from search.diagnostics.preflight.validation_labels import REMEDY, swapped
-from trainers.probes.answers import HeldOut
+from trainers.probes.answers import HeldOut, Terms
 from trainers.probes.told import FELL
 
 CERTAIN = 4.0  # standard errors, the greatest of several looks, below which all is chance
@@ -17,8 +17,6 @@ CERTAIN = 4.0  # standard errors, the greatest of several looks, below which all
 GAINED, TOLD = 0.25, 0.6
 
 DROWNED = 0.01  # share of another term's gradient, below which one teaches nothing beside it
-ALONE = 0.05  # share of its first value from which a term teaches whose answer it is
-BALANCE = "bring the terms to one scale: means, not sums; targets normalised"
 
 
 def held_out(answer: HeldOut, *, alike: bool = True) -> Check:
@@ -34,9 +32,6 @@ def held_out(answer: HeldOut, *, alike: bool = True) -> Check:
         f"batches that a copy of the model has not learned have a loss of {answer['held']:.3g}, of "
         f"{answer['mixed']:.3g} where each row gets another row's answer"
     )
-    if answer["alone"] > ALONE:
-        text = f"{text}: hardly more than chance, but a term of the loss alone teaches whose it is"
-        return judge.warn(text, BALANCE, deviations=sure)
     if sure < CERTAIN:
         if answer["own"] < CERTAIN:
             return judge.unknown(f"{text}; nor did it learn its own", deviations=sure)
@@ -44,17 +39,14 @@ def held_out(answer: HeldOut, *, alike: bool = True) -> Check:
             return judge.unknown(
                 f"{text}; its rows are ids, which few others hold", deviations=sure
             )
+    if fault := _of_terms(answer["terms"]):
+        return judge.warn(*fault, deviations=sure)
+    if sure < CERTAIN:
         remedy = (
             "follow one row from its file to the loss: do input, answer and target stay together, "
             "and does a right answer lower the loss?"
         )
         return judge.warn(f"{text}: no more than chance", remedy, deviations=sure)
-    if answer["terms"]["silent"]:
-        text = "a term of the loss changes with the weights, and no gradient comes of it"
-        return judge.warn(text, "is it detached, or computed under no_grad?", deviations=sure)
-    if (share := answer["terms"]["share"]) < DROWNED:
-        text = "a term of the loss teaches the weights that it shares with another one"
-        return judge.warn(f"{text} at most {share:.1g} times as much", BALANCE, share=share)
     held, evaluated = map(np.asarray, answer["named"])
     if pair := swapped(tuple(held), tuple(evaluated)):
         apart = f"a copy of the model takes class {pair[0]} for {pair[1]}, and that for the first,"
@@ -63,6 +55,18 @@ def held_out(answer: HeldOut, *, alike: bool = True) -> Check:
         remedy = "see whether both are read, coded, scaled and ordered by the same lines"
         return judge.warn(apart, remedy, deviations=sure)
     return judge.passed(text, deviations=sure)
+
+
+def _of_terms(terms: Terms) -> tuple[str, str] | None:
+    """How a term of a summed loss teaches nothing, and the remedy; else None."""
+    if terms["silent"]:
+        text = "a term of the loss changes with the weights, and no gradient comes of it"
+        return text, "is it detached, or computed under no_grad?"
+    if terms["share"] < DROWNED:
+        text = "a term of the loss teaches the weights that it shares with another one at most"
+        remedy = "bring the terms to one scale: means, not sums; targets normalised"
+        return f"{text} {terms['share']:.1g} times as much", remedy
+    return None
 
 
 def _apart(answer: HeldOut) -> str:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from search.diagnostics.preflight.check import Check, Judge
 from search.diagnostics.preflight.leaking_columns import each_alone
 from search.diagnostics.preflight.reading import Reading, readable
-from search.diagnostics.preflight.target_marks import far_mark, unread_mark
+from search.diagnostics.preflight.target_marks import mark_at_the_end
 
 # Shares of the squared distances, above which it is said that such a part of the rows holds them.
 TAILS = {0.01: 0.5, 0.05: 0.8}
@@ -29,9 +29,9 @@ STEP = 0.1  # accuracy by which another row's label must be read better than the
 Array = NDArray[Any]
 
 
-def targets(y: Array, *, raw: Array | None = None, x: Array | None = None) -> Check:
+def targets(y: Array, *, raw: Array | None = None) -> Check:
     """A regression's targets in training units: near one scale, numbers rather than classes, and
-    none of them a mark (R1, R6, R10). `raw`: as they came; `x`: inputs, that marks may be told by.
+    none of them a mark (R1, R6, R10). `raw`: as they came.
     """
     judge = Judge(name="targets", rule="R6")
     spread = y.astype(np.float64).std(axis=0)
@@ -61,19 +61,10 @@ def targets(y: Array, *, raw: Array | None = None, x: Array | None = None) -> Ch
         )
     if high >= 10 or low <= 0.1:
         return judge.warn(sentence, "say normalise.target=true", **measured)
-    came = y if raw is None else raw
-    if marked := far_mark(came):
-        text = f"{marked[1]} targets are {marked[0]:.4g}, farther out than all others spread"
+    if marked := mark_at_the_end(y if raw is None else raw):
+        text = f"{marked[1]} targets are {marked[0]:.4g}, apart from all others"
         remedy = "is it a mark for a missing one? Drop these rows"
         return judge.warn(text, remedy, value=marked[0], **measured)
-    if x is not None and (unread := unread_mark(x, came)):
-        value, often, read = unread
-        text = (
-            f"{often} of {len(y)} targets are {value:.4g}, hardly any other number recurs; trees "
-            f"read {read:.0%} of the others' variance, and nothing tells these rows from them"
-        )
-        remedy = f"is {value:.4g} a mark for a missing target? Drop these rows; if not, allow it"
-        return judge.warn(text, remedy, value=value, **measured)
     for rows, most in TAILS.items():
         if (share := _share_of_farthest(y, rows)) > most:
             text = (

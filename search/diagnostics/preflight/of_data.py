@@ -85,8 +85,8 @@ def of_data(plan: Plan, prepared: Prepared, *, budget: Budget) -> Iterator[Check
     train_x, train_y = fold.train.x, y["train"]
     if task in ("regression", "step_regression"):
         known = train_y[np.isfinite(train_y)] if train_y.ndim == 3 else train_y
-        came = {"raw": data.y[index["train"]], "x": train_x} if task == "regression" else {}
-        yield in_time(budget, "targets", lambda: labels.targets(known, **came))
+        raw_y = data.y[index["train"]] if task == "regression" else None
+        yield in_time(budget, "targets", lambda: labels.targets(known, raw=raw_y))
     if task in ("tagging", "transduction", "step_regression"):
         yield from _unknown(OF_LABELS, "labels of a sequence depend on the steps around them")
         return
