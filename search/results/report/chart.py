@@ -197,6 +197,7 @@ def _trace(series: Series, chart: Chart) -> dict[str, Any]:
 
 def _axis(axis: Axis) -> dict[str, Any]:
     drawn: dict[str, Any] = {"title": {"text": _text(axis.title)}, "automargin": True}
+    drawn["exponentformat"] = "e"  # 1e-9, and not Plotly's 1n
     if axis.log:
         drawn["type"] = "log"
     if axis.ticks:

@@ -85,7 +85,7 @@ const drawCurves = (node) => {
       .filter((loss) => loss !== null),
   );
   const log = losses.length > 0 && losses.every((loss) => loss > 0);
-  const wide = log && Math.max(...losses) > 100 * Math.min(...losses);
+  const decades = log ? Math.log10(Math.max(...losses) / Math.min(...losses)) : 0;
   const panel = (place, title, names, type) => {
     const drawn = lines(shown, trials, names);
     const isEmpty = shown.length > 0 && !drawn.some(({ y }) => y.some((value) => value !== null));
@@ -101,7 +101,8 @@ const drawCurves = (node) => {
         type,
         automargin: true,
         nticks: 8,
-        ...(type === "log" && wide ? { dtick: 1 } : {}),
+        exponentformat: "e",
+        ...(type === "log" && decades > 1 ? { dtick: decades > 2 ? 1 : "D2" } : {}),
       },
       annotations: isEmpty ? [data.emptiness] : [],
     };
