@@ -63,11 +63,6 @@ class ClusterSlot(Slot):
         """The device for tables."""
         return self.device
 
-    @property
-    def memory(self) -> str:
-        """The engine chooses node and GPU, so nobody knows here with whom they are shared."""
-        return f"slot {self.number}"
-
     def environment(self) -> dict[str, str]:
         """Variables of the worker; which GPUs it sees is decided on its node."""
         variables = super().environment()

@@ -5,10 +5,8 @@ an epoch.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import NamedTuple
 
 from search.config.knobs import Value
-from search.contract.arrays import FoldData
 from search.execution.lanes import ALONE, Fusion, LaneSetup, decide
 from search.execution.messages import (
     Candidates,
@@ -16,7 +14,6 @@ from search.execution.messages import (
     FusionWanted,
     MemoryExceeded,
     Message,
-    Setup,
 )
 from search.execution.worker.conductor_channel import expected
 from search.execution.worker.seated import Seated
@@ -29,13 +26,14 @@ ConfigOf = Callable[[Mapping[str, Value]], Config]  # of a trial with these knob
 class LaneAssignment:
     """Seats of one worker.
 
-    `setup`: of `search.execution.lanes.Fusions`. `ask`: sends a message and returns the answer.
+    `runner`: trains its trials. `setup`: of `search.execution.lanes.Fusions`. `ask`: sends a
+    message and returns the answer.
     """
 
     def __init__(
-        self, trainings: TrialRunner, *, setup: LaneSetup, ask: Callable[[Message], Message]
+        self, runner: TrialRunner, *, setup: LaneSetup, ask: Callable[[Message], Message]
     ) -> None:
-        self._trainings, self._ask = trainings, ask
+        self.runner, self._ask = runner, ask
         self._most, self._slots = setup.most, setup.slots
         self._decisions, self._paces = dict(setup.decisions), dict(setup.paces)
         self._seated: dict[int, Fusion] = {}
@@ -47,7 +45,7 @@ class LaneAssignment:
     @property
     def shares(self) -> bool:
         """Whether trials may share a program here at all."""
-        return bool(self._trainings.fusable) and self._most != 0
+        return bool(self.runner.fusable) and self._most != 0
 
     def room(self, *, leaving: Collection[int] = ()) -> int:
         """Seats that are free, once these trials have left."""
@@ -61,7 +59,7 @@ class LaneAssignment:
     def soon(self, seated: Iterable[Seated]) -> int:
         """Seats that the next answer frees, whatever it says: their trials have ended well."""
         leaving = {each.trial for each in seated if each.ended_well}
-        return self.room(leaving=leaving) - self.room() if self._trainings.fresh else 0
+        return self.room(leaving=leaving) - self.room() if self.runner.fresh else 0
 
     def free(self, trial: int) -> None:
         """The trial has left."""
@@ -89,18 +87,18 @@ class LaneAssignment:
 
         `candidates`: trials that may train at the same time, in all workers together.
         """
-        with self._trainings.rehearsing(config):
+        with self.runner.rehearsing(config):
             fusion, key = self._fusion(config, candidates, config_of)
         self._seated[trial] = fusion
         if key is not None:
             self._keys[trial] = key
-        return fusion.strategy if fusion.strategy == "vmap" else self._trainings.strategy
+        return fusion.strategy if fusion.strategy == "vmap" else self.runner.strategy
 
     def _fusion(
         self, config: Config, candidates: Sequence[Candidates], config_of: ConfigOf
     ) -> tuple[Fusion, str | None]:
         """The decision for a config, and its key, where it has one."""
-        fusable = self._trainings.fusable
+        fusable = self.runner.fusable
         if not fusable or (self._most == 0 and not self._decisions):
             return ALONE, None
         keys = [seats.key(config) for seats in fusable]
@@ -126,7 +124,7 @@ class LaneAssignment:
         knobs = repr(candidate.knobs)
         if knobs not in self._known:
             try:
-                self._known[knobs] = self._trainings.fusable[0].key(config_of(candidate.knobs)).name
+                self._known[knobs] = self.runner.fusable[0].key(config_of(candidate.knobs)).name
             except Exception:  # noqa: BLE001  # of a user's class: raised again when it is seated
                 self._known[knobs] = ""
         return self._known[knobs]
@@ -135,31 +133,7 @@ class LaneAssignment:
         if key.cause:
             return Pace(cause=key.cause)
         if key.name not in self._paces:
-            self._paces[key.name] = self._trainings.fusable[0].measure(
+            self._paces[key.name] = self.runner.fusable[0].measure(
                 config, trials=trials if self._most is None else None
             )
         return self._paces[key.name]
-
-
-class OpenedTrainer(NamedTuple):
-    """What trains a worker's trials, and how they sit."""
-
-    runner: TrialRunner
-    lanes: LaneAssignment
-
-
-def open_trainer(
-    config: Config,
-    *,
-    setup: Setup,
-    folds: Sequence[FoldData],
-    ask: Callable[[Message], Message],
-) -> OpenedTrainer:
-    """The trainer that a trial's config names, and how its trials sit.
-
-    `config`: of the worker's first trial.
-    """
-    runner = TrialRunner(
-        config["trainer"]["_target_"], folds=folds, device=setup.device, metric=setup.metric
-    )
-    return OpenedTrainer(runner, LaneAssignment(runner, setup=setup.lanes, ask=ask))

@@ -27,12 +27,12 @@ from search.execution.messages import Quit, Settled, TrialEnded, Work
 from search.execution.worker.conductor_channel import ConductorChannel, ConductorGone, expected
 from search.execution.worker.epoch_message import TrialFailed
 from search.execution.worker.failures import cause_of, end_of, out_of_memory, print_error
-from search.execution.worker.lane_assignment import OpenedTrainer, open_trainer
+from search.execution.worker.lane_assignment import LaneAssignment
 from search.execution.worker.log_redirect import LogRedirect
 from search.execution.worker.notice import Notice
 from search.execution.worker.seated import WINDOW, Seated
 from search.execution.worker.trial_files import TrialFiles
-from search.execution.worker.trial_runner import StepResult
+from search.execution.worker.trial_runner import StepResult, TrialRunner
 from trainers.api import Config
 
 PROGRAMS = "trainers.command"  # the module by which a trainer runs a program
@@ -66,7 +66,7 @@ class Worker:
         self._checkpoints = self._folder / "checkpoints"
         self._folds = read_folds(self._folder / "arrays")
         self._output = LogRedirect(self._folder / "logs", own=log)
-        self._opened: OpenedTrainer | None = None
+        self._lanes: LaneAssignment | None = None
         self._seated: dict[int, Seated] = {}
         self._fit, self._frozen, self._shared = True, False, False
         self._answered_at, self._memory_kills = 0.0, memory_kills()
@@ -108,11 +108,11 @@ class Worker:
 
     @property
     def _room(self) -> int:
-        return self._opened.lanes.room() if self._fit and self._opened is not None else 0
+        return self._lanes.room() if self._fit and self._lanes is not None else 0
 
     @property
     def _wants_candidates(self) -> bool:
-        return self._opened is None or self._opened.lanes.shares
+        return self._lanes is None or self._lanes.shares
 
     def _seat(self, assigned: messages.AssignedTrial, peers: Sequence[messages.Candidates]) -> None:
         trial, seed = assigned.trial, assigned.seed
@@ -123,7 +123,7 @@ class Worker:
         with self._charged_to(seated):
             config = self._configs.resolve(knobs=assigned.knobs, seed=seed)
             seated.checkpoint.keep_snapshots(config)
-            runner, lanes = self._open(config)
+            lanes = self._opened(config)
             strategy = lanes.seat(
                 trial,
                 config,
@@ -132,32 +132,35 @@ class Worker:
             )
             self._conductor.tell(seated.begun(strategy=strategy))
             self._answered_at = time.monotonic()
-            runner.admit(trial, config=config, checkpoint=seated.checkpoint)
+            lanes.runner.admit(trial, config=config, checkpoint=seated.checkpoint)
             if not self._frozen:
                 gc.freeze()  # what the first trial has imported stays too
                 self._frozen = True
         if seated.end is not None:
             self._leave(seated)
 
-    def _open(self, config: Config) -> OpenedTrainer:
+    def _opened(self, config: Config) -> LaneAssignment:
         """The trainer, opened by the first trial; if that fails, it is that trial's failure."""
-        if self._opened is None:
-            ask = self._conductor.ask
-            self._opened = open_trainer(config, setup=self._setup, folds=self._folds, ask=ask)
-        return self._opened
+        if self._lanes is None:
+            setup, target = self._setup, config["trainer"]["_target_"]
+            runner = TrialRunner(
+                target, folds=self._folds, device=setup.device, metric=setup.metric
+            )
+            self._lanes = LaneAssignment(runner, setup=setup.lanes, ask=self._conductor.ask)
+        return self._lanes
 
     # Trials train
 
     def _step(self) -> None:
         """An epoch of every trial; they are sent when an answer is due or a trial has ended."""
-        assert self._opened is not None
+        assert self._lanes is not None
         self._output.belongs_to(next(iter(self._seated)) if len(self._seated) == 1 else None)
         for seated in list(self._seated.values()):
             with self._charged_to(seated):
                 seated.checkpoint.hold()
             if seated.end is not None:
                 self._leave(seated)
-        for result in self._opened.runner.step():
+        for result in self._lanes.runner.step():
             self._send_epoch(self._seated[result.trial], result)
         if len(self._seated) > 1 and self._output.printed > self._most_printed:
             for seated in list(self._seated.values()):
@@ -169,7 +172,7 @@ class Worker:
 
     def _send_epoch(self, seated: Seated, result: StepResult) -> None:
         """Tells the epoch, unless its trial must begin again in a fresh process."""
-        if self._output.redirect and self._opened and (taint := self._opened.runner.tainted):
+        if self._output.redirect and self._lanes and (taint := self._lanes.runner.tainted):
             self._fit = False
             seated.end = TrialEnded(trial=seated.trial, end=TrialEnd.TAINTED, reason=taint)
             self._leave(seated)
@@ -184,7 +187,7 @@ class Worker:
     def _settle(self) -> None:
         """Asks about every trial whether it goes on; some leave, others may come."""
         self._files.send_logs()
-        lanes = self._opened.lanes if self._fit and self._opened is not None else None
+        lanes = self._lanes if self._fit else None
         message = messages.Settle(
             room=self._room,
             soon=lanes.soon(self._seated.values()) if lanes is not None else 0,
@@ -193,8 +196,8 @@ class Worker:
         )
         work = expected(self._conductor.ask(message), Settled)
         self._answered_at, self._shared = time.monotonic(), len(self._seated) > 1
-        if self._opened is not None:
-            self._opened.runner.exclude(self._conductor.waited)
+        if self._lanes is not None:
+            self._lanes.runner.exclude(self._conductor.waited)
         if PROGRAMS in sys.modules:  # a trainer may run a program that is killed
             self._memory_kills = memory_kills()
         for seated in list(self._seated.values()):
@@ -243,7 +246,7 @@ class Worker:
         this trial among them.
         """
         self._fit = False
-        crowded = memory and self._opened is not None and self._opened.lanes.crowded(seated.trial)
+        crowded = memory and self._lanes is not None and self._lanes.crowded(seated.trial)
         seated.end = TrialEnded(
             trial=seated.trial,
             end=TrialEnd.CROWDED if crowded else TrialEnd.DISRUPTED,
@@ -277,12 +280,11 @@ class Worker:
         assert seated.end is not None
         end = seated.end
         del self._seated[seated.trial]
-        if self._opened is not None:
-            runner, lanes = self._opened
-            lanes.free(seated.trial)
+        if self._lanes is not None:
+            self._lanes.free(seated.trial)
             try:
-                runner.release(seated.trial)
-                self._fit &= runner.fresh
+                self._lanes.runner.release(seated.trial)
+                self._fit &= self._lanes.runner.fresh
             except Exception as error:  # noqa: BLE001  # a generator's `finally` may raise
                 self._fail(seated, error)
                 end = seated.end if end.end in FINISHED_WELL else end
