@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from search.config.text import one_line
 from search.errors import RunError
-from search.execution.link import Connection
+from search.execution.link import Link
 from search.execution.messages import LEFT, AskForWork, DryRunAnswer, Hello, Message, MessageError
 from search.execution.placement import Event, SlotFailed, WorkerJoined, WorkerLeft
 from search.execution.running_trial import SLOW_START, RunningTrial
@@ -42,7 +42,7 @@ class WorkerHandle:
     """
 
     slot: Slot
-    connection: Connection
+    connection: Link
     has_asked: bool = False
     waiting: bool = False
     room: int = 0
@@ -137,7 +137,6 @@ class WorkerConnections:
 
     def __init__(self) -> None:
         self._workers: dict[int, WorkerHandle] = {}
-        self._without_descriptor: dict[int, WorkerHandle] = {}  # those of them, to be asked
         self._inbox: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._undelivered: list[Happening] = []
         self._wake_read, self._wake_write = os.pipe()
@@ -172,8 +171,6 @@ class WorkerConnections:
                 os.read(self._wake_read, 4096)
             else:
                 happened += self._listen(key.data)
-        for worker in list(self._without_descriptor.values()):
-            happened += self._listen(worker)
         while not self._inbox.empty():
             happened += self._on_event(self._inbox.get())
         return happened
@@ -249,14 +246,9 @@ class WorkerConnections:
         if isinstance(event, WorkerJoined):
             worker = WorkerHandle(slot=event.slot, connection=event.connection, node=event.node)
             self._workers[event.slot.number] = worker
-            descriptor = event.connection.descriptor()
-            if descriptor is not None:
-                self._selector.register(descriptor, selectors.EVENT_READ, worker)
-            else:
-                self._without_descriptor[event.slot.number] = worker
+            self._selector.register(worker.connection.descriptor(), selectors.EVENT_READ, worker)
         elif isinstance(event, WorkerLeft):
             worker = self._workers.pop(event.slot.number)
-            self._without_descriptor.pop(event.slot.number, None)
             last = self._listen(worker)
             self._drop(worker)
             exited = WorkerExited(
@@ -282,7 +274,7 @@ class WorkerConnections:
             messages, is_open = worker.connection.poll()
         except MessageError as error:
             happened.append(ProtocolBroken(worker=worker, reason=str(error)))
-            messages, is_open = (), False
+            messages, is_open = [], False
         worker.has_asked |= any(isinstance(message, AskForWork) for message in messages)
         if not is_open:
             self._drop(worker)
@@ -290,7 +282,5 @@ class WorkerConnections:
 
     def _drop(self, worker: WorkerHandle) -> None:
         if not worker.connection.closed:
-            descriptor = worker.connection.descriptor()
-            if descriptor is not None:
-                self._selector.unregister(descriptor)
+            self._selector.unregister(worker.connection.descriptor())
             worker.connection.close()

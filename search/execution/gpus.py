@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from search.config.version import torch_file, torch_version
 from search.errors import refused
@@ -122,9 +122,7 @@ def _parse(text: str) -> list[Gpu]:
         if found := LISTED.match(line):
             gpus.append(Gpu(index=found["index"], uuid=found["uuid"]))
         elif gpus and (found := SLICE.match(line)):
-            gpu = gpus.pop()
-            slices = (*gpu.slices, found["uuid"])
-            gpus.append(Gpu(index=gpu.index, uuid=gpu.uuid, slices=slices))
+            gpus[-1] = replace(gpus[-1], slices=(*gpus[-1].slices, found["uuid"]))
     return gpus
 
 

@@ -5,49 +5,10 @@ The length is checked against the limit before the message is read.
 
 import socket
 import struct
-from collections.abc import Sequence
-from typing import Protocol
 
 from search.execution.messages import LIMIT, Message, MessageError, decode, encode
 
 HEADER = struct.Struct(">I")
-
-
-class Connection(Protocol):
-    """The conductor's end of a connection to one worker.
-
-    A connection without a file descriptor calls `WorkerConnections.wake` when something has come.
-    """
-
-    def send(self, message: Message) -> None:
-        """Sends one message. Raises OSError when the worker has gone."""
-
-    def poll(self) -> tuple[Sequence[Message], bool]:
-        """All messages that have come, without waiting; True while the worker is there.
-
-        Raises:
-            MessageError: what came is no message.
-        """
-
-    def descriptor(self) -> int | None:
-        """What a selector can wait for, if there is such a thing."""
-
-    @property
-    def closed(self) -> bool:
-        """True if this end has been closed."""
-
-    def close(self) -> None:
-        """Closes the connection."""
-
-
-class Channel(Protocol):
-    """The worker's end of a connection."""
-
-    def send(self, message: Message, *, more: bool = False) -> None:
-        """Sends one message; with `more`, together with the next one, which follows soon."""
-
-    def receive(self) -> Message:
-        """Waits for the next message."""
 
 
 class Link:
@@ -101,7 +62,7 @@ class Link:
         return messages, is_open
 
     def descriptor(self) -> int:
-        """The socket's."""
+        """What a selector waits for."""
         return self.socket.fileno()
 
     @property

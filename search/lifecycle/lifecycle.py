@@ -134,22 +134,19 @@ def begun(
             check_alignable([prepared.final.train, prepared.final.val])
         if plan.rehearse and not folder.started:
             check_rows_fit(plan, prepared)
-    for note in () if folder.started else (*prepared.notes, *_beside(plan)):
-        console.say(note, style="yellow")
-    if unseen := untrained_classes(
+    unseen = untrained_classes(
         {name: part.y for name, part in vars(prepared.final).items() if part is not None},
         task=prepared.contract.task,
         classes=prepared.contract.data.get("classes", ()),
-    ):
-        console.say(unseen, style="yellow")
-    if oversized := whole_batches(plan, min(len(fold.train) for fold in prepared.split.folds)):
-        console.say(oversized, style="yellow")
+    )
+    oversized = whole_batches(plan, min(len(fold.train) for fold in prepared.split.folds))
+    of_start = () if folder.started else (*prepared.notes, *_beside(plan))
+    for note in filter(None, (*of_start, unseen, oversized, folder.runs.other_torch())):
+        console.say(note, style="yellow")
     if contract is not None:
         prepared.contract.check(contract, where="the contract that comes with the config")
     if folder.started:
         folder.check_contract(prepared.contract)
-    if other_torch := folder.runs.other_torch():
-        console.say(other_torch, style="yellow")
     teacher = check_teacher(plan.config, prepared.contract)
     with folder.locked():
         folder.begin(prepared, plan.config)

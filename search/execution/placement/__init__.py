@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from search.config.settings import PlacementSettings
-from search.execution.link import Connection
+from search.execution.link import Link
 from search.execution.slots import Slot
 
 OWN_TRAINERS = "trainers."  # import paths that begin so are ours
@@ -31,7 +31,7 @@ class WorkerJoined:
     """
 
     slot: Slot
-    connection: Connection
+    connection: Link
     node: str = ""
 
 

@@ -3,7 +3,7 @@
 import time
 from typing import TypeVar
 
-from search.execution.link import Channel
+from search.execution.link import Link
 from search.execution.messages import Message
 
 M = TypeVar("M", bound=Message)
@@ -16,13 +16,13 @@ class ConductorGone(EOFError):
 class ConductorChannel:
     """One worker's. `waited`: how long the last answer took [s]."""
 
-    def __init__(self, channel: Channel) -> None:
-        self._channel, self.waited = channel, 0.0
+    def __init__(self, link: Link) -> None:
+        self._link, self.waited = link, 0.0
 
     def tell(self, message: Message, *, more: bool = False) -> None:
         """Sends a report; with `more`, together with the next message. Raises ConductorGone."""
         try:
-            self._channel.send(message, more=more)
+            self._link.send(message, more=more)
         except OSError as error:
             raise ConductorGone from error
 
@@ -31,7 +31,7 @@ class ConductorChannel:
         self.tell(message)
         asked_at = time.monotonic()
         try:
-            answer = self._channel.receive()
+            answer = self._link.receive()
         except (EOFError, OSError) as error:
             raise ConductorGone from error
         self.waited = time.monotonic() - asked_at

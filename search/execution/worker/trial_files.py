@@ -9,7 +9,7 @@ from pathlib import Path
 from search.contract.arrays import STAMP
 from search.execution.carried_files import LOGS, ROWS, places_of
 from search.execution.file_chunks import files_below, read_chunk, write_chunk
-from search.execution.link import Channel
+from search.execution.link import Link
 from search.execution.messages import (
     ChunkWanted,
     FileChunk,
@@ -43,7 +43,7 @@ class TrialFiles:
 class SentFiles(TrialFiles):
     """Files travel in messages. `folder`: the worker's own, which nobody else sees."""
 
-    def __init__(self, link: Channel, *, folder: Path) -> None:
+    def __init__(self, link: Link, *, folder: Path) -> None:
         self._conductor, self._folder = ConductorChannel(link), folder
         self._sent: dict[str, Stamp] = {}  # what the search has, by path
         self._logged: dict[str, int] = {}  # by log, how much of it the search has [bytes]

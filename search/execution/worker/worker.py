@@ -21,7 +21,7 @@ from search.contract.arrays import read_folds
 from search.execution import messages
 from search.execution import process_guard as guard
 from search.execution.end_reasons import END_AFTER, TrialEnd
-from search.execution.link import Channel
+from search.execution.link import Link
 from search.execution.memory import memory_kills
 from search.execution.messages import Quit, Settled, TrialEnded, Work
 from search.execution.worker.conductor_channel import ConductorChannel, ConductorGone, expected
@@ -49,7 +49,7 @@ class Worker:
 
     def __init__(
         self,
-        link: Channel,
+        link: Link,
         *,
         setup: messages.Setup,
         log: str | None,
