@@ -1,7 +1,12 @@
 """Lanes for tests: groups made from configs, and the same trainings by plain torch."""
 
+import copy
+import re
+from functools import cache
+
 import numpy as np
 import torch
+import yaml
 from omegaconf import OmegaConf
 from torch import nn
 
@@ -17,6 +22,8 @@ from trainers.schedules import Schedule, apply
 CPU = torch.device("cpu")
 BATCH, STEPS = 32, 3
 PARTS = ("model", "optimizer", "unsaved")
+# What most trials of a test differ in: set without composing their configs anew.
+NUMBER = re.compile(r"(optimizer\.)?(lr|seed)=([0-9.]+)")
 
 
 class Kept:
@@ -40,11 +47,20 @@ class Kept:
 
 def config_of(*words, model=None, **keys):
     """A trial's config; `model`: the name of one in odd.py, with more keys of it."""
+    linked = any(word.startswith("schedule") for word in words)  # to the rate, perhaps
+    own = [match for word in words if (match := NUMBER.fullmatch(word)) and not linked]
+    config = copy.deepcopy(_composed(*(word for word in words if word not in {m[0] for m in own})))
+    for match in own:
+        (config["optimizer"] if match[1] else config)[match[2]] = yaml.safe_load(match[3])
+    if model is not None:
+        config["model"] = {"_target_": f"odd.{model}", "inputs": 64, "outputs": 10, **keys}
+    return config
+
+
+@cache
+def _composed(*words):
     words = ["trainer.epochs=4", *words]
     config = compose_experiment("lr_sweep", overrides=words, config_dir=None)
-    if model is not None:
-        config = OmegaConf.create(OmegaConf.to_container(config))
-        config.model = {"_target_": f"odd.{model}", "inputs": 64, "outputs": 10, **keys}
     return OmegaConf.to_container(config, resolve=True)
 
 

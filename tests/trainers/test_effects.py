@@ -96,8 +96,7 @@ def test_every_activation_learns_what_no_line_can_part(activation):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("norm", NORMS)
-@pytest.mark.parametrize("dimensions", [1, 2])
+@pytest.mark.parametrize(("norm", "dimensions"), [*((norm, 2) for norm in NORMS), ("batch", 1)])
 def test_every_norm_learns_in_a_cnn(digits, norm, dimensions):
     torch.manual_seed(0)
     model = CNN(
@@ -106,7 +105,7 @@ def test_every_norm_learns_in_a_cnn(digits, norm, dimensions):
     )  # fmt: skip
     x, y = digits
     share = _trained(model, (x[:600], y[:600]), rate=0.01, epochs=15, kind=torch.optim.Adam)
-    assert share > (0.25 if dimensions == 1 else 0.6)  # chance is 0.1
+    assert share > (0.4 if dimensions == 1 else 0.6)  # chance is 0.1
 
 
 def _marked(rows, steps):
