@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import sys
 import time
@@ -29,6 +30,15 @@ def _load(path, name="own_trainer"):
 def _has_started(cwd, trials=1):
     path = _journal(cwd)
     return path.exists() and path.read_text().count('"op_code":7') >= trials
+
+
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory):
+    """The folder of `TINY`, undisturbed."""
+    cwd = tmp_path_factory.mktemp("calm")
+    done = search(*TINY, cwd=cwd, TOY_PAUSE="0")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return cwd / "results" / "own_trainer"
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc is Linux's")
@@ -62,46 +72,39 @@ def test_every_record_is_on_the_disk_at_the_end_by_at_most_one_sync_per_trial_it
     assert (synced, behind) == (size, 0)
 
 
-def test_a_second_conductor_is_refused_and_the_first_is_named(tmp_path):
-    with running(*TINY, cwd=tmp_path, TOY_PAUSE="1") as first:
+def test_beside_a_running_search_others_only_read_it_and_a_second_conductor_is_refused(tmp_path):
+    with running(*TINY, cwd=tmp_path, TOY_PAUSE="0.3") as first:
         wait_for(lambda: _has_started(tmp_path), what="the first epoch")
         before = _journal(tmp_path).stat().st_size
         second = search(*TINY, cwd=tmp_path)
         assert second.returncode == 2
         check_told(second.stderr, "search-has-conductor", f"process {first.pid} ")
         assert _journal(tmp_path).stat().st_size >= before
-        assert first.poll() is None
-
-
-def test_stock_optuna_reads_the_journal_while_the_search_runs(tmp_path):
-    with running(*TINY, cwd=tmp_path, **SLOW):
-        wait_for(lambda: _has_started(tmp_path, trials=30), what="thirty epochs")
-        study = _load(_journal(tmp_path))
-        assert study.direction == optuna.study.StudyDirection.MAXIMIZE
-        assert {trial.state for trial in study.trials} & {optuna.trial.TrialState.RUNNING}
-        assert study.trials[0].user_attrs["trial"] == 0
-        assert study.trials[0].params["optimizer.lr"] == 3e-4
-        assert study.trials[0].intermediate_values
-
-
-def test_status_and_table_read_a_running_search_without_touching_it(tmp_path):
-    with running(*TINY, cwd=tmp_path, TOY_PAUSE="0.5"):
-        wait_for(lambda: _has_started(tmp_path), what="the first epoch")
         told = search("status", "own_trainer", cwd=tmp_path)
         assert told.stdout.startswith("own_trainer: running, ")
         assert re.search(r"trial \d+ running: ", told.stdout)
         assert search("table", "own_trainer", cwd=tmp_path).returncode == 0
         assert not (tmp_path / "results" / "own_trainer" / "trials.csv").exists()
+        wait_for(lambda: _has_started(tmp_path, trials=30), what="thirty epochs")
+        study = _load(_journal(tmp_path))
+        assert first.poll() is None
+    assert study.direction == optuna.study.StudyDirection.MAXIMIZE
+    assert {trial.state for trial in study.trials} & {optuna.trial.TrialState.RUNNING}
+    assert study.trials[0].user_attrs["trial"] == 0
+    assert study.trials[0].params["optimizer.lr"] == 3e-4
+    assert study.trials[0].intermediate_values
 
 
 @pytest.mark.parametrize(
     ("number", "trainer"), [(signal.SIGINT, "steady"), (signal.SIGTERM, "quiet")]
 )
 def test_one_signal_checkpoints_and_the_same_command_goes_on_to_the_same_rows(
-    number, trainer, tmp_path
+    number, trainer, calm, tmp_path
 ):
     words = [*TINY, f"trainer._target_=toys.{trainer}"]
-    search(*words, "name=calm", cwd=tmp_path, TOY_PAUSE="0")
+    if trainer != "steady":
+        search(*words, "name=calm", cwd=tmp_path, TOY_PAUSE="0")
+        calm = tmp_path / "results" / "calm"
     with running(*words, cwd=tmp_path, **SLOW, **{MARK: f"signal{number}"}) as conductor:
         wait_for(lambda: _has_started(tmp_path, trials=15), what="fifteen epochs")
         conductor.send_signal(number)
@@ -126,8 +129,7 @@ def test_one_signal_checkpoints_and_the_same_command_goes_on_to_the_same_rows(
     assert checkpoints
     again = search(*words, cwd=tmp_path, TOY_PAUSE="0")
     assert again.returncode == 0, again.stdout + again.stderr
-    calm, resumed = (trials(tmp_path / "results" / name) for name in ("calm", "own_trainer"))
-    assert steady(calm).equals(steady(resumed))
+    assert steady(trials(calm)).equals(steady(trials(tmp_path / "results" / "own_trainer")))
 
 
 def test_two_signals_end_at_once(tmp_path):
@@ -182,9 +184,9 @@ def test_every_worker_sees_its_own_gpu_and_its_threads(tmp_path):
     assert not (tmp_path / "results" / "other").exists()
 
 
-def test_more_seeds_extend_a_finished_search_and_lose_no_row(tmp_path):
-    search(*TINY, cwd=tmp_path, TOY_PAUSE="0")
-    before = trials(tmp_path / "results" / "own_trainer")
+def test_more_seeds_extend_a_finished_search_and_lose_no_row(calm, tmp_path):
+    shutil.copytree(calm, tmp_path / "results" / "own_trainer")
+    before = trials(calm)
     done = search(*TINY, "seeds=3", cwd=tmp_path, TOY_PAUSE="0")
     assert done.returncode == 0, done.stdout + done.stderr
     after = trials(tmp_path / "results" / "own_trainer")
@@ -193,13 +195,10 @@ def test_more_seeds_extend_a_finished_search_and_lose_no_row(tmp_path):
     assert set(after.iloc[12:].seed) == {2}
 
 
-def test_inline_gives_the_rows_that_workers_give(tmp_path):
-    search(*TINY, cwd=tmp_path, TOY_PAUSE="0")
+def test_inline_gives_the_rows_that_workers_give(calm, tmp_path):
     done = search(*TINY, "placement=inline", "name=inline", cwd=tmp_path, TOY_PAUSE="0")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert steady(trials(tmp_path / "results" / "own_trainer")).equals(
-        steady(trials(tmp_path / "results" / "inline"))
-    )
+    assert steady(trials(calm)).equals(steady(trials(tmp_path / "results" / "inline")))
 
 
 def test_inline_gives_the_bits_of_workers_whatever_threads_its_own_process_may_use(tmp_path):

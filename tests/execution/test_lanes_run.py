@@ -83,16 +83,8 @@ def test_lanes_or_not_the_numbers_agree_but_for_rounding_and_dropout(laned, tmp_
 
 
 def test_folds_and_a_joint_search_sit_in_lanes(tmp_path):
-    done = search(
-        *SWEEP,
-        *INLINE,
-        "lanes=6",
-        "split=kfold",
-        "split.folds=3",
-        "seeds=1",
-        "name=folds",
-        cwd=tmp_path,
-    )
+    folds = ["lanes=6", "split=kfold", "split.folds=3", "seeds=1", "trainer.epochs=2", "name=folds"]
+    done = search(*SWEEP, *INLINE, *TWO, *folds, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert set(trials(tmp_path / "results" / "folds").strategy) == {"vmap"}
     again = search("train", "results/folds/best.yaml", cwd=tmp_path)
@@ -100,8 +92,8 @@ def test_folds_and_a_joint_search_sit_in_lanes(tmp_path):
     words = [
         "joint",
         "space=[lr,weight_decay,dropout]",
-        "n_trials=12",
-        "trainer.epochs=3",
+        "n_trials=6",
+        "trainer.epochs=2",
         "model.width=16",
         "sampler=qmc",
     ]
@@ -109,7 +101,7 @@ def test_folds_and_a_joint_search_sit_in_lanes(tmp_path):
     done = search(*words, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     table = trials(tmp_path / "results" / "joint")
-    assert len(table.query("stage == 'joint'")) == 12
+    assert len(table.query("stage == 'joint'")) == 6
     is_kept = "measured times scattered and are not kept" not in done.stdout
     assert (tmp_path / "results" / "lanes.json").exists() == is_kept  # for other searches
     assert json.loads((tmp_path / "results" / "joint" / "lanes.json").read_text())

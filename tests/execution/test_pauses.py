@@ -14,6 +14,8 @@ from kit import TINY, command, environment, running, search, steady, trials, wai
 pytestmark = pytest.mark.slow
 PAUSE = 3.5  # longer than every limit of the search [s]
 WORDS = ["seeds=1", "trainer.epochs=20", "name=one"]
+LIMITS = ["trainer.epoch_timeout=2", "trainer.timeout=3", "placement.max_retries=0"]
+LIMITED = [*(word for word in TINY if "max_retries" not in word), *WORDS, *LIMITS]
 
 
 def has_trained(folder: Path) -> bool:
@@ -21,11 +23,16 @@ def has_trained(folder: Path) -> bool:
     return curves.exists() and curves.read_bytes().count(b"\n") > 10
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    cwd = tmp_path_factory.mktemp("undisturbed")
+    assert search(*LIMITED, cwd=cwd, TOY_PAUSE="0").returncode == 0
+    return steady(trials(cwd / "results" / "one"))
+
+
 @pytest.mark.parametrize("company", ["with its workers", "alone"])
-def test_a_search_that_was_suspended_charges_no_trial_for_it(company, tmp_path):
-    limits = ["trainer.epoch_timeout=2", "trainer.timeout=3", "placement.max_retries=0"]
-    words = [*(word for word in TINY if "max_retries" not in word), *WORDS, *limits]
-    with running(*words, cwd=tmp_path, TOY_PAUSE="0.02") as conductor:
+def test_a_search_that_was_suspended_charges_no_trial_for_it(company, undisturbed, tmp_path):
+    with running(*LIMITED, cwd=tmp_path, TOY_PAUSE="0.02") as conductor:
         wait_for(lambda: has_trained(tmp_path), what="first epochs")
         whole = psutil.Process(conductor.pid)
         stopped = [whole]
@@ -40,13 +47,7 @@ def test_a_search_that_was_suspended_charges_no_trial_for_it(company, tmp_path):
         said, _ = conductor.communicate(timeout=60)
     assert conductor.returncode == 0, said
     assert not [words for words in ("hung", "trying again", "took longer") if words in said]
-    undisturbed = tmp_path / "undisturbed"
-    undisturbed.mkdir()
-    assert search(*words, cwd=undisturbed).returncode == 0
-    first, second = (
-        steady(trials(folder / "results" / "one")) for folder in (tmp_path, undisturbed)
-    )
-    assert first.equals(second)
+    assert steady(trials(tmp_path / "results" / "one")).equals(undisturbed)
 
 
 def test_a_search_started_to_ignore_signals_goes_on_after_them(tmp_path):
