@@ -14,7 +14,7 @@ from search.errors import refused
 FORMS = "interval(a, b), log(a, b), range(a, b), choice(…), int(interval(…)) or tag(log, …)"
 NULLS = re.compile(r"^\s*choice\((.*(?<![\w.'\"])null(?![\w.'\"]).*)\)\s*$")
 CAST = re.compile(r"\bint\s*\(")
-MOST = 1000  # values that a range with a step, or a list of choices, may have
+MOST = 1000  # values that a range with a step may have
 
 
 def read_domain(path: str, text: str) -> dict[str, Any]:

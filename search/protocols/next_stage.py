@@ -195,12 +195,12 @@ def _lr_range(history: History, index: int, argument: str) -> Request:
 
 
 def _sweep(history: History, index: int, argument: str) -> Request:
-    spaces, why = history.settings.spaces, "the learning rate matters most"
+    spaces, why, rules = history.settings.spaces, "the learning rate matters most", ("R29",)
     if argument not in spaces:
-        return Request(entry=index, stage="sweep", because=why, rules=("R29",), skip=NO_RATE)
+        return Request(entry=index, stage="sweep", because=why, rules=rules, skip=NO_RATE)
     if spaces[argument][0].path != history.rate:
-        why = "the protocol's own"
-    request = sweep_request(history, index, argument, because=why, rules=("R29",))
+        why, rules = "the protocol's own", ("R28",)
+    request = sweep_request(history, index, argument, because=why, rules=rules)
     return replace(request, skip=PERFECT) if history.perfect else request
 
 

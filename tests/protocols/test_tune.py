@@ -1041,6 +1041,7 @@ def test_a_knob_that_an_earlier_entry_swept_is_not_swept_again_unless_it_is_stal
     history, _ = carried_out(plan, value)
     again = ["lr"] * moves_the_rate
     assert [step.request.knob for step in history.sweeps] == ["lr", between, *again, "momentum"]
+    assert [step.request.rules for step in history.sweeps][:2] == [("R29",), ("R28",)]
 
 
 @pytest.mark.parametrize(

@@ -213,7 +213,8 @@ def test_what_follows_moves_with_the_knob_and_is_written_down():
     assert "optimizer.lr moved with trainer.batch_size: from 0.05 to 0.283 (R28)" in conclusion(
         findings
     )
-    assert records(findings)[0]["followers"]["256"] == 0.283
+    (record,) = records(findings)
+    assert (record["followers"]["256"], "R29" in record["rules"]) == (0.283, False)  # no rate
 
 
 def test_followers_keep_their_type_and_epochs_move_against_the_learning_rate():
