@@ -41,8 +41,6 @@ def reported_losses(seen: Watched, *, heart: ByHeart) -> Check:
         for loss, again in zip(seen["val_loss"], seen["losses_again"], strict=False)
         if loss is not None
     ]
-    if text := _of_last_batch(seen):
-        return judge.fail(text, "report the mean over all batches")
     classes = seen["loss"] is not None and seen["loss"]["name"] in ENTROPIES
     if classes and (strange := _unrelated_predictions(pairs)):
         remedy = "yield predictions of the rows of data.val, in their order, in training units"
@@ -81,8 +79,8 @@ def _of_wrong_rows(seen: Watched, *, heart: ByHeart) -> tuple[str, str] | None:
     if tells and not held_out and _is_whole(seen):
         text = "all rows that were evaluated are rows that it trained on before"
         return (text, "evaluate rows that take no part in the training")
-    if text := _of_train_rows(seen):
-        return (text, "evaluate the rows of data.val")
+    if wrong := _of_evaluated(seen):
+        return wrong
     held, taught = seen["held_targets"], seen["targets"] or {"follows": 1.0}
     if held is not None and held["follows"] < FOLLOWS <= taught["follows"]:  # labels_matter tells
         text = f"the targets of evaluated rows follow their labels by {held['follows']:.0%}"
@@ -105,37 +103,29 @@ def _is_whole(seen: Watched) -> bool:
     return call["reduction"] != "none" and bool(call["outputs"][0] >= given[0]["shape"][0])
 
 
-def _of_train_rows(seen: Watched) -> str:
-    """How `val_loss` is in every epoch the loss that rows of train have in evaluation, to the
-    digit, although other rows were evaluated too; empty if it is not.
+def _of_evaluated(seen: Watched) -> tuple[str, str] | None:
+    """How `val_loss` is in every epoch, to the digit, that of other rows than of all evaluated: of
+    rows of train although others were evaluated too, or of the last batch, a part of them; and the
+    remedy. None if it is not.
     """
     epochs = list(zip(seen["val_loss"], seen["evaluated_losses"], strict=False))
-    if len(epochs) < 2:
-        return ""
+    of_train = of_last = len(epochs) > 1
     for loss, noted in epochs:
-        own, others = (noted[rows] for rows in ("train", "others"))
-        if loss is None or not own or not math.isclose(loss, fmean(own), rel_tol=DIGITS):
-            return ""
-        if others and math.isclose(loss, fmean(others), rel_tol=NEAR):
-            return ""
-    return f"val_loss, {epochs[-1][0]:.3g} at last, is the loss of rows of train in every epoch"
+        own, others, sizes = (noted[kind] for kind in ("train", "others", "sizes"))
+        mean = fmean(others) if others else math.inf
+        part = 1 < len(others) == len(sizes) and 2 * sizes[-1] < seen["val_rows"]
+        of_train &= bool(own) and _is(loss, fmean(own)) and not _is(loss, mean, NEAR)
+        of_last &= part and _is(loss, others[-1]) and not _is(loss, mean)
+    if of_train or of_last:
+        text = f"val_loss, {epochs[-1][0]:.3g} at last, is the loss of"
+        if of_train:
+            return f"{text} rows of train in every epoch", "evaluate the rows of data.val"
+        return f"{text} the last batch in every epoch", "report the mean over all batches"
+    return None
 
 
-def _of_last_batch(seen: Watched) -> str:
-    """How `val_loss` is in every epoch, to the digit, the loss of the last batch evaluated, a part
-    of the validation rows; empty if it is not.
-    """
-    epochs = list(zip(seen["val_loss"], seen["evaluated_losses"], strict=False))
-    for loss, noted in epochs:
-        own, sizes = noted["others"], noted["sizes"]
-        several = 1 < len(own) == len(sizes) and 2 * sizes[-1] < seen["val_rows"]
-        if loss is None or not several or not math.isclose(loss, own[-1], rel_tol=DIGITS):
-            return ""
-        if math.isclose(loss, fmean(own), rel_tol=DIGITS):
-            return ""
-    if len(epochs) < 2:
-        return ""
-    return f"val_loss, {epochs[-1][0]:.3g} at last, is the loss of the last batch in every epoch"
+def _is(loss: float | None, other: float, share: float = DIGITS) -> bool:
+    return loss is not None and math.isclose(loss, other, rel_tol=share)
 
 
 def _too_small(seen: Watched) -> str:
