@@ -35,7 +35,7 @@ def inert(findings: Findings) -> list[str]:
     if all(all(group.curves) for group in groups):
         why = "losses differ, so its effect is too small for the metric to show"
     elif len(scores) == 1 and not scores & {*groups[0].perfect}:
-        why = "all seeds gave one score too, so training changes nothing: does the optimizer step?"
+        why = "so did all seeds: does the optimizer step, or is the metric too coarse to show it?"
     return [f"{told}: {why}"]
 
 
