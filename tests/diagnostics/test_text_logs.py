@@ -52,6 +52,7 @@ FORMS = {
     "pkg.training.trainer - TrainLoss: {t:.4f} ValLoss: {v:.4f} ValAcc: {m:.4f}\n",
     "Chinese": "加载验证集\nEpoch: {e} | Batch: 9 | Loss: 9.0\n开始验证\nLoss: 9.0\n✓ 保存最佳模型，验证准确率: 9.0\n"
     "Epoch {e} 完成 | 训练损失: {t:.4f} | 验证损失: {v:.4f} | 验证准确率: {m:.4f}\n",
+    "Russian": "Эпоха: {e} | Train Loss: {t:.4f} | Val Loss: {v:.4f} | Val Acc: {m:.4f}\n",
     "commas": "epoch {e}, phase train, step {e}0, loss_train, {t:.4f}\n"
     "epoch {e}, phase valid, total step 9\nepoch {e} | val_accuracy: {m:.4f}\n"
     "epoch {e} | val_loss: {v:.4f}\n",
@@ -137,6 +138,8 @@ def test_one_epoch_told_step_by_step_is_read_by_its_rows(tmp_path):
         (curves,) = read_logs(written(tmp_path, form)).trainings.values()
         assert curves.train == pytest.approx(np.array(TRAIN), abs=1e-4)
         assert curves.val == pytest.approx(VAL if held_out else TRAIN, abs=1e-4)
+    short = "Epoch 1/2\nLoss: {t}\nEpoch 2/2\nLoss: {v}\n"  # eight trainings of two epochs
+    assert len(read_logs(written_alone(tmp_path, short)).trainings) == 8
 
 
 def test_rounds_of_boosting_get_no_advice_for_networks(tmp_path, capsys):

@@ -186,7 +186,8 @@ def _axis(
         if all(is_told(cells, name) for name in val)
     )
     often = taken.total() - len(taken) > (len(taken) > 1)  # one more may be the finished model's
-    if not val and len(taken) < FEW <= len(lines):
+    at = [number_in(cells.get(epoch, "")) or 0.0 for _, cells in lines]
+    if not val and len(taken) < FEW <= len(lines) and at == sorted(at):
         return counter  # an epoch or two, told step by step: the rows, where these begin anew
     return step if step and (often or filled[epoch] < len(lines)) else epoch
 

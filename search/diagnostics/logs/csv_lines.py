@@ -50,7 +50,8 @@ def csv_lines(path: Path, text: str) -> tuple[list[str], list[Line], dict[str, s
     # Text, with a line below a title.
     ruled = any(name and not set(name) - RULER for name in header)
     below = [(number, row) for number, row in rows[1:] if row != rows[0][1]]
-    columns, unsure = with_points(list(zip_longest(*(row for _, row in below), fillvalue="")))
+    told = (row[: len(names)] for _, row in below)  # a line of text may have thousands of cells
+    columns, unsure = with_points(list(zip_longest(*told, fillvalue="")))
     cells = zip(*columns, strict=True)
     lines = [
         (number, dict(zip(names, own[: len(row)], strict=False)))
@@ -67,8 +68,7 @@ def csv_lines(path: Path, text: str) -> tuple[list[str], list[Line], dict[str, s
         raise refused(
             str(path), code="csv-column-twice", rule=rule, got=f"{twice} twice", remedy=remedy
         )
-    told = {names[at]: text for at, text in unsure.items() if at < len(names)}
-    return *_spread(names, lines), told
+    return *_spread(names, lines), {names[at]: text for at, text in unsure.items()}
 
 
 def is_table(text: str) -> bool:

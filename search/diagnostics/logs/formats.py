@@ -22,10 +22,13 @@ GZIP = b"\x1f\x8b"
 JSON = re.compile(r"\s*(\{\s*[\"}]|\[\s*[{\]])")
 
 MEASURED = re.compile(r"^\d+ ([-+\w.]+) (\d+)\b", re.M)  # a time, a value, a step
-CHINESE = {
+ENGLISH = {  # words of other languages
     "训练": " train ", "验证": " val ", "测试": " test ", "损失": " loss ", "准确率": " accuracy ",
     "完成": " done ", "最佳": " best ", "保存": " saving ", "加载": " loading ", "数据": " data ",
+    "эпоха": " epoch ", "итерация": " step ", "шаг": " step ", "época": " epoch ",
+    "époque": " epoch ", "エポック": " epoch ", "에폭": " epoch ",
 }  # fmt: skip
+FOREIGN = re.compile("|".join(ENGLISH), re.I)
 # A number that Python printed with what it is, as `tensor(0.5, device='cuda:0')`.
 PRINTED = re.compile(r"\"?\b(?:tf\.T|t)ensor\(\[?([-+.\w]+)\]?(?:, *\w+=(?:\(\)|[^)\n])*)?\)\"?")
 CONTROL = re.compile(r"\x1b\[[\d;]*[a-z]|[\x08]", re.I)  # of a terminal: colours, steps back
@@ -124,8 +127,8 @@ def _text(path: Path, content: bytes) -> str:
         rule, remedy = "must be text in UTF-8 or UTF-16", "save it so"
         got = "bytes that are no text"
         raise refused(str(path), code="log-not-utf8", rule=rule, got=got, remedy=remedy)
-    for word, english in CHINESE.items() if not text.isascii() else ():
-        text = text.replace(word, english)
+    if not text.isascii():
+        text = FOREIGN.sub(lambda word: ENGLISH[word[0].lower()], text)
     text = PRINTED.sub(r"\1", text) if "ensor(" in text else text
     return CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
 

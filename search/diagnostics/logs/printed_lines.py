@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from search.diagnostics.logs.line import ROUND, Line
 from search.diagnostics.logs.measures import ERRORS, is_loss
 from search.diagnostics.logs.once import COUNTS
-from search.diagnostics.logs.told_numbers import numbers_of, phase_of, words_of
+from search.diagnostics.logs.told_numbers import LONGEST, numbers_of, phase_of, words_of
 
 # A progress bar, and how far it has come, of how much where it says so.
 BAR = re.compile(r"\s*(\d+)/(\d+) |\s*step +(\d+)/(\d+) \[|.*?(\d+)%\|")
@@ -86,7 +86,7 @@ def _bar(line: str) -> tuple[str, float]:
     """A progress bar's name, without its numbers but for how many there are to come, and the share
     that is drawn; no name where the line is none.
     """
-    bar = BAR.match(line)
+    bar = BAR.match(line[:LONGEST])
     if not bar:
         return "", 0.0
     done, every = (bar[5], "100") if bar[5] else (bar[1] or bar[3], bar[2] or bar[4])

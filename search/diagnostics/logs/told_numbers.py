@@ -51,6 +51,7 @@ FORMS = [  # of frameworks; mostly a count without a word before it; and how the
     (re.compile(r"@\[[^\]]*\]"), ""),  # at which overlaps it measures the others
     (re.compile(r"\bvalidation_(\d)-"), r"set\1_"),  # which of its sets is train's, XGBoost hides
 ]
+LONGEST = 5000  # letters of a line that are read: more is a text that was learned from
 MORE = re.compile(r" *, *[-+.\d]")  # of a list, behind its first number
 PHASES = dict.fromkeys(TRAIN, "train") | dict.fromkeys(("test", "testing"), "test")
 PHASES |= dict.fromkeys((*VAL, "validate", "validating", "evaluation", "evaluating", "cv"), "val")
@@ -67,7 +68,7 @@ def numbers_of(line: str, phase: str = "") -> dict[str, str]:
     numbers: dict[str, str] = {}
     retold: set[str] = set()  # of the best epoch, as `saved the best model, val accuracy: 0.9`
     end = 0
-    line = WRITER.sub("", line)
+    line = WRITER.sub("", line[:LONGEST])
     for form, told in FORMS:
         line = form.sub(told, line)
     for match in TOLD.finditer(line):
