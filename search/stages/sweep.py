@@ -9,6 +9,7 @@ stays at the incumbent. Never runs a trial.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from search.config.knobs import Knob, Value, as_number
 from search.config.plan import Plan
@@ -202,8 +203,8 @@ def _contest(
         tuned = [
             group_of(value, trials.get(cell_of(cell), []), metric=plan.metric) for cell in options
         ]
-        first = [replace(group, scores=group.scores[: plan.seeds]) for group in tuned]
-        inner = decide(first, resolution=resolution).winner or 0 if len(first) > 1 else 0
+        first = tuple(replace(group, scores=group.scores[: plan.seeds]) for group in tuned)
+        inner = _best_cell(first, resolution) if len(first) > 1 else 0
         chosen.append(options[inner])
         groups.append(tuned[inner])
     dropped = _dropped(plan, rows)
@@ -218,6 +219,11 @@ def _contest(
             for group, needed in zip(groups, seeds, strict=True)
         ),
     )
+
+
+@lru_cache(maxsize=128)  # of each value, and asked after every trial
+def _best_cell(groups: tuple[Group, ...], resolution: float) -> int:
+    return decide(groups, resolution=resolution).winner or 0
 
 
 def make_stage(plan: Plan, rows: Sequence[TrialRecord], context: StageContext) -> FixedStage:
