@@ -61,10 +61,10 @@ JOINT = [word for word in TINY if not word.startswith("protocol")] + [
     ("words", "kills", "seed", "anew"),
     [
         (ROUNDS, 9, 1, True),
-        (FOLDS, 6, 2, False),
+        (FOLDS, 4, 2, False),
         (STOCK, 4, 3, False),
         (SCRIPT, 4, 4, False),
-        ([*JOINT, "sampler=qmc"], 6, 5, False),
+        ([*JOINT, "sampler=qmc"], 4, 5, False),
     ],
     ids=["generator", "folds", "stock", "command", "quasi-random"],
 )

@@ -133,7 +133,7 @@ def needs_torch(words: Sequence[str]) -> bool | None:
 
 def starts_workers(words: Sequence[str]) -> bool:
     """Whether a program may start processes of ours."""
-    return START not in words and {"placement=inline", "train", *READING}.isdisjoint(words)
+    return START not in words and {"placement=inline", *READING}.isdisjoint(words)
 
 
 def _server_for(words: Sequence[str], variables: Mapping[str, str]) -> Server | None:
