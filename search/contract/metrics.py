@@ -187,6 +187,7 @@ def output_of(values: Mapping[str, Any]) -> tuple[str, Array] | None:
     value = values[kinds[0]]
     if hasattr(value, "detach"):  # a torch tensor, told apart without importing torch
         value = value.detach().cpu()
+        value = value.float() if str(value.dtype) == "torch.bfloat16" else value  # numpy has none
     return kinds[0], np.asarray(value)
 
 
@@ -216,6 +217,11 @@ def scores(
         raise ValueError(
             f"{kind} must have one row per validation row ({len(targets)}), "
             f"but got shape {output.shape}"
+        )
+    if output.dtype.kind not in "biuf":  # names of classes equal no number, so all would be wrong
+        raise ValueError(
+            f"{kind} must be numbers, but got {output.flat[0]!r} among {output.dtype}; yield the "
+            "numbers of classes, as data.train.y has them"
         )
     whole = Outputs(targets=targets, kind=kind, array=output, average=metric.average)
     is_unaligned = kind == "labels" and set(metric.parts) <= set(SEQUENCES)

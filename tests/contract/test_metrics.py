@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from refusals import raises
@@ -174,6 +175,8 @@ def test_a_constant_prediction_is_the_floor():
         ("log_loss", "labels", np.zeros(2), r"^labels .*\(logits\)"),
         ("roc_auc", "predictions", np.zeros((2, 2, 2)), r"^predictions .*\[rows, classes\].*\(2, 2, 2\)"),
         ("mine", "labels", np.zeros(2), r"'mine'.*'mine'"),
+        ("accuracy", "labels", np.array(["cat", "dog"]), r"^labels must be numbers.*'cat'"),
+        ("f1", "labels", np.array(["0", 1], dtype=object), r"^labels must be numbers.*'0'"),
     ],
 )  # fmt: skip
 def test_outputs_of_a_wrong_shape_or_kind_are_refused(name, kind, output, message):
@@ -190,6 +193,8 @@ def test_one_kind_of_output_is_taken_and_two_are_refused():
     assert output_of({"train_loss": 1.0}) is None
     kind, array = output_of({"labels": [1, 2]})
     assert (kind, array.tolist()) == ("labels", [1, 2])
+    half = torch.tensor([[0.5, 2.0]], dtype=torch.bfloat16, requires_grad=True)
+    assert output_of({"predictions": half})[1].tolist() == [[0.5, 2.0]]
     with pytest.raises(
         ValueError,
         match="predictions, probabilities, labels,",
