@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from search.config.passwords import redacted
-from search.errors import UsageError
+from search.errors import UsageError, refused
 from search.storage.files import is_at
 
 ATTEMPTS = 10  # to take the lock, 10 ms apart: `is_held` holds it for a moment
@@ -34,12 +34,12 @@ class FolderLock:
         """Holds the lock.
 
         Raises:
-            UsageError: another process holds it; it is named.
+            UsageError: another process holds it; it is named. Or the file system keeps no locks.
         """
         # Its content is replaced, so no link is followed: one from elsewhere may lead to any file.
         file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
         try:
-            if not _acquire(file):
+            if not self._acquire(file):
                 raise UsageError(
                     f"{self._path.parent}: one conductor per search, but got a second beside "
                     f"{self._holder()}; wait for it or stop it",
@@ -71,6 +71,8 @@ class FolderLock:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
                 return True
+            except OSError:  # of a file system without locks, where nobody holds one
+                return False
         return False
 
     def in_place(self) -> bool:
@@ -103,6 +105,24 @@ class FolderLock:
             "seen from here"
         )
 
+    def _acquire(self, file: int) -> bool:
+        for _ in range(ATTEMPTS):
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return True
+            except BlockingIOError:
+                time.sleep(0.01)
+            except OSError as error:
+                raise refused(
+                    str(self._path.parent),
+                    code="folder-takes-no-locks",
+                    rule="must lie where files can be locked, so that one conductor has the search",
+                    got=f"{error.strerror} from flock",
+                    remedy="choose another results_root=, or mount it with locks, as Lustre with "
+                    "the option flock",
+                ) from error
+        return False
+
     def _holder(self) -> str:
         """The holder in words; it may not have written its name yet."""
         holder = self._written()
@@ -116,13 +136,3 @@ class FolderLock:
             content = json.loads(self._path.read_text(encoding="utf-8"))
             return content if isinstance(content, dict) else {}
         return {}
-
-
-def _acquire(file: int) -> bool:
-    for _ in range(ATTEMPTS):
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        except BlockingIOError:
-            time.sleep(0.01)
-    return False

@@ -48,6 +48,19 @@ def test_a_lock_whose_holder_has_not_written_its_name_yet_is_still_a_lock(tmp_pa
             pass
 
 
+def test_where_files_cannot_be_locked_no_search_begins_and_others_can_be_read(
+    tmp_path, monkeypatch
+):
+    def flock(file, how):
+        raise OSError(38, "Function not implemented")  # as Lustre says without its option flock
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    folder = Folder(tmp_path)
+    with raises("folder-takes-no-locks", str(tmp_path), "not implemented"), folder.locked():
+        pass
+    assert not folder.alive()
+
+
 def test_a_search_of_a_group_may_be_gone_on_with_by_each_of_its_members(tmp_path):
     before = os.umask(0o002)
     try:
