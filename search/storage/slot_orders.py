@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from stat import S_IMODE
 
 import msgspec
 
@@ -70,7 +71,9 @@ def read_slots(folder: Path) -> list[SlotRow]:
 def give_order(folder: Path, order: SlotOrder, *, seconds: float) -> str | None:
     """Leaves an order for the conductor, and waits for its answer; None if none comes in time."""
     place = folder / ORDERS
-    place.mkdir(exist_ok=True)
+    with suppress(FileExistsError):
+        place.mkdir()
+        place.chmod(S_IMODE(folder.stat().st_mode))  # who may write there may take orders
     asked = place / f"{uuid.uuid4().hex}{ASKED}"
     write_text(asked, json.dumps(asdict(order)))
     answer, deadline = asked.with_suffix(ANSWERED), time.monotonic() + seconds
@@ -85,12 +88,15 @@ def give_order(folder: Path, order: SlotOrder, *, seconds: float) -> str | None:
 
 
 def take_orders(folder: Path) -> list[tuple[Path, SlotOrder]]:
-    """Orders that wait, each with the file to answer by; what is no order is removed."""
+    """Orders that wait, each with the file to answer by; what is no order is removed, and what
+    cannot be removed, as in a folder of another user's, is none: nobody could answer it.
+    """
     orders = []
     for path in sorted((folder / ORDERS).glob(f"*{ASKED}")):
         with suppress(OSError, *NOT_READ):
-            orders.append((path, msgspec.json.decode(path.read_bytes(), type=SlotOrder)))
-        path.unlink(missing_ok=True)
+            data = path.read_bytes()
+            path.unlink()
+            orders.append((path, msgspec.json.decode(data, type=SlotOrder)))
     return orders
 
 

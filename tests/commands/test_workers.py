@@ -27,8 +27,10 @@ SEARCH = [*TINY, "trainer.epochs=20", "seeds=4", "name=busy"]
 
 def test_orders_are_taken_once_and_answered_and_what_is_none_is_removed(tmp_path, capsys):
     order = SlotOrder(verb="stop", target="3")
+    tmp_path.chmod(0o775)  # a folder of a group, whose members may give orders and take them
     assert give_order(tmp_path, order, seconds=0.01) is None
     assert take_orders(tmp_path) == []  # nobody waits for it any more
+    assert (tmp_path / "orders").stat().st_mode & 0o777 == 0o775
     (tmp_path / "orders" / "x.json").write_text("[1, 2")
     (tmp_path / "orders" / "w.json").write_text(json.dumps({"verb": "stop", "target": 1}))
     (tmp_path / "orders" / "y.json").write_text(
@@ -39,6 +41,8 @@ def test_orders_are_taken_once_and_answered_and_what_is_none_is_removed(tmp_path
     assert take_orders(tmp_path) == []
     answer_order(path, "done")
     assert [each.name for each in (tmp_path / "orders").iterdir()] == ["y.answer"]
+    (tmp_path / "orders" / "v.json").mkdir()  # cannot be removed, as what is another user's
+    assert take_orders(tmp_path) == []
     row = SlotRow(slot=0, device="cpu", node="", state="idle", trials=[], since=None)
     write_slots(tmp_path, [row])
     table = json.loads((tmp_path / "workers.json").read_text())

@@ -106,5 +106,6 @@ class Placement(Protocol):
     def close(self, *, grace: float) -> None:
         """Ends all workers; those that do not end by themselves within `grace` seconds are killed.
 
-        Returns when all are gone. It may be called without `start`, and again.
+        Returns when all are gone but those that nobody can end. It may be called without `start`,
+        and again.
         """
