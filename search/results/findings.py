@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from search.config.knobs import Value
 from search.config.plan import Plan, read_plan
 from search.config.tune_settings import TuneSettings
 from search.diagnostics.preflight.check import unmade
@@ -103,21 +104,34 @@ class Findings(Outcome):
 
         Empty with too few trials to tell, or one knob; a baseline outside of the space is left out.
         """
-        knobs = self.plan.knobs
-        complete = [
+        knobs, complete = self.plan.knobs, self._inside
+        if len(complete) < ENOUGH or len(knobs) < 2:
+            return {}
+        return importances(complete, knobs=knobs, direction=self.plan.metric.direction)
+
+    @property
+    def why_no_importance(self) -> str:
+        """Why no knob of several has a share; empty where one has."""
+        if self.importance or len(self.plan.knobs) < 2:
+            return ""
+        if len(self._inside) < ENOUGH:
+            return "too few complete trials to say which knob matters"
+        return "no knob separates good configurations from the rest beyond chance"
+
+    @cached_property
+    def _inside(self) -> list[tuple[Mapping[str, Value], float]]:
+        """The complete trials of a joint search that lie inside of its space, with their values."""
+        return [
             (row.spec.knobs, row.result)
             for row in self.rows
             if row.spec.stage == joint.STAGE
             and row.result is not None
             and all(
                 knob.holds(row.spec.knobs[knob.path])
-                for knob in knobs
+                for knob in self.plan.knobs
                 if knob.path in row.spec.knobs
             )
         ]
-        if len(complete) < ENOUGH or len(knobs) < 2:
-            return {}
-        return importances(complete, knobs=knobs, direction=self.plan.metric.direction)
 
 
 def find(plan: Plan, rows: Sequence[TrialRecord], *, val_rows: int) -> Findings:

@@ -208,7 +208,12 @@ def test_a_joint_search_has_a_zoom_and_the_curves_of_its_leaders(tmp_path):
     assert any(text.endswith("chosen") for text in texts)
     rows = [replace(row, state="pruned") for row in findings.rows[:5]]  # it was stopped early on
     begun = find(findings.plan, rows, val_rows=100)
-    assert set(figure_files(begun, curves_of(begun), Folder(tmp_path))) == set(files)
+    drawn = figure_files(begun, curves_of(begun), Folder(tmp_path))
+    assert set(drawn) == set(files)
+    assert "(too few complete trials to say which knob matters)" in drawn["knobs.svg"]
+    dice = np.random.default_rng(0)
+    flat = [replace(row, value=float(dice.normal())) for row in findings.rows]
+    assert find(findings.plan, flat, val_rows=100).why_no_importance.startswith("no knob separates")
 
 
 def test_letters_that_no_font_here_has_are_text_of_the_file_and_warn_of_nothing(tmp_path):

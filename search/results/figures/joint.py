@@ -66,12 +66,9 @@ def knobs_figure(findings: Findings, rows: Sequence[TrialRecord]) -> Figure:
             axes.set_title(f"{knob.path}{share}{', near the best' if view else ''}", fontsize=8)
     for axes in grid[:, 0]:
         axes.set_ylabel(plan.metric.name)
-    note = (
-        "in brackets the share of what separates good from bad"
-        if shares
-        else "too few trials to say which matters"
-    )
-    title(figure, f"{plan.name}: every knob ({note})")
+    shared = "in brackets the share of what separates good from bad" if shares else ""
+    note = shared or findings.why_no_importance
+    title(figure, f"{plan.name}: every knob{f' ({note})' if note else ''}")
     return figure
 
 

@@ -35,8 +35,8 @@ def knob_sections(findings: Findings, rows: Rows, table: Table) -> list[Section]
         zoomed=True,
     )
     lead = "Each dot is a trial; the star is the chosen one (P12)."
-    if not shares:
-        lead += " No knob separates good configurations from bad ones beyond chance."
+    if why := findings.why_no_importance:
+        lead += f" {why[0].upper()}{why[1:]}."
     sections = [
         Section(
             name="knobs",
