@@ -6,7 +6,7 @@ from wsgiref.simple_server import make_server
 from search.commands.support.arguments import VerbParser, whole_number
 from search.commands.support.read_only import read_only
 from search.errors import UsageError
-from search.results.findings import open_folder
+from search.results.folders import open_folder
 
 SUMMARY = "shows a search in optuna-dashboard, read-only"
 

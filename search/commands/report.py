@@ -9,7 +9,7 @@ from search.commands.support.documents import page_record, print_document
 from search.commands.support.writes_told import writes_told
 from search.config.results_root import from_here
 from search.errors import UsageError
-from search.results.findings import open_folder
+from search.results.folders import open_folder
 from search.results.report import NAME, page_of, report_page
 from search.results.report.comparison import comparison_page
 from search.results.tables import load_search

@@ -10,7 +10,8 @@ from search.config.counted import count
 from search.errors import SearchError, UsageError, disk_error
 from search.execution.pace import duration
 from search.execution.progress import shown_knobs, shown_trial
-from search.results.findings import Findings, looks, open_results, searches
+from search.results.findings import Findings, open_results
+from search.results.folders import folders_below
 from search.results.status import Status, status_of
 from search.storage.trials import ENDED_BY_ERROR
 
@@ -49,9 +50,9 @@ def run(words: list[str], config_dir: Path | None) -> int:
     """One line or two per search; with a name, one per trial that runs or failed as well."""
     options = parser().parse(words)
     root = options.results_root
-    other = looks(root)
-    names = [options.name] if options.name else [*other, *(p.name for p in searches(root))]
-    entries = [_entry(name, root, look=other.get(name, "")) for name in names]
+    there = folders_below(root)
+    names = [options.name] if options.name else sorted(there, key=lambda name: not there[name])
+    entries = [_entry(name, root, look=there.get(name, "")) for name in names]
     if options.name and entries[0].error:
         raise entries[0].error
     if options.json:

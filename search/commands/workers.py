@@ -10,7 +10,7 @@ from search.config.counted import first_of
 from search.errors import UsageError, unknown
 from search.execution.pace import duration
 from search.execution.terminal import Line, Terminal, aligned
-from search.results.findings import open_folder
+from search.results.folders import open_folder
 from search.storage.folder import Folder
 from search.storage.slot_orders import SlotOrder, SlotRow, give_order, read_slots
 

@@ -3,28 +3,25 @@
 Never writes, needs no torch.
 """
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from search.config.knobs import Value
 from search.config.plan import Plan, read_plan
 from search.config.tune_settings import TuneSettings
-from search.diagnostics.preflight.check import unmade
 from search.diagnostics.verdicts.across_trials import Together
 from search.diagnostics.verdicts.rules import Verdict
-from search.errors import UsageError, disk_error, refused, unknown
+from search.errors import UsageError, refused
+from search.results.folders import open_folder
 from search.results.step_record import StepRecord, candidates_of, read_steps
 from search.stages import joint
 from search.stages.importance import importances
 from search.stages.kinds import kind_of
 from search.stages.outcome import Outcome
-from search.storage.folder import LR_RANGE, PREFLIGHT, Folder
+from search.storage.folder import Folder
 from search.storage.lost_trials import check_trials
-from search.storage.sealed import read_json
 from search.storage.study import Study, stages_of
 from search.storage.trials import TrialRecord
 
@@ -178,97 +175,6 @@ def _check_steps(findings: Findings, path: Path, *, whole: bool = False) -> None
             got=got,
             remedy="restore it, or delete it and give the search's command again",
         )
-
-
-def searches(root: Path) -> list[Path]:
-    """Folders of all searches that have begun to train, by name; their trials may be lost."""
-    return [path for path in _folders(root) if not _look_in(Folder(path))]
-
-
-def looks(root: Path) -> dict[str, str]:
-    """Folders in which nothing was searched yet, and what lies there: a range test, a preflight."""
-    return {path.name: look for path in _folders(root) if (look := _look_in(Folder(path)))}
-
-
-def _folders(root: Path) -> list[Path]:
-    """Folders that hold a config.yaml, and those that do not let us see whether they do.
-
-    Raises:
-        UsageError: the root is there and cannot be listed: that is not to be taken for "no search".
-    """
-    if not os.path.lexists(root):
-        return []
-    try:
-        with os.scandir(root) as entries:
-            return sorted(Path(entry) for entry in entries if _may_be_search(entry))
-    except OSError as error:
-        raise disk_error(error, path=root) from error
-
-
-def _may_be_search(entry: "os.DirEntry[str]") -> bool:
-    try:
-        return entry.is_dir() and Path(entry, "config.yaml").exists()
-    except PermissionError:
-        return True
-
-
-def _look_in(folder: Folder) -> str:
-    """What was looked at in a folder, in words; empty where it was searched."""
-    try:
-        if folder.has_trials():
-            return ""
-        folder.check_begun()
-    except (UsageError, PermissionError):  # the trials are lost, or unreadable: `open_results` says
-        return ""
-    ranged, checked = (folder.path / name for name in (LR_RANGE, PREFLIGHT))
-    try:
-        if ranged.exists():
-            return _range_in_words(read_json(ranged, keys=["low", "high"]))
-        if checked.exists():
-            content = read_json(checked, keys=["failed", "checks"])
-            missing = unmade(content["checks"])
-            text = f"a preflight: {', '.join(content['failed']) or 'nothing'} failed"
-            return f"{text}, and {missing}" if missing else text
-    except UsageError as error:  # which hides no other folder
-        return f"a range test or preflight that cannot be read: {error}"
-    return "not begun yet"
-
-
-def _range_in_words(test: Mapping[str, Any]) -> str:
-    if test["low"] is None:
-        return f"a range test without a range, because {test.get('because', 'none was found')}"
-    return f"a range test: learning rates from {test['low']:.2g} to {test['high']:.2g}"
-
-
-def find_folder(name: str, *, root: Path) -> Folder:
-    """A search's folder by its name below `root`, or by its own path.
-
-    The name goes first: a folder of the user's may be called so, and hold a config.yaml of its own.
-    """
-    paths = (root / name, Path(name))
-    return next((folder for folder in map(Folder, paths) if folder.started), Folder(root / name))
-
-
-def open_folder(name: str, *, root: Path) -> Folder:
-    """The folder of a search that has begun to train, by its name below `root` or by its path.
-
-    Raises:
-        UsageError: there is none; those that exist are named.
-    """
-    folder = find_folder(name, root=root)
-    folder.check_begun()
-    if not folder.started or not folder.has_trials():
-        if name in (there := looks(root)):
-            raise UsageError(
-                f"{name}: needs a search with trials, but got {there[name]}; "
-                "start one under another name",
-                code="search-without-trials",
-            )
-        there_are = [path.name for path in searches(root)]
-        raise UsageError(
-            f"{root}/: {unknown('search', name=name, known=there_are)}", code="unknown-search"
-        )
-    return folder
 
 
 def open_results(name: str, *, root: Path, retrains: bool = False) -> tuple[Folder, Findings]:

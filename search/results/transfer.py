@@ -19,7 +19,8 @@ from search.config.results_root import address, root_of
 from search.config.trial_config import plain_config, target_of, trial_config
 from search.config.words import key_of
 from search.errors import UsageError
-from search.results.findings import Findings, find_folder, lineage, open_results
+from search.results.findings import Findings, lineage, open_results
+from search.results.folders import find_folder
 from search.storage.folder import LR_RANGE, Folder
 from search.storage.sealed import read_json
 

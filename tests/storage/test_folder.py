@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from refusals import check_told, raises
 
 from search.config.version import __version__
-from search.results.findings import find_folder
+from search.results.folders import find_folder
 from search.storage.files import LineFile, append, write_text
 from search.storage.folder import Folder
 from search.storage.layers import LayerLog
