@@ -11,6 +11,7 @@ from trainers.api import Config, Data
 from trainers.build import made, on_device, seed_all
 from trainers.features import with_features
 from trainers.probes.answers import OwnGradients
+from trainers.probes.run import told_of
 from trainers.sequences import loss_of
 
 ROWS = 4
@@ -44,8 +45,5 @@ def wrong_gradients(config: Config, data: Data) -> OwnGradients:
     try:
         gradcheck(losses, given, fast_mode=True)
     except Exception as error:  # noqa: BLE001  # a user's module may raise anything
-        return {
-            "told": f"{type(error).__name__}: {' '.join(str(error).split())[:300]}",
-            "tensors": len(names),
-        }
+        return {"told": told_of(error), "tensors": len(names)}
     return {"told": "", "tensors": len(names)}

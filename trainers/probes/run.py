@@ -21,6 +21,8 @@ from trainers.probes import SCRATCH
 from trainers.probes.steer import Enough
 from trainers.probes.watch import Watch
 
+LONGEST = 300  # characters of an error
+
 
 @dataclass(kw_only=True)
 class Run:
@@ -133,8 +135,8 @@ def unread(run: Run, data: Data, *, read: Callable[[Epoch, Data], object], whole
 
 
 def told_of(error: Exception) -> str:
-    """An error in one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+    """An error in one line; torch lists all of its backends where one lacks a function."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:LONGEST]}"
 
 
 def some_rows(part: Part, rows: NDArray[np.int64], *, y: NDArray[Any] | None = None) -> Part:
