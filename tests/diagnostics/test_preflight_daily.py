@@ -277,7 +277,7 @@ def test_a_series_whose_last_values_tell_the_next_one_is_no_leak(series):
 def test_a_target_with_noise_is_told_from_a_cause_by_what_others_tell_of_the_rest(
     of_target, outcome
 ):
-    for seed in range(5):
+    for seed in range(2):
         dice = np.random.default_rng(seed)
         x = dice.normal(0, 1, (600, 5))
         y = x[:, 0] + np.sin(2 * x[:, 1]) + 0.5 * x[:, 2]
@@ -450,11 +450,11 @@ def _texts(y, word):
     (lambda x, y: (np.repeat(x, 300, axis=1), 2e5 * np.stack([x[:, 0], x[:, 1]], 1)), "targets"),
     (lambda x, y: (_texts(y, lambda y: 0 * y), y), ""),
     (lambda x, y: (_texts(y, lambda y: 1 + y), y), "telltale_feature"),
-    (lambda x, y: (_texts(np.where(y < 2, 1 - y, y) if len(y) < 400 else y, lambda y: 0 * y), y), "validation_labels"),
+    (lambda x, y: (_texts(np.where(y < 2, 1 - y, y) if len(y) < 200 else y, lambda y: 0 * y), y), "validation_labels"),
 ])  # fmt: skip
 def test_wide_rows_texts_and_several_targets_are_looked_at_too(shape, name):
     x, y, held = _clouds("")
-    (x, y), held = shape(x, y), shape(*held)
+    (x, y), held = shape(x[:300], y[:300]), shape(held[0][:120], held[1][:120])
     checks = _own(x, y, held, loss="cross_entropy" if y.ndim == 1 else "mse_loss")
     assert [one.name for one in checks.values() if one.outcome in ("warn", "fail")] == [name][: len(name)]  # fmt: skip
 
