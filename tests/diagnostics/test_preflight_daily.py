@@ -446,8 +446,8 @@ def _texts(y, word):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("shape", "name"), [
-    (lambda x, y: (np.repeat(x, 300, axis=1), y), ""),
-    (lambda x, y: (np.repeat(x, 300, axis=1), 2e5 * np.stack([x[:, 0], x[:, 1]], 1)), "targets"),
+    (lambda x, y: (np.repeat(x, 100, axis=1), y), ""),
+    (lambda x, y: (np.repeat(x, 100, axis=1), 2e5 * np.stack([x[:, 0], x[:, 1]], 1)), "targets"),
     (lambda x, y: (_texts(y, lambda y: 0 * y), y), ""),
     (lambda x, y: (_texts(y, lambda y: 1 + y), y), "telltale_feature"),
     (lambda x, y: (_texts(np.where(y < 2, 1 - y, y) if len(y) < 200 else y, lambda y: 0 * y), y), "validation_labels"),
