@@ -22,7 +22,7 @@ def test_hopeless_trials_are_pruned_at_rungs_count_with_their_best_epoch_and_are
         "trainer.epochs=12",
         "trainer.patience=null",
         "sampler=qmc",
-        "n_trials=40",
+        "n_trials=24",
         *["report=on"] * (pruner == "median"),
     ]
     rungs = {
@@ -37,8 +37,8 @@ def test_hopeless_trials_are_pruned_at_rungs_count_with_their_best_epoch_and_are
     table = trials(elsewhere / "results" / "j")
     first, fresh = table[table.stage == "joint"], table[table.stage == "confirm"]
     pruned = first[first.state == "pruned"]
-    assert len(first) == 40
-    assert 3 <= len(pruned) <= 38
+    assert len(first) == 24
+    assert 3 <= len(pruned) <= 22
     assert set(pruned.epochs) <= set(rungs)
     assert first.state[0] == "complete"  # the baseline is spared
     assert set(fresh.state) == {"complete"}
@@ -50,9 +50,9 @@ def test_hopeless_trials_are_pruned_at_rungs_count_with_their_best_epoch_and_are
     summary = pd.read_csv(elsewhere / "results" / "j" / "summary.csv")
     assert set(summary.trial) == set(first[first.state == "complete"].trial)
     saved = int((12 - pruned.epochs).sum())
-    share = f"{100 * len(pruned) / 40:.0f} %"
+    share = f"{100 * len(pruned) / 24:.0f} %"
     assert (
-        f"{first.epochs.sum()} epochs run in 40 trials; up to {saved} saved by pruning {len(pruned)} of them ({share})"
+        f"{first.epochs.sum()} epochs run in 24 trials; up to {saved} saved by pruning {len(pruned)} of them ({share})"
         in done.stdout
     )
     assert (elsewhere / "results" / "j" / "search.svg").exists() == (pruner == "median")
