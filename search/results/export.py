@@ -114,7 +114,7 @@ def write_best(plan: Plan, row: TrialRecord, folder: Folder) -> None:
     same = exported_trial(folder) == row.spec.trial
     folder.best.mkdir(exist_ok=True)
     if (kept / WEIGHTS).exists():
-        with replacing(weights) as file, (kept / WEIGHTS).open("rb") as trained:
+        with (kept / WEIGHTS).open("rb") as trained, replacing(weights) as file:
             shutil.copyfileobj(trained, file)
     elif not same:
         weights.unlink(missing_ok=True)  # they belong to an earlier winner
