@@ -36,8 +36,8 @@ def _point(given: Mapping[str, Value], knobs: Sequence[Knob]) -> Mapping[str, Va
     by_name = {knob.path: knob for knob in knobs} | {short[knob.path]: knob for knob in knobs}
     point = dict[str, Value]()
     for name, value in given.items():
-        if name not in by_name:
-            rule = "names knobs of the space"
+        if name not in by_name or by_name[name].path in point:
+            rule = "names knobs of the space, each once"
             remedy = f"name knobs of the space: {', '.join(short)}"
             raise refused(KEY, code="known-point-of-no-knob", rule=rule, got=name, remedy=remedy)
         knob = by_name[name]

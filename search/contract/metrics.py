@@ -220,8 +220,8 @@ def scores(
         )
     if output.dtype.kind not in "biuf":  # names of classes equal no number, so all would be wrong
         raise ValueError(
-            f"{kind} must be numbers, but got {output.flat[0]!r} among {output.dtype}; yield the "
-            "numbers of classes, as data.train.y has them"
+            f"{kind} must be numbers, but got {output.ravel().tolist()[0]!r}; yield the numbers of "
+            "classes, as data.train.y has them"
         )
     whole = Outputs(targets=targets, kind=kind, array=output, average=metric.average)
     is_unaligned = kind == "labels" and set(metric.parts) <= set(SEQUENCES)

@@ -704,6 +704,7 @@ def test_a_known_configuration_is_found_by_a_search_that_hardly_searches():
     ("known", "message"),
     [
         ("[{width:64}]", ("known-point-of-no-knob", "protocol.known", "optimizer.lr", "model.dropout")),
+        ("[{lr:0.1,optimizer.lr:0.2}]", ("known-point-of-no-knob", "protocol.known", "each once", "optimizer.lr")),
         ("[{dropout:3}]", ("known-point-outside-space", "protocol.known", "model.dropout", "space.model.dropout")),
         ("[lr]", ("wrong-type-or-range", "protocol.known", "'lr'")),
         ("[{lr:0.01},{lr:0.02},{lr:0.03}]", ("more-known-points-than-trials", "n_trials")),

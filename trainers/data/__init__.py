@@ -14,8 +14,8 @@ class DataSet:
 
     `x` [n, …]; `y` [n] classes of any one type, or [n] or [n, outputs] numbers for regression.
     `groups` [n]: rows of one group stay in one set (split=grouped). `time` [n]: the order of
-    split=ordered. `given`: row numbers of a `test` or `val` set that came with the data
-    (split=predefined). `names`: the names of the features, where they have names.
+    split=ordered. `given`: row numbers, or a mask, of a `test` or `val` set that came with
+    the data (split=predefined). `names`: the names of the features, where they have names.
 
     `lengths` [n]: of sequences, whose x [n, steps] or [n, steps, features] is padded at the end.
     Labels per step are y [n, steps]. `stepwise`: whether y [n, steps] has a value per step although
