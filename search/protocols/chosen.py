@@ -44,7 +44,7 @@ def chosen_words(findings: Findings, history: History, step: Step, *, val_rows: 
     interval = gain_words(findings, decision.winner)
     text = f"{score}, against {was} at the baseline with the same seeds{interval} (P5)"
     gain = winner.mean - baseline.mean
-    lost = _overtuning(gain, history) or _fresh_is_lower(plan, winner.mean, history, step)
+    lost = _overtuning(plan, gain, history) or _fresh_is_lower(plan, winner.mean, history, step)
     rows = findings.of(winner.candidate)
     idle = (EPOCHS,) if mostly_out_of_patience(plan, rows) else ()
     edge = at_the_edge(history, plan.all_knobs(findings.chosen[winner.candidate]), idle=idle)
@@ -133,18 +133,11 @@ def _fresh_is_lower(plan: Plan, mean: float, history: History, step: Step) -> st
     return f"; the incumbent had {was} on the seeds that chose it, which flatter what they choose"
 
 
-def _overtuning(gain: float, history: History) -> str:
+def _overtuning(plan: Plan, gain: float, history: History) -> str:
     """Whether the gain of the sweeps has gone on fresh seeds."""
-    means = [
-        np.mean(scores)
-        for rows in (history.baseline, history.incumbent)
-        if (scores := [row.value for row in rows if row.value is not None])
-    ]
-    claimed = abs(float(means[1] - means[0])) if len(means) == 2 else 0.0
-    if (
-        not math.isfinite(gain)
-        or gain >= VANISHED * claimed
-        or claimed - gain <= 2 * history.spread
-    ):
+    first, best = (scores_of(plan, rows) for rows in (history.baseline, history.incumbent))
+    claimed = abs(float(np.mean(best) - np.mean(first))) if first and best else 0.0
+    is_kept = gain >= VANISHED * claimed or claimed - gain <= 2 * history.spread
+    if is_kept or not math.isfinite(gain):
         return ""
     return f"; overtuning: {claimed:.3g} was gained on the seeds of the search, {gain:.3g} is left"

@@ -213,16 +213,11 @@ def past_trials(plan: Plan, rows: Iterable[TrialRecord], *, floor: float | None)
     defaults = {knob.path: knob.typed(default_of(base, knob)) for knob in plan.knobs}
     at, values = held(plan.held), dict[tuple[tuple[str, Value], ...], list[float]]()
     for row in rows:
-        value = row.value if row.state == "complete" else floor
-        if (
-            row.state not in ("complete", "infeasible")
-            or value is None
-            or held(row.spec.knobs) != at
-        ):
-            continue
-        own = {path: row.spec.knobs.get(path, default) for path, default in defaults.items()}
-        point = active(plan.knobs, own)
-        values.setdefault(tuple(point.items()), []).append(value)
+        value = {"complete": row.value, "infeasible": floor}.get(row.state)
+        if value is not None and held(row.spec.knobs) == at:
+            own = {path: row.spec.knobs.get(path, default) for path, default in defaults.items()}
+            point = active(plan.knobs, own)
+            values.setdefault(tuple(point.items()), []).append(value)
     return [
         Past(point=dict(point), value=sum(scores) / len(scores)) for point, scores in values.items()
     ]
