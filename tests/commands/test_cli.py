@@ -353,14 +353,15 @@ def test_code_that_cannot_be_imported_or_built_is_found_before_anything_is_writt
 
 
 def test_trainings_without_a_value_end_with_1_and_what_happened(elsewhere):
-    steady = search(*TINY, "seeds=1", "name=sound", cwd=elsewhere, TOY_PAUSE="0")
+    words = [*TINY, "seeds=1"]
+    steady = search(*words, "name=sound", cwd=elsewhere, TOY_PAUSE="0")
     assert steady.returncode == 0, steady.stderr
     best = elsewhere / "results" / "sound" / "best.yaml"
     best.write_text(best.read_text().replace("toys.steady", "toys.broken"))
     failed = search("train", str(best), "name=again", cwd=elsewhere)
     assert failed.returncode == 1
     check_told(failed.stderr, "training-gave-no-value", "again", "no luck (toys.py:", "logs/0.log")
-    diverged = search(*TINY, "trainer._target_=toys.nan", "name=none", cwd=elsewhere)
+    diverged = search(*words, *INLINE, "trainer._target_=toys.nan", "name=none", cwd=elsewhere)
     assert diverged.returncode == 1
     check_told(diverged.stderr, "nothing-has-won")
     assert set(trials(elsewhere / "results" / "none").state) == {"infeasible"}

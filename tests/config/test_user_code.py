@@ -298,7 +298,7 @@ def test_code_that_comes_with_another_search_is_said_before_it_runs(tmp_path):
     first = search("smoke", *INLINE, "model._target_=theirs.net", cwd=tmp_path)
     assert first.returncode == 0, first.stderr
     assert "trust it" not in first.stderr, "the command's own words"
-    words = ["batch_size_sweep", "from=smoke", "seeds=1", "placement.slots=1"]
+    words = ["batch_size_sweep", "from=smoke", "seeds=1", "trainer.epochs=1", *INLINE]
     words += ["space.trainer.batch_size.points=2", "space.trainer.batch_size.low=64"]
     line = "results/smoke runs theirs.net: trust it as you trust that code"
     for command in (words, ["plan", *words], ["test", "smoke"]):

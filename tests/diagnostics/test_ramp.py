@@ -308,6 +308,7 @@ def test_the_range_under_a_momentum_of_0_999_is_that_of_0_99_and_is_said_to_be(e
         search(
             "lr_range",
             *QUICK,
+            "lr_range.seeds=1",
             "data=digits",
             f"optimizer.momentum={momentum}",
             f"name=at{momentum}",
