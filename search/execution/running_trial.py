@@ -3,7 +3,6 @@
 Does no input or output.
 """
 
-import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -58,7 +57,7 @@ class RunningTrial:
         heard_at: time of the last sign of it, by the monotonic clock.
         began_at: start of this attempt, by the monotonic clock.
         handed_out_at: when its worker got it, in seconds since 1970.
-        digest: of its epochs so far; a formula's value, which may count seconds, is left out.
+        digest: of its epochs so far.
     """
 
     spec: TrialSpec
@@ -264,4 +263,4 @@ class RunningTrial:
         epoch, metric = int(record["epoch"]), self.early_stopping.metric
         value = float(record[metric.name])
         self.decision = self.early_stopping.see(epoch, value=value, losses=losses)
-        self.digest.add(epoch, losses=losses, value=math.nan if metric.formula else value)
+        self.digest.add(epoch, losses=losses, value=value)

@@ -195,6 +195,7 @@ def _in_order(history: History, entry: int, *, passes: int) -> Request:
         done = [step for step in steps if _pass_of(step, steps, swept) == turn]
         passed = dict.fromkeys(lacking, LACKING)
         passed |= dict.fromkeys(swept if turn == 0 else (), "an earlier stage swept it")
+        passed |= {step.request.knob: UNREAD for step in steps if step.acts_nowhere}
         passed |= {step.request.knob: "had its turn in this pass" for step in done}
         if (name := next((name for name in paths if name not in passed), None)) is not None:
             looked_at = [*paths][: [*paths].index(name) + 1]

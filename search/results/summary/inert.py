@@ -33,7 +33,7 @@ def inert(findings: Findings) -> list[str]:
     why = "nothing reads this knob, or its effect is too small for the metric to show"
     scores = {score for group in groups for score in group.scores}
     if all(all(group.curves) for group in groups):
-        why = "losses differ, so its effect is too small for the metric to show"
+        why = "losses differ, by an effect too small for the metric to show, or by chance"
     elif len(scores) == 1 and not scores & {*groups[0].perfect}:
         why = "so did all seeds: does the optimizer step, or is the metric too coarse to show it?"
     return [f"{told}: {why}"]
