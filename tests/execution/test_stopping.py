@@ -3,11 +3,13 @@
 import math
 
 import pytest
+from drawn import plan_of
 from hypothesis import given
 from hypothesis import strategies as st
 
 from search.contract.metrics import Metric
 from search.execution.early_stopping import EarlyStopping
+from search.execution.running_trial import fresh_early_stopping
 
 UP, DOWN = Metric(name="accuracy", direction="maximize"), Metric(name="mse", direction="minimize")
 
@@ -94,7 +96,8 @@ def test_a_loss_that_may_be_negative_has_no_scale_by_which_it_diverges(first, la
 
 
 def test_patience_can_wait_for_a_lower_validation_loss_while_the_best_epoch_stays_the_metrics():
-    early_stopping = EarlyStopping(metric=UP, patience=2, on_loss=True)
+    plan = plan_of("lr_sweep", "trainer.patience=2", "trainer.stop_on=val_loss")
+    early_stopping = fresh_early_stopping(UP, plan.limits)
     epochs = [(0.1, 2.0), (0.5, 1.0), (0.6, 0.9), (0.7, 1.0), (0.8, 1.1)]
     told = [
         early_stopping.see(epoch, value=value, losses=(0.5, loss))
