@@ -101,7 +101,8 @@ def override_keys(config: DictConfig, words: Sequence[str], *, where: str) -> No
             forced = override.is_force_add()  # ++, which changes a key that is there
             key = override.key_or_group if forced else override.get_key_element()
             above, _, last = override.key_or_group.rpartition(".")
-            if override.is_delete() and last in (node := OmegaConf.select(config, above) or {}):
+            node = OmegaConf.select(config, above) if override.is_delete() else None
+            if isinstance(node, DictConfig) and last in node:
                 with open_dict(config):
                     del node[last]
                 continue

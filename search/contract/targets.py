@@ -112,8 +112,15 @@ def number_classes(
             "drop such rows",
             code="class-is-missing",
         )
-    if labels.dtype.kind in "OSMm":  # files hold names as texts
+    if labels.dtype.kind in "Mm":  # files hold names as texts
         labels = labels.astype(str)
+    elif labels.dtype.kind in "OS":
+        labels = np.array(
+            [
+                each.decode(errors="backslashreplace") if isinstance(each, bytes) else str(each)
+                for each in labels.tolist()
+            ]
+        )
     names, numbers = np.unique(labels, return_inverse=True)
     if len(names) < 2:
         raise data_refused(
