@@ -233,6 +233,10 @@ def test_nodes_of_a_graph_whose_loss_takes_some_rows_are_held_beside_their_own_t
     assert rows.shape == (70, 4)
     torch.testing.assert_close(torch.tensor(rows).float(), x[:70])
     assert targets[:, 0].tolist() == y[:70].tolist()
+    pooled = nn.Sequential(nn.Unflatten(0, (45, 2)), nn.Flatten(), nn.Linear(8, 3))
+    with Watch() as watch:  # outputs of graphs, each of two nodes
+        F.cross_entropy(pooled(x)[taken[:45]], y[:45]).backward()
+    assert watch.labels_seen.answers.pairs() is None
 
 
 class _Linked(nn.Module):

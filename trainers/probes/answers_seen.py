@@ -182,8 +182,9 @@ class AnswersSeen:
         """
         chosen = isinstance(rows, Tensor) and rows.ndim == 1 and not rows.is_floating_point()
         answered, given = self._answered
-        if chosen and outputs is answered and given is not None and self._given is not None:
-            self._given = given[rows]
+        is_theirs = chosen and outputs is answered and self._given is not None
+        if is_theirs and given is not None and len(given) == len(outputs):  # else of several each
+            self._given = given[rows.to(given.device)]
 
     def subtracted(self, one: Any, other: Any) -> None:
         """A difference: in a loss by hand that of outputs and targets, if a row has one of each."""
