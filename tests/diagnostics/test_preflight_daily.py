@@ -334,7 +334,11 @@ def test_what_a_policy_draws_is_not_taken_for_labels_and_what_a_loss_by_hand_pic
         for _ in range(4):
             rows = torch.randn(64, 4, generator=dice)
             chances = net(rows).softmax(1)
-            taken = chances.multinomial(1) if draws else (rows[:, :1] > 0).long()
+            taken = (
+                torch.multinomial(input=chances, num_samples=1)
+                if draws
+                else (rows[:, :1] > 0).long()
+            )
             (-chances.gather(1, taken).log() * rows[:, 1:2]).mean().backward()
     answers = watch.labels_seen.answers
     checks = of_rows_seen(answers.handed_on(), {**CALM, "loss": None}, metric="", alike=True)

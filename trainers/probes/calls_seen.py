@@ -55,7 +55,7 @@ class CallsSeen:
             self._answers.subtracted(*args[:2])
         elif func is Tensor.__getitem__:
             self._answers.picked(*args)
-        elif func in functions.DRAWS and args[0].ndim == 2:  # a class for each of several rows
+        elif func in functions.DRAWS and got.ndim == 2:  # a class for each of several rows
             self._answers.draws = True
         if not torch.is_grad_enabled() or not args or not isinstance(args[0], Tensor):
             return
