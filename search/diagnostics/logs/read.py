@@ -89,8 +89,8 @@ def read_logs(
     )
     if not logs:
         raise next(iter(left_out.values()))
-    if place in logs:
-        return logs[place]
+    if alone := logs.get(str(Path(place))):
+        return alone
     shared = os.path.commonpath([os.path.dirname(file) for file in logs]) or os.curdir
     places = {file: os.path.relpath(file, shared) for file in logs}
     folders = Counter(map(os.path.dirname, places.values()))
