@@ -112,15 +112,7 @@ def number_classes(
             "drop such rows",
             code="class-is-missing",
         )
-    if labels.dtype.kind in "Mm":  # files hold names as texts
-        labels = labels.astype(str)
-    elif labels.dtype.kind in "OS":
-        labels = np.array(
-            [
-                each.decode(errors="backslashreplace") if isinstance(each, bytes) else str(each)
-                for each in labels.tolist()
-            ]
-        )
+    labels = _as_texts(labels)
     names, numbers = np.unique(labels, return_inverse=True)
     if len(names) < 2:
         raise data_refused(
@@ -132,6 +124,19 @@ def number_classes(
         )
     plain = names.dtype.kind in "iuf" and bool((names == np.arange(len(names))).all())
     return numbers.astype(np.int64), () if plain else tuple(names.tolist())
+
+
+def _as_texts(labels: NDArray[Any]) -> NDArray[Any]:
+    """Names and dates as texts, as files hold them; numbers as they are."""
+    if labels.dtype.kind in "Mm":
+        return labels.astype(str)
+    if labels.dtype.kind not in "OS":
+        return labels
+    names = (
+        each.decode(errors="backslashreplace") if isinstance(each, bytes) else str(each)
+        for each in labels.tolist()
+    )
+    return np.array(list(names))
 
 
 def _classes(data: DataSet) -> LoadedRows:

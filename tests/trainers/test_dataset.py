@@ -13,7 +13,7 @@ from search.contract.dataset import load_rows, read_labels
 from search.contract.normalisation import fit_scaling
 from search.contract.targets import number_classes, untrained_classes
 from trainers.api import END, IGNORED
-from trainers.data import bundled, mnist1d
+from trainers.data import DataSet, bundled, mnist1d
 
 TABLE = """age,colour,height,label,when,who
 30,red,1.5,yes,3,a
@@ -303,6 +303,22 @@ def test_a_row_without_a_class_or_group_or_time_is_refused():
         number_classes(np.array(["a", pd.NA, "b"], dtype=object), where="y")
     with raises("class-is-missing", "y", "NaT", "row 1"):
         number_classes(days, where="y")
+
+
+def patients(missing=False):
+    """Rows of a frame that was shuffled, so that its index is no row's number."""
+    frame = pd.DataFrame({"x": [0.0, 1.0, 2.0], "who": pd.array([7, 8, 9], dtype="Int64")})
+    frame = frame.iloc[[2, 0, 1]]
+    who = frame["who"].where(frame["x"] != 0) if missing else frame["who"]
+    return DataSet(x=frame[["x"]].to_numpy(), y=np.array([0, 1, 0]), groups=who)
+
+
+def test_groups_of_a_shuffled_frame_are_those_of_its_rows():
+    node = {"_target_": "test_dataset.patients", "task": "classification"}
+    data = load_rows(OmegaConf.create(node)).data
+    assert data.groups[[0]].tolist() == [9]
+    with raises("group-is-missing", "groups", "row 1"):
+        load_rows(OmegaConf.create({**node, "missing": True}))
 
 
 def _read(text, **keys):

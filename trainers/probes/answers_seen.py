@@ -177,9 +177,7 @@ class AnswersSeen:
             self._whole &= not targets.is_floating_point()
 
     def picked(self, outputs: Any, rows: Any) -> None:
-        """Rows of the outputs are taken by number or mask, as train's nodes of a graph: the loss
-        is of these.
-        """
+        """The loss is of some outputs, by number or mask, as of train's nodes of a graph."""
         chosen = isinstance(rows, Tensor) and rows.ndim == 1 and not rows.is_floating_point()
         answered, given = self._answered
         is_theirs = chosen and outputs is answered and self._given is not None
