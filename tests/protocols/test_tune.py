@@ -297,6 +297,7 @@ def test_a_budget_that_is_too_small_for_a_joint_stage_is_told_with_one_that_pays
     ("words", "told"),
     [
         (("space=[lr,dropout,width]", "budget_trials=31"), "-joint would need more: a larger "),
+        (("protocol=coordinate", "space=[lr,dropout]", "budget_trials=31"), "-sweeps would need "),
         (("space=[lr]", "budget_trials=64"), "no stage was left that could use them"),
         (("space=[lr]", "budget_trials=30"), "no stage was left that could use them"),
         (("space=[lr,dropout]", "budget_trials=64"), ""),

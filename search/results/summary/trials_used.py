@@ -31,9 +31,8 @@ def unused(findings: Findings) -> list[str]:
 
 
 def _lacks_trials(step: StepRecord) -> bool:
-    """Whether a stage was left out for want of trials alone."""
+    """Whether a stage was left out, or sweeps ended, for want of trials alone."""
     left, turned = step.get("left"), [not each["passed"] for each in step.get("considered", ())]
     is_short = left is not None and step.get("needs", 0) > left
-    return (
-        step["decision"] == "skipped" and is_short and (step["kind"] != "joint" or sum(turned) > 1)
-    )
+    trained_none = step["decision"] == "skipped" or step["kind"] == "sweeps"
+    return trained_none and is_short and (step["kind"] != "joint" or sum(turned) > 1)
