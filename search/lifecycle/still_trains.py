@@ -11,6 +11,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import replace
 
+from search.contract.metrics import Metric
 from search.errors import RunError
 from search.execution.terminal import Terminal
 from search.lifecycle.run_stage import Run, train_one
@@ -87,14 +88,15 @@ def check_same_scores(run: Run, before: Sequence[TrialRecord], step: Step) -> No
     """
     known = [(row, row.value) for row in before if row.value is not None]
     again = list[float]()
-    for row, was in known[:TWICE] if is_far(before, step) else ():
+    for row, was in known[:TWICE] if is_far(before, step, metric=run.plan.metric) else ():
         number = row.spec.trial
         run.console.say(
             f"  so great a difference may be another unit: trial {number}, which gave {was:.6g}, "
             "is trained again, apart"
         )
         now = _again(run, row).value
-        run.console.say(f"  it gives {'the same' if now == was else now}")
+        gives = "no result" if now is None else "the same" if now == was else f"{now:.6g}"
+        run.console.say(f"  it gives {gives}")
         if now is None or now == was:  # whether trainings give nothing is asked by itself
             return
         again.append(now)
@@ -109,15 +111,16 @@ def check_same_scores(run: Run, before: Sequence[TrialRecord], step: Step) -> No
     )
 
 
-def is_far(before: Sequence[TrialRecord], step: Step) -> bool:
+def is_far(before: Sequence[TrialRecord], step: Step, *, metric: Metric) -> bool:
     """Whether what a sweep has trained of its incumbent, a new one or the one from before with
-    further seeds, lies away from that one's first scores by far more than seeds explain.
+    further seeds, lies away from that one's first scores by far more than seeds explain. False for
+    a metric that counts seconds, of which a training apart takes others.
     """
     known = {row.spec.trial for row in before}
     then = [row.value for row in before if row.value is not None]
     rows = (row for row in step.incumbent if row.spec.trial not in known)
     now = [row.value for row in rows if row.value is not None]
-    if step.request.stage != "sweep" or len(then) < 2 or not now:
+    if step.request.stage != "sweep" or len(then) < 2 or not now or "seconds" in metric.names:
         return False
     # The noise is that from before: what changed within the sweep moves seeds of one value apart.
     return abs(statistics.mean(now) - statistics.mean(then)) > FAR * statistics.stdev(then)

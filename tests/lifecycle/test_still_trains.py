@@ -1,6 +1,7 @@
 """A trainer that breaks in the middle of a search is told from knobs that diverge."""
 
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -176,5 +177,8 @@ def test_a_sweep_asks_whether_scores_have_changed_where_they_have_and_for_no_usu
             return score if score is None or next(calls) < at else then(score)
 
         history, _ = carried_out(plan, value)
-        pairs = zip(history.steps, history.steps[1:], strict=False)
-        assert sum(is_far(former.incumbent, step) for former, step in pairs) == asks
+        pairs = [*zip(history.steps, history.steps[1:], strict=False)]
+        timed = replace(plan.metric, formula="accuracy - seconds")
+        for metric, times in ((plan.metric, asks), (timed, 0)):
+            far = [is_far(former.incumbent, step, metric=metric) for former, step in pairs]
+            assert sum(far) == times
