@@ -91,6 +91,7 @@ def test_rows_that_are_not_scaled_keep_the_type_that_holds_their_digits():
     scaling = fit_scaling(plain, whole, near[:, 0], impute=None)
     np.testing.assert_array_equal(scaling.features(whole), whole)  # whole numbers stay whole
     assert trained_type(np.full((5, 1), 1.7e9 + 0.1)) == np.float32  # a constant tells nothing
+    assert trained_type(np.full((5, 1), 1e300)) == np.float64  # which no single can hold
     assert trained_type(np.ones((5, 1), dtype=np.float16)) == np.float16
 
 
