@@ -236,6 +236,7 @@ def test_nodes_of_a_graph_whose_loss_takes_some_rows_are_held_beside_their_own_t
     pooled = nn.Sequential(nn.Unflatten(0, (45, 2)), nn.Flatten(), nn.Linear(8, 3))
     with Watch() as watch:  # outputs of graphs, each of two nodes
         F.cross_entropy(pooled(x)[taken[:45]], y[:45]).backward()
+        F.cross_entropy(net(x.to_sparse()), y).backward()  # whose spread torch does not take
     assert watch.labels_seen.answers.pairs() is None
 
 

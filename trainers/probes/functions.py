@@ -79,5 +79,8 @@ def with_weight(
 
 
 def spread(given: Tensor) -> float | None:
-    """The standard deviation of all its values; None where there are none."""
-    return float(given.detach().double().std(correction=0)) if given.numel() else None
+    """The standard deviation of all its values; None where there are none, and of sparse or nested
+    ones, of which torch takes none.
+    """
+    is_plain = given.layout is torch.strided and given.numel() > 0
+    return float(given.detach().double().std(correction=0)) if is_plain else None
