@@ -161,9 +161,10 @@ def test_a_rate_of_another_name_is_what_protocol_rate_says():
 
 
 def test_a_knob_that_changes_no_score_is_told_and_turned_no_further():
-    history, _ = carried_out(tune_plan(*TRAINER, RATE, WIDTH), score(of=()))
+    history, _ = carried_out(tune_plan(*TRAINER, RATE, WIDTH, "+my.lr=1e-4"), score(of=()))
     sweeps = [step for step in history.steps if step.request.stage == "sweep"]
     assert [step.inert for step in sweeps] == [True, True]
+    assert "the best" not in sweeps[0].says, "at the end of its range"
     assert (
         "every value of my.lr gave the same accuracy, seed by seed: nothing reads this knob, or its "
         "effect is too small for the metric to show"

@@ -209,7 +209,7 @@ def edges(findings: Findings, decision: Decision, winner: int) -> list[str]:
     plan, lines = findings.plan, list[str]()
     knob = plan.knob
     best = None if decision.best is None else findings.groups[decision.best].value
-    if best is not None and not knob.choices:
+    if best is not None and not knob.choices and not inert(findings):
         lies = f"{written(best)}, the best, lies at the"
         if clear_edge(knob, findings.values, decision):
             lines.append(f"{lies} edge of what was tried: the range may be wrong (P2)")
