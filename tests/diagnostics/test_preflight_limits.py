@@ -185,6 +185,14 @@ def test_a_val_loss_that_does_not_know_rows_learned_by_heart_is_of_other_labels(
     assert losses.reported_losses(CALM, heart=heart).outcome == outcome
 
 
+def test_evaluated_losses_that_are_not_finite_are_no_ones_mean():
+    noted = {"train": [], "others": [None, 0.5], "sizes": [2, 2]}
+    seen = {**CALM, "val_loss": [None, 0.5], "evaluated_losses": [noted, noted]}
+    assert "last batch" not in losses.reported_losses(seen, heart={}).told
+    whole = {**seen, "val_loss": [0.5, 0.5]}
+    assert "the last batch" in losses.reported_losses(whole, heart={}).told
+
+
 @pytest.mark.parametrize(("taught", "told"), [(None, True), (1.0, True), (0.0, False)])
 def test_targets_of_evaluated_rows_are_held_against_their_labels_where_those_of_train_are(
     taught, told

@@ -111,7 +111,10 @@ def _of_evaluated(seen: Watched) -> tuple[str, str] | None:
     epochs = list(zip(seen["val_loss"], seen["evaluated_losses"], strict=False))
     of_train = of_last = len(epochs) > 1
     for loss, noted in epochs:
-        own, others, sizes = (noted[kind] for kind in ("train", "others", "sizes"))
+        own, others, sizes = (  # what is not finite comes as None
+            [math.nan if each is None else each for each in noted[kind]]
+            for kind in ("train", "others", "sizes")
+        )
         mean = fmean(others) if others else math.inf
         part = 1 < len(others) == len(sizes) and 2 * sizes[-1] < seen["val_rows"]
         of_train &= bool(own) and _is(loss, fmean(own)) and not _is(loss, mean, NEAR)
