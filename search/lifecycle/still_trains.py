@@ -127,21 +127,23 @@ def is_far(before: Sequence[TrialRecord], step: Step, *, metric: Metric) -> bool
 
 
 def _again(run: Run, row: TrialRecord) -> TrialRecord:
-    """One trial as it was, in a folder of its own that has the search's rows."""
+    """One trial as it was, in a folder of its own that has the search's rows. Its knobs are `held`:
+    workers have the search's config, and hear only of knobs.
+    """
     apart, number = Folder(run.folder.path / "again"), row.spec.trial
     shutil.rmtree(apart.path, ignore_errors=True)  # a run that was killed may have left it
-    config = config_of(run.plan, row)
     quiet = Terminal(quiet=True)  # it has another number there
     with apart.locked():
         try:
             apart.arrays.symlink_to(run.folder.arrays.resolve(), target_is_directory=True)
             again = train_one(
                 replace(run, folder=apart, console=quiet),
-                config,
+                run.plan.config,
+                held=row.spec.knobs,
                 keep_workers=True,
                 name=f"{run.plan.name}-again",
                 seed=row.spec.seed,
-                epochs=int(config.trainer.epochs),
+                epochs=int(config_of(run.plan, row).trainer.epochs),
                 lanes=1,
             )
             log = run.folder.logs / f"{number}-again.log"

@@ -1545,6 +1545,8 @@ TINY = [
 def test_a_protocol_killed_at_any_moment_goes_on_to_the_same_rows_and_decisions(tmp_path):
     whole = search(*TINY, "name=whole", cwd=tmp_path)
     assert whole.returncode == 0, whole.stdout + whole.stderr
+    again = re.findall(r"trained again, apart\n +it gives (.*)", whole.stdout)
+    assert again == ["the same"] * 2  # the baseline, and an incumbent with knobs of its own
     dice = random.Random(7)
     full = (tmp_path / "results" / "whole" / "journal.log").stat().st_size
     journal = tmp_path / "results" / "killed" / "journal.log"
