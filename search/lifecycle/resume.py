@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from search.config.counted import count
+from search.config.counted import count, first_of
 from search.config.drift import drift
 from search.config.plan import Plan
 from search.config.tune_settings import TuneSettings
@@ -103,5 +103,4 @@ def _has_grown(plan: Plan, folder: Folder, rows: Sequence[TrialRecord]) -> bool:
 
 
 def _shown(names: list[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
+    return first_of(names, SHOWN)

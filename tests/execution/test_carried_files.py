@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from kit import MARK, TINY, marked, running, search, steady, trials, wait_for, words_of
+from kit import MARK, TINY, marked, running, steady, trials, undisturbed, wait_for, words_of
 from msgspec import structs
 
 from search.execution.carried_files import CarriedFiles as ConductorsEnd
@@ -204,10 +204,7 @@ APART = [
 @pytest.fixture(scope="module")
 def calm(tmp_path_factory):
     """The search of local workers, undisturbed."""
-    cwd = tmp_path_factory.mktemp("calm")
-    done = search(*TINY, cwd=cwd, TOY_PAUSE="0")
-    assert done.returncode == 0, done.stdout + done.stderr
-    return cwd / "results" / "own_trainer"
+    return undisturbed(*TINY, cwd=tmp_path_factory.mktemp("calm"), TOY_PAUSE="0")
 
 
 @pytest.mark.slow

@@ -25,6 +25,7 @@ from kit import (
     search,
     steady,
     trials,
+    undisturbed,
     wait_for,
     words_of,
 )
@@ -128,10 +129,7 @@ def nodes(request, tmp_path_factory) -> Iterator[Nodes]:
 @pytest.fixture(scope="module")
 def calm(tmp_path_factory) -> Path:
     """The same search on this machine, undisturbed."""
-    cwd = tmp_path_factory.mktemp("calm")
-    done = search(*SEARCH, cwd=cwd, timeout=300, TOY_PAUSE="0")
-    assert done.returncode == 0, done.stdout + done.stderr
-    return cwd / "results" / "own_trainer"
+    return undisturbed(*SEARCH, cwd=tmp_path_factory.mktemp("calm"), timeout=300, TOY_PAUSE="0")
 
 
 def _most_at_once(cwd: Path, *, trials: int) -> int:

@@ -9,7 +9,7 @@ import time
 
 import optuna
 import pytest
-from kit import MARK, TINY, marked, running, script, search, steady, trials, wait_for
+from kit import MARK, TINY, marked, running, script, search, steady, trials, undisturbed, wait_for
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from refusals import check_told
@@ -35,10 +35,7 @@ def _has_started(cwd, trials=1):
 @pytest.fixture(scope="module")
 def calm(tmp_path_factory):
     """The folder of `TINY`, undisturbed."""
-    cwd = tmp_path_factory.mktemp("calm")
-    done = search(*TINY, cwd=cwd, TOY_PAUSE="0")
-    assert done.returncode == 0, done.stdout + done.stderr
-    return cwd / "results" / "own_trainer"
+    return undisturbed(*TINY, cwd=tmp_path_factory.mktemp("calm"), TOY_PAUSE="0")
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc is Linux's")

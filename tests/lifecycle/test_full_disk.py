@@ -5,7 +5,7 @@ import re
 import pandas as pd
 import pytest
 from full_disk import can_mount, mounts
-from kit import TINY, search, steady, trials
+from kit import TINY, steady, trials, undisturbed
 
 HEAVY = [
     *TINY,
@@ -25,10 +25,7 @@ FULL = "No space left on device"
 @pytest.fixture(scope="module")
 def calm(tmp_path_factory):
     """The table of an undisturbed search."""
-    cwd = tmp_path_factory.mktemp("calm")
-    done = search(*HEAVY, cwd=cwd)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return steady(trials(cwd / "results" / "own_trainer"))
+    return steady(trials(undisturbed(*HEAVY, cwd=tmp_path_factory.mktemp("calm"))))
 
 
 def test_a_full_disk_ends_the_search_and_no_trial_and_the_same_command_goes_on(calm, tmp_path):

@@ -58,6 +58,13 @@ def search(
     return script(*_program(words), cwd=cwd, timeout=timeout, anew=anew, **extra)
 
 
+def undisturbed(*words: str, cwd: Path, timeout: float = 120, **extra: str) -> Path:
+    """The folder of a whole search of `own_trainer` that nothing disturbs."""
+    done = search(*words, cwd=cwd, timeout=timeout, **extra)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return cwd / "results" / "own_trainer"
+
+
 def script(
     *words: str, cwd: Path, timeout: float = 120, anew: bool = False, **extra: str
 ) -> subprocess.CompletedProcess[str]:

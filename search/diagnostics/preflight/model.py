@@ -6,7 +6,7 @@ Pure functions of what `trainers.probes` has measured; never trains.
 import math
 from collections.abc import Sequence
 
-from search.config.counted import count
+from search.config.counted import count, first_of
 from search.diagnostics.preflight.check import Check, Judge
 from trainers.probes.answers import OwnGradients
 from trainers.probes.told import Answer, Watched
@@ -260,6 +260,4 @@ def own_gradients(answer: OwnGradients) -> Check:
 
 
 def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:NAMED]) + (
-        f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    )
+    return first_of(names, NAMED)
