@@ -504,6 +504,7 @@ def test_calls_that_change_nothing_are_left_out_of_a_trace_and_nothing_changes(s
     """Sizes 3 and 5 are those of the lanes that are traced, too."""
     monkeypatch.setattr(traced, "AFTER", 1)
     monkeypatch.setattr(traced, "SETTLED", 1)
+    monkeypatch.setattr(traced, "SLOW", 10)
     tracing = traced.Traced(step)
     for lanes in (2, 2, 3, 3, 4, 4, 5, 5, 9, 9, 9):
         x, rows = torch.rand(lanes, 3, 5), {"weights": torch.rand(lanes, 3, 5)}
@@ -533,6 +534,7 @@ def test_calls_that_change_nothing_are_left_out_of_a_trace_and_nothing_changes(s
 def test_what_a_trace_would_get_wrong_is_not_traced(step, monkeypatch):
     monkeypatch.setattr(traced, "AFTER", 1)
     monkeypatch.setattr(traced, "SETTLED", 1)
+    monkeypatch.setattr(traced, "SLOW", 10)
     tracing = traced.Traced(step)
     for lanes in (2, 3, 4, 5, 9, 9):
         x = torch.rand(lanes, 6)
