@@ -1,8 +1,9 @@
 """The section of what was compared: every candidate with its seeds, mean, interval and ties."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from search.config.knobs import Knob
 from search.config.sweep_settings import SweepSettings
 from search.results.findings import Findings
 from search.results.places import Places, dot_limits, near_values, place, side_by_side
@@ -14,6 +15,21 @@ from search.results.summary.formatting import LABELS, half_width
 from search.stages.range_ends import clear_edge
 
 RANKS = 500  # rows of the table
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """What was compared, as a chart shows it: where it stands, what it is, and its seeds.
+
+    `mean`: None where nothing is usable; `half`: of its interval. `seeds`: score, trial, hover.
+    """
+
+    spot: float
+    look: str
+    mean: float | None
+    hover: str
+    seeds: Sequence[tuple[float, int, str]]
+    half: float = math.nan
 
 
 def candidates_section(findings: Findings) -> Section | None:
@@ -44,19 +60,9 @@ def candidates_section(findings: Findings) -> Section | None:
     )
 
 
-def axis_of(knob: Knob, placement: Places) -> Axis:
-    """The axis of a knob."""
-    return Axis(title=knob.path, log=placement.log, ticks=placement.ticks, limits=placement.limits)
-
-
-def _axis(findings: Findings) -> tuple[Axis, Places]:
-    """Where the candidates stand: values in the knob's scale, configurations side by side."""
-    plan, groups = findings.plan, findings.groups
-    if isinstance(plan.settings, SweepSettings):
-        placement = place(plan.knob, findings.values)
-        return axis_of(plan.knob, placement), placement
-    placement = side_by_side([group.words for group in groups])
-    return Axis(ticks=placement.ticks, limits=placement.limits), placement
+def axis_of(title: str, placement: Places) -> Axis:
+    """The axis of values that stand so."""
+    return Axis(title=title, log=placement.log, ticks=placement.ticks, limits=placement.limits)
 
 
 def _lead(findings: Findings) -> str:
@@ -85,94 +91,78 @@ def _lead(findings: Findings) -> str:
 
 
 def _chart(findings: Findings, subject: str) -> Chart:
-    plan, decision = findings.plan, findings.decision
-    axis, placement = _axis(findings)
-    shown = [index for index, group in enumerate(findings.groups) if group.clean]
-    empty = [index for index, group in enumerate(findings.groups) if not group.clean]
+    plan, decision, winner = findings.plan, findings.decision, findings.winning
+    is_sweep = isinstance(plan.settings, SweepSettings)
+    names = [group.words for group in findings.groups]
+    placement = place(plan.knob, findings.values) if is_sweep else side_by_side(names)
     band = None
     if decision is not None and decision.best is not None:
         half, best = half_width(decision, decision.best), findings.groups[decision.best].mean
         middle = plan.metric.value_of(best)
         band = (middle - half, middle + half, "the best mean, 95 %") if half > 0 else None
-    groups = [findings.groups[index] for index in shown]
+    shown = [_shown(findings, index, spot) for index, spot in enumerate(placement.places)]
     named = ", ".join(
-        f"{group.words}: {number(plan.metric.value_of(group.mean))}" for group in groups
+        f"{name}: {number(each.mean)}"
+        for name, each in zip(names, shown, strict=True)
+        if each.mean is not None
     )
-    winner = findings.winning
-    end = f" Chosen: {findings.groups[winner].words}." if winner is not None else ""
+    end = f" Chosen: {names[winner]}." if winner is not None else ""
+    chosen = "chosen: the baseline" if winner == 0 else "chosen"
+    looks = {"mean": "mean, 95 % interval", "baseline": "baseline", "chosen": chosen}
     return Chart(
         title=f"{plan.metric.name} by {subject}",
         alt=f"Mean {plan.metric.name} by {subject}. {named}.{end}",
-        series=[_seeds(findings, placement), *_means(findings, placement, shown)],
-        x=axis,
+        series=series_of(shown, names=looks),
+        x=axis_of(plan.knob.path if is_sweep else "", placement),
         y=Axis(title=f"{plan.metric.name}, validation", limits=dot_limits(findings)),
-        gaps=[placement.places[index] for index in empty],
+        gaps=[each.spot for each in shown if each.mean is None],
         band=band,
         zoom=near_values(findings),
         height=420,
     )
 
 
-def _seeds(findings: Findings, placement: Places) -> Series:
-    points = [
-        (spot, row)
-        for spot, group in zip(placement.places, findings.groups, strict=True)
-        for row in findings.of(group.candidate)
-        if row.value is not None
-    ]
-    hover = [
-        f"trial {row.spec.trial}, seed {row.spec.seed}\n{findings.plan.metric.name} "
-        f"{number(row.value)} at epoch {row.best_epoch}\nclick: its learning curves"
-        for _, row in points
-    ]
-    return seeds_of([(spot, row.value, row.spec.trial) for spot, row in points], hover=hover)
-
-
-def seeds_of(points: Sequence[tuple[float, float | None, int]], *, hover: list[str]) -> Series:
-    """A dot per seed: where it stands, its score, its trial."""
-    return Series(
-        name="one seed",
-        look="seed",
-        x=[spot for spot, _, _ in points],
-        y=[score for _, score, _ in points],
-        hover=hover,
-        trials=[trial for _, _, trial in points],
-    )
-
-
-def _means(findings: Findings, placement: Places, shown: list[int]) -> list[Series]:
-    """The means, by what they are: baseline, chosen, others."""
-    decision, metric = findings.decision, findings.plan.metric
-    winner = findings.winning
-    kinds = {"mean, 95 % interval": "mean", "baseline": "baseline", "chosen": "chosen"}
-    names = {0: "baseline"} | ({winner: "chosen"} if winner is not None else {})
-    series = []
-    for name, look in kinds.items():
-        mine = [index for index in shown if names.get(index, "mean, 95 % interval") == name]
-        if not mine:
-            continue
-        halves = [half_width(decision, index) for index in mine]
-        series.append(
-            Series(
-                name="chosen: the baseline" if name == "chosen" and winner == 0 else name,
-                look=look,
-                x=[placement.places[index] for index in mine],
-                y=[metric.value_of(findings.groups[index].mean) for index in mine],
-                errors=halves,
-                hover=[
-                    _hover(findings, index, half) for index, half in zip(mine, halves, strict=True)
-                ],
-            )
-        )
-    return series
-
-
-def _hover(findings: Findings, index: int, half: float) -> str:
-    group, decision, plan = findings.groups[index], findings.decision, findings.plan
+def _shown(findings: Findings, index: int, spot: float) -> Shown:
+    group, decision, metric = findings.groups[index], findings.decision, findings.plan.metric
+    half = half_width(decision, index)
+    mean = metric.value_of(group.mean) if group.clean else None
     standing = LABELS[decision.standings[index]] if decision is not None else "no decision yet"
-    mean = with_interval(plan.metric.value_of(group.mean), half)
-    return (
-        f"{setting(findings.chosen[group.candidate])}\n"
-        f"mean {mean} of {len(group.clean)} seeds\n"
-        f"{standing}"
+    return Shown(
+        spot=spot,
+        look="chosen" if index == findings.winning else "mean" if index else "baseline",
+        mean=mean,
+        half=half,
+        hover=f"{setting(findings.chosen[group.candidate])}\n"
+        f"mean {with_interval(mean, half)} of {len(group.clean)} seeds\n{standing}",
+        seeds=[
+            (
+                row.value,
+                row.spec.trial,
+                f"trial {row.spec.trial}, seed {row.spec.seed}\n{metric.name} "
+                f"{number(row.value)} at epoch {row.best_epoch}\nclick: its learning curves",
+            )
+            for row in findings.of(group.candidate)
+            if row.value is not None
+        ],
     )
+
+
+def series_of(shown: Sequence[Shown], *, names: Mapping[str, str]) -> list[Series]:
+    """A dot per seed, and the means by what they are. `names`: in the legend, by look."""
+    dots = [(each.spot, *seed) for each in shown for seed in each.seeds]
+    spots, scores, trials, hover = zip(*dots, strict=True) if dots else ((), (), (), ())
+    series = [Series(name="one seed", look="seed", x=spots, y=scores, hover=hover, trials=trials)]
+    for look, name in names.items():
+        mine = [each for each in shown if each.look == look and each.mean is not None]
+        if mine:
+            series.append(
+                Series(
+                    name=name,
+                    look=look,
+                    x=[each.spot for each in mine],
+                    y=[each.mean for each in mine],
+                    errors=[each.half for each in mine],
+                    hover=[each.hover for each in mine],
+                )
+            )
+    return series

@@ -24,7 +24,7 @@ from search.results.report.blocks import (
     table_of,
 )
 from search.results.report.budget import budget_section
-from search.results.report.candidates import axis_of, seeds_of
+from search.results.report.candidates import Shown, axis_of, series_of
 from search.results.report.chart import Axis, Chart, Series
 from search.results.report.checks import preflight_section, range_section
 from search.results.report.knobs import knob_sections
@@ -136,15 +136,34 @@ def _decision(findings: Findings, step: StepRecord) -> Section:
 
 def _evidence(findings: Findings, step: StepRecord, values: Sequence[Candidate]) -> Figures:
     """The candidates of a stage with every seed."""
-    metric = findings.plan.metric.name
-    axis, spots = _axis(findings, step, values)
+    metric, names = findings.plan.metric.name, [each["value"] for each in values]
+    knob = next((knob for knob in _knobs(findings) if knob.path == step["path"]), None)
+    beside = side_by_side([f"candidate {name}" for name in names])
+    placement = beside if knob is None else place(knob, names)
     means = [mean_of(sound_scores(each)) for each in values]
-    named = [f"{each['value']}: {number(mean)}" for each, mean in zip(values, means, strict=True)]
+    named = [f"{name}: {number(mean)}" for name, mean in zip(names, means, strict=True)]
+    shown = [
+        Shown(
+            spot=spot,
+            look=_look(step, values, index),
+            mean=mean,
+            hover=f"{setting(each['knobs'])}\nmean {number(mean)}\n{LABELS[each['standing']]}",
+            seeds=[
+                (score, trial, f"trial {trial}: {metric} {number(score)}")
+                for score, trial in zip(each["scores"], each["trials"], strict=False)
+                if score is not None
+            ],
+        )
+        for index, (spot, each, mean) in enumerate(
+            zip(placement.places, values, means, strict=True)
+        )
+    ]
+    about = step["path"] or "candidate"
     chart = Chart(
-        title=f"{metric} by {step['path'] or 'candidate'}",
+        title=f"{metric} by {about}",
         alt=f"Mean {metric} by candidate. {', '.join(named)}.",
-        series=[_seeds(values, spots, metric), *_means(step, values, spots, means)],
-        x=axis,
+        series=series_of(shown, names=NAMES),
+        x=axis_of(about, placement),
         y=Axis(title=f"{metric}, validation"),
     )
     columns: dict[str, list[Any]] = {
@@ -161,55 +180,10 @@ def _evidence(findings: Findings, step: StepRecord, values: Sequence[Candidate])
     return Figures(charts=[chart], table=Table(title="Every candidate", columns=columns))
 
 
-def _seeds(values: Sequence[Candidate], spots: Sequence[float], metric: str) -> Series:
-    points = [
-        (spot, score, trial)
-        for spot, each in zip(spots, values, strict=True)
-        for score, trial in zip(each["scores"], each["trials"], strict=False)
-        if score is not None
-    ]
-    hover = [f"trial {trial}: {metric} {number(score)}" for _, score, trial in points]
-    return seeds_of(points, hover=hover)
-
-
-def _means(
-    step: StepRecord,
-    values: Sequence[Candidate],
-    spots: Sequence[float],
-    means: Sequence[float | None],
-) -> list[Series]:
-    """The means by what they are; the first candidate is what the stage began with."""
-    chosen = step["value"]
-    looks = [
-        "chosen" if chosen is not None and each["value"] == chosen else look
-        for each, look in zip(values, ["baseline", *["mean"] * (len(values) - 1)], strict=True)
-    ]
-    series = []
-    for look, name in NAMES.items():
-        mine = [index for index, other in enumerate(looks) if other == look]
-        if any(means[index] is not None for index in mine):
-            texts = [
-                f"{setting(values[index]['knobs'])}\nmean {number(means[index])}\n"
-                f"{LABELS[values[index]['standing']]}"
-                for index in mine
-            ]
-            x, y = [spots[index] for index in mine], [means[index] for index in mine]
-            series.append(Series(name=name, look=look, x=x, y=y, hover=texts))
-    return series
-
-
-def _axis(
-    findings: Findings, step: StepRecord, values: Sequence[Candidate]
-) -> tuple[Axis, Sequence[float]]:
-    """Where the candidates stand: values in their knob's scale, configurations side by side."""
-    knob = next((knob for knob in _knobs(findings) if knob.path == step["path"]), None)
-    names = [each["value"] for each in values]
-    if knob is not None:
-        placement = place(knob, names)
-        return axis_of(knob, placement), placement.places
-    placement = side_by_side([f"candidate {name}" for name in names])
-    title = step["path"] or "candidate"
-    return Axis(title=title, ticks=placement.ticks, limits=placement.limits), placement.places
+def _look(step: StepRecord, values: Sequence[Candidate], index: int) -> str:
+    """What a candidate is; the first one is what the stage began with."""
+    is_chosen = step["value"] is not None and values[index]["value"] == step["value"]
+    return "chosen" if is_chosen else "mean" if index else "baseline"
 
 
 def _knobs(findings: Findings) -> list[Knob]:
