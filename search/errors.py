@@ -8,7 +8,8 @@
 
 Every message says where, which rule, what was got and what to do. Its code, in brackets behind it
 on the command line, is the name of the broken rule. It stands where the error is raised, there
-only, and it stays when the words change: tests and programs match the code.
+only, and it stays when the words change: tests and programs match the code. A function `check_…`
+raises UsageError where what its first sentence says is not so.
 
 A code belongs to what ends a command or a call of `search.run`. Three kinds of errors have none:
 what `trainers/` or a user's own trainer raises (ValueError, TypeError: a trial's error, or the

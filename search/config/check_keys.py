@@ -46,11 +46,7 @@ LINKED = re.compile(r"\$\{(\w+)")  # the first part of a link's path
 
 
 def check_keys(config: DictConfig) -> None:
-    """Every key of a config is one that somebody reads; a trainer of the user's own reads any.
-
-    Raises:
-        UsageError: a key that nobody reads, with the nearest that exists.
-    """
+    """Every key of a config is one that somebody reads; a trainer of the user's own reads any."""
     stock = OmegaConf.select(config, "trainer._target_") == STOCK
     for group in READ:
         if isinstance(config.get(group), DictConfig):

@@ -122,11 +122,7 @@ def _without_domain(space: DictConfig, prefix: str = "") -> Iterator[str]:
 
 
 def _complete(config: DictConfig, where: str) -> None:
-    """Names a config, and checks that it has all keys, with values that can be.
-
-    Raises:
-        UsageError: it does not.
-    """
+    """Names a config, and checks that it has all keys, with values that can be."""
     with open_dict(config):
         if OmegaConf.is_interpolation(config, "name"):
             resolved_config(config, where=where)  # a link that leads nowhere is told as such
@@ -152,11 +148,7 @@ def _our_hydra() -> Iterator[None]:
 
 
 def _check_budget(config: DictConfig) -> None:
-    """`budget_trials` bounds a protocol; one sweep or joint search would not look at it.
-
-    Raises:
-        UsageError: it is set where nothing reads it.
-    """
+    """`budget_trials` bounds a protocol; one sweep or joint search would not look at it."""
     kind, budget = config.protocol.get("kind"), config.get("budget_trials")
     if budget is not None and kind in ("sweep", "joint"):
         settled = "leave it out: the values and seeds= settle how many there are"

@@ -119,11 +119,7 @@ def override_keys(config: DictConfig, words: Sequence[str], *, where: str) -> No
 
 
 def check_whole(config: DictConfig, path: Path) -> None:
-    """A config to train needs every group.
-
-    Raises:
-        UsageError: some are not there.
-    """
+    """A config to train needs every group."""
     lacking = [group for group in MAPPINGS if group not in config]
     if lacking:
         raise refused(
@@ -166,11 +162,7 @@ def first_part(error: Exception) -> str:
 
 
 def _check_size(path: Path) -> None:
-    """Aliases may let a small file grow without end, so it is measured before it is read.
-
-    Raises:
-        UsageError: it has too many values.
-    """
+    """Aliases may let a small file grow without end, so it is measured before it is read."""
     sizes: dict[int, float] = {}
 
     def size(node: yaml.Node | None) -> float:

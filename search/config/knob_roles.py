@@ -25,11 +25,7 @@ COLUMNS = (
 
 
 def check_paths(knobs: Sequence[Knob]) -> None:
-    """No two knobs turn the same key.
-
-    Raises:
-        UsageError: they do.
-    """
+    """No two knobs turn the same key."""
     paths = [knob.path for knob in knobs]
     twice = sorted({path for path in paths if paths.count(path) > 1})
     if twice:
@@ -43,11 +39,7 @@ def check_paths(knobs: Sequence[Knob]) -> None:
 
 
 def check_roles(knobs: Sequence[Knob]) -> None:
-    """A sweep has one knob that it is about, and at most one nuisance beside each of its values.
-
-    Raises:
-        UsageError: it has not.
-    """
+    """A sweep has one knob that it is about, and at most one nuisance beside each of its values."""
     check_paths(knobs)
     about = [knob.path for knob in knobs if not knob.nuisance]
     if len(about) != 1:
@@ -142,11 +134,7 @@ def fits(config: DictConfig, knobs: Sequence[Knob], *, turned: Collection[str]) 
 
 
 def check_knob(config: DictConfig, knob: Knob) -> None:
-    """A knob turns something that the config has and the trainer sees.
-
-    Raises:
-        UsageError: it does not; the keys that there are are named.
-    """
+    """A knob turns something that the config has and the trainer sees."""
     where, missing = f"space.{knob.path}", object()
     if knob.path.partition(".")[0] in hidden_keys(config):
         got = f"{knob.path}, which no trainer sees"
@@ -229,11 +217,7 @@ def _check_default(where: str, knob: Knob, default: object) -> None:
 
 
 def check_values(resolved: Mapping[str, Any], knob: Knob) -> None:
-    """Every value of a knob is one that its key may have, under the knob's own option.
-
-    Raises:
-        UsageError: one is not.
-    """
+    """Every value of a knob is one that its key may have, under the knob's own option."""
     choices, path = resolved.get("choices") or {}, knob.path
     if path in choices:
         return

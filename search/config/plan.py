@@ -249,11 +249,7 @@ def _knobs(config: DictConfig, kind: str, space: Mapping[str, Any]) -> tuple[Kno
 
 
 def check_task(plan: Plan) -> None:
-    """Metric and loss must fit the task (R1, R4).
-
-    Raises:
-        UsageError: one does not.
-    """
+    """Metric and loss must fit the task (R1, R4)."""
     task = plan.config.data.get("task")
     if task not in tasks_of(plan.metric):
         got = plan.metric.formula or plan.metric.name

@@ -69,11 +69,7 @@ def either(*rules: Rule) -> Rule:
 
 
 def check(path: str, value: object, rule: Rule) -> None:
-    """A value follows a rule.
-
-    Raises:
-        UsageError: it does not.
-    """
+    """A value follows a rule."""
     if any(_follows(value, option) for option in rule.get("anyOf", [rule])):
         return
     if "enum" in rule:

@@ -222,11 +222,7 @@ OPTIONAL_MAPPINGS = (
 
 
 def check_settings(config: Mapping[str, Any]) -> None:
-    """Every key of a resolved config is what it may be.
-
-    Raises:
-        UsageError: the first key that is missing or is not.
-    """
+    """Every key of a resolved config is what it may be."""
     check_groups(config)
     of_stock = NEEDED_BY_STOCK if _select(config, "trainer._target_") == STOCK else ()
     of_kind = NEEDED_BY_KIND.get(str(_select(config, "protocol.kind")), ())
@@ -238,11 +234,7 @@ def check_settings(config: Mapping[str, Any]) -> None:
 
 
 def check_there(config: Mapping[str, Any], paths: Iterable[str]) -> None:
-    """All these keys are there.
-
-    Raises:
-        UsageError: the first that is not.
-    """
+    """All these keys are there."""
     for path in paths:
         value = _select(config, path)
         if value is MISSING or (value is None and path in NEEDED_BY_STOCK):
@@ -251,11 +243,7 @@ def check_there(config: Mapping[str, Any], paths: Iterable[str]) -> None:
 
 
 def check_groups(config: object) -> None:
-    """Every group of a config is there, and is a group.
-
-    Raises:
-        UsageError: the first that is not.
-    """
+    """Every group of a config is there, and is a group."""
     check("config", config, mapping())
     assert isinstance(config, Mapping)
     for group in (*MAPPINGS, *OPTIONAL_MAPPINGS):
@@ -264,11 +252,7 @@ def check_groups(config: object) -> None:
 
 
 def check_value(config: Mapping[str, Any], path: str, value: object) -> None:
-    """A value that a knob gives to a key is one that the key may have.
-
-    Raises:
-        UsageError: it is not.
-    """
+    """A value that a knob gives to a key is one that the key may have."""
     rule = rules_of(config).get(path)
     if rule is not None:
         check(f"space.{path}", value, rule)

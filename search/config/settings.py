@@ -100,11 +100,7 @@ def read_lanes(config: DictConfig, metric: Metric) -> int | None:
 
 
 def check_watched(config: DictConfig, metric: Metric) -> None:
-    """A schedule watches a metric that a worker can compute, which seconds are not.
-
-    Raises:
-        UsageError: the metric counts seconds.
-    """
+    """A schedule watches a metric that a worker can compute, which seconds are not."""
     if (config.get("schedule") or {}).get("watch") != "metric" or "seconds" not in metric.names:
         return
     rule = "must be val_loss where the metric counts seconds, which only the search knows"

@@ -48,11 +48,7 @@ MACHINE = Path("/proc/vmstat")
 
 
 def check_memory(slots: Mapping[str, int], *, memory_gb: float) -> None:
-    """Slots that share a memory are not promised more than is free. `slots`: their number by label.
-
-    Raises:
-        UsageError: they are.
-    """
+    """Slots that share a memory are not promised more than is free. `slots`: number by label."""
     for label, number in slots.items():
         free = free_memory(label.partition(":")[2]) if label != "cpu" else _free_here()
         if free is not None and number * memory_gb * GB > free:

@@ -132,11 +132,7 @@ def write_best(plan: Plan, row: TrialRecord, folder: Folder) -> None:
 
 
 def check_kept(path: Path, row: TrialRecord) -> None:
-    """Whether a file holds a trial's own weights, as they were written.
-
-    Raises:
-        UsageError: it does not.
-    """
+    """Whether a file holds a trial's own weights, as they were written."""
     try:
         check_weights(path, of=owner(trial=row.spec.trial, seed=row.spec.seed))
     except ValueError as error:
@@ -152,9 +148,6 @@ def check_export(folder: Folder) -> None:
     """Whether best.yaml and the weights in best/ are those that the search exported.
 
     Another function may predict: `trainer.predict` in best.yaml is free.
-
-    Raises:
-        UsageError: one of them is not.
     """
     config, weights = folder.best / "config.yaml", folder.best / EXPORTED
     note = read_json(folder.best / PROVENANCE, keys=["trial"])

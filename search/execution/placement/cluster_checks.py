@@ -78,9 +78,6 @@ def check_shared(folder: Path, *, leave_marks: Callable[[str], Mapping[str, str]
         folder: of the search; what it needs is tried in the nearest folder above it that exists.
         leave_marks: calls `leave_mark` on every node for the folder given; by node, what is wrong
             there, empty for nothing.
-
-    Raises:
-        UsageError: a node's file does not arrive.
     """
     place = next(path for path in (folder, *folder.parents) if path.is_dir())
     try:

@@ -211,11 +211,7 @@ def connected_cluster(address: str) -> DaskCluster:
 
 
 def check_fit(cluster: DaskCluster) -> None:
-    """Every Dask worker must be able to start workers of a search.
-
-    Raises:
-        UsageError: one cannot, or there is none.
-    """
+    """Every Dask worker must be able to start workers of a search."""
     for node, reason in cluster.unfit.items():
         raise refused(
             f"the Dask worker {node}",
