@@ -459,10 +459,10 @@ def test_epochs_are_told_apart_into_run_saved_and_lost():
         replace(_row(5, 0.5, epochs=1), reason=f"{BY_ITSELF} at epoch 1 of 10"),
     ]
     cost = cost_of("joint", rows, plan=plan_of("lr_sweep", "trainer.epochs=10"))
-    assert (cost.complete, cost.pruned, cost.lost) == (16, 2, 3)
-    assert (cost.stopped_saved, cost.pruned_saved) == (6, 8)
-    assert (cost.seconds, cost.seconds_lost) == (21.0, 3.0)
-    assert cost.seconds_saved == 14.0
+    assert (cost["complete"], cost["pruned"], cost["lost"]) == (16, 2, 3)
+    assert (cost["stopped saved"], cost["pruned saved"]) == (6, 8)
+    assert (cost["seconds"], cost["seconds lost"]) == (21.0, 3.0)
+    assert cost["seconds saved"] == 14.0
 
 
 def test_searches_of_one_contract_share_a_page_and_others_are_refused(tmp_path):

@@ -130,14 +130,7 @@ def table_of(page, title):
     names = re.findall(r'data-table="(t\d+)"[^>]*>\s*<summary>(.*?)</summary>', page)
     (name,) = {name for name, summary in names if summary == title}
     columns = data_of(page)["tables"][name]["columns"]
-    return pd.DataFrame(
-        {
-            column["name"]: column["values"]
-            if "values" in column
-            else [None if code is None else column["words"][code] for code in column["codes"]]
-            for column in columns
-        }
-    )
+    return pd.DataFrame({column["name"]: column["values"] for column in columns})
 
 
 def words_of(page):

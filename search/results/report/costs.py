@@ -1,7 +1,8 @@
 """The section of time and epochs: spent, saved by stopping and pruning, lost to failures."""
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -14,51 +15,35 @@ from search.stages.spent import gpu_seconds
 from search.storage.trials import BY_ITSELF, TrialRecord
 
 LOST = ("failed", "lost", "infeasible")
+PARTS = {  # columns that the chart stacks: the name and the look of each
+    "complete": ("complete", "bar"),
+    "pruned": ("pruned", "bar-pruned"),
+    "lost": ("lost", "bar-lost"),
+    "stopped saved": ("saved by early stopping", "bar-saved"),
+    "pruned saved": ("saved by pruning", "bar-saved"),
+}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Cost:
-    """Epochs and seconds of one stage. The seconds saved are estimated from its pace."""
-
-    stage: str
-    trials: int
-    complete: int
-    pruned: int
-    lost: int
-    stopped_saved: int
-    pruned_saved: int
-    seconds: float
-    seconds_lost: float
-    seconds_saved: float
-
-
-def cost_of(stage: str, rows: Sequence[TrialRecord], *, plan: Plan) -> Cost:
-    """What the trials of one stage cost. Who ends by itself, before its last epoch, saves none."""
-
-    def run(*states: str) -> int:
-        return sum(row.epochs for row in rows if row.state in states)
-
-    def left(state: str) -> int:
-        return sum(
-            max(plan.epochs_of(row.spec.knobs) - row.epochs, 0)
-            for row in rows
-            if row.state == state and not row.reason.startswith(BY_ITSELF)
-        )
-
-    seconds, total = sum(row.seconds for row in rows), sum(row.epochs for row in rows)
-    saved = left("complete") + left("pruned")
-    return Cost(
-        stage=stage,
-        trials=len(rows),
-        complete=run("complete"),
-        pruned=run("pruned"),
-        lost=run(*LOST),
-        stopped_saved=left("complete"),
-        pruned_saved=left("pruned"),
-        seconds=seconds,
-        seconds_lost=sum(row.seconds for row in rows if row.state in LOST),
-        seconds_saved=saved * seconds / total if total else 0.0,
-    )
+def cost_of(stage: str, rows: Sequence[TrialRecord], *, plan: Plan) -> dict[str, Any]:
+    """What the trials of one stage cost, as the table's columns: epochs run and not run, seconds;
+    those saved by the stage's pace. Who ends by itself, before its last epoch, saves none.
+    """
+    run, saved = Counter[str](), Counter[str]()
+    for row in rows:
+        run["lost" if row.state in LOST else row.state] += row.epochs
+        if not row.reason.startswith(BY_ITSELF):
+            saved[row.state] += max(plan.epochs_of(row.spec.knobs) - row.epochs, 0)
+    seconds, left = sum(row.seconds for row in rows), saved["complete"] + saved["pruned"]
+    return {
+        "stage": stage,
+        "trials": len(rows),
+        **{state: run[state] for state in ("complete", "pruned", "lost")},
+        "stopped saved": saved["complete"],
+        "pruned saved": saved["pruned"],
+        "seconds": seconds,
+        "seconds lost": sum(row.seconds for row in rows if row.state in LOST),
+        "seconds saved": left * seconds / run.total() if run.total() else 0.0,
+    }
 
 
 def cost_section(findings: Findings) -> Section | None:
@@ -68,10 +53,9 @@ def cost_section(findings: Findings) -> Section | None:
     if not stages:
         return None
     by_stage = {stage: [row for row in finished if row.spec.stage == stage] for stage in stages}
-    costs = [cost_of(stage, rows, plan=findings.plan) for stage, rows in by_stage.items()]
-    frame = pd.DataFrame(map(asdict, costs))
+    frame = pd.DataFrame(cost_of(*stage, plan=findings.plan) for stage in by_stage.items())
     table = table_of(
-        frame.rename(columns=lambda name: name.replace("_", " ")),
+        frame,
         title="Epochs and seconds by stage",
         note="complete, pruned, lost: epochs run; saved: epochs not run; seconds saved: about.",
     )
@@ -79,20 +63,20 @@ def cost_section(findings: Findings) -> Section | None:
         name="costs",
         title="Time and epochs",
         lead=_lead(frame.drop(columns="stage").sum()) + _of_gpus(findings),
-        blocks=[Figures(charts=[_chart(costs)], table=table)],
+        blocks=[Figures(charts=[_chart(frame)], table=table)],
     )
 
 
 def _lead(total: "pd.Series[float]") -> str:
     run = total["complete"] + total["pruned"] + total["lost"]
-    ways = {"early stopping": total["stopped_saved"], "pruning": total["pruned_saved"]}
+    ways = {"early stopping": total["stopped saved"], "pruning": total["pruned saved"]}
     saved = " and ".join(f"{epochs:.0f} by {way}" for way, epochs in ways.items() if epochs)
     trials = count(int(total["trials"]), "trial")
     parts = [f"{trials} ran {count(run, 'epoch')} in {_seconds(total['seconds'])} of training."]
     if saved:
-        parts.append(f"Epochs saved: {saved} (about {_seconds(total['seconds_saved'])}).")
+        parts.append(f"Epochs saved: {saved} (about {_seconds(total['seconds saved'])}).")
     if total["lost"]:
-        lost, seconds = total["lost"], _seconds(total["seconds_lost"])
+        lost, seconds = total["lost"], _seconds(total["seconds lost"])
         parts.append(f"Epochs that led to no result: {lost:.0f} ({seconds}).")
     return " ".join(parts)
 
@@ -106,18 +90,12 @@ def _of_gpus(findings: Findings) -> str:
     return f" Seconds of GPUs: {seconds:.0f}." if seconds else ""
 
 
-def _chart(costs: Sequence[Cost]) -> Chart:
-    parts = {
-        "complete": ("bar", [cost.complete for cost in costs]),
-        "pruned": ("bar-pruned", [cost.pruned for cost in costs]),
-        "lost": ("bar-lost", [cost.lost for cost in costs]),
-        "saved by early stopping": ("bar-saved", [cost.stopped_saved for cost in costs]),
-        "saved by pruning": ("bar-saved", [cost.pruned_saved for cost in costs]),
-    }
-    places = list(range(len(costs)))
+def _chart(costs: pd.DataFrame) -> Chart:
+    stages, places = costs["stage"].tolist(), list(range(len(costs)))
+    numbers = {column: costs[column].tolist() for column in PARTS}
     named = "; ".join(
-        ", ".join(f"{name} {numbers[index]}" for name, (_, numbers) in parts.items())
-        for index in places
+        ", ".join(f"{name} {numbers[column][place]}" for column, (name, _) in PARTS.items())
+        for place in places
     )
     return Chart(
         title="Epochs run and saved",
@@ -126,20 +104,16 @@ def _chart(costs: Sequence[Cost]) -> Chart:
             Series(
                 name=name,
                 look=look,
-                x=numbers,
+                x=numbers[column],
                 y=places,
                 hover=[
-                    f"{cost.stage}: {number} epochs {name}"
-                    for cost, number in zip(costs, numbers, strict=True)
+                    f"{stages[place]}: {numbers[column][place]} epochs {name}" for place in places
                 ],
             )
-            for name, (look, numbers) in parts.items()
-            if any(numbers)
+            for column, (name, look) in PARTS.items()
+            if any(numbers[column])
         ],
         x=Axis(title="epochs"),
-        y=Axis(
-            ticks={float(place): costs[place].stage for place in places},
-            limits=(len(places) - 0.5, -0.5),
-        ),
+        y=Axis(ticks=dict(enumerate(stages)), limits=(len(places) - 0.5, -0.5)),
         height=170 + 50 * len(costs),
     )

@@ -1,15 +1,12 @@
 """The data of a page as JSON: charts, tables and curves, each under the name of its block."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 from search.config.text import one_line
 from search.results.report.blocks import Block, Curves, Figures, Table
 from search.results.report.chart import EMPTINESS, plotly
 from search.storage.json_numbers import plain
-
-FEW = 12  # different texts below which a column is stored by code
 
 
 class PageData:
@@ -51,22 +48,12 @@ class PageData:
         if id(table) not in self._names:
             name = self._names[id(table)] = f"t{len(self._tables)}"
             file = f"{self._title}-{name}.csv"
-            self._tables[name] = {"file": file, "columns": list(_columns(table))}
+            columns = [
+                {"name": one_line(column), "values": [*map(_cell, values)]}
+                for column, values in table.columns.items()
+            ]
+            self._tables[name] = {"file": file, "columns": columns}
         return self._names[id(table)]
-
-
-def _columns(table: Table) -> Iterator[dict[str, Any]]:
-    """The columns: few different texts are stored once each, and codes point to them."""
-    for name, values in table.columns.items():
-        texts = [value for value in values if value is not None]
-        if texts and all(isinstance(value, str) for value in texts):
-            words = list(dict.fromkeys(map(one_line, texts)))
-            codes = {word: code for code, word in enumerate(words)}
-            if len(words) <= max(FEW, len(values) // 4):
-                coded = [None if value is None else codes[one_line(value)] for value in values]
-                yield {"name": one_line(name), "words": words, "codes": coded}
-                continue
-        yield {"name": one_line(name), "values": [_cell(value) for value in values]}
 
 
 def _cell(value: Any) -> Any:

@@ -18,7 +18,7 @@ from search.storage.folder import Folder
 from search.storage.sealed import read_json, read_text
 
 SECRET = re.compile(r"(?<=://)[^/\s@]+@")  # user and password in a URL
-CELLS = 36_000  # of the table of all trials: about 350 kB
+CELLS = 32_000  # of the table of all trials: about 350 kB
 
 
 def trials_table(findings: Findings) -> Table:

@@ -1,7 +1,5 @@
 // Tables: sorted, filtered, copied, saved.
 
-const cells = (column) =>
-  column.values ?? column.codes.map((code) => (code === null ? null : column.words[code]));
 const shown = (value) => {
   if (value === null) return "";
   if (typeof value !== "number") return String(value);
@@ -18,7 +16,7 @@ const quoted = (value) => {
 const build = (details) => {
   const { columns, file } = data.tables[details.dataset.table];
   const names = columns.map((column) => column.name);
-  const values = columns.map(cells);
+  const values = columns.map((column) => column.values);
   const numeric = values.map((column) =>
     column.every((value) => value === null || typeof value === "number"),
   );
