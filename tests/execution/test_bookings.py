@@ -68,16 +68,6 @@ def test_what_a_killed_process_had_booked_is_free_again(tmp_path):
     assert len(list(tmp_path.glob("*@*"))) == 1
 
 
-def test_the_folder_of_bookings_is_there_only_while_something_is_booked(tmp_path):
-    folder = tmp_path / "bookings"
-    first, second = (Bookings(folder).book({name: WHOLE}) for name in ("GPU-a", "GPU-b"))
-    first.release()
-    assert Bookings(folder).book({"GPU-b": WHOLE}) is None
-    second.release()
-    assert not folder.exists()
-    assert Bookings(folder).book({"GPU-b": WHOLE}) is not None
-
-
 def test_the_folder_of_a_killed_worker_starter_is_removed_at_the_next_start(tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)

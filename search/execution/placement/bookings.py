@@ -10,7 +10,7 @@ import os
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -36,13 +36,10 @@ class Booking:
     Args:
         files: that are locked for them.
         gpus: their names.
-        released: called when the shares have been given back.
     """
 
-    def __init__(
-        self, files: Mapping[Path, int], *, gpus: Sequence[str], released: Callable[[], None]
-    ) -> None:
-        self._files, self.gpus, self._released = dict(files), tuple(gpus), released
+    def __init__(self, files: Mapping[Path, int], *, gpus: Sequence[str]) -> None:
+        self._files, self.gpus = dict(files), tuple(gpus)
 
     def release(self) -> None:
         """Gives the shares back."""
@@ -50,7 +47,6 @@ class Booking:
             path.unlink(missing_ok=True)
             os.close(descriptor)
         self._files.clear()
-        self._released()
 
 
 class Bookings:
@@ -89,7 +85,7 @@ class Bookings:
             if len(chosen) < number or not enough:
                 return None
             files = dict(self._lock_new(name, size, holder="") for name, size in wanted.items())
-            return Booking(files, gpus=chosen, released=self._tidy)
+            return Booking(files, gpus=chosen)
 
     def join(self, gpus: Sequence[str], *, holder: str) -> tuple[Booking, list[Share]]:
         """Takes whole GPUs beside those who have them already, and returns what these have.
@@ -99,7 +95,7 @@ class Bookings:
         with self._guarded():
             others = [share for share in self._shares() if share.resource in gpus]
             files = dict(self._lock_new(gpu, Fraction(1), holder=holder) for gpu in gpus)
-            return Booking(files, gpus=gpus, released=self._tidy), others
+            return Booking(files, gpus=gpus), others
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
@@ -108,36 +104,19 @@ class Bookings:
         Raises:
             TimeoutError: a process that stands still has it.
         """
-        path, deadline = self._folder / GUARD, time.monotonic() + PATIENCE
-        while (descriptor := self._lock_guard(path)) is None:
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{path} is locked for {PATIENCE:g} s")
-            time.sleep(0.01)
-        try:
-            yield
-        finally:
-            os.close(descriptor)
-
-    def _lock_guard(self, path: Path) -> int | None:
-        """The guard, locked; None where another process has it, or has just removed it."""
         self._folder.mkdir(parents=True, exist_ok=True)
         with suppress(PermissionError):  # another user has made it
             self._folder.chmod(0o1777)
-        with suppress(FileNotFoundError):
-            descriptor = self._open(path)
-            with suppress(BlockingIOError, FileNotFoundError):
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if os.path.samestat(os.fstat(descriptor), path.stat()):
-                    return descriptor
-            os.close(descriptor)
-        return None
-
-    def _tidy(self) -> None:
-        """Removes the folder where nobody has booked anything."""
-        with suppress(OSError), self._guarded():  # it is another user's, or busy
-            if not self._shares():
-                (self._folder / GUARD).unlink()
-                self._folder.rmdir()
+        path, deadline = self._folder / GUARD, time.monotonic() + PATIENCE
+        guard = self._open(path)
+        try:
+            while not _has_locked(guard):
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"{path} is locked for {PATIENCE:g} s")
+                time.sleep(0.01)
+            yield
+        finally:
+            os.close(guard)
 
     def _shares(self) -> list[Share]:
         """All that is taken. Files that nobody has locked are removed."""
@@ -146,9 +125,9 @@ class Bookings:
             with suppress(OSError):  # it is being released
                 descriptor = os.open(path, os.O_RDONLY)
                 try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    path.unlink()
-                except BlockingIOError:
+                    if _has_locked(descriptor):
+                        path.unlink()
+                        continue
                     name, above, below, _ = path.name.split("@")
                     size = Fraction(int(above), int(below))
                     holder = path.read_text(encoding="utf-8")
@@ -173,3 +152,11 @@ class Bookings:
         with suppress(PermissionError):
             os.fchmod(descriptor, 0o666)
         return descriptor
+
+
+def _has_locked(descriptor: int) -> bool:
+    """Whether this process has the lock of a file now; False while another one has it."""
+    with suppress(BlockingIOError):
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    return False
