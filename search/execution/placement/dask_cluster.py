@@ -5,13 +5,12 @@ Dask is imported here and not at the top, since most searches run without it.
 
 import logging
 import os
-import queue
 import sys
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -133,23 +132,18 @@ class DaskCluster:
         Raises:
             TimeoutError: it does not come.
         """
-        answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        answer = Future[Any]()
 
         def ask() -> None:
             try:
-                answers.put((question(), None))
+                answer.set_result(question())
             except Exception as error:  # noqa: BLE001  # raised again in the caller's thread
-                answers.put((None, error))
+                answer.set_exception(error)
 
         threading.Thread(target=ask, name="dask", daemon=True).start()
-        try:
-            answer, error = answers.get(timeout=ANSWER)
-        except queue.Empty:
-            rule = f"the Dask cluster has not answered for {ANSWER:g} s"
-            raise TimeoutError(rule) from None
-        if error is not None:
-            raise error
-        return answer
+        if not wait([answer], timeout=ANSWER).done:
+            raise TimeoutError(f"the Dask cluster has not answered for {ANSWER:g} s")
+        return answer.result()
 
 
 _clusters: dict[str, DaskCluster] = {}  # by placement.scheduler: kept for the searches of a process
