@@ -1,7 +1,7 @@
 """How fast epochs are trained, and how long trials that have not ended will take by that."""
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 RECENT, SPAN = 200, 2.0  # epochs, and seconds, that count as of late: whichever are more
 BURST = 0.02  # seconds within which lanes report one epoch, which took longer than that
@@ -29,23 +29,22 @@ class RecentEpochs:
         return later / (last - first) if later else 0.0
 
 
-def usual_epochs(*, trained: int, ended: int, most: int) -> float:
-    """Epochs of a trial, as a rule. Those that run count too: the first to end are the shortest."""
-    return min(trained / ended, most) if ended else float(most)
-
-
-def epochs_left(*, usual: float, running: Iterable[int], waiting: int, most: int) -> float:
+def epochs_left(
+    *, trained: int, ended: int, running: Sequence[int], waiting: int, most: int
+) -> float:
     """Epochs still to be trained.
 
     Args:
-        usual: epochs of a trial, as a rule.
+        trained: epochs so far, of trials that run too: the first to end are the shortest.
+        ended: number of trials that have.
         running: epochs so far of each running trial.
         waiting: number of trials that have not begun.
         most: epochs of a trial that does not stop early.
     """
+    usual = min(trained / ended, most) if ended else float(most)
     # A trial that outlasts the usual length is taken to be half-way to its end.
     rest = sum(usual - done if done < usual else (most - done) / 2 for done in running)
-    return waiting * usual + max(rest, 0.0)
+    return max(waiting, 0) * usual + max(rest, 0.0)
 
 
 def seconds_left(epochs: float, *, trained: int, seconds: float) -> float | None:

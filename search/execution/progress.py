@@ -17,13 +17,7 @@ from search.config.short_names import short_names
 from search.config.text import one_line
 from search.execution.callbacks import Callback
 from search.execution.early_stopping import EarlyStopping
-from search.execution.pace import (
-    RecentEpochs,
-    duration,
-    epochs_left,
-    seconds_left,
-    usual_epochs,
-)
+from search.execution.pace import RecentEpochs, duration, epochs_left, seconds_left
 from search.execution.slots import Slot
 from search.execution.terminal import Line, Terminal, aligned
 from search.stages.joint import CONFIRM
@@ -165,14 +159,13 @@ class ShownProgress(Callback):
     def _time_left(self) -> str:
         """The time left, by the epochs trained since this run's first trial began."""
         running = [line for lines in self._slots.values() for line in lines.running.values()]
-        waiting = self._total - int(self._bar.tasks[0].completed) - len(running)
-        reached, most = [line.epoch for line in running], self._plan.most_epochs
-        trained = self._epochs_ended + sum(reached)
+        reached = [line.epoch for line in running]
         epochs = epochs_left(
-            usual=usual_epochs(trained=trained, ended=self._ended, most=most),
+            trained=self._epochs_ended + sum(reached),
+            ended=self._ended,
             running=reached,
-            waiting=max(waiting, 0),
-            most=most,
+            waiting=self._total - int(self._bar.tasks[0].completed) - len(running),
+            most=self._plan.most_epochs,
         )
         spent = time.monotonic() - self._began if self._began is not None else 0.0
         seconds = seconds_left(epochs, trained=self._epochs, seconds=spent)

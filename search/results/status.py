@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from search.config.knobs import Value
-from search.execution.pace import epochs_left, seconds_left, usual_epochs
+from search.execution.pace import epochs_left, seconds_left
 from search.results.findings import Findings
 from search.storage.curves import followed, read_curves
 from search.storage.folder import Folder
@@ -121,14 +121,12 @@ def _left(
     rows = findings.rows
     running = [reached.get(row.spec.trial, 0) for row in rows if row.state == "running"]
     finished = [row for row in rows if row.finished]
-    waiting = findings.foreseen - len(finished) - len(running)
-    most = findings.plan.most_epochs
-    trained = sum(row.epochs for row in finished) + sum(running)
     epochs = epochs_left(
-        usual=usual_epochs(trained=trained, ended=len(finished), most=most),
+        trained=sum(row.epochs for row in finished) + sum(running),
+        ended=len(finished),
         running=running,
-        waiting=max(waiting, 0),
-        most=most,
+        waiting=findings.foreseen - len(finished) - len(running),
+        most=findings.plan.most_epochs,
     )
     lately = sum(row.epochs for row in finished if row.ended >= since) + sum(running)
     return seconds_left(epochs, trained=lately, seconds=seconds)

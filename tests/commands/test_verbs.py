@@ -292,10 +292,10 @@ def test_results_root_is_a_word_of_every_verb_that_reads(smoke, capsys):
 
 
 def test_epochs_left_fall_as_trials_go_on_and_never_below_zero():
-    assert epochs_left(usual=10, running=[], waiting=4, most=10) == 40
-    assert epochs_left(usual=5, running=[3], waiting=2, most=10) == 12
-    assert epochs_left(usual=4, running=[8], waiting=0, most=10) == 1  # past the mean
-    assert epochs_left(usual=4, running=[30], waiting=0, most=10) == 0
+    assert epochs_left(trained=0, ended=0, running=[], waiting=4, most=10) == 40
+    assert epochs_left(trained=10, ended=2, running=[3], waiting=2, most=10) == 12
+    assert epochs_left(trained=8, ended=2, running=[8], waiting=0, most=10) == 1  # past the mean
+    assert epochs_left(trained=8, ended=2, running=[30], waiting=0, most=10) == 0
     assert seconds_left(12, trained=6, seconds=3.0) == 6
     assert seconds_left(12, trained=0, seconds=3.0) is None
 

@@ -11,7 +11,7 @@ from search.config.compose import compose_experiment
 from search.config.plan import read_plan
 from search.config.short_names import short_names
 from search.execution.early_stopping import EarlyStopping
-from search.execution.pace import RecentEpochs, duration, usual_epochs
+from search.execution.pace import RecentEpochs, duration, epochs_left
 from search.execution.progress import ShownProgress, growth_reason
 from search.execution.slots import Slot
 from search.execution.terminal import Line, Terminal, aligned
@@ -127,9 +127,11 @@ def test_why_a_training_ended_is_explained_once_beside_results(what, why, value,
 
 
 def test_time_left_does_not_fall_to_nothing_when_the_first_to_end_are_the_shortest():
-    assert usual_epochs(trained=0, ended=0, most=50) == 50
-    assert usual_epochs(trained=130, ended=2, most=50) == 50  # two ended after one epoch each
-    assert usual_epochs(trained=60, ended=6, most=50) == 10
+    assert epochs_left(trained=0, ended=0, most=50, running=[], waiting=1) == 50
+    assert (
+        epochs_left(trained=130, ended=2, most=50, running=[], waiting=1) == 50
+    )  # two ended after one epoch each
+    assert epochs_left(trained=60, ended=6, most=50, running=[], waiting=1) == 10
     assert (duration(59.6), duration(61), duration(3660)) == ("1 min 0 s", "1 min 1 s", "1 h 1 min")
 
 
