@@ -1,6 +1,5 @@
 """Does this installation reach published results? A recipe's models, on the test rows (R14)."""
 
-import hashlib
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -15,6 +14,7 @@ from search.config.compose import compose_experiment
 from search.config.reference import Reference, read_reference, reference_names
 from search.config.words import changed_keys
 from search.contract.contract import prepare
+from search.contract.fingerprint import file_digest
 from search.errors import RunError, refused
 from search.execution.terminal import Terminal
 from search.lifecycle.launch import launch
@@ -112,7 +112,7 @@ def _tested(findings: Findings, reference: Reference) -> Scores:
                 )
         opening = Ledger(folder).begin(
             {
-                "config": hashlib.sha256(folder.config.read_bytes()).hexdigest(),
+                "config": file_digest(folder.config),
                 "metric": plan.metric.name,
                 "rows": len(prepared.split.test),
                 "reference": reference.name,

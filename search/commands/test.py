@@ -1,6 +1,5 @@
 """Opens the sealed test set for the exported config, once, and writes it down (R8, P13)."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +17,7 @@ from search.config.foreign_code import say_code
 from search.config.trial_config import plain_config
 from search.contract.arrays import FoldData
 from search.contract.contract import Prepared, prepare
+from search.contract.fingerprint import file_digest
 from search.errors import COPY, UsageError
 from search.results.by_group import write_test_groups
 from search.results.ensemble import judged_before, read_members
@@ -71,7 +71,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
         judge.check(config, exported, seconds=seconds)
         opening = ledger.begin(
             {
-                "config": hashlib.sha256(folder.best_config.read_bytes()).hexdigest(),
+                "config": file_digest(folder.best_config),
                 "metric": findings.plan.metric.name,
                 "rows": len(prepared.split.test),
             }

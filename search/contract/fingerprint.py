@@ -108,5 +108,10 @@ def _hashed_folder(files: tuple[tuple[Path, tuple[int, int, int]], ...], folder:
 @lru_cache(maxsize=1024)
 def _hashed(path: Path, stamp: tuple[int, int, int]) -> str:
     """The hash of a file with this stamp."""
+    return file_digest(path)
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,11 +1,10 @@
 """Whether a teacher belongs to the same contract, and is still the one it was (R52, R4)."""
 
-import hashlib
-
 from omegaconf import DictConfig, OmegaConf
 
 from search.config.foreign_code import say_code
 from search.contract.contract import Contract
+from search.contract.fingerprint import file_digest
 from search.errors import UsageError, refused
 from search.storage.folder import Folder
 from search.storage.sealed import read_json, write_json
@@ -63,7 +62,7 @@ def check_teacher(config: DictConfig, contract: Contract) -> str:
                 remedy="choose another teacher",
             )
     say_code(file, teacher, known=config)
-    return hashlib.sha256(weights.read_bytes()).hexdigest()
+    return file_digest(weights)
 
 
 def record_teacher(folder: Folder, digest: str) -> None:

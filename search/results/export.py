@@ -3,7 +3,6 @@
 Reads the disk only; never trains, never opens the test set.
 """
 
-import hashlib
 import json
 import platform
 import shutil
@@ -20,6 +19,7 @@ from search.config.plan import Plan
 from search.config.trial_config import is_program, plain_config, trial_config
 from search.config.version import __version__
 from search.config.yaml_text import read_yaml
+from search.contract.fingerprint import file_digest
 from search.errors import UsageError, refused
 from search.execution.slots import STEADY
 from search.storage.files import replacing, write_text
@@ -109,7 +109,7 @@ def write_best(plan: Plan, row: TrialRecord, folder: Folder) -> None:
         "knobwise": __version__,
         "python": platform.python_version(),
         "libraries": {name: _version(name) for name in LIBRARIES},
-        "config": hashlib.sha256(text.encode()).hexdigest(),
+        "config": file_digest(folder.best_config),
     }
     same = exported_trial(folder) == row.spec.trial
     folder.best.mkdir(exist_ok=True)
@@ -119,7 +119,7 @@ def write_best(plan: Plan, row: TrialRecord, folder: Folder) -> None:
     elif not same:
         weights.unlink(missing_ok=True)  # they belong to an earlier winner
     if weights.exists():
-        provenance["weights"] = hashlib.sha256(weights.read_bytes()).hexdigest()
+        provenance["weights"] = file_digest(weights)
     write_text(folder.best / "config.yaml", text)
     metrics = {
         plan.metric.name: row.value,
@@ -152,7 +152,7 @@ def check_export(folder: Folder) -> None:
     config, weights = folder.best / "config.yaml", folder.best / EXPORTED
     note = read_json(folder.best / PROVENANCE, keys=["trial"])
     written = _exported_keys(config)
-    sums = {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in (config, weights)}
+    sums = {path: file_digest(path) for path in (config, weights)}
     same = {  # earlier versions have not written every checksum
         config: note.get("config", sums[config]) == sums[config],
         weights: note.get("weights", sums[weights]) == sums[weights],

@@ -4,11 +4,11 @@ The last version is that of the trials to come; the earlier ones name the trials
 Files that changed while a version's trials trained are named with it.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from search.contract.fingerprint import file_digest
 from search.storage.sealed import damaged, parse_json, write_json
 
 Code = Mapping[str, str]  # SHA-256 of files, by their path from the working folder
@@ -103,6 +103,6 @@ def _version(code: Code) -> dict[str, Any]:
 def _digest(path: Path) -> str:
     """The SHA-256 of a file's content; empty where it cannot be read."""
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return file_digest(path)
     except OSError:
         return ""

@@ -1,9 +1,10 @@
 """Which of the user's files are other ones on this node than where the search was started?"""
 
-import hashlib
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+
+from search.contract.fingerprint import file_digest
 
 OTHER = "must be as where the search was started, but got another content; install the same there"
 SOURCES = "src"  # a folder of packages that is no package itself
@@ -22,5 +23,5 @@ def _checksum(path: str) -> str:
     for entry in sys.path:
         file = Path(entry, path.removeprefix(f"{SOURCES}/"))
         if file.is_file():
-            return hashlib.sha256(file.read_bytes()).hexdigest()
+            return file_digest(file)
     return ""
