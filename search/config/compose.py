@@ -70,7 +70,7 @@ def compose_experiment(
     except SearchError:
         raise
     except Exception as error:  # Hydra raises ValueError, TypeError, AttributeError as well
-        reason = refusal(error, words, where=where, compose=_opened, config_dir=config_dir)
+        reason = refusal(error, words, where=where, compose=compose_words, config_dir=config_dir)
         if reason is not None:
             raise reason from None  # Hydra's words tell Python's users nothing more
         text = f"{where}: {first_part(error)}"
@@ -209,12 +209,7 @@ def _is_of_another(config: DictConfig, words: list[str]) -> bool:
     return any(preset.get(key) != metric.get(key) for key in ("name", "formula"))
 
 
-def compose_defaults() -> DictConfig:
-    """`conf/search.yaml` alone: what a config is where nobody says anything."""
-    return _opened([])
-
-
-def _opened(words: list[str]) -> DictConfig:
-    """Hydra begun anew, and its config of these words."""
+def compose_words(words: list[str]) -> DictConfig:
+    """The config of these words, by Hydra begun anew; of none, `conf/search.yaml` alone."""
     with _our_hydra():
         return composed(words)

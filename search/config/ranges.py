@@ -14,6 +14,7 @@ from trainers.settings import flat
 SCALES = ("log", "linear")
 TYPES = ("float", "int")
 ENDS = ("min", "max")
+IS_END = tuple(f".{end}" for end in ENDS)
 POINTS_MOST = 1000  # of a grid
 LARGEST, WHOLE_LARGEST = 1e100, 2.0**53  # sizes up to which numbers, and whole numbers, are exact
 NARROWEST = 1e-9  # width of a range, as a share of its ends
@@ -128,12 +129,8 @@ def shipped_limits() -> dict[str, Limits]:
     limits: dict[str, Limits] = {}
     for file in sorted((CONF / "space").glob("*.yaml")):
         values = flat(read_shipped(file))
-        for path in dict.fromkeys(key.rpartition(".")[0] for key in values if _is_end(key)):
+        for path in dict.fromkeys(key.rpartition(".")[0] for key in values if key.endswith(IS_END)):
             ends = (values.get(f"{path}.{end}") for end in ENDS)
             least, most = (None if end is None else float(end) for end in ends)
             limits[path] = (least, most)
     return limits
-
-
-def _is_end(path: str) -> bool:
-    return path.endswith(tuple(f".{end}" for end in ENDS))

@@ -104,21 +104,16 @@ def resolved_config(config: DictConfig, *, where: str) -> dict[str, Any]:
     try:
         return plain_config(config, resolve=True)
     except (OmegaConfBaseException, RecursionError) as error:
-        remedy = "mend the link"
+        remedy, are_own = "mend the link", OmegaConf.select(config, "data._target_") is None
         if "Environment variable" in str(error):
             remedy = "set it, as it was when the search began"
-        elif str(error).startswith("Interpolation key 'data.") and _data_are_own(config):
+        elif str(error).startswith("Interpolation key 'data.") and are_own:
             remedy = "data=own has no such key, so say model=own"
         elif OmegaConf.select(config, "chosen.data") == "own":
             remedy = "data=own leaves the rows to your trainer; drop it beside data._target_"
         raise UsageError(
             f"{where}: {str(error).splitlines()[0]}; {remedy}", code="config-does-not-resolve"
         ) from error
-
-
-def _data_are_own(config: DictConfig) -> bool:
-    """Whether the trainer loads its data itself."""
-    return OmegaConf.select(config, "data._target_") is None
 
 
 def trial_config(base: DictConfig, *, knobs: Mapping[str, Value], seed: int) -> DictConfig:

@@ -37,11 +37,12 @@ def load_search(name: str, *, root: Path) -> LoadedSearch:
 def settled(findings: Findings, folder: Folder) -> tuple[Findings, pd.DataFrame]:
     """Settles curves.parquet; returns the findings with their verdicts, and the curves."""
     curves = curves_so_far(findings, folder)
-    if not folder.curves.exists() or _has_records(folder):
+    log = folder.curve_log
+    if not folder.curves.exists() or (log.exists() and log.stat().st_size):  # it lacks epochs
         unfinished = [row.spec.trial for row in findings.rows if not row.finished]
-        settle_curves(curves, log=folder.curve_log, table=folder.curves, unfinished=unfinished)
+        settle_curves(curves, log=log, table=folder.curves, unfinished=unfinished)
     else:
-        folder.curve_log.unlink(missing_ok=True)
+        log.unlink(missing_ok=True)
     return diagnosed(findings, curves, folder=folder), curves
 
 
@@ -98,11 +99,6 @@ def trials_frame(findings: Findings) -> pd.DataFrame:
     }
     others = [{**row.spec.knobs, **findings.heads.get(row.spec.trial, {})} for row in rows]
     return pd.concat([pd.DataFrame(fixed), pd.DataFrame(others, index=range(len(rows)))], axis=1)
-
-
-def _has_records(folder: Folder) -> bool:
-    """Whether the open log holds epochs that the table may not have."""
-    return folder.curve_log.exists() and folder.curve_log.stat().st_size > 0
 
 
 def _csv(frame: pd.DataFrame) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from search.config.compose import compose_defaults, compose_experiment
+from search.config.compose import compose_experiment, compose_words
 from search.config.compose_protocol import compose_protocol
 from search.config.drift import flat_config
 from search.config.foreign_code import say_code
@@ -167,7 +167,7 @@ def _carry(
     What the new search says of single keys of a carried group wins, but what was adopted stays
     unless the command's own words change it: an experiment's file must not undo a decision.
     """
-    defaults, new = compose_defaults(), OmegaConf.create(plain_config(onto, resolve=False))
+    defaults, new = compose_words([]), OmegaConf.create(plain_config(onto, resolve=False))
     silent, keys = flat_config(defaults), set(map(key_of, words))
     kept = {path for path in adopted if path not in keys}
     changes = {

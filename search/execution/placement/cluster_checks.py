@@ -106,15 +106,6 @@ def check_shared(folder: Path, *, leave_marks: Callable[[str], Mapping[str, str]
         )
 
 
-def check_reachable(address: str) -> None:
-    """An engine itself would wait for a minute, end this process, or leave a traceback.
-
-    Raises:
-        OSError, ValueError: as of `connected`.
-    """
-    connected(address).close()
-
-
 def check_scheduler(address: str) -> None:
     """A Dask scheduler must answer: Dask itself takes any program's words for a message's length.
 
@@ -129,7 +120,8 @@ def check_scheduler(address: str) -> None:
 
 
 def connected(address: str) -> socket.socket:
-    """A connection to an engine's address.
+    """A connection to an engine's address. The engine itself would wait for a minute, end this
+    process, or leave a traceback.
 
     Raises:
         OSError: nobody listens there.

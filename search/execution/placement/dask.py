@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
 from search.config.settings import PlacementSettings
 from search.execution.memory import memory_of
@@ -33,10 +34,9 @@ from search.execution.placement.dask_cluster import (
     TASK,
     Node,
     check_fit,
+    clusters,
     connect_cluster,
-    connected_cluster,
     contents,
-    host_of,
     leave_marks,
     rooms,
 )
@@ -96,9 +96,9 @@ class DaskPlacement(ClusterPlacement):
         self, slots: Sequence[Slot], *, trainer: str, post: Callable[[Event], None]
     ) -> None:
         scheduler = next(slot.scheduler for slot in slots if isinstance(slot, DaskSlot))
-        self._cluster = connected_cluster(scheduler)
+        self._cluster = clusters[scheduler]
         node = next(iter(self._cluster.nodes(by_torch=False)), "")
-        host = own_host(host_of(node))
+        host = own_host(urlsplit(node).hostname or "127.0.0.1")
         super().__init__(
             slots,
             trainer=trainer,

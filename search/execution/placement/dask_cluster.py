@@ -14,7 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import joblib
 
@@ -146,7 +146,7 @@ class DaskCluster:
         return answer.result()
 
 
-_clusters: dict[str, DaskCluster] = {}  # by placement.scheduler: kept for the searches of a process
+clusters: dict[str, DaskCluster] = {}  # by placement.scheduler: kept for the searches of a process
 
 
 def connect_cluster(settings: PlacementSettings) -> DaskCluster:
@@ -166,7 +166,7 @@ def connect_cluster(settings: PlacementSettings) -> DaskCluster:
             remedy="pip install 'knobwise[dask]', or choose placement=local",
         ) from error
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # the search says what has failed
-    known = _clusters.get(settings.address)
+    known = clusters.get(settings.address)
     if known is not None and not known.gone:
         return known
     local = settings.address == "local"
@@ -195,13 +195,8 @@ def connect_cluster(settings: PlacementSettings) -> DaskCluster:
             got=f"{settings.address!r}: {last_line(error)}",
             remedy="start one (dask scheduler, dask worker), or correct the address",
         ) from error
-    _clusters[settings.address] = DaskCluster(client)
-    return _clusters[settings.address]
-
-
-def connected_cluster(address: str) -> DaskCluster:
-    """The cluster to which `connect_cluster` has connected. `address`: `placement.scheduler`."""
-    return _clusters[address]
+    clusters[settings.address] = DaskCluster(client)
+    return clusters[settings.address]
 
 
 def check_fit(cluster: DaskCluster) -> None:
@@ -260,11 +255,6 @@ def contents(nodes: Iterable[Node]) -> list[str]:
         f"{node.memory / GB:.1f} GB of memory"
         for node in nodes
     ]
-
-
-def host_of(address: str) -> str:
-    """The host in an address such as tcp://HOST:PORT."""
-    return urlsplit(address).hostname or "127.0.0.1"
 
 
 def _unfit(answer: Any) -> str:

@@ -19,8 +19,8 @@ from search.execution.placement.cluster import (
     slots_of,
 )
 from search.execution.placement.cluster_checks import (
-    check_reachable,
     check_shared,
+    connected,
     first_line,
     gpu_share,
     no_room,
@@ -138,7 +138,7 @@ class RayPlacement(ClusterPlacement):
         address, reached_at = head_address(), time.monotonic()
         while not self._closing.wait(LOOK):
             with suppress(OSError):
-                check_reachable(address)
+                connected(address).close()
                 reached_at = time.monotonic()
             if time.monotonic() - reached_at > HEAD_SILENCE:
                 self._head_ended.set()  # slots' threads may wait for it within Ray, for ever

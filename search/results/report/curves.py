@@ -79,27 +79,18 @@ def curves_section(findings: Findings, curves: pd.DataFrame) -> Section | None:
 
 def _ranked(findings: Findings) -> list[TrialRecord]:
     """The trials by what a reader may want to see: winner, baseline, candidates, then by value."""
-    sign = findings.plan.metric.sign
-    first = [row.spec.trial for index in _heads(findings) for row in _rows(findings, index)]
-    order = {trial: place for place, trial in enumerate(dict.fromkeys(first))}
+    groups, winner, sign = findings.groups, findings.winning, findings.plan.metric.sign
+    heads = sorted(
+        range(len(groups)), key=lambda index: (index != winner, index != 0, -groups[index].mean)
+    )
+    first = [row for index in heads for row in findings.of(groups[index].candidate)]
+    order = {trial: place for place, trial in enumerate({row.spec.trial: 0 for row in first})}
 
     def key(row: TrialRecord) -> tuple[int, float]:
         score = -np.inf if row.value is None else sign * row.value
         return order.get(row.spec.trial, len(order)), -score
 
     return sorted(findings.rows, key=key)
-
-
-def _heads(findings: Findings) -> list[int]:
-    """Indices of the groups, the winner first, then the baseline, then the others by mean."""
-    groups, winner = findings.groups, findings.winning
-    rest = sorted(range(len(groups)), key=lambda index: -groups[index].mean)
-    first = [index for index in (winner, 0) if index is not None and index < len(groups)]
-    return list(dict.fromkeys([*first, *rest]))
-
-
-def _rows(findings: Findings, index: int) -> Sequence[TrialRecord]:
-    return findings.of(findings.groups[index].candidate)
 
 
 def _picked(findings: Findings, shown: Sequence[TrialRecord]) -> tuple[list[int], dict[int, str]]:
@@ -110,7 +101,7 @@ def _picked(findings: Findings, shown: Sequence[TrialRecord]) -> tuple[list[int]
     if winner is not None:
         titles[winner.spec.trial] = "chosen"
     if findings.groups:
-        baseline = next((row.spec.trial for row in _rows(findings, 0)), None)
+        baseline = next((row.spec.trial for row in findings.of(findings.groups[0].candidate)), None)
         if baseline is not None:
             titles[baseline] = "chosen, baseline" if baseline in titles else "baseline"
     picked = [trial for trial in titles if trial in there]

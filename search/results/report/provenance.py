@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from search.config.counted import count
 from search.config.passwords import redacted as without_passwords
 from search.config.results_root import from_here
 from search.config.version import __version__
@@ -30,16 +29,6 @@ def trials_table(findings: Findings) -> Table:
     best = frame.sort_values("value", ascending=findings.plan.metric.sign < 0, kind="stable")
     note = f"The table holds the best {most} of {len(frame)} trials; trials.csv holds all."
     return table_of(best[:most].sort_index(), title="Every trial", note=note)
-
-
-def trials_section(findings: Findings, table: Table) -> Section:
-    """The table of the trials."""
-    return Section(
-        name="trials",
-        title="All trials",
-        lead=f"{count(len(findings.rows), 'trial')}, the same rows as in trials.csv.",
-        blocks=[table],
-    )
 
 
 def provenance_section(findings: Findings, folder: Folder) -> Section:

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from search.config.counted import count
 from search.results.by_group import read_groups
 from search.results.findings import Findings
 from search.results.report.blocks import Section, Table, present, table_of
@@ -14,7 +15,7 @@ from search.results.report.curves import curves_section
 from search.results.report.decisions import decision_sections
 from search.results.report.failures import failure_section
 from search.results.report.knobs import knob_sections
-from search.results.report.provenance import provenance_section, trials_section, trials_table
+from search.results.report.provenance import provenance_section, trials_table
 from search.results.summary import view_of
 from search.stages import joint
 from search.storage.folder import Folder
@@ -56,7 +57,12 @@ def record_sections(
     return present(
         cost_section(findings),
         failure_section(findings, folder),
-        trials_section(findings, trials or trials_table(findings)),
+        Section(
+            name="trials",
+            title="All trials",
+            lead=f"{count(len(findings.rows), 'trial')}, the same rows as in trials.csv.",
+            blocks=[trials or trials_table(findings)],
+        ),
         contract_section(folder),
         provenance_section(findings, folder),
     )
