@@ -13,14 +13,14 @@ from itertools import islice
 from omegaconf import DictConfig
 
 from search.config.knob_roles import check_paths, default_of
-from search.config.knobs import Knob, Value
-from search.config.known_points import read_known
+from search.config.knobs import Knob, Value, short_names
 from search.config.settings import in_seconds
 from search.errors import refused
 
 ADAPTIVE = ("gp", "tpe", "cmaes")
 GP_MOST = 400  # trials up to which a Gaussian process proposes within a second; cubic growth
 MOST = 10**6  # points of a grid that are counted
+KNOWN = "protocol.known"  # configurations that the user knows
 # A value for every knob of the space, also for those that the chosen options make idle.
 Point = dict[str, Value]
 
@@ -99,7 +99,7 @@ def read_joint(config: DictConfig, knobs: Sequence[Knob]) -> JointSettings:
         warmup=warmup,
         reduction=reduction,
         patience=patience,
-        known=read_known(config, knobs, room=n_trials // seeds),
+        known=_known(config, knobs, room=n_trials // seeds),
     )
 
 
@@ -238,3 +238,46 @@ def _rungs(
     while rungs[-1] * reduction < epochs:
         rungs.append(rungs[-1] * reduction)
     return tuple(rung for rung in rungs if rung < epochs)
+
+
+def _known(
+    config: DictConfig, knobs: Sequence[Knob], *, room: int
+) -> tuple[Mapping[str, Value], ...]:
+    """By knob, the values of each configuration that the user knows; the others are the baseline's.
+
+    `room`: configurations that the search has trials for, the baseline among them.
+
+    Raises:
+        UsageError: a configuration names what is no knob of the space, or a value outside of it, or
+            there are more than the search has trials for.
+    """
+    given = config.protocol.get("known") or ()  # searches from before have no such key
+    points = tuple(_point(dict(each), knobs) for each in given)
+    if points and len(points) >= room:
+        rule = "the baseline and all of them are trained"
+        got, remedy = f"{len(points)}, and room for {room}", "raise n_trials, or name fewer"
+        raise refused(
+            KNOWN, code="more-known-points-than-trials", rule=rule, got=got, remedy=remedy
+        )
+    return points
+
+
+def _point(given: Mapping[str, Value], knobs: Sequence[Knob]) -> Mapping[str, Value]:
+    short = short_names([knob.path for knob in knobs])
+    by_name = {knob.path: knob for knob in knobs} | {short[knob.path]: knob for knob in knobs}
+    point = dict[str, Value]()
+    for name, value in given.items():
+        if name not in by_name or by_name[name].path in point:
+            rule = "names knobs of the space, each once"
+            remedy = f"name knobs of the space: {', '.join(short)}"
+            raise refused(KNOWN, code="known-point-of-no-knob", rule=rule, got=name, remedy=remedy)
+        knob = by_name[name]
+        typed = knob.typed(value)
+        if typed != value or not knob.holds(typed):
+            rule = f"values lie in the space, {knob.path} in {knob.describe()}"
+            remedy = f"choose one of these, or widen space.{knob.path}"
+            raise refused(
+                KNOWN, code="known-point-outside-space", rule=rule, got=value, remedy=remedy
+            )
+        point[knob.path] = typed
+    return point

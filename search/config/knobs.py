@@ -1,7 +1,8 @@
 """A knob: what can be turned, over which values. Never proposes a value."""
 
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeGuard
@@ -191,6 +192,13 @@ def written(value: object) -> str:
 def assigned(knobs: Mapping[str, Value]) -> list[str]:
     """`optimizer.lr=0.1` and so on, for readers; `overrides.value_word` has it for a shell."""
     return [f"{path}={written(value)}" for path, value in knobs.items()]
+
+
+def short_names(paths: Collection[str]) -> dict[str, str]:
+    """Path → its last word, for narrow places; its whole name if another path ends so."""
+    last = {path: path.rpartition(".")[2] for path in paths}
+    counts = Counter(last.values())
+    return {path: word if counts[word] == 1 else path for path, word in last.items()}
 
 
 def is_number(value: object) -> TypeGuard[float]:

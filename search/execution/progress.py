@@ -11,9 +11,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from search.config.counted import count
-from search.config.knobs import Value, assigned, is_number
+from search.config.knobs import Value, assigned, is_number, short_names
 from search.config.plan import Plan
-from search.config.short_names import short_names
 from search.config.text import one_line
 from search.execution.callbacks import Callback
 from search.execution.early_stopping import EarlyStopping

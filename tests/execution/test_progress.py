@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from search.config.compose import compose_experiment
+from search.config.knobs import short_names
 from search.config.plan import read_plan
-from search.config.short_names import short_names
 from search.execution.early_stopping import EarlyStopping
 from search.execution.pace import RecentEpochs, duration, epochs_left
 from search.execution.progress import ShownProgress, growth_reason

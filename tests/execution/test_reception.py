@@ -15,7 +15,7 @@ from search.execution.lanes import Fusions
 from search.execution.messages import Hello
 from search.execution.placement.cluster import ClusterSlot
 from search.execution.reception import Reception
-from search.execution.worker.user_files import other_files
+from search.execution.worker.process import other_files
 from search.storage.folder import Folder
 
 

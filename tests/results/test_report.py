@@ -35,14 +35,13 @@ from search.results.report.answer import answer_of
 from search.results.report.budget import best_at, best_of
 from search.results.report.chart import Chart, Series, plotly
 from search.results.report.comparison import LoadedSearch, _winner, comparison_page
-from search.results.report.contract import _openings
 from search.results.report.costs import cost_of
 from search.results.report.decisions import decision_sections
 from search.results.report.epochs import confidence_chart, epoch_figures
 from search.results.report.go_on import follow_up
 from search.results.report.numbers import with_interval
 from search.results.report.page import cited
-from search.results.report.provenance import redacted
+from search.results.report.records import _openings, redacted
 from search.results.report.thinning import thinned
 from search.results.reporters import write_results
 from search.results.rules import CITED, rules

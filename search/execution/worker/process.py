@@ -10,6 +10,7 @@ import os
 import platform
 import socket
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from msgspec import structs
 
 from search.config.text import one_line
 from search.config.version import code_here
+from search.contract.fingerprint import file_digest
 from search.execution.gpus import VISIBLE_DEVICES
 from search.execution.link import Link
 from search.execution.machine_fault import machine_fault
@@ -39,8 +41,10 @@ from search.execution.worker.conductor_watch import end_with
 from search.execution.worker.dry_run import answered_in_copy
 from search.execution.worker.notice import Notice
 from search.execution.worker.trial_files import SentFiles
-from search.execution.worker.user_files import OTHER, other_files
 from search.execution.worker.worker import Worker
+
+OTHER = "must be as where the search was started, but got another content; install the same there"
+SOURCES = "src"  # a folder of packages that is no package itself
 
 
 def main(descriptor: int, early: str, *certificates: str) -> None:
@@ -106,6 +110,23 @@ def serve(link: Link, early: str, *, notice: Notice) -> None:
     if elsewhere:
         end_with(link.socket)
     Worker(link, setup=setup, log=setup.log, files=files, notice=notice).serve()
+
+
+def other_files(code: Mapping[str, str]) -> list[str]:
+    """The files that an import here would find and that differ.
+
+    `code`: SHA-256 of files, by their path from the working folder of the search.
+    """
+    return [path for path, checksum in code.items() if _checksum(path) not in ("", checksum)]
+
+
+def _checksum(path: str) -> str:
+    """Of the first file there is, as Python finds it; empty where there is none."""
+    for entry in sys.path:
+        file = Path(entry, path.removeprefix(f"{SOURCES}/"))
+        if file.is_file():
+            return file_digest(file)
+    return ""
 
 
 if __name__ == "__main__":

@@ -9,13 +9,16 @@ from search.results.report.blocks import Section, Table, present, table_of
 from search.results.report.budget import budget_section
 from search.results.report.candidates import candidates_section
 from search.results.report.checks import preflight_section, range_section
-from search.results.report.contract import contract_section
 from search.results.report.costs import cost_section
 from search.results.report.curves import curves_section
 from search.results.report.decisions import decision_sections
-from search.results.report.failures import failure_section
 from search.results.report.knobs import knob_sections
-from search.results.report.provenance import provenance_section, trials_table
+from search.results.report.records import (
+    contract_section,
+    failure_section,
+    provenance_section,
+    trials_table,
+)
 from search.results.summary import view_of
 from search.stages import joint
 from search.storage.folder import Folder

@@ -35,7 +35,7 @@ from search.results.report.numbers import (
     own_interval,
     setting,
 )
-from search.results.report.provenance import trials_table
+from search.results.report.records import trials_table
 from search.results.step_record import (
     Candidate,
     StepRecord,

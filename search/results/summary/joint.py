@@ -10,8 +10,7 @@ import pandas as pd
 from rich.console import Group
 
 from search.config.counted import count
-from search.config.knobs import Value, assigned, written
-from search.config.short_names import short_names
+from search.config.knobs import Value, assigned, short_names, written
 from search.execution.terminal import Line, aligned
 from search.results.findings import Findings
 from search.results.summary.advise import curve_lines
