@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -28,6 +28,7 @@ from search.execution.messages import DryRunAnswer, DryRunQuestions, MessageErro
 from search.execution.process_guard import GuardedProcess, spawn_guarded
 from search.execution.running_trial import SLOW_START
 from search.execution.worker.dry_run import ALONE, Questions
+from trainers.settings import flat
 
 # What Python says where a file of that name stands in place of the module that it needs.
 IMPORTING = re.compile(r"ImportError|ModuleNotFoundError|cannot be imported|has no attribute")
@@ -89,7 +90,9 @@ def unwatched_files(plan: Plan, in_code: Sequence[str] = ()) -> list[str]:
         return []
     known = [*map(str, data.get("files") or ()), *filter(None, [data.get("labels")])]
     places = [Path(path).resolve() for path in known]
-    words = [str(word).rpartition("=")[2] for word in _leaves(resolved(plan.config))]
+    leaves = flat(resolved(plan.config)).values()
+    parts = [part for leaf in leaves for part in (leaf if isinstance(leaf, list) else [leaf])]
+    words = [str(part).rpartition("=")[2] for part in parts]
     named = [Path(word) for word in words if word.lower().endswith(DATA_ENDINGS)]
     paths = [path for path in (*named, *map(Path, in_code)) if path.is_file()]
     names = dict.fromkeys(
@@ -101,16 +104,6 @@ def unwatched_files(plan: Plan, in_code: Sequence[str] = ()) -> list[str]:
         f"the config or your code names {', '.join(names)}: whether that changes, is seen only "
         f"with 'data.files=[{','.join([*map(str, data.get('files') or ()), *names])}]'"
     ]
-
-
-def _leaves(node: object) -> Iterator[object]:
-    if isinstance(node, Mapping):
-        node = list(node.values())
-    if isinstance(node, list):
-        for each in node:
-            yield from _leaves(each)
-    else:
-        yield node
 
 
 def unread_words(plan: Plan, keys: Sequence[str]) -> str:

@@ -32,7 +32,7 @@ from scipy.special import stdtrit
 from search.diagnostics.verdicts.rules import Verdict
 from search.results.report import report_page
 from search.results.report.answer import answer_of
-from search.results.report.budget import best_at, best_of
+from search.results.report.budget import best_by_place, best_of
 from search.results.report.chart import Chart, Series, plotly
 from search.results.report.comparison import LoadedSearch, _winner, comparison_page
 from search.results.report.costs import cost_of
@@ -422,8 +422,8 @@ def test_the_best_of_so_many_draws_is_the_bootstraps_quantile(values, budget, sh
 def test_the_best_so_far_follows_the_trials_in_their_order():
     for first in (0, 48):  # a late stage's trials have high numbers
         rows = [_row(first + place, value) for place, value in enumerate([0.5, None, 0.4, 0.7])]
-        assert best_at(rows, budgets=[1, 2, 3, 4], sign=1.0) == [0.5, 0.5, 0.5, 0.7]
-        assert best_at(rows, budgets=[1, 4], sign=-1.0) == [0.5, 0.4]
+        assert best_by_place(rows, sign=1.0).tolist() == [0.5, 0.5, 0.5, 0.7]
+        assert best_by_place(rows, sign=-1.0)[[1, 4]].tolist() == [0.5, 0.4]
 
 
 def test_what_is_left_out_of_a_chart_is_never_the_best_and_is_said():

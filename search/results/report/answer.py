@@ -28,27 +28,20 @@ def answer_of(findings: Findings) -> Answer:
     if findings.steps:
         return staged_answer(findings)
     decision = findings.decision
-    if decision is None and findings.obstacle:
-        return Answer(
-            mark="none",
-            label="no decision",
-            sentence=f"{findings.obstacle[0].upper()}{findings.obstacle[1:]}.",
-            surety="The section on failures shows the reasons.",
-        )
-    if decision is None:
-        return _open(findings)
-    if decision.winner is None:
+    if decision is not None and decision.winner is not None:
+        return _decided(findings, decision, decision.winner)
+    if decision is not None:
         usable = any(row.value is not None for row in findings.rows)
         reason = (
             "no candidate gave a result on all its seeds" if usable else why_none(findings.rows)
         )
-        return Answer(
-            mark="none",
-            label="no winner",
-            sentence=f"Nothing has won: {reason}.",
-            surety="The section on failures shows the reasons.",
-        )
-    return _decided(findings, decision, decision.winner)
+        label, sentence = "no winner", f"Nothing has won: {reason}."
+    elif findings.obstacle:
+        label, sentence = "no decision", f"{findings.obstacle[0].upper()}{findings.obstacle[1:]}."
+    else:
+        return _open(findings)
+    surety = "The section on failures shows the reasons."
+    return Answer(mark="none", label=label, sentence=sentence, surety=surety)
 
 
 def _decided(findings: Findings, decision: Decision, index: int) -> Answer:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from search.results.findings import Findings
 from search.results.places import near_best
@@ -11,7 +12,7 @@ from search.results.report.blocks import Figures, Section, Table
 from search.results.report.chart import Axis, Chart, Series
 from search.results.report.numbers import number, setting
 from search.results.report.thinning import thinned
-from search.storage.trials import TrialRecord, best_so_far, completed
+from search.storage.trials import TrialRecord, completed
 
 DOTS = 400  # of one chart
 BUDGETS = 120  # points of the band
@@ -24,40 +25,29 @@ def budget_section(findings: Findings, rows: Rows) -> Section:
     finished = [row for row in rows if row.finished]
     shown, note = thinned(finished, DOTS, sign=findings.plan.metric.sign)
     band = _band(finished, sign=findings.plan.metric.sign)
-    best = best_at(finished, budgets=band["trials"], sign=findings.plan.metric.sign)
+    best = best_by_place(finished, sign=findings.plan.metric.sign)
     return Section(
         name="budget",
         title="The best against the budget",
         lead=_lead(findings, finished) + note,
         blocks=[
             Figures(
-                charts=[_chart(findings, finished, shown, band)],
+                charts=[_chart(findings, finished, shown, band, best)],
                 zoomed=True,
                 table=Table(
-                    title="Best by number of trials", columns={**band, "best so far": best}
+                    title="Best by number of trials",
+                    columns={**band, "best so far": best[band["trials"]].tolist()},
                 ),
             )
         ],
     )
 
 
-def best_at(rows: Rows, *, budgets: Sequence[int], sign: float) -> list[float | None]:
-    """The best value after so many trials, in the order in which they began."""
-    places, best = _best_by_place(rows, sign)
-    counts = np.searchsorted(places, budgets, side="right")
-    return [best[count - 1] if count else None for count in counts]
-
-
-def _places(rows: Rows) -> dict[int, int]:
-    """Trial → which of these it was, from 1: those of a late stage have high numbers."""
-    return {row.spec.trial: place for place, row in enumerate(rows, start=1)}
-
-
-def _best_by_place(rows: Rows, sign: float) -> tuple[list[int], list[float]]:
-    """Places of the complete trials, and the best value up to each."""
-    trials, best = best_so_far(completed(rows), sign=sign)
-    places = _places(rows)
-    return [places[trial] for trial in trials], best
+def best_by_place(rows: Rows, *, sign: float) -> "pd.Series[float]":
+    """The best value of so many trials, from 1, in the order they began; NaN before one."""
+    places = range(1, len(rows) + 1)
+    scores = pd.Series([row.result for row in rows], index=places, dtype=float) * sign
+    return scores.cummax().ffill() * sign + 0.0  # 0, never −0
 
 
 def best_of(
@@ -105,25 +95,35 @@ def _lead(findings: Findings, finished: Rows) -> str:
 
 
 def _chart(
-    findings: Findings, finished: Rows, shown: Rows, band: Mapping[str, Sequence[Any]]
+    findings: Findings,
+    finished: Rows,
+    shown: Rows,
+    band: Mapping[str, Sequence[Any]],
+    best: "pd.Series[float]",
 ) -> Chart:
-    plan, sign, complete = findings.plan, findings.plan.metric.sign, completed(finished)
+    plan, complete = findings.plan, completed(finished)
     values = [row.value for row in complete]
-    _, best = best_so_far(complete, sign=sign)
-    reached = number(best[-1]) if best else "no value"
+    places = {row.spec.trial: place for place, row in enumerate(finished, start=1)}
+    steps = best[[places[row.spec.trial] for row in complete]]
+    if complete:
+        steps = pd.concat([steps, best[-1:]])  # up to the last trial
+    x, y = steps.index.tolist(), steps.tolist()
+    reached = number(best.iloc[-1]) if complete else "no value"
     is_first = bool(complete) and complete[0].spec.trial == 0
     return Chart(
         title=f"Best {plan.metric.name} against the number of trials",
         alt=f"The best {plan.metric.name} of {len(finished)} trials so far: {reached}.",
         series=[
             *_draws(band),
-            *_steps(finished, sign),
-            *_dots(findings, shown, _places(finished)),
+            *([Series(name="best so far", look="step", x=x, y=y)] if complete else []),
+            *_dots(findings, shown, places),
         ],
         x=Axis(title="trials", whole=True, limits=(0, len(finished) + 1)),
         y=Axis(title=f"{plan.metric.name}, validation"),
         level=(complete[0].value or 0.0, "baseline") if is_first else None,
-        zoom=near_best([value for value in values if value is not None], sign=sign, reach=None),
+        zoom=near_best(
+            [value for value in values if value is not None], sign=plan.metric.sign, reach=None
+        ),
         height=440,
     )
 
@@ -153,14 +153,6 @@ def _draws(band: Mapping[str, Sequence[Any]]) -> list[Series]:
         Series(name="90 % of random draws", look="upper", x=x, y=high),
         Series(name="their median", look="line", x=x, y=middle),
     ]
-
-
-def _steps(finished: Rows, sign: float) -> list[Series]:
-    places, best = _best_by_place(finished, sign)
-    if not places:
-        return []
-    x, y = [*places, len(finished)], [*best, best[-1]]
-    return [Series(name="best so far", look="step", x=x, y=y)]
 
 
 def _dots(findings: Findings, shown: Rows, places: Mapping[int, int]) -> list[Series]:
