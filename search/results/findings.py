@@ -189,14 +189,12 @@ def open_results(name: str, *, root: Path, retrains: bool = False) -> tuple[Fold
         findings = find_stages(plan, folder)
         if not folder.alive():
             _check_steps(findings, folder.decisions, whole=True)
-        if not retrains:
-            check_trials(folder, [row.spec.trial for row in findings.rows if row.finished])
-        return folder, findings
-    study = Study.for_reading(folder.storage(), name=plan.name, knobs=plan.knobs)
-    rows = study.rows(alive=folder.alive())
+    else:
+        study = Study.for_reading(folder.storage(), name=plan.name, knobs=plan.knobs)
+        findings = find(plan, study.rows(alive=folder.alive()), val_rows=folder.val_rows)
     if not retrains:
-        check_trials(folder, [row.spec.trial for row in rows if row.finished])
-    return folder, find(plan, rows, val_rows=folder.val_rows)
+        check_trials(folder, [row.spec.trial for row in findings.rows if row.finished])
+    return folder, findings
 
 
 def lineage(findings: Findings, *, root: Path) -> Iterator[Findings]:

@@ -1477,20 +1477,6 @@ def test_where_every_training_fails_there_is_no_answer_and_the_reason_is_said():
     )
 
 
-def test_trainings_that_give_no_result_from_one_trial_on_are_named_and_rates_too_high_are_not():
-    asked = iter(range(1000))
-    findings = staged_findings(lambda *at: _rate_matters(*at) if next(asked) < 14 else None)
-    (line,) = [line for line in conclusion(findings) if line.startswith("no trial from ")]
-    assert line.startswith(f"no trial from 14 on gave a result, {len(findings.rows) - 14} in a row")
-    for truth in (
-        _rate_matters,
-        lambda knobs, seed: None if knobs.get(RATE, 0.1) > 0.02 else _rate_matters(knobs, seed),
-    ):
-        assert not any(
-            line.startswith("no trial from") for line in conclusion(staged_findings(truth))
-        )
-
-
 def test_an_answer_at_the_edge_of_what_the_joint_stage_searched_is_said():
     own = tune_plan("knob.optimizer.lr=log(1e-4,1)", "knob.model.width=int(log(16,256))")
     for plan in (tune_plan("space=[lr,width]"), own):

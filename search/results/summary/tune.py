@@ -19,7 +19,7 @@ from search.results.summary.advise import UNMOVED, curve_lines, is_unmoved, join
 from search.results.summary.certainty import no_constant
 from search.results.summary.formatting import bullets, listed, markdown, seeds_words
 from search.results.summary.trials_used import trained, unused
-from search.results.summary.verdicts import usual_reason, why_none
+from search.results.summary.verdicts import why_none
 
 COLUMNS = (
     "stage",
@@ -35,7 +35,6 @@ COLUMNS = (
 )
 NEEDLESS = ("sweeps", "regularisers_off", "longer")  # stages whose absence leaves nothing open
 NOISE = 2.0  # standard deviations between seeds within which a trial may be as good as the answer
-MANY, AGAIN = 6, 2  # trials in a row without a result; of these, with knobs that had given one
 
 
 def frame(findings: Findings) -> pd.DataFrame:
@@ -98,7 +97,7 @@ def conclusion(findings: Findings) -> list[str]:
     never = _never_turned(findings)
     if never and _are_named(findings) and not findings.stage:
         lines.append(f"never turned, although the command names them: {', '.join(never)} (P1)")
-    return [*lines, *_broke_off(findings), *curve_lines(findings)]
+    return [*lines, *curve_lines(findings)]
 
 
 def _is_told(step: StepRecord) -> bool:
@@ -119,25 +118,6 @@ def _never_turned(findings: Findings) -> list[str]:
 def _are_named(findings: Findings) -> bool:
     """Whether the command names the protocol's knobs."""
     return bool(findings.plan.search_config.protocol.get("chosen"))
-
-
-def _broke_off(findings: Findings) -> list[str]:
-    """That nothing gave a result from some trial on, although the same knobs had given one: the
-    search went on around something that changed.
-    """
-    rows = sorted((row for row in findings.rows if row.finished), key=lambda row: row.spec.trial)
-    first = max((at + 1 for at, row in enumerate(rows) if row.value is not None), default=0)
-    trained = {frozenset(row.spec.knobs.items()) for row in rows[:first] if row.value is not None}
-    broken = rows[first:]
-    again = sum(frozenset(row.spec.knobs.items()) in trained for row in broken)
-    if len(broken) < MANY or again < AGAIN:
-        return []
-    reason, _ = usual_reason(broken)
-    return [
-        f"no trial from {broken[0].spec.trial} on gave a result, {len(broken)} in a row, {again} "
-        "of them with knobs that had given one with another seed: has what the training reads "
-        f"changed? mend it, then use name=…: {reason}"
-    ]
 
 
 def _no_result(findings: Findings) -> list[str]:
