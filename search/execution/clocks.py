@@ -11,7 +11,7 @@ from search.execution.worker_pool import WorkerPool
 from search.storage.logs import TrialLogs
 
 TICK = 0.25  # time between two looks at clocks and logs [s]
-LATE = 1.0  # by which a wait of TICK may be late on a busy machine before it counts as a pause [s]
+LATE = 1.0  # by which a turn may be longer than its wait before the conductor stood still [s]
 
 
 class Clocks:
@@ -24,36 +24,27 @@ class Clocks:
         self._looked_at = 0.0
         self.deadline: float | None = None
 
-    def look(self, *, asked_at: float, turn_began: float) -> None:
+    def look(self, *, asked_at: float) -> None:
         """Kills workers whose trial has run out of time or has printed too much.
 
-        Args:
-            asked_at: when the conductor began to wait, for TICK, for what happens; by the
-                monotonic clock.
-            turn_began: when it began to do what it has just done.
+        `asked_at`: when the conductor began to wait, for TICK, for what happens, and then did it;
+        by the monotonic clock.
         """
         now = time.monotonic()
-        if turn_began - asked_at > TICK + LATE:
-            self._pause(turn_began - asked_at - TICK, now=now)
-        if now - turn_began > TICK:
-            self._excuse(now - turn_began, now=now)
+        stood = now - asked_at - TICK
+        if stood > LATE:
+            self._excuse(stood, now=now)
         if now - self._looked_at > TICK:
             self._looked_at = now
             self._check(now)
 
     def _excuse(self, seconds: float, *, now: float) -> None:
-        """The conductor has listened to nobody for so long: that is no trial's silence."""
+        """The conductor has listened to nobody for so long: that is no trial's silence. Its workers
+        may have been stopped as well: then their epoch took longer than it says.
+        """
         for worker in self._pool.connections.workers:
             for trial in worker.trials.values():
                 trial.heard_at = min(now, trial.heard_at + seconds)
-
-    def _pause(self, seconds: float, *, now: float) -> None:
-        """The conductor was stopped for so long while it waited, and so may its workers have been:
-        then the epoch in which that was took longer than it says.
-        """
-        self._excuse(seconds, now=now)
-        for worker in self._pool.connections.workers:
-            for trial in worker.trials.values():
                 trial.paused += seconds
 
     def _check(self, now: float) -> None:

@@ -118,8 +118,7 @@ class Conductor:
 
     def _turn(self) -> None:
         asked_at = time.monotonic()
-        happenings, began = self._connections.wait(TICK), time.monotonic()
-        for happened in happenings:
+        for happened in self._connections.wait(TICK):
             self._on_happening(happened)
         if not self._signals:
             self._refill()
@@ -131,7 +130,7 @@ class Conductor:
                 "once more stops at once"
             )
         self._recorder.sync()
-        self._clocks.look(asked_at=asked_at, turn_began=began)
+        self._clocks.look(asked_at=asked_at)
         self._slots.look()
 
     def _done(self) -> bool:

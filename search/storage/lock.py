@@ -19,7 +19,8 @@ from search.config.passwords import redacted
 from search.errors import UsageError, refused
 from search.storage.files import is_at
 
-ATTEMPTS = 10  # to take the lock, 10 ms apart: `is_held` holds it for a moment
+ATTEMPTS = 10  # to take a lock that a conductor has, 10 ms apart: it may just be ending
+LOOKS = 3000  # the same, while it has none: `is_held` holds the lock, for long on a busy machine
 
 
 class FolderLock:
@@ -106,11 +107,15 @@ class FolderLock:
         )
 
     def _acquire(self, file: int) -> bool:
-        for _ in range(ATTEMPTS):
+        held = 0
+        for _ in range(LOOKS):
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return True
             except BlockingIOError:
+                held += self.is_held()
+                if held == ATTEMPTS:
+                    break
                 time.sleep(0.01)
             except OSError as error:
                 raise refused(

@@ -1,5 +1,6 @@
 """A trial under way: what counts of earlier attempts, when its time is up, how often it may die."""
 
+import socket
 import time
 from dataclasses import replace
 
@@ -8,12 +9,20 @@ import pytest
 
 from search.config.settings import Limits
 from search.contract.metrics import Metric
+from search.execution.callbacks import Callback
+from search.execution.clocks import Clocks
+from search.execution.link import Link
+from search.execution.placement import WorkerJoined
+from search.execution.placement.local import LocalPlacement
 from search.execution.running_trial import (
     SHARED_DEATHS,
     SLOW_START,
     RunningTrial,
     fresh_early_stopping,
 )
+from search.execution.slots import Slot
+from search.execution.worker_pool import WorkerPool
+from search.storage.logs import TrialLogs
 from search.storage.trials import FINISHED, TrialSpec
 
 METRIC = Metric(name="accuracy", direction="maximize")
@@ -127,6 +136,25 @@ def test_time_is_up_for_a_silent_trial_that_may_be_tried_again_and_for_a_long_on
         trial.overdue(time.monotonic() + 1, shared=False) == "took longer than trainer.timeout=5 s"
     )
     assert not trial.record_failure(shared=False)
+
+
+@pytest.mark.parametrize(("stood", "kept"), [(0.0, False), (40.0, True)])
+def test_a_trial_is_not_charged_with_the_time_in_which_its_search_stood_still(
+    stood, kept, tmp_path
+):
+    """The epoch says that it took so long; the search waited in vain, or for its disk or server."""
+    slot, (ours, theirs) = Slot(number=0, gpu=None, threads=1), socket.socketpair()
+    pool = WorkerPool((slot,), LocalPlacement, trainer="mine.train")
+    pool.connections.post(WorkerJoined(slot=slot, connection=Link(ours)))
+    pool.connections.wait(0)
+    trial = _underway(timeout=5)
+    trial.add_epoch(_record(1, 0.5, seconds=41.0))
+    next(iter(pool.connections.workers)).trials[3] = trial
+    clocks = Clocks(pool, logs=TrialLogs(tmp_path, limit=1), callback=Callback())
+    clocks.look(asked_at=time.monotonic() - stood)
+    assert (trial.kill_reason == "") == kept
+    pool.connections.close()
+    theirs.close()
 
 
 def test_only_trials_that_may_be_ranked_have_a_value():

@@ -4,7 +4,9 @@ import fcntl
 import json
 import os
 import re
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from kit import ROOT, TINY, search, trials
@@ -46,6 +48,22 @@ def test_a_lock_whose_holder_has_not_written_its_name_yet_is_still_a_lock(tmp_pa
         fcntl.flock(file, fcntl.LOCK_EX)
         with raises("search-has-conductor", str(tmp_path)), folder.locked():
             pass
+
+
+def test_who_looks_whether_a_search_runs_keeps_no_conductor_out_however_long_the_look_takes(
+    tmp_path, monkeypatch
+):
+    with (tmp_path / "lock").open("w") as looked_at:
+        fcntl.flock(looked_at, fcntl.LOCK_SH)  # as `is_held`, which then gets no processor
+        turns = count(1)
+
+        def sleep(_):
+            if next(turns) == 100:
+                fcntl.flock(looked_at, fcntl.LOCK_UN)
+
+        monkeypatch.setattr("search.storage.lock.time", SimpleNamespace(sleep=sleep))
+        with Folder(tmp_path).locked():
+            assert next(turns) == 101
 
 
 def test_where_files_cannot_be_locked_no_search_begins_and_others_can_be_read(
