@@ -124,7 +124,7 @@ class FolderCheckpoint:
         if self._loaded is not None and (folder / BEST).exists() and self._read(BEST) is None:
             self._loaded = None  # the best weights are lost, so the trial must find them again
         self._recorded = self.epoch
-        self._best_epoch = 0
+        self._best_epoch, self._is_checked = 0, False
         self._offered: dict[int, Any] = {}
         self._copied: set[int] = set()  # of these, epochs whose state is a copy already
         self._last: dict[str, Any] | None = None
@@ -168,6 +168,9 @@ class FolderCheckpoint:
         Raises:
             TypeError: the state holds something that cannot be saved.
         """
+        if not self._is_checked:  # at once, and not once it is first written, minutes later
+            states.copy(state)
+            self._is_checked = True
         if epoch > self._recorded:
             self._offered[epoch] = state
             self._copied.discard(epoch)

@@ -24,6 +24,7 @@ BLANK, NOBODY = "00000000", "0" * 16  # in place of a checksum while it is taken
 UNSUMMED = f'"{SUM}":"{BLANK} %s"'
 SUMMED = re.compile(f'"{SUM}":"([0-9a-f]{{8}})(?: ([0-9a-f]{{16}}))?"'.encode())
 HEADER = 8  # bytes of its length at the start of a safetensors file
+LARGEST = 8  # bytes of a number that safetensors knows
 
 
 def dump(state: Any) -> bytes:
@@ -46,24 +47,15 @@ def load(data: bytes) -> Any:
     return _decode(header["shape"], dict(importlib.import_module(header["with"]).load(data)))
 
 
-def copy(state: Any, path: str = "state") -> Any:
+def copy(state: Any) -> Any:
     """A copy of the state that shares no memory with it, tensors on the CPU; dict subclasses become
-    dict. `path`: where the state stands, for the text of an error.
+    dict.
 
     Raises:
         TypeError: as of `dump`.
     """
-    torch = sys.modules.get("torch")
-    if torch is not None and isinstance(state, torch.Tensor):
-        return state.detach().to("cpu", copy=True).contiguous()
-    if isinstance(state, np.ndarray):
-        return np.array(state)
-    if isinstance(state, dict):
-        return {copy(k, f"{path}.{k}"): copy(v, f"{path}.{k}") for k, v in state.items()}
-    if isinstance(state, list | tuple):
-        items = [copy(item, f"{path}.{i}") for i, item in enumerate(state)]
-        return tuple(items) if isinstance(state, tuple) else items
-    return _scalar(state, path)
+    tensors: Flat = {}
+    return _decode(_encode(state, "state", tensors), tensors)
 
 
 def model(state: Any) -> Any:
@@ -125,15 +117,27 @@ def _length(data: bytes) -> int:
 
 
 def _encode(value: Any, path: str, tensors: Flat) -> list[Any]:
-    """Tagged JSON of one node; tensors go into `tensors` under their dotted path."""
+    """Tagged JSON of one node; copies of tensors and arrays go into `tensors` under their dotted
+    path.
+    """
     torch = sys.modules.get("torch")
     while path in tensors:  # {"a.b": …} and {"a": {"b": …}} have one path
         path += "'"
     if torch is not None and isinstance(value, torch.Tensor):
+        if value.is_sparse:  # such as the momentum of an embedding's sparse gradient
+            parts = value.detach().coalesce()
+            parts = [parts.indices(), parts.values(), list(value.shape)]
+            return ["sparse", _encode(parts, path, tensors)]
+        if value.layout is not torch.strided or value.dtype is torch.complex128 or value.is_meta:
+            raise _refused(path, f"a tensor of {value.dtype} ({value.layout} on {value.device})")
         tensors[path] = value.detach().to("cpu", copy=True).contiguous()
         return ["tensor", path]
     if isinstance(value, np.ndarray):
-        tensors[path] = torch.tensor(value) if torch is not None else np.ascontiguousarray(value)
+        if value.dtype.kind == "U":
+            return ["texts", value.tolist()]
+        if value.dtype.kind not in "biufc" or value.itemsize > LARGEST:
+            raise _refused(path, f"an array of {value.dtype}")
+        tensors[path] = np.array(value, value.dtype.newbyteorder("="), order="C")
         return ["array", path]
     if isinstance(value, dict):
         return [
@@ -149,17 +153,17 @@ def _encode(value: Any, path: str, tensors: Flat) -> list[Any]:
             kind,
             [_encode(item, f"{path}.{i}".lstrip("."), tensors) for i, item in enumerate(value)],
         ]
-    return ["value", _scalar(value, path)]
-
-
-def _scalar(value: Any, path: str) -> Any:
     if isinstance(value, np.generic):
-        return value.item()
+        value = value.item()
     if value is None or isinstance(value, bool | int | float | str):
-        return value
-    raise TypeError(
-        f"checkpoint.save: {path or 'the state'} must hold tensors, arrays, numbers, strings, "
-        f"None, dicts, lists or tuples, but got {type(value).__name__}; "
+        return ["value", value]
+    raise _refused(path, type(value).__name__)
+
+
+def _refused(path: str, got: str) -> TypeError:
+    return TypeError(
+        f"checkpoint.save: {path or 'the state'} must hold tensors, arrays of numbers or texts, "
+        f"numbers, strings, None, dicts, lists or tuples, but got {got}; "
         "turn it into one of those (a state_dict, a list)"
     )
 
@@ -170,6 +174,11 @@ def _decode(node: list[Any], tensors: Flat) -> Any:
         return tensors[content]
     if kind == "array":
         return np.asarray(tensors[content])
+    if kind == "texts":
+        return np.array(content, dtype=str)
+    if kind == "sparse":
+        make = importlib.import_module("torch").sparse_coo_tensor
+        return make(*_decode(content, tensors), check_invariants=True).coalesce()
     if kind == "dict":
         return {_decode(k, tensors): _decode(v, tensors) for k, v in content}
     if kind in ("list", "tuple"):
@@ -179,6 +188,9 @@ def _decode(node: list[Any], tensors: Flat) -> Any:
 
 
 def _to_bytes(tensors: Flat, metadata: dict[str, str]) -> bytes:
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        tensors = {name: torch.as_tensor(each) for name, each in tensors.items()}
     return bytes(importlib.import_module(_library()).save(tensors, metadata=metadata))
 
 

@@ -41,8 +41,15 @@ def test_a_state_comes_back_as_it_was():
         "nested": [1, (2.5, None, "x"), {"a": True}],
         "scalar": np.float32(0.5),
         "empty": torch.zeros(0),
+        "names": np.array(["cat", "dog"]),
+        "big-endian": np.array([1.5, 2.0], ">f8"),
+        "backwards": np.arange(4)[::-1],
+        "sparse": torch.eye(3).to_sparse(),
     }
     back = states.load(states.dump(state))
+    for name in ("names", "big-endian", "backwards"):
+        assert np.array_equal(back[name], state[name])
+    assert torch.equal(back["sparse"].to_dense(), torch.eye(3))
     for name, tensor in state["model"].items():
         assert torch.equal(back["model"][name], tensor)
     moments = back["optimizer"]["state"][0]
@@ -72,12 +79,18 @@ def test_a_copy_stays_as_it_was_taken_also_where_a_trainer_needs_no_torch(monkey
     assert not any(part.any() for parts in copies for part in parts)
 
 
-def test_what_cannot_be_saved_is_named_with_its_place():
-    with pytest.raises(
-        TypeError,
-        match=r"checkpoint\.save: state\.model\.hook must hold tensors.*but got function; turn it into",
-    ):
-        states.dump({"model": {"hook": print.__class__ and (lambda: 0)}})
+@pytest.mark.parametrize(
+    ("value", "got"),
+    [
+        (lambda: 0, "function"),
+        (np.array([None, 1]), "an array of object"),
+        (torch.zeros(1, dtype=torch.complex128), r"a tensor of torch\.complex128"),
+    ],
+)
+def test_what_cannot_be_saved_is_named_with_its_place_at_the_first_save(value, got, tmp_path):
+    rule = rf"checkpoint\.save: state\.model\.hook must hold tensors.*but got {got}.*; turn it into"
+    with pytest.raises(TypeError, match=rule):
+        FolderCheckpoint(tmp_path).save({"model": {"hook": value}}, epoch=1)
 
 
 def test_a_save_counts_only_when_its_epoch_has_been_recorded(tmp_path):
