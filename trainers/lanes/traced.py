@@ -14,9 +14,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx
-from torch._guards import TracingContext, tracing
-from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.fx.experimental.proxy_tensor import make_fx
 
 from trainers.lanes.generators import generator_states
 from trainers.lanes.rows import Rows
@@ -117,6 +114,11 @@ class Traced:
         return expected
 
     def _trace(self, rows: Rows, tensors: Sequence[Tensor], lanes: int) -> fx.GraphModule:
+        # Private names, which another torch may lack: that gives up tracing, and no training.
+        from torch._guards import TracingContext, tracing
+        from torch._subclasses.fake_tensor import FakeTensorMode
+        from torch.fx.experimental.proxy_tensor import make_fx
+
         def step(*flat: Tensor) -> tuple[Tensor, ...]:
             return self._step(dict(zip(rows, flat, strict=False)), *flat[len(rows) :])
 
