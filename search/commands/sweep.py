@@ -16,7 +16,7 @@ def parser() -> VerbParser:
     examples = [
         ("python -m search sweep 'knobs=[lr,batch_size,dropout]'", "one search, results/sweep/"),
         ("python -m search sweep 'knobs=[lr,width]' name=mine from=joint", "after another search"),
-        ("python -m search sweep 'knob.my.lr=log(1e-4,1)'", "a knob by its path and range"),
+        ("python -m search sweep 'knob.optimizer.lr=log(1e-3,1)'", "a knob by its path and range"),
         (
             "python -m search sweep 'knobs=[lr,width]' protocol=coordinate",
             "pass after pass, until one adopts nothing",

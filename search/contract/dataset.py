@@ -119,6 +119,16 @@ def _check_columns(data: DataSet) -> None:
                 "drop such rows",
                 code="group-is-missing" if name == "groups" else "time-is-missing",
             )
+        try:
+            np.sort(column)
+        except TypeError as error:  # an array of objects, such as 7 and "p7"
+            raise data_refused(
+                name,
+                "values must be of one type",
+                str(error),
+                f"write each {noun} as a text, or each as a number",
+                code="column-of-several-types",
+            ) from error
 
 
 def completed(config: DictConfig) -> DictConfig:

@@ -56,12 +56,13 @@ def chosen_words(findings: Findings, history: History, step: Step, *, val_rows: 
 
 def _changed(findings: Findings, history: History, val_rows: int) -> str:
     """That the baseline, which nothing has chosen, scores on fresh seeds what its first ones do not
-    explain (Student's test): labels that are shuffled since, or another unit; else empty.
+    explain (Student's test): labels that are shuffled since, or another unit; else empty, as for
+    a metric that counts seconds, of which other stages take others.
     """
     plan = findings.plan
     first, fresh = history.baseline, findings.of(findings.groups[0].candidate)
     early, late = (scores_of(plan, rows) for rows in (first, fresh))
-    if min(len(early), len(late)) < TELLING:
+    if min(len(early), len(late)) < TELLING or "seconds" in plan.metric.names:
         return ""
     p = chance_apart(early, late, resolution=1 / val_rows if val_rows else 0.0)
     if p >= CHANGED:

@@ -151,14 +151,16 @@ def test_overrides_of_a_file_must_name_keys_that_it_has(tmp_path):
     path.write_text("a: {b: 1}\n")
     assert load_config(path, overrides=["a.b=2"]).a.b == 2
     assert load_config(path, overrides=["++a.b=3"]).a.b == 3
+    assert load_config(path, overrides=["~a.b"]) == load_config(path, overrides=["~a.b=1"])
     assert load_config(path, overrides=["~a.b"]) == {"a": {}}
     with raises("key-is-there-already", "c.yaml: a.b", "say a.b=…"):
         load_config(path, overrides=["+a.b=3"])
     for word, key in (("a.c=2", "a.c"), ("~a.c", "a.c"), ("~a.b.c", "a.b.c")):
         with raises("unknown-key", "c.yaml", f"'{key}'", "a.b"):
             load_config(path, overrides=[word])
-    with raises("override-does-not-fit", "c.yaml", "mend the word 'a.b=='", "'='"):
-        load_config(path, overrides=["a.b=="])
+    for word, got in (("a.b==", "'='"), ("~a.b=2", "a.b is 1")):
+        with raises("override-does-not-fit", "c.yaml", f"mend the word '{word}'", got):
+            load_config(path, overrides=[word])
 
 
 @pytest.mark.parametrize(

@@ -611,12 +611,20 @@ def test_a_gain_that_vanishes_on_fresh_seeds_is_said():
     assert not history.held
 
 
+TIMED = ("metric=composite", "metric.formula='accuracy-seconds'", "metric.direction=maximize")
+
+
 @pytest.mark.parametrize(
-    ("late", "told"),
-    [(lambda score: score, 0), (lambda score: 0.8 + score / 5, 1), (lambda score: 100 * score, 1)],
+    ("late", "words", "told"),
+    [
+        (lambda score: score, (), 0),
+        (lambda score: 0.8 + score / 5, (), 1),
+        (lambda score: 0.8 + score / 5, TIMED, 0),  # seconds do differ
+        (lambda score: 100 * score, (), 1),
+    ],
 )
-def test_a_baseline_that_scores_otherwise_on_fresh_seeds_is_told(late, told):
-    plan, calls = tune_plan("space=[lr,dropout]"), iter(range(10_000))
+def test_a_baseline_that_scores_otherwise_on_fresh_seeds_is_told(late, words, told):
+    plan, calls = tune_plan("space=[lr,dropout]", *words), iter(range(10_000))
 
     def value(knobs, seed):  # other rows, or per cent, from the twentieth training on
         return late(_nothing(knobs, seed)) if next(calls) >= 20 else _nothing(knobs, seed)

@@ -305,11 +305,12 @@ def test_a_row_without_a_class_or_group_or_time_is_refused():
         number_classes(days, where="y")
 
 
-def patients(missing=False):
+def patients(missing=False, also=None):
     """Rows of a frame that was shuffled, so that its index is no row's number."""
     frame = pd.DataFrame({"x": [0.0, 1.0, 2.0], "who": pd.array([7, 8, 9], dtype="Int64")})
     frame = frame.iloc[[2, 0, 1]]
     who = frame["who"].where(frame["x"] != 0) if missing else frame["who"]
+    who = who if also is None else np.array([7, 8, also], dtype=object)
     return DataSet(x=frame[["x"]].to_numpy(), y=np.array([0, 1, 0]), groups=who)
 
 
@@ -319,6 +320,8 @@ def test_groups_of_a_shuffled_frame_are_those_of_its_rows():
     assert data.groups[[0]].tolist() == [9]
     with raises("group-is-missing", "groups", "row 1"):
         load_rows(OmegaConf.create({**node, "missing": True}))
+    with raises("column-of-several-types", "groups", "'str' and 'int'"):
+        load_rows(OmegaConf.create({**node, "also": "p7"}))
 
 
 def _read(text, **keys):
