@@ -99,36 +99,43 @@ def _check_columns(data: DataSet) -> None:
             code="targets-differ-from-rows",
         )
     for name, noun in (("groups", "group"), ("time", "time")):
-        column = getattr(data, name)
-        if column is None:
-            continue
-        shape = getattr(column, "shape", type(column).__name__)
-        if shape != (len(data.x),):
-            raise data_refused(
-                name,
-                f"must be an array of one value per row ({len(data.x)})",
-                f"shape {shape}",
-                "make them agree",
-                code="column-differs-from-rows",
-            )
-        if (missing := is_missing(column)).any():
-            raise data_refused(
-                name,
-                f"every row needs its {noun}",
-                f"{column[missing][0]} in row {int(missing.argmax())}",
-                "drop such rows",
-                code="group-is-missing" if name == "groups" else "time-is-missing",
-            )
-        try:
-            np.sort(column)
-        except TypeError as error:  # an array of objects, such as 7 and "p7"
-            raise data_refused(
-                name,
-                "values must be of one type",
-                str(error),
-                f"write each {noun} as a text, or each as a number",
-                code="column-of-several-types",
-            ) from error
+        if (column := getattr(data, name)) is not None:
+            _check_column(column, name=name, noun=noun, rows=len(data.x))
+
+
+def _check_column(column: Any, *, name: str, noun: str, rows: int) -> None:
+    """Whether a column has a value of one type per row.
+
+    Args:
+        noun: what one value is, in words.
+    """
+    shape = getattr(column, "shape", type(column).__name__)
+    if shape != (rows,):
+        raise data_refused(
+            name,
+            f"must be an array of one value per row ({rows})",
+            f"shape {shape}",
+            "make them agree",
+            code="column-differs-from-rows",
+        )
+    if (missing := is_missing(column)).any():
+        raise data_refused(
+            name,
+            f"every row needs its {noun}",
+            f"{column[missing][0]} in row {int(missing.argmax())}",
+            "drop such rows",
+            code="group-is-missing" if name == "groups" else "time-is-missing",
+        )
+    try:
+        np.sort(column)
+    except TypeError as error:  # an array of objects, such as 7 and "p7"
+        raise data_refused(
+            name,
+            "values must be of one type",
+            str(error),
+            f"write each {noun} as a text, or each as a number",
+            code="column-of-several-types",
+        ) from error
 
 
 def completed(config: DictConfig) -> DictConfig:
