@@ -103,7 +103,8 @@ def override_keys(config: DictConfig, words: Sequence[str], *, where: str) -> No
             above, _, last = override.key_or_group.rpartition(".")
             node = OmegaConf.select(config, above) if override.is_delete() else None
             if isinstance(node, DictConfig) and last in node:
-                if override.value() not in (None, node[last]):  # as Hydra says of other commands
+                # As Hydra says elsewhere. Without a value, a link that is dead goes as well.
+                if (value := override.value()) is not None and value != node[last]:
                     raise HydraException(f"{key} is {node[last]}")
                 with open_dict(config):
                     del node[last]

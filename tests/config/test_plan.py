@@ -153,6 +153,9 @@ def test_overrides_of_a_file_must_name_keys_that_it_has(tmp_path):
     assert load_config(path, overrides=["++a.b=3"]).a.b == 3
     assert load_config(path, overrides=["~a.b"]) == load_config(path, overrides=["~a.b=1"])
     assert load_config(path, overrides=["~a.b"]) == {"a": {}}
+    dead = tmp_path / "dead.yaml"
+    dead.write_text("a: {b: '${nowhere}'}\n")
+    assert load_config(dead, overrides=["~a.b"]) == {"a": {}}
     with raises("key-is-there-already", "c.yaml: a.b", "say a.b=…"):
         load_config(path, overrides=["+a.b=3"])
     for word, key in (("a.c=2", "a.c"), ("~a.c", "a.c"), ("~a.b.c", "a.b.c")):
