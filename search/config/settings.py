@@ -84,10 +84,9 @@ class PreflightSettings:
 def read_lanes(config: DictConfig, metric: Metric) -> int | None:
     """Trials that share a program cannot be told apart by the seconds that they take."""
     value = config.get("lanes", "auto")
-    timed = "seconds" in metric.names
     if value in ("auto", "off", False):
-        return None if value == "auto" and not timed else 0
-    if timed:
+        return None if value == "auto" and not metric.is_timed else 0
+    if metric.is_timed:
         rule = "a metric with seconds in it needs trials that train one by one"
         raise refused(
             "lanes",
@@ -101,7 +100,7 @@ def read_lanes(config: DictConfig, metric: Metric) -> int | None:
 
 def check_watched(config: DictConfig, metric: Metric) -> None:
     """A schedule watches a metric that a worker can compute, which seconds are not."""
-    if (config.get("schedule") or {}).get("watch") != "metric" or "seconds" not in metric.names:
+    if (config.get("schedule") or {}).get("watch") != "metric" or not metric.is_timed:
         return
     rule = "must be val_loss where the metric counts seconds, which only the search knows"
     raise refused(

@@ -103,6 +103,11 @@ class Metric:
             names_of(self.formula, allowed=frozenset((*METRICS, *MEASURED))) if self.formula else ()
         )
 
+    @property
+    def is_timed(self) -> bool:
+        """Whether it counts seconds, which depend on the machine and the moment."""
+        return "seconds" in self.names
+
     @cached_property
     def parts(self) -> tuple[str, ...]:
         """The metrics to compute from outputs: itself, or those that its formula names."""

@@ -120,7 +120,7 @@ def is_far(before: Sequence[TrialRecord], step: Step, *, metric: Metric) -> bool
     then = [row.value for row in before if row.value is not None]
     rows = (row for row in step.incumbent if row.spec.trial not in known)
     now = [row.value for row in rows if row.value is not None]
-    if step.request.stage != "sweep" or len(then) < 2 or not now or "seconds" in metric.names:
+    if step.request.stage != "sweep" or len(then) < 2 or not now or metric.is_timed:
         return False
     # The noise is that from before: what changed within the sweep moves seeds of one value apart.
     return abs(statistics.mean(now) - statistics.mean(then)) > FAR * statistics.stdev(then)

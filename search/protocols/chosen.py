@@ -62,7 +62,7 @@ def _changed(findings: Findings, history: History, val_rows: int) -> str:
     plan = findings.plan
     first, fresh = history.baseline, findings.of(findings.groups[0].candidate)
     early, late = (scores_of(plan, rows) for rows in (first, fresh))
-    if min(len(early), len(late)) < TELLING or "seconds" in plan.metric.names:
+    if min(len(early), len(late)) < TELLING or plan.metric.is_timed:
         return ""
     p = chance_apart(early, late, resolution=1 / val_rows if val_rows else 0.0)
     if p >= CHANGED:

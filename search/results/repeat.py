@@ -81,7 +81,7 @@ def _excuses(
         reasons.append("another number of threads")
     if not new.stock:
         reasons.append("a trainer of your own may be random beside its seed")
-    if "seconds" in new.metric.names:
+    if new.metric.is_timed:
         reasons.append("the metric counts seconds")
     if _libraries(folder) != _libraries(Folder(new.folder)):
         reasons.append("other library versions")
