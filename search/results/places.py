@@ -1,4 +1,4 @@
-"""Where a knob's values stand on an axis, which ticks it has, and which range is near the best.
+"""Where a knob's values stand on an axis, which ticks it has, what was best so far, and near it.
 
 The SVG files and the page share it, so both show a knob in the same way.
 """
@@ -8,11 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import pandas as pd
 
 from search.config.knobs import Knob, Value
 from search.config.text import one_line
 from search.results.findings import Findings
 from search.results.summary.formatting import half_width
+from search.storage.trials import TrialRecord
 
 LABEL = 24  # characters of a choice's name that a tick shows
 OFF_SCALE = 0.16  # share of a log range that lies between its lowest value and 0
@@ -80,6 +82,13 @@ def log_ticks(low: float, high: float, *, most: int) -> dict[float, str]:
     if len(inside) < 2:
         inside = [float(f"{low:.3g}"), float(f"{high:.3g}")]
     return {tick: f"{tick:g}" for tick in inside[:: math.ceil(len(inside) / most)]}
+
+
+def best_by_place(rows: Sequence[TrialRecord], *, sign: float) -> "pd.Series[float]":
+    """The best value of so many trials, from 1, in the order they began; NaN before one."""
+    places = range(1, len(rows) + 1)
+    scores = pd.Series([row.result for row in rows], index=places, dtype=float) * sign
+    return scores.cummax().ffill() * sign + 0.0  # 0, never −0
 
 
 def near_best(

@@ -3,7 +3,7 @@
 Plain data; the logic of stages lies in `search.stages`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -129,13 +129,3 @@ def completed(rows: Iterable[TrialRecord]) -> list[TrialRecord]:
 def ranked(rows: Iterable[TrialRecord], *, sign: float) -> list[TrialRecord]:
     """These, best first; `sign`: 1 if a higher value is better, else −1."""
     return sorted(completed(rows), key=lambda row: -sign * (row.value or 0.0))
-
-
-def best_so_far(complete: Sequence[TrialRecord], *, sign: float) -> tuple[list[int], list[float]]:
-    """Trials that are complete, in their order, and the best value up to each."""
-    steps: list[float] = []
-    for row in complete:
-        score = sign * (row.value or 0.0)
-        steps.append(max(score, steps[-1]) if steps else score)
-    values = [sign * step + 0.0 for step in steps]  # 0, never −0
-    return [row.spec.trial for row in complete], values

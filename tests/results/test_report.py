@@ -30,9 +30,10 @@ from refusals import raises
 from scipy.special import stdtrit
 
 from search.diagnostics.verdicts.rules import Verdict
+from search.results.places import best_by_place
 from search.results.report import report_page
 from search.results.report.answer import answer_of
-from search.results.report.budget import best_by_place, best_of
+from search.results.report.budget import best_of
 from search.results.report.chart import Chart, Series, plotly
 from search.results.report.comparison import LoadedSearch, _winner, comparison_page
 from search.results.report.costs import cost_of

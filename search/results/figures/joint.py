@@ -20,8 +20,8 @@ from search.results.figures.style import (
     with_zoom,
 )
 from search.results.findings import Findings
-from search.results.places import near_best
-from search.storage.trials import TrialRecord, best_so_far, completed
+from search.results.places import best_by_place, near_best
+from search.storage.trials import TrialRecord, completed
 
 COLUMNS = 4  # knobs in a row
 TICKS = 5  # ticks of a small panel
@@ -73,13 +73,12 @@ def knobs_figure(findings: Findings, rows: Sequence[TrialRecord]) -> Figure:
 
 
 def _draw_search(findings: Findings, rows: Sequence[TrialRecord], axes: Axes) -> None:
-    sign = findings.plan.metric.sign
     _dots(axes, [(row.spec.trial, row) for row in rows], labels=True)
     complete = completed(rows)
-    trials, best = best_so_far(complete, sign=sign)
-    if trials:
-        ends = [*trials, rows[-1].spec.trial], [*best, best[-1]]
-        axes.step(*ends, where="post", color=WINNER, label="best so far")
+    if complete:
+        best = best_by_place(rows, sign=findings.plan.metric.sign)
+        trials = [row.spec.trial for row in rows]
+        axes.step(trials, best, where="post", color=WINNER, label="best so far")
     if complete and complete[0].spec.trial == 0:
         height = complete[0].value or 0.0
         axes.axhline(height, color=BASELINE, linestyle="--", linewidth=0.8, label="baseline")

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from search.results.findings import Findings
-from search.results.places import near_best
+from search.results.places import best_by_place, near_best
 from search.results.report.blocks import Figures, Section, Table
 from search.results.report.chart import Axis, Chart, Series
 from search.results.report.numbers import number, setting
@@ -41,13 +41,6 @@ def budget_section(findings: Findings, rows: Rows) -> Section:
             )
         ],
     )
-
-
-def best_by_place(rows: Rows, *, sign: float) -> "pd.Series[float]":
-    """The best value of so many trials, from 1, in the order they began; NaN before one."""
-    places = range(1, len(rows) + 1)
-    scores = pd.Series([row.result for row in rows], index=places, dtype=float) * sign
-    return scores.cummax().ffill() * sign + 0.0  # 0, never −0
 
 
 def best_of(
