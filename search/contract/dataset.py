@@ -17,7 +17,7 @@ from search.contract.sequences import checked_sequences
 from search.contract.targets import (
     LoadedRows,
     check_finite,
-    is_missing,
+    check_given,
     number_classes,
     rows_of_task,
 )
@@ -118,14 +118,8 @@ def _check_column(column: Any, *, name: str, noun: str, rows: int) -> None:
             "make them agree",
             code="column-differs-from-rows",
         )
-    if (missing := is_missing(column)).any():
-        raise data_refused(
-            name,
-            f"every row needs its {noun}",
-            f"{column[missing][0]} in row {int(missing.argmax())}",
-            "drop such rows",
-            code="group-is-missing" if name == "groups" else "time-is-missing",
-        )
+    code = "group-is-missing" if name == "groups" else "time-is-missing"
+    check_given(name, column, noun=noun, code=code)
     try:
         np.sort(column)
     except TypeError as error:  # an array of objects, such as 7 and "p7"

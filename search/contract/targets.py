@@ -104,14 +104,7 @@ def number_classes(
             "drop such rows, or number the classes from 0",
             code="class-means-no-label",
         )
-    if (missing := is_missing(labels)).any():
-        raise data_refused(
-            where,
-            "every row needs its class",
-            f"{labels[missing][0]} in row {int(missing.argmax())}",
-            "drop such rows",
-            code="class-is-missing",
-        )
+    check_given(where, labels, noun="class", code="class-is-missing")
     labels = _as_texts(labels)
     names, numbers = np.unique(labels, return_inverse=True)
     if len(names) < 2:
@@ -248,13 +241,25 @@ ROWS: dict[str, Callable[[DataSet], LoadedRows]] = {
 }
 
 
-def is_missing(values: NDArray[Any]) -> NDArray[np.bool_]:
+def _is_missing(values: NDArray[Any]) -> NDArray[np.bool_]:
     """Which of these values [n], of any type, are None, NaN, NaT or pandas' NA."""
     if values.dtype.kind == "O":
         from pandas import isna  # takes half a second
 
         return np.asarray(isna(values))
     return np.asarray(values != values)  # NaN and NaT alone
+
+
+def check_given(name: str, values: NDArray[Any], *, noun: str, code: str) -> None:
+    """Every row has a value. `noun`: what one is, in words; `code`: of the error otherwise."""
+    if (missing := _is_missing(values)).any():
+        raise data_refused(
+            name,
+            f"every row needs its {noun}",
+            f"{values[missing][0]} in row {int(missing.argmax())}",
+            "drop such rows",
+            code=code,
+        )
 
 
 def check_finite(
