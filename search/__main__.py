@@ -10,6 +10,7 @@ import importlib.util
 import io
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -38,7 +39,7 @@ def main(arguments: list[str]) -> int:
         The exit code: 0 done, 1 the search failed, 2 the command was wrong, 130 interrupted.
     """
     try:
-        _check_readable(os.getcwd(), *arguments)
+        _check_readable(_working_folder(), *arguments)
         words, config_dir = _take_config_dir(arguments)
         if words == ["--version"]:
             print(f"knobwise {__version__}")
@@ -127,7 +128,8 @@ def console() -> None:
     then the folder comes first on the path, for a user's own modules.
     """
     importlib.import_module("trainers")
-    sys.path.insert(0, os.getcwd())
+    with suppress(FileNotFoundError):  # a removed folder has no modules, and main refuses it
+        sys.path.insert(0, os.getcwd())
     exit_with_main()
 
 
@@ -168,6 +170,19 @@ def _check_not_hidden() -> None:
             got="the name `trainers`",
             remedy="rename it, or use the command `knobwise` in place of `python -m search`",
         )
+
+
+def _working_folder() -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        raise refused(
+            "the shell's folder",
+            code="folder-gone",
+            rule="must exist",
+            got="one that has been removed",
+            remedy="go to a folder that exists with cd",
+        ) from None
 
 
 def _check_readable(*texts: str) -> None:

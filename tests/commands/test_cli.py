@@ -317,6 +317,17 @@ def test_a_locale_that_knows_no_letters_beyond_ascii_searches_and_refuses_words_
     check_told(wrong.stderr, "letters-not-readable")
 
 
+def test_a_folder_that_has_been_removed_is_refused_in_words(tmp_path, monkeypatch, capsys):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert main(["list"]) == 2
+    check_told(capsys.readouterr().err, "folder-gone")
+    monkeypatch.setattr(sys, "argv", ["knobwise"])
+    with pytest.raises(SystemExit, match="2"):
+        main_module.console()
+
+
 def test_a_reader_that_goes_away_does_not_end_the_search(elsewhere):
     program = subprocess.Popen(
         [sys.executable, "-m", "search", *TINY, *INLINE],
