@@ -278,6 +278,25 @@ def test_a_node_that_stands_still_is_given_up_and_changes_nothing_when_it_wakes(
     pd.testing.assert_frame_equal(steady(trials(calm)), steady(trials(far)), check_exact=True)
 
 
+def test_nodes_that_all_stood_still_until_they_were_given_up_work_again(nodes, calm, tmp_path):
+    if nodes.engine == "ray":
+        pytest.skip("Ray itself declares such nodes dead, and they leave its cluster")
+    with running(*nodes.words, "trainer.epoch_timeout=4", cwd=tmp_path) as conductor:
+        wait_for(lambda: len(_at_work(tmp_path)) == 2, seconds=120, what="both nodes")
+        starters = nodes.processes(STARTERS[nodes.engine])
+        frozen = [each for node in starters for each in [node, *node.children(recursive=True)]]
+        for process in frozen:
+            process.suspend()
+        wait_for(lambda: not _at_work(tmp_path), seconds=120, what="both nodes to be given up")
+        for process in frozen:
+            if process.is_running():
+                process.resume()
+        output, _ = conductor.communicate(timeout=200)
+    assert conductor.returncode == 0, output
+    far = tmp_path / "results" / "far"
+    pd.testing.assert_frame_equal(steady(trials(calm)), steady(trials(far)), check_exact=True)
+
+
 def test_nodes_that_join_bring_slots_and_a_drained_one_gives_its_trials_back(
     nodes, calm, tmp_path, monkeypatch, capsys, request
 ):

@@ -110,8 +110,7 @@ class DaskPlacement(ClusterPlacement):
         self._tasks: dict[int, Task] = {}
         self._name = uuid.uuid4().hex
         self._choosing = threading.Lock()
-        self._refused_at: dict[str, float] = {}  # by node
-        self._silent: set[str] = set()  # nodes that did not end a worker
+        self._refused_at: dict[str, float] = {}  # by node; one that did not end a worker, too
 
     @classmethod
     def slots(cls, settings: PlacementSettings, *, by_torch: bool) -> tuple[Slot, ...]:
@@ -218,8 +217,7 @@ class DaskPlacement(ClusterPlacement):
         free = {
             name: node.threads - taken[name]
             for name, node in nodes.items()
-            if name not in self._silent
-            and not {name.rpartition("://")[2], node.host} & self._avoided
+            if not {name.rpartition("://")[2], node.host} & self._avoided
             and len(node.gpus) >= slot.gpus_per_trial
         }
         fitting = [name for name, threads in free.items() if threads >= slot.threads]
@@ -285,7 +283,7 @@ class DaskPlacement(ClusterPlacement):
         if not self._cluster.has(task.node):
             reason = f"its node has left the Dask cluster: {task.node}"
         elif task.killed_at is not None and now - task.killed_at > GIVE_UP:
-            self._silent.add(task.node)
+            self._refused_at[task.node] = now
             reason = f"its node did not end it within {GIVE_UP:g} s: {task.node}"
         if not reason and (slot.number in self._links or now - task.begun_at < SLOW_START):
             return False
