@@ -7,9 +7,10 @@ from pathlib import Path
 from search.commands.support.arguments import VerbParser, whole_number
 from search.commands.support.documents import print_document
 from search.commands.support.reading import Reading, document_of, say
+from search.config.knob_parts import RATE
 from search.diagnostics.logs.read import read_logs
 from search.diagnostics.verdicts.across_trials import across, trained
-from search.diagnostics.verdicts.advice import EPOCHS, RATE
+from search.diagnostics.verdicts.advice import EPOCHS
 from search.diagnostics.verdicts.rules import Verdict, judge, unheld, unscaled
 from search.errors import UsageError, refused
 from search.results.findings import Findings

@@ -14,6 +14,7 @@ from omegaconf.dictconfig import DictConfig
 
 from search.config.catalogue import CONF, space_files
 from search.config.compose import compose_experiment
+from search.config.knob_parts import parts_of, words_of
 from search.config.knob_roles import fits, lacks
 from search.config.knobs import Knob
 from search.config.overrides import in_grammar, parse_override
@@ -73,6 +74,8 @@ def compose_protocol(
         config.protocol.chosen = bool(named or own)
         kept = config.protocol.get("own_ranges") or ()
         config.protocol.own_ranges = sorted({*kept, *_own_ranges(theirs, keys)})
+        knobs = (knob for node in spaces.values() for knob in read_space(node))
+        config.protocol.parts = words_of(parts_of(knobs, rate=config.protocol.get("rate")))
     OmegaConf.set_readonly(config, True)
     return config
 

@@ -18,7 +18,7 @@ FREE_KEYS = (
     "lanes", "results_root", "rehearse", "report", "accept_code", "storage.patience",
     "chosen.placement", "chosen.preflight", "chosen.callbacks",
 )  # fmt: skip
-LATER = ("own_ranges",)  # of `protocol`: a search that was begun before them has its old rules
+LATER = ("own_ranges", "parts")  # of `protocol`: a search begun before them has its old rules
 OF_THE_SEARCH = ("name", "chosen.", "choices.", "from")  # no words of a resumption
 MOST_WORDS = 3
 RENAMED = " (a folder that was renamed goes on once it is named {name} again)"

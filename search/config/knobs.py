@@ -47,7 +47,8 @@ class Knob:
     hard limits, which no extension of the range leaves. `nuisance`: tuned anew for every value of
     the knob that a sweep is about (P1). `choice`: the choice of a config group under which alone
     the knob counts, as ("optimizer", "adam"); None for a knob that always counts. `needs`: what
-    the config must say, such as sequences for augmentations of these.
+    the config must say, such as sequences for augmentations of these. `acts_as`: the part that
+    the user says it plays (`search.config.knob_parts`); empty where its name tells it.
     """
 
     path: str
@@ -64,6 +65,7 @@ class Knob:
     nuisance: bool = False
     choice: tuple[str, str] | None = None
     needs: tuple[Need, ...] = ()
+    acts_as: str = ""
 
     def grid(self) -> tuple[Value, ...]:
         """The values of a one-knob sweep: ascending, both ends exact, even on the knob's scale."""

@@ -80,7 +80,7 @@ TABLE: dict[str, Rule] = {
     "protocol.known": mappings(),
     **{f"protocol.{key}": truth() for key in ("halving", "own_level")},
     "protocol.rate": text(null=True),
-    "protocol.own_ranges": names(),
+    **{f"protocol.{key}": names() for key in ("own_ranges", "parts")},
     "sampler.kind": one_of("auto", "gp", "tpe", "qmc", "random", "cmaes", "grid"),
     "sampler.startup": whole(1, 10**6),
     "pruner.kind": one_of("none", "median", "asha", "hyperband", "patient"),

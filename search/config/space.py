@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from search.config.knob_parts import NONE, PARTS
 from search.config.knobs import GROUPS, Knob, Need
 from search.config.ranges import LARGEST, POINTS_MOST, SCALES, TYPES, Node, number_knob
 from search.config.rules import Rule, check, number, one_of, text, whole
@@ -26,6 +27,7 @@ KNOB: dict[str, Rule] = {
     "min": number(least=-LARGEST, most=LARGEST, null=True),
     "max": number(least=-LARGEST, most=LARGEST, null=True),
     "role": one_of(*ROLES),
+    "acts_as": one_of(*PARTS, NONE),
     "needs": {"type": "array", "items": text()},
 }
 NEED = re.compile(r"([^=!>]+)(=|!=|>)(.*)")  # what a knob needs: a key, a relation, a value
@@ -118,6 +120,7 @@ def _knob(path: str, node: Node) -> Knob:
         "why": node.get("why", ""),
         "nuisance": node.get("role") == "nuisance",
         "needs": _needs(path, node),
+        "acts_as": node.get("acts_as", ""),
     }
     if "choices" in node:
         return Knob(choices=_choices(path, node), **shared)

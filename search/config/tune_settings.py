@@ -10,6 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from search.config.knob_parts import RATE, parts_of, read_words
 from search.config.knob_roles import check_knob, check_roles, default_of, fits, lacks
 from search.config.knobs import RATES, Knob
 from search.config.settings import in_seconds
@@ -22,7 +23,6 @@ PLAIN = (
     "ensemble",
 )  # fmt: skip
 ORDERS = ("verdict", "given", "passes")
-RATE = "optimizer.lr"
 STAGES = (*PLAIN, "sweep", "sweeps")
 
 
@@ -58,7 +58,7 @@ class TuneSettings:
     `own_level`: whether the confirmation compares what the sweeps have found better at a level of
     its own, and the joint stage's leaders at another one.
     `most_seeds`, `confirm_most`: seeds that a value may get where further ones decide (P5).
-    `called_rate`: the path that the user calls the learning rate, or None: its name tells it.
+    `parts`: by path, the part of a knob that is not called as in the stock trainer.
     `budget_trials`, `budget_seconds`, `gpu_budget` [GPU-seconds]: of the whole search; None: no
     limit.
     """
@@ -79,7 +79,7 @@ class TuneSettings:
     own_level: bool
     extend: int
     refine: int
-    called_rate: str | None
+    parts: Mapping[str, str]
     budget_trials: int | None
     budget_seconds: float | None
     gpu_budget: float | None
@@ -87,7 +87,7 @@ class TuneSettings:
     @property
     def rate(self) -> str:
         """The path of the learning rate."""
-        return self.called_rate or rate_of(self.spaces)
+        return next((path for path, part in self.parts.items() if part == RATE), RATE)
 
     @property
     def has_joint(self) -> bool:
@@ -101,18 +101,14 @@ class TuneSettings:
                 return name
         return None
 
+    def part(self, path: str) -> str:
+        """The part that a knob plays, as the stock trainer calls it; its path where it has none."""
+        return self.parts.get(path, path)
 
-def rate_of(spaces: Mapping[str, tuple[Knob, ...]]) -> str:
-    """The path of the learning rate: `optimizer.lr`, or that of a knob of the user's own, which is
-    called so (`my.lr`), or is the only one whose name ends so (`head_lr`).
-    """
-    paths = [knob.path for knobs in spaces.values() for knob in knobs if not knob.nuisance]
-    names = {path: path.rpartition(".")[2] for path in paths}
-    called = [path for path, name in names.items() if name in RATES]
-    ends = [path for path, name in names.items() if name.endswith(tuple(f"_{n}" for n in RATES))]
-    if RATE in paths or not (called or len(ends) == 1):
-        return RATE
-    return (called or ends)[0]
+    def acting_as(self, part: str) -> list[str]:
+        """The paths of the knobs that play a part, in their order."""
+        about = (knob for knobs in self.spaces.values() for knob in knobs if not knob.nuisance)
+        return [path for knob in about if self.part(path := knob.path) == part]
 
 
 def read_tune(config: DictConfig, knobs: tuple[Knob, ...]) -> TuneSettings:
@@ -125,7 +121,8 @@ def read_tune(config: DictConfig, knobs: tuple[Knob, ...]) -> TuneSettings:
     spaces, left_out = _spaces(config)
     chosen = bool(config.protocol.get("chosen"))
     listed = config.protocol.get("stages") or ()
-    rate = _called_rate(config, spaces)
+    parts = _parts(config, spaces)
+    rate = next((path for path, part in parts.items() if part == RATE), RATE)
     stages = tuple(_entry(node, spaces, chosen=chosen, rate=rate) for node in listed)
     _check_end(config, stages)
     protocol = config.protocol
@@ -156,7 +153,7 @@ def read_tune(config: DictConfig, knobs: tuple[Knob, ...]) -> TuneSettings:
         own_level=bool(protocol.get("own_level")),  # searches from before had none
         extend=protocol.extend,
         refine=protocol.refine,
-        called_rate=rate,
+        parts=parts,
         budget_trials=config.get("budget_trials"),
         budget_seconds=in_seconds(config.get("budget_hours")),
         gpu_budget=config.get("budget_gpu_seconds"),
@@ -224,8 +221,9 @@ def own_ranges(config: DictConfig) -> Sequence[str]:
     return config.protocol.get("own_ranges") or ()
 
 
-def _called_rate(config: DictConfig, spaces: Mapping[str, tuple[Knob, ...]]) -> str | None:
-    """`protocol.rate`: the path of the knob that is the learning rate; None: its name tells it.
+def _parts(config: DictConfig, spaces: Mapping[str, tuple[Knob, ...]]) -> dict[str, str]:
+    """The part of each knob that the stock trainer calls otherwise, as the search was begun with
+    it. `protocol.rate`: the path of the knob that is the learning rate; None: its name tells it.
 
     Raises:
         UsageError: no knob of numbers turns it.
@@ -237,16 +235,18 @@ def _called_rate(config: DictConfig, spaces: Mapping[str, tuple[Knob, ...]]) -> 
             f"protocol.rate: {unknown('knob of numbers', name=str(path), known=paths)}",
             code="rate-is-no-knob",
         )
-    return path
+    if (words := config.protocol.get("parts")) is not None:
+        return dict(read_words(words))
+    return parts_of((knob for knobs in spaces.values() for knob in knobs), rate=path)
 
 
 def _entry(
-    node: Any, spaces: Mapping[str, tuple[Knob, ...]], *, chosen: bool, rate: str | None
+    node: Any, spaces: Mapping[str, tuple[Knob, ...]], *, chosen: bool, rate: str
 ) -> StageEntry:
     """One entry: a name, or `sweep: KNOB`, or `sweeps: ORDER`.
 
     `chosen`: the command names the knobs, so the learning rate may have another name or be none.
-    `rate`: its path, where the user says it.
+    `rate`: its path.
     """
     if isinstance(node, str):
         name, argument = node, ""
@@ -263,8 +263,7 @@ def _entry(
         )
     is_rate = name == "sweep" and argument in RATES and chosen and argument not in spaces
     if is_rate:
-        path = rate or rate_of(spaces)
-        argument = next((own for own, knobs in spaces.items() if knobs[0].path == path), argument)
+        argument = next((own for own, knobs in spaces.items() if knobs[0].path == rate), argument)
     if name == "sweep" and argument not in spaces and not is_rate:
         by_tune = "" if spaces else "python -m search tune carries out a list of stages"
         text = unknown("knob", name=argument or "none", known=spaces, remedy=by_tune)

@@ -29,26 +29,40 @@ def candidates(history: History, *, general: bool = False) -> Iterator[tuple[Con
     told = [
         (name, f"{count} of {total} seeds of the incumbent") for name, count in history.verdicts
     ]
+    told_of = set[str]()
     for verdict, where in sorted([*told, *sides], key=lambda each: each[0] not in CAUSES):
-        for remedy in ADVICE.get(verdict, ()):
-            yield _remedy(history, verdict, remedy), f"{verdict} ({where}): {remedy.alone}"
+        for remedy in _remedies(history, verdict):
+            each = _remedy(history, verdict, remedy)
+            told_of.add(each.knob)
+            yield each, f"{verdict} ({where}): {remedy.alone}"
     if general and hand(history):
         return
     for about in own_knobs(history):
+        if about.path in told_of:
+            continue
         passed = _unfit(history, about.path)
-        because = "the command names it, and no verdict speaks of it"
+        because = "the command names it, and the verdict does not speak of it"
         yield Considered(knob=about.path, rule="R28", passed=passed), because
-    for remedy in ADVICE["converged"] if general else ():
+    for remedy in _remedies(history, "converged") if general else ():
         yield _remedy(history, "", remedy), remedy.alone
+
+
+def _remedies(history: History, verdict: str) -> Iterator[Advice]:
+    """The remedies of a verdict, each on every knob of the search that plays its part, or, without
+    any, as the stock trainer calls it.
+    """
+    for remedy in ADVICE.get(verdict, ()):
+        placed = remedy.among(history.settings.parts)
+        yield from [each for each in placed if history.settings.named(each.path)] or placed[-1:]
 
 
 def _remedy(history: History, verdict: str, remedy: Advice) -> Considered:
     passed = HAND
     if remedy.turn != CHECK:
         passed = why_not(remedy, history.config, out_of_patience=history.out_of_patience)
-        passed = passed or _unfit(history, remedy.knob)
+        passed = passed or _unfit(history, remedy.path)
     return Considered(
-        knob=remedy.knob, rule=remedy.rule, verdict=verdict, turn=remedy.turn, passed=passed
+        knob=remedy.path, rule=remedy.rule, verdict=verdict, turn=remedy.turn, passed=passed
     )
 
 
@@ -61,7 +75,7 @@ def _unfit(history: History, path: str) -> str:
 
 
 def own_knobs(history: History) -> list[Knob]:
-    """The knobs of which no verdict speaks: the command named them to have them turned."""
+    """The knobs of paths of the user's own: the command named them to have them turned."""
     chosen = bool(history.base.protocol.get("chosen"))
     spaces = history.settings.spaces.values() if chosen else ()
     return [about for about, *_ in spaces if about.path not in SPOKEN_OF]

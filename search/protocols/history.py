@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from omegaconf import DictConfig, OmegaConf
 
 from search.config.incumbent import incumbent_config
+from search.config.knob_parts import RATE
 from search.config.knob_roles import default_of, lacks
 from search.config.knobs import Knob, Value, is_number
 from search.config.tune_settings import TuneSettings, own_ranges
@@ -37,8 +38,6 @@ PENALTIES: Mapping[str, Value] = {
     "trainer.flood": None,
     "trainer.max_norm": None,
 }  # what each is when it is off
-# Last words of paths of a user's own knobs that are a penalty, which is off at 0.
-PENALTY_NAMES = ("weight_decay", "l1", "l2", "dropout", "label_smoothing")
 
 
 @dataclass(frozen=True)
@@ -211,13 +210,11 @@ class History:
 
     def is_stale(self, path: str) -> bool:
         """Whether a change since a knob's last sweep moves its best value (P6)."""
-        last = self.swept(path)
-        movers = {
-            self.rate: MOVES_THE_RATE,
-            EPOCHS: (self.rate,),  # a lower rate needs more epochs (R27)
-        }
+        last, part = self.swept(path), self.settings.part
+        # A lower rate needs more epochs (R27).
+        movers = {RATE: MOVES_THE_RATE, EPOCHS: (RATE,)}.get(part(path), ())
         return last is not None and any(
-            step.decision == "adopt" and step.request.path in movers.get(path, ())
+            step.decision == "adopt" and part(step.request.path) in movers
             for step in self.steps[last.number :]
         )
 
@@ -229,15 +226,16 @@ class History:
     def penalties_on(self) -> Mapping[str, Value]:
         """The penalties that are on in the incumbent, each with its value when it is off."""
         knobs = (knob for knobs in self.settings.spaces.values() for knob in knobs)
+        part = self.settings.part
         own = {  # in the knob's type: a script may index by a whole number, or ask `is True`
             knob.path: next((each for each in knob.choices if each == 0), knob.typed(0.0))
             for knob in knobs
-            if knob.path.rpartition(".")[2] in PENALTY_NAMES
+            if knob.path not in PENALTIES and PENALTIES.get(part(knob.path)) == 0
         }
         return {
             path: value
             for path, value in {**own, **PENALTIES}.items()
-            if OmegaConf.select(self.config, path) not in (None, 0, 0.0, value)
+            if part(path) and OmegaConf.select(self.config, path) not in (None, 0, 0.0, value)
         }
 
     @property

@@ -96,7 +96,7 @@ def _with_room(knobs: tuple[Knob, ...], history: History) -> tuple[Knob, ...]:
     best value: its own sweep has seen one value of that knob only (P6).
     """
     movers = {*MOVES_THE_RATE, MOMENTUM}
-    if not any(knob.path in movers for knob in knobs):
+    if movers.isdisjoint(history.settings.part(knob.path) for knob in knobs):
         return knobs
     return tuple(
         _at_least_around(knob, as_number(history.value(knob)))

@@ -26,7 +26,8 @@ def opening(plan: Plan, settings: TuneSettings) -> str:
     return (
         f"{plan.name}: {metric},{turned} in {from_here(plan.folder)}/\n"
         f"stages: {', '.join(map(str, settings.stages))}\n"
-        f"{budget_words(plan, settings)}"
+        + "".join(f"{line}\n" for line in assumed(settings))
+        + budget_words(plan, settings)
     )
 
 
@@ -35,6 +36,24 @@ def _turnable(settings: TuneSettings) -> int:
     if any(entry.stage in ("sweeps", "joint") for entry in settings.stages):
         return len(settings.spaces)
     return sum(entry.stage == "sweep" for entry in settings.stages)
+
+
+def assumed(settings: TuneSettings) -> list[str]:
+    """Which part each knob plays that the stock trainer calls otherwise, a line; none without any.
+    The user may have said it, or its name tells it: then it may be wrong.
+    """
+    words = {True: list[str](), False: list[str]()}
+    for knob in (knob for knobs in settings.spaces.values() for knob in knobs):
+        if part := settings.parts.get(knob.path):
+            words[bool(knob.acts_as)].append(f"{knob.path} as {part.rpartition('.')[2]}")
+    said, named = words[True], words[False]
+    lines = [f"as you say: {', '.join(said)}"] if said else []
+    if named:
+        lines.append(
+            f"by their names: {', '.join(named)}; say space.PATH.acts_as=PART, or none, "
+            "where that is wrong"
+        )
+    return lines
 
 
 def heading(step: "Step") -> str:

@@ -11,10 +11,12 @@ from refusals import raises
 from simulated import VAL_ROWS, begun, carried_out, tune_plan
 
 from search.config.compose_protocol import compose_protocol
+from search.config.knob_parts import PARTS
 from search.config.plan import read_plan
-from search.config.tune_settings import rate_of
+from search.diagnostics.verdicts.advice import ADVICE, CHECK
 from search.diagnostics.verdicts.rules import Verdict
 from search.protocols.next_stage import NO_RATE, OUT_OF_REACH, next_stage
+from search.protocols.opening import opening
 from search.protocols.step import Request, Step
 from search.results.findings import find
 from search.results.summary.advise import next_lines
@@ -147,7 +149,7 @@ def _by_width(knobs, seed):
 )
 def test_which_knob_is_the_learning_rate(paths, rate):
     words = [f"knob.{path}=log(1e-4,1)" for path in paths]
-    assert rate_of(tune_plan(*TRAINER, *words).settings.spaces) == rate
+    assert tune_plan(*TRAINER, *words).settings.rate == rate
 
 
 def test_a_rate_of_another_name_is_what_protocol_rate_says():
@@ -158,6 +160,91 @@ def test_a_rate_of_another_name_is_what_protocol_rate_says():
     for path in ("my.alhpa", "my.kind"):
         with raises("rate-is-no-knob", path, "my.alpha"):
             tune_plan(*TRAINER, *words, f"protocol.rate={path}")
+
+
+@pytest.mark.parametrize(
+    ("path", "domain", "part"),
+    [
+        ("my.wd", "log(1e-6,1e-1)", "optimizer.weight_decay"),
+        ("net.hidden_dim", "choice(16,64)", "model.width"),
+        ("net.numLayers", "int(interval(1,4))", "model.depth"),
+        ("enc.attn_dropout", "interval(0,0.5)", "model.dropout"),
+        ("my.dropout_2", "choice(true,false)", "model.dropout"),
+        ("my.batch", "choice(32,64)", "trainer.batch_size"),
+        ("my.max_grad_norm", "choice(null,5)", "trainer.clip"),
+        ("my.act", "choice(relu,tanh)", "model.activation"),
+        # What a name means is not enough: its values must be such ones.
+        ("my.dropout", "interval(0,50)", "my.dropout"),
+        ("my.batch", "choice(small,large)", "my.batch"),
+        # Names of two meanings, or of something else that ends so.
+        ("my.decay", "log(1e-6,1e-1)", "my.decay"),
+        ("my.max_norm", "choice(1,5)", "my.max_norm"),
+        ("my.keep_prob", "interval(0.5,1)", "my.keep_prob"),
+        ("bn.bn_momentum", "interval(0,1)", "bn.bn_momentum"),
+        ("my.freeze_epochs", "choice(1,5)", "my.freeze_epochs"),
+        ("model.dropout", "interval(0,0.5)", "model.dropout"),
+    ],
+)
+def test_which_part_a_knob_of_ones_own_plays_is_told_by_its_name_and_its_values(path, domain, part):
+    assert tune_plan(*TRAINER, f"knob.{path}={domain}").settings.part(path) == part
+
+
+def test_every_knob_that_a_verdict_turns_is_a_part_that_a_knob_of_ones_own_can_play():
+    turned = [one.knob for each in ADVICE.values() for one in each if one.turn != CHECK]
+    assert {*turned} <= {*PARTS.values()}
+    assert len(PARTS) == len({*PARTS.values()})
+
+
+DECAY = "knob.my.wd=log(1e-6,1e-1)"
+
+
+@pytest.mark.parametrize(
+    ("words", "swept"),
+    [
+        ((DECAY,), ["wd"]),  # overfitting calls for a penalty, and for none of the two others
+        ((DECAY, "my.wd=0"), ["wd"]),
+        (("knob.my.alpha=log(1e-6,1e-1)", "space.my.alpha.acts_as=weight_decay"), ["alpha"]),
+        ((DECAY, "space.my.wd.acts_as=none"), ["c_clip", "kind"]),  # as the command names them
+        (("knob.enc.drop=interval(0,0.5)", "knob.dec.dropout_p=interval(0,0.5)"), ["drop"]),
+    ],
+)
+def test_a_verdict_turns_the_knob_of_ones_own_that_plays_the_part_of_its_remedy(words, swept):
+    before = ("knob.my.c_clip=choice(1,5)", "knob.my.kind=choice(a,b)")
+    plan = tune_plan(*TRAINER, *before, *words)
+    history, _ = carried_out(plan, score(of=["my.kind"]), lambda knobs: "overfitting")
+    found = [step for step in history.sweeps if step.request.path != plan.settings.rate]
+    assert [step.request.knob for step in found][: len(swept)] == swept
+    if swept[0] not in ("c_clip",):
+        (told,) = [each for each in found[0].request.considered if not each.passed]
+        assert (told.knob, told.verdict, told.turn) == (
+            found[0].request.path,
+            "overfitting",
+            "raise",
+        )
+
+
+def test_a_size_of_ones_own_that_is_adopted_makes_the_rate_stale():
+    def value(knobs, seed):
+        rate = abs(math.log10(float(knobs.get("my.lr", 0.01))) + 2)
+        wide = knobs.get("my.hidden_dim", 4) / 100
+        return 0.5 + wide - 0.01 * rate + np.random.default_rng([seed]).normal(0, 0.001)
+
+    plan = tune_plan(*TRAINER, RATE, "knob.my.hidden_dim=choice(4,16)")
+    history, _ = carried_out(plan, value, lambda knobs: "underfitting")
+    assert [step.request.knob for step in history.sweeps] == ["lr", "hidden_dim", "lr"]
+    assert history.sweeps[-1].request.because.startswith("my.hidden_dim was changed")
+
+
+def test_what_was_assumed_of_a_knob_is_told_and_stands_in_the_config():
+    words = [*TRAINER, RATE, DECAY, "knob.my.alpha=log(1e-6,1e-1)", "knob.my.kind=choice(a,b)"]
+    words += ["space.my.alpha.acts_as=l1"]
+    plan = tune_plan(*words)
+    assert plan.config.protocol.parts == ["my.lr=lr", "my.wd=weight_decay", "my.alpha=l1"]
+    named = "by their names: my.lr as lr, my.wd as weight_decay; say space.PATH.acts_as=PART"
+    told = opening(plan, plan.settings)
+    assert "as you say: my.alpha as l1\n" in told
+    assert named in told
+    assert "by their names" not in opening(tune_plan(), tune_plan().settings)
 
 
 def test_a_knob_that_changes_no_score_is_told_and_turned_no_further():
@@ -317,7 +404,7 @@ def test_what_a_verdict_advises_and_the_command_does_not_name_is_said():
     history, _ = carried_out(plan, score(of=["my.lr"]), lambda knobs: "still_learning")
     end = next(step for step in history.steps if step.request.stage == "sweeps")
     assert end.says.startswith("still_learning: ")
-    assert end.says.endswith("is no knob of this search: trainer.epochs, optimizer.lr")
+    assert end.says.endswith("is no knob of this search: trainer.epochs")  # my.lr was
 
 
 @pytest.mark.parametrize(

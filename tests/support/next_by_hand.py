@@ -24,7 +24,7 @@ PENALTIES = (
     "trainer.max_norm",
 )
 RATES = ("lr", "learning_rate", "learning_rate_init", "base_lr", "eta", "eta0", "shrinkage")
-PENALTY_NAMES = ("weight_decay", "l1", "l2", "dropout", "label_smoothing")  # of knobs of your own
+OWN_PENALTIES = ("weight_decay", "l1", "dropout", "label_smoothing")  # parts of knobs of your own
 MOVERS = (
     "trainer.batch_size",
     "optimizer",
@@ -51,6 +51,7 @@ class ByHand:
         self.places = places  # of each line in the protocol's list
         some = [knobs_below(node) for node in (config.get("space") or {}).values()]
         self.knobs = {path: knob for each in reversed(some) for path, knob in each.items()}
+        self.parts = dict(word.rsplit("=", 1) for word in self.protocol.get("parts") or ())
         self.last = before[-1] if before else {"learned": True, "perfect": False, "held": {}}
         told = [line for line in before if line["verdicts"]]
         self.verdicts = list(told[-1]["verdicts"]) if told else []
@@ -62,8 +63,13 @@ class ByHand:
     def rate(self):
         """The path of the learning rate."""
         named = [path for path in self.knobs if path.split(".")[-1] in RATES]
-        own = self.protocol.get("rate")
+        own = next((path for path, part in self.parts.items() if part == "lr"), None)
         return own or ("optimizer.lr" if "optimizer.lr" in self.knobs else (named or [""])[0])
+
+    def stock(self, path):
+        """What the stock trainer calls a knob of your own that moves the rate; empty for others."""
+        paths = {path.split(".")[-1]: path for path in MOVERS}
+        return paths.get(self.parts.get(path), "")
 
     def tried(self, path):
         """Whether a knob was swept, and no change since moves its best value."""
@@ -72,11 +78,11 @@ class ByHand:
             for at, line in enumerate(self.before)
             if line in self.sweeps and line["path"] == path
         ]
-        movers = (
-            MOVERS if path == self.rate() else (self.rate(),) if path == "trainer.epochs" else ()
-        )
+        is_epochs = "trainer.epochs" in (path, self.stock(path))
+        movers = MOVERS if path == self.rate() else (self.rate(),) if is_epochs else ()
         since = self.before[swept[-1] + 1 :] if swept else []
-        moved = any(line["decision"] == "adopt" and line["path"] in movers for line in since)
+        paths = [line["path"] for line in since if line["decision"] == "adopt"]
+        moved = any(path in movers or self.stock(path) in movers for path in paths)
         return bool(swept) and not moved
 
     def value(self, path):
@@ -90,7 +96,7 @@ class ByHand:
         """Those that are on, and may be off or weaker: no trial leaves a range that you name."""
         own = {path: self.knobs[path] for path in self.protocol.get("own_ranges") or ()}
         lows = {path: knob.get("low", 0) for path, knob in own.items()}
-        named = [path for path in self.knobs if path.split(".")[-1] in PENALTY_NAMES]
+        named = [path for path in self.knobs if self.parts.get(path) in OWN_PENALTIES]
         on = [path for path in dict.fromkeys([*named, *PENALTIES]) if self.value(path)]
         return [path for path in on if self.value(path) > lows.get(path, 0)]
 

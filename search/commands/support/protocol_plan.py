@@ -10,7 +10,7 @@ from search.config.tune_settings import TuneSettings
 from search.execution.terminal import Terminal
 from search.protocols.budget import foreseen_trials
 from search.protocols.history import History
-from search.protocols.opening import budget_words, check_budget, check_until
+from search.protocols.opening import assumed, budget_words, check_budget, check_until
 from search.storage.trials import TrialRecord
 
 
@@ -46,6 +46,8 @@ def show_protocol(plan: Plan, rows: Sequence[TrialRecord], console: Terminal) ->
             ", ".join(knob.path for knob in beside),
         )
     console.print(knobs)
+    for line in assumed(settings):
+        console.say(line)
     if settings.left_out:
         console.say(f"not in this set-up: {', '.join(settings.left_out)}")
     total, done = sum(trials for _, trials in foreseen), sum(row.finished for row in rows)

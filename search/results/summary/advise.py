@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from search.config.compose_protocol import spaces_by_path
 from search.config.counted import count, first_of
+from search.config.knob_parts import RATE
 from search.config.plan import Plan, name_after
 from search.config.results_root import address
 from search.config.sweep_words import recipe_words
@@ -21,7 +22,6 @@ from search.diagnostics.verdicts.advice import (
     CHECK,
     EPOCHS,
     NOT_LEARNED,
-    RATE,
     Advice,
     is_longer,
     why_not,
@@ -30,7 +30,7 @@ from search.diagnostics.verdicts.rules_rate import FEWEST
 from search.results.export import config_of
 from search.results.findings import Findings, lineage
 from search.results.step_record import StepRecord
-from search.results.summary.verdicts import out_of_patience, remedies, turnable
+from search.results.summary.verdicts import out_of_patience, own_parts, remedies, turnable
 from search.storage.trials import TrialRecord
 from trainers.mentions import never_gets
 
@@ -101,7 +101,7 @@ def _remedy_lines(findings: Findings, agreed: Sequence[TrialRecord], verdict: st
         for remedy in remedies(name, config, tried=closed, turnable=acts):
             if ended and is_longer(remedy):
                 by_hand.append(PATIENT)
-            elif remedy.turn == CHECK:
+            elif remedy.turn == CHECK or remedy.at:
                 by_hand.append(cited(remedy))
             elif remedy.knob in spaces and not why_not(remedy, config, out_of_patience=ended):
                 return _sweep_lines(plan, name, remedy, knob=spaces[remedy.knob])
@@ -109,7 +109,9 @@ def _remedy_lines(findings: Findings, agreed: Sequence[TrialRecord], verdict: st
         # Patience of the user's own ends a training some epochs after its best.
         improves = any(each.best_epoch == each.epochs for each in agreed)
         by_hand[:0] = _own_length(plan, verdict, acts) if improves else []
-        by_hand += _beyond_keys(verdict, known={RATE, EPOCHS, *tried, *acts})
+        by_hand += _beyond_keys(
+            verdict, known={RATE, EPOCHS, *tried, *acts, *own_parts(config).values()}
+        )
     done = f"; tried already: {', '.join(sorted(tried))}" if tried else ""
     if by_hand:
         return [f"next, by hand: {by_hand[0]}{done}"]
@@ -148,8 +150,8 @@ def _beyond_keys(verdict: str, *, known: Collection[str]) -> list[str]:
 
 
 def cited(remedy: Advice) -> str:
-    """What to do, with its rule."""
-    return f"{remedy.alone} ({remedy.rule})"
+    """What to do, with its rule, and by which knob where it has another name."""
+    return f"{remedy.alone} ({remedy.at}{', ' * bool(remedy.at)}{remedy.rule})"
 
 
 def _may_have_learned_nothing(findings: Findings, row: TrialRecord, verdict: str) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from omegaconf import DictConfig, OmegaConf
 
 from search.config.counted import count
+from search.config.knob_parts import read_words
 from search.config.plan import Plan
 from search.diagnostics.verdicts.advice import (
     ADVICE,
@@ -56,7 +57,7 @@ def advice(
     lines: list[str] = []
     for one in remedies(verdict, config, tried=tried, turnable=turnable):
         stopped = out_of_patience and is_longer(one)
-        knob, more = (PATIENCE, "; its patience had ended it") if stopped else (one.knob, "")
+        knob, more = (PATIENCE, "; its patience had ended it") if stopped else (one.path, "")
         says = one.says if lines else one.alone  # a first remedy follows no other
         lines.append(f"{says}{more} ({knob}: {one.turn}, {one.rule})")
     return lines
@@ -77,19 +78,26 @@ def remedies(
         tried: paths that were swept, and are not named again.
         turnable: see there.
     """
+    parts = {} if config is None else own_parts(config)
     return [
         one
-        for one in ADVICE[verdict]
-        if one.turn == CHECK or one.knob not in tried
-        if turnable is None or one.turn == CHECK or one.knob in turnable
+        for remedy in ADVICE[verdict]
+        for one in remedy.among(parts)
+        if one.turn == CHECK or one.path not in tried
+        if turnable is None or one.turn == CHECK or one.path in turnable
         if (not one.when if config is None else _takes(config, one))
     ]
+
+
+def own_parts(config: DictConfig) -> dict[str, str]:
+    """By path, the part of each knob that the stock trainer calls otherwise; none but in `tune`."""
+    return dict(read_words(OmegaConf.select(config, "protocol.parts") or ()))
 
 
 def _takes(config: DictConfig, remedy: Advice) -> bool:
     """Whether a set-up has the knob of a remedy, and its condition holds."""
     missing = object()
-    is_there = OmegaConf.select(config, remedy.knob, default=missing) is not missing
+    is_there = OmegaConf.select(config, remedy.path, default=missing) is not missing
     return (remedy.turn == CHECK or is_there) and not why_not(remedy, config)
 
 
