@@ -402,6 +402,23 @@ def test_train_up_and_validation_down_names_the_data_and_the_rate_beside():
     assert told(logged(lambda t: 1 + t, lambda t: 1 + t, classes=10)) != "data_suspect"
 
 
+@pytest.mark.parametrize(
+    ("right", "name"),
+    # A model that errs on 5 rows of 100, and is sure of it, loses more than one that guesses.
+    [(0.95, "overconfident"), (0.6, "data_suspect"), (0.1, "data_suspect")],
+)
+def test_what_nearly_every_row_of_validation_shows_holds_there_however_high_its_loss(right, name):
+    curves = logged(lambda t: 2.3 * np.exp(-8 * t), lambda t: 2.3 + 4 * t, classes=10)
+    metric = right - (right - 0.1) * np.exp(-40 * curves.epochs / curves.epochs[-1])
+    assert told(replace(curves, metric=metric)) == name
+
+
+def test_a_metric_that_the_most_frequent_class_alone_brings_is_nothing_that_holds():
+    seldom = logged(lambda t: 0.325 * np.exp(-8 * t), lambda t: 0.33 + t, classes=2, constant=0.325)
+    metric = np.linspace(0.5, 0.9, len(seldom.epochs))
+    assert told(replace(seldom, metric=metric)) == "data_suspect"
+
+
 def test_a_blow_up_is_not_converged_however_far_it_has_come_down_again():
     blown = logged(level(2899, 235506), level(2950, 235506), classes=10)
     assert told(blown) == "lr_too_high"

@@ -1,5 +1,6 @@
 """What is measured of one training: levels, trends, turns, noise (R16–R27). Never judges."""
 
+import math
 from functools import cached_property
 
 import numpy as np
@@ -208,15 +209,14 @@ class Shape:
     @property
     def metric_learned(self) -> float | None:
         """The share of the way from what a guess scores to a perfect score (1, or 0 for errors)
-        that the metric ever made; a guess is the untrained model's, else a share's by chance.
+        that the metric ever made; a guess is the untrained model's, or a share's by chance.
         """
-        metric = self.curves.metric
-        if metric is None or not np.isfinite(metric).all():
+        metric, untrained = self.curves.metric, self.curves.untrained
+        is_share = self.curves.classes > 1 and self.score is not None
+        if metric is None or not np.isfinite(metric).all() or not (untrained or is_share):
             return None
-        scores, classes = metric * self.curves.sign, self.curves.classes
-        if not self.curves.untrained and (classes < 2 or self.score is None):
-            return None
-        guess = float(scores[0]) if self.curves.untrained else 1 / classes
+        scores, guess = metric * self.curves.sign, math.exp(-self.scale) if is_share else -math.inf
+        guess = max(guess, float(scores[0])) if untrained else guess
         whole = (1.0 if self.curves.sign > 0 else 0.0) - guess
         return (float(scores.max()) - guess) / whole if whole > 0 else None
 
