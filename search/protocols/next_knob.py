@@ -4,7 +4,7 @@ What may come is told by `candidates`; here is the memory: what was tried since 
 that matters is not tried again (R34, P6).
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from search.config.counted import count
@@ -185,10 +185,10 @@ def _in_order(history: History, entry: int, *, passes: int) -> Request:
 
     The first pass leaves out what an earlier entry of the list has swept, unless it is stale.
     """
-    paths = {name: knobs[0].path for name, knobs in history.settings.spaces.items()}
-    lacking = {name for name in paths if not history.acts(history.settings.spaces[name][0])}
+    knobs = {name: about for name, (about, *_) in history.settings.spaces.items()}
+    lacking = {name for name, about in knobs.items() if not history.acts(about)}
     opening = replace(history, steps=tuple(s for s in history.steps if s.request.entry < entry))
-    swept = {name for name in {*paths} - lacking if not opening.is_open(paths[name])}
+    swept = {name for name in {*knobs} - lacking if not opening.is_open(knobs[name].path)}
     steps = [step for step in history.steps if step.request.entry == entry]
     several = passes > 1
     for turn in range(passes):
@@ -197,18 +197,25 @@ def _in_order(history: History, entry: int, *, passes: int) -> Request:
         passed |= dict.fromkeys(swept if turn == 0 else (), "an earlier stage swept it")
         passed |= {step.request.knob: UNREAD for step in steps if step.acts_nowhere}
         passed |= {step.request.knob: "had its turn in this pass" for step in done}
-        if (name := next((name for name in paths if name not in passed), None)) is not None:
-            looked_at = [*paths][: [*paths].index(name) + 1]
-            considered = [
-                Considered(knob=paths[each], rule="R28", passed=passed.get(each, ""))
-                for each in looked_at
-            ]
-            why = f"pass {turn + 1} of {passes}" if several else "the protocol's order"
-            request = sweep_request(history, entry, name, because=why, rules=("R28",))
-            return replace(request, considered=tuple(considered))
+        why = f"pass {turn + 1} of {passes}" if several else "the protocol's order"
+        if (request := _first_left(history, entry, passed, because=why)) is not None:
+            return request
         if all(step.decision != "adopt" for step in done):
             return _stop(entry, f"pass {turn + 1} adopted nothing" if several else "all were swept")
     return _stop(entry, "every pass is done" if several else "all were swept")
+
+
+def _first_left(
+    history: History, entry: int, passed: Mapping[str, str], *, because: str
+) -> Request | None:
+    """A sweep of the first knob that is not passed over; None where all are."""
+    considered = list[Considered]()
+    for name, (about, *_) in history.settings.spaces.items():
+        considered.append(Considered(knob=about.path, rule="R28", passed=passed.get(name, "")))
+        if name not in passed:
+            request = sweep_request(history, entry, name, because=because, rules=("R28",))
+            return replace(request, considered=tuple(considered))
+    return None
 
 
 def _pass_of(step: Step, steps: list[Step], swept: Collection[str]) -> int:

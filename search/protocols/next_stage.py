@@ -35,25 +35,27 @@ OUT_OF_REACH = "a program steps in a process of its own, where no ramp reaches i
 
 def next_stage(history: History) -> Request | None:
     """The next request; None at the protocol's end."""
-    settings = history.settings
     first = history.steps[-1].request.entry if history.steps else 0
-    for index in range(first, len(settings.stages)):
-        entry = settings.stages[index]
-        done = [step for step in history.steps if step.request.entry == index]
-        if entry.stage == "sweeps":
-            if done and done[-1].request.stage == "sweeps":
-                continue  # the step that says why the sweeps have ended
-            return next_sweep(history, index, entry.argument)
-        if not done:
-            return _STAGES[entry.stage](history, index, entry.argument)
-        if _says_more_now(history, done):
-            again = _regularisers_off(history, index, "")
-            return replace(again, because=f"no training gave a result before; {again.because}")
-        is_joint = len(done) == 1 and done[0].request.stage == "joint"
-        if is_joint and done[0].trials and not done[0].leaders:
-            again = joint_request(history, index)
-            if not again.skip:
-                return again
+    asked = (_asked_by(history, index) for index in range(first, len(history.settings.stages)))
+    return next((request for request in asked if request is not None), None)
+
+
+def _asked_by(history: History, index: int) -> Request | None:
+    """What an entry of the list asks for; None where it has had all that it wants."""
+    entry = history.settings.stages[index]
+    done = [step for step in history.steps if step.request.entry == index]
+    if entry.stage == "sweeps":
+        ended = done and done[-1].request.stage == "sweeps"  # by the step that says why
+        return None if ended else next_sweep(history, index, entry.argument)
+    if not done:
+        return _STAGES[entry.stage](history, index, entry.argument)
+    if _says_more_now(history, done):
+        again = _regularisers_off(history, index, "")
+        return replace(again, because=f"no training gave a result before; {again.because}")
+    is_joint = [step.request.stage for step in done] == ["joint"]
+    if is_joint and done[0].trials and not done[0].leaders:
+        again = joint_request(history, index)
+        return None if again.skip else again
     return None
 
 
@@ -250,17 +252,21 @@ def _confirm(history: History, index: int, argument: str) -> Request:
         needs=needed,
         left=left,
     )
-    if len(configurations) < 2:
-        tried = history.steps[-1].incumbent
-        if tried and all(row.value is None for row in tried):
-            return replace(request, skip="no training of the baseline gave a result")
-        if not history.held and not leaders and not undecided:
-            return replace(request, skip="nothing was adopted, so the baseline is the answer")
-        found = "what the joint stage found is" if leaders else "what a sweep found ahead is"
-        what = "what was adopted is" if history.held else found
-        skip = f"it needs {needed} trials, and the budget leaves {left:.0f}: {what} not confirmed"
-        return replace(request, skip=skip)
-    return request
+    if len(configurations) > 1:
+        return request
+    tried = history.steps[-1].incumbent
+    if tried and all(row.value is None for row in tried):
+        return replace(request, skip="no training of the baseline gave a result")
+    unconfirmed = {
+        "what was adopted": history.held,
+        "what the joint stage found": leaders,
+        "what a sweep found ahead": undecided,
+    }
+    what = next((what for what, found in unconfirmed.items() if found), None)
+    skip = f"it needs {needed} trials, and the budget leaves {left:.0f}: {what} is not confirmed"
+    if what is None:
+        skip = "nothing was adopted, so the baseline is the answer"
+    return replace(request, skip=skip)
 
 
 def _ensemble(history: History, index: int, argument: str) -> Request:

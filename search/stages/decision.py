@@ -248,6 +248,16 @@ def _standings(
     """
     means, dropped, level = stats.means, _dropped(stats, race), level_of_each(len(stats.counts))
 
+    def is_worse(index: int) -> bool:
+        if untested or index == best:
+            return bool(means[index] < means[best])
+        if index == 0:
+            return winner != 0
+        if not winner and means[index] >= means[0]:
+            return False
+        lead = advantage(stats, reference=index, level=level, own_noise=False)
+        return bool((is_better(stats, lead, reference=index) & ~dropped).any())
+
     def standing(index: int) -> Standing:
         if not stats.counts[index]:
             return "unusable"
@@ -255,19 +265,9 @@ def _standings(
             return "unstable"
         if dropped[index]:
             return "dropped"
-        if untested:
-            return "tie" if means[index] >= means[best] else "worse"
-        if index == 0:
-            return "worse" if winner else "tie"
-        if not winner and means[index] >= means[0]:
-            return "tie"
-        lead = advantage(stats, reference=index, level=level, own_noise=False)
-        better = is_better(stats, lead, reference=index) & ~dropped
-        return "worse" if better.any() else "tie"
+        return "worse" if is_worse(index) else "tie"
 
     standings = [standing(index) for index in range(len(stats.counts))]
-    if standings[best] == "worse":
-        standings[best] = "tie"
     if standings[best] == "tie" and standings.count("tie") == 1:
         standings[best] = "best"
     return tuple(standings)
