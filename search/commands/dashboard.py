@@ -5,8 +5,8 @@ from wsgiref.simple_server import make_server
 
 from search.commands.support.arguments import VerbParser, whole_number
 from search.commands.support.read_only import read_only
+from search.config.quick_imports import quick_imports
 from search.errors import UsageError
-from search.results.folders import open_folder
 
 SUMMARY = "shows a search in optuna-dashboard, read-only"
 
@@ -34,7 +34,10 @@ def run(words: list[str], config_dir: Path | None) -> int:
     """Serves until Ctrl-C."""
     options = parser().parse(words)
     try:
-        from optuna_dashboard import wsgi
+        with quick_imports():
+            from optuna_dashboard import wsgi
+
+            from search.results.folders import open_folder
     except ImportError as error:
         raise UsageError(
             "dashboard: needs optuna-dashboard, but it is not installed; "

@@ -1,16 +1,19 @@
 """Gives the config of the winner, or of any trial, from disk."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from search.commands.support.arguments import VerbParser, file_to_write
 from search.commands.support.writes_told import writes_told
+from search.config.quick_imports import quick_imports
 from search.config.results_root import address
 from search.errors import UsageError, refused
-from search.results.export import best_config, write_best
-from search.results.findings import Findings, open_results
 from search.storage.files import write_text
-from search.storage.folder import Folder
-from search.storage.trials import TrialRecord
+
+if TYPE_CHECKING:
+    from search.results.findings import Findings
+    from search.storage.folder import Folder
+    from search.storage.trials import TrialRecord
 
 SUMMARY = "writes the config of the winner, or of any trial, complete and resolved"
 
@@ -42,6 +45,9 @@ def parser() -> VerbParser:
 def run(words: list[str], config_dir: Path | None) -> int:
     """Writes best.yaml in the search's folder, or a config to another file."""
     options = parser().parse(words)
+    with quick_imports():
+        from search.results.export import best_config, write_best
+        from search.results.findings import open_results
     folder, findings = open_results(options.name, root=options.results_root)
     row = _row(findings, folder, trial=options.trial)
     target = options.to or folder.best_config
@@ -72,7 +78,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
     return 0
 
 
-def _row(findings: Findings, folder: Folder, *, trial: int | None) -> TrialRecord:
+def _row(findings: "Findings", folder: "Folder", *, trial: int | None) -> "TrialRecord":
     """The winner, or the trial of a number.
 
     Raises:

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from search.commands.support.arguments import VerbParser
-from search.config.json_schema import config_schema
+from search.config.quick_imports import quick_imports
 
 SUMMARY = "prints the JSON Schema of a config, for editors"
 
@@ -28,5 +28,7 @@ def parser() -> VerbParser:
 def run(words: list[str], config_dir: Path | None) -> int:
     """Prints it."""
     parser().parse(words)
+    with quick_imports():
+        from search.config.json_schema import config_schema
     print(json.dumps(config_schema(), indent=1))
     return 0

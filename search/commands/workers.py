@@ -7,11 +7,10 @@ from pathlib import Path
 from search.commands.support.arguments import VerbParser
 from search.commands.support.documents import print_document
 from search.config.counted import first_of
+from search.config.quick_imports import quick_imports
 from search.errors import UsageError, unknown
 from search.execution.pace import duration
 from search.execution.terminal import Line, Terminal, aligned
-from search.results.folders import open_folder
-from search.storage.folder import Folder
 from search.storage.slot_orders import SlotOrder, SlotRow, give_order, read_slots
 
 SUMMARY = "shows who trains where; frees a slot, or drains a node, while the search runs"
@@ -49,13 +48,15 @@ def parser() -> VerbParser:
 def run(words: list[str], config_dir: Path | None) -> int:
     """Gives the order, where there is one, or shows the table."""
     options = parser().parse(words)
+    with quick_imports():
+        from search.results.folders import open_folder
     folder = open_folder(options.name, root=options.results_root)
     rows = read_slots(folder.path) if folder.alive() else []
     if options.order is not None:
         order = _checked(
             options.order, options.target, rows, name=options.name, running=folder.alive()
         )
-        print(_given(folder, order))
+        print(_given(folder.path, order))
     elif options.json:
         print_document("workers", {"slots": [asdict(row) for row in rows]})
     elif rows:
@@ -92,16 +93,16 @@ def _checked(
     return SlotOrder(verb=verb, target=target)
 
 
-def _given(folder: Folder, order: SlotOrder) -> str:
+def _given(folder: Path, order: SlotOrder) -> str:
     """The answer to an order.
 
     Raises:
         UsageError: none came.
     """
-    answer = give_order(folder.path, order, seconds=PATIENCE)
+    answer = give_order(folder, order, seconds=PATIENCE)
     if answer is None:
         raise UsageError(
-            f"workers: {folder.path.name} must answer within {PATIENCE:g} s, but it has not; "
+            f"workers: {folder.name} must answer within {PATIENCE:g} s, but it has not; "
             "between two stages it has no time: try again",
             code="search-does-not-answer",
         )

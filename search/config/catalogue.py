@@ -105,6 +105,11 @@ def space_files(config_dir: Path | None) -> dict[str, Path]:
     return {path.stem: path for root in roots(config_dir) for path in root.glob("space/*.yaml")}
 
 
+def reference_names() -> list[str]:
+    """The data that have a published result: the files of conf/reference/."""
+    return sorted(path.stem for path in (CONF / "reference").glob("*.yaml"))
+
+
 def needed_words(experiment: str, *, config_dir: Path | None) -> list[str]:
     """`key=value` words of the command that an experiment's file begins with: values that only its
     user has, such as a path. Empty where it runs by its name alone.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from omegaconf import OmegaConf
 
-from search.config.catalogue import CONF
+from search.config.catalogue import CONF, reference_names
 from search.errors import UsageError, unknown
 
 
@@ -25,11 +25,6 @@ class Reference:
     experiment: str
     source: str
     models: Mapping[str, Published]
-
-
-def reference_names() -> list[str]:
-    """The data that have one."""
-    return sorted(path.stem for path in (CONF / "reference").glob("*.yaml"))
 
 
 def read_reference(name: str) -> Reference:

@@ -6,9 +6,10 @@ import pytest
 from kit import INLINE, search
 from refusals import check_told, raises
 
-from search.commands.reference import _chosen, _show
+from search.commands.support.train_reference import _chosen, _show
+from search.config.catalogue import reference_names
 from search.config.compose import compose_experiment
-from search.config.reference import Published, Reference, read_reference, reference_names
+from search.config.reference import Published, Reference, read_reference
 from search.execution.terminal import Terminal
 
 

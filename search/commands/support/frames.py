@@ -9,7 +9,6 @@ from search.storage.sealed import csv_safe
 
 SCORES = ("mean", "value")  # columns of scores, the one that decides first
 AGAINST = "against"  # the score less the baseline's
-FORMATS = ("md", "csv", "latex", "json")
 
 
 def selected(
