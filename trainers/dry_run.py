@@ -129,11 +129,7 @@ def _rows(shape: DataShape) -> tuple[Tensor, ...]:
 
 
 def _step(
-    config: Config,
-    loss: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    outputs: Tensor,
-    rows: RowSet,
+    config: Config, loss: nn.Module, optimizer: torch.optim.Optimizer, outputs: Tensor, rows: RowSet
 ) -> None:
     """Loss, backward pass and step; the forward pass was right, so an error is one of these."""
     for group, action in (

@@ -170,8 +170,7 @@ class Seat:
         for step, (rows, batch) in enumerate(batches(self._train, order, size=self._batch)):
             if self._schedule.per_step or step == 0:
                 apply(
-                    self._schedule.at(self.epoch, step=step, watched=self._watched),
-                    self._optimizer,
+                    self._schedule.at(self.epoch, step=step, watched=self._watched), self._optimizer
                 )
             losses.append(self.gradients(rows, batch))
             counts.append(len(rows) if self._answers is None else self._answers[rows].sum())

@@ -132,11 +132,7 @@ class Stock:
 
     def _seat(self, config: Config, checkpoint: Checkpoint) -> Seat:
         return Seat(
-            config,
-            sets=self.sets,
-            soft=self._soft,
-            device=self._device,
-            checkpoint=checkpoint,
+            config, sets=self.sets, soft=self._soft, device=self._device, checkpoint=checkpoint
         )
 
     def step(self) -> list[Outcome]:

@@ -20,15 +20,7 @@ from search.errors import UsageError, refused, unknown
 from trainers.api import END, IGNORED
 
 KEYS = ("trial", "fold", "epoch", "source")  # of the curves' rows, which no trainer sets
-TAKEN = (
-    *KEYS,
-    "step",
-    "seconds",
-    "lr",
-    "grad_norm",
-    "update_ratio",
-    "parameters",
-)
+TAKEN = (*KEYS, "step", "seconds", "lr", "grad_norm", "update_ratio", "parameters")
 OUTPUTS = ("predictions", "probabilities", "labels")
 AVERAGED = ("precision", "recall", "f1")
 MEASURED = ("seconds", "parameters")  # what a formula may name beside metrics

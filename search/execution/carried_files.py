@@ -7,13 +7,7 @@ weights, further files and logs. A worker reaches the files of its own trials on
 from collections.abc import Collection
 from pathlib import Path
 
-from search.execution.file_chunks import (
-    PART,
-    files_below,
-    read_chunk,
-    remove_file,
-    write_chunk,
-)
+from search.execution.file_chunks import PART, files_below, read_chunk, remove_file, write_chunk
 from search.execution.messages import (
     ChunkWanted,
     FileChunk,

@@ -41,10 +41,7 @@ DATA_ENDINGS = (
 
 @contextmanager
 def dry_run(
-    plan: Plan,
-    *,
-    early: WorkerConnections | None = None,
-    say: Callable[[str], None] | None = None,
+    plan: Plan, *, early: WorkerConnections | None = None, say: Callable[[str], None] | None = None
 ) -> Iterator[None]:
     """A dry run of the baseline and the knobs; errors of the block come first.
 

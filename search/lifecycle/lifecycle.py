@@ -120,11 +120,7 @@ def begun(
     """
     with (
         console.status("preparing the data, importing and building what the config names"),
-        dry_run(
-            plan,
-            early=pool.connections if pool.rehearses else None,
-            say=console.say,
-        )
+        dry_run(plan, early=pool.connections if pool.rehearses else None, say=console.say)
         if plan.rehearse and not folder.started
         else nullcontext(),
     ):
@@ -205,12 +201,7 @@ def check_set_up(
     write(made, place, seconds=seconds)
     show(made.checks, console, seconds=seconds, briefly=True)
     if plan.preflight.mode == "on":
-        require(
-            made.checks,
-            allow=plan.preflight.allow,
-            tuned=tuned,
-            or_else=" or preflight=warn",
-        )
+        require(made.checks, allow=plan.preflight.allow, tuned=tuned, or_else=" or preflight=warn")
 
 
 def _check_grown(plan: Plan, folder: Folder) -> None:

@@ -28,11 +28,7 @@ from search.lifecycle.refit import refit
 from search.lifecycle.run_stage import Run, conduct, open_study, say_lost
 from search.lifecycle.still_trains import SILENT, check_same_scores, check_still_trains
 from search.lifecycle.tracking import post_outcome, tracked
-from search.protocols.budget import (
-    another_budget,
-    budget_of,
-    trials_left,
-)
+from search.protocols.budget import another_budget, budget_of, trials_left
 from search.protocols.conclude import conclude, gain
 from search.protocols.former import Former
 from search.protocols.history import History
@@ -245,12 +241,7 @@ class _ManyStages:
         ended = 0
         while goes_on:
             goes_on = conduct(
-                run,
-                study,
-                past=past,
-                borrowed=borrowed,
-                keep_workers=True,
-                silent=silent,
+                run, study, past=past, borrowed=borrowed, keep_workers=True, silent=silent
             )
             own = study.rows(alive=False)
             self._rows = [*before, *(with_all_knobs(run.plan, row) for row in own)]

@@ -94,7 +94,7 @@ def _trained(run: Run, winner: TrialRecord, *, what: str) -> TrialRecord:
     assert winner.best_epoch is not None
     run.console.say(
         f"training trial {trial} again, {what}, for {count(winner.best_epoch, 'epoch')}; "
-        "its value is that of train",
+        "its value is that of train"
     )
     row = train_apart(
         plan,

@@ -21,14 +21,7 @@ from search.storage.trials import TrialRecord
 
 BATCH = "trainer.batch_size"
 # What makes a rate's best value stale: it follows batch size, optimizer, size, length (P6).
-MOVES_THE_RATE = (
-    BATCH,
-    "optimizer",
-    "model.width",
-    "model.depth",
-    "model.norm",
-    EPOCHS,
-)
+MOVES_THE_RATE = (BATCH, "optimizer", "model.width", "model.depth", "model.norm", EPOCHS)
 
 PENALTIES: Mapping[str, Value] = {
     "model.dropout": 0.0,

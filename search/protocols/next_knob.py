@@ -9,11 +9,7 @@ from dataclasses import replace
 
 from search.config.counted import count
 from search.config.knobs import Knob, as_number
-from search.protocols.budget import (
-    hours_for,
-    sweep_trials,
-    trials_left,
-)
+from search.protocols.budget import hours_for, sweep_trials, trials_left
 from search.protocols.candidates import LACKING, candidates, nothing_left
 from search.protocols.history import History
 from search.protocols.learned import PERFECT

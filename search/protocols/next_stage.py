@@ -11,12 +11,7 @@ from search.config.knobs import Knob, Value, assigned
 from search.config.trial_config import is_program
 from search.diagnostics.verdicts.advice import EPOCHS
 from search.diagnostics.verdicts.rules_rate import FEWEST
-from search.protocols.budget import (
-    confirm_left,
-    sweep_trials,
-    trials_left,
-    with_budget,
-)
+from search.protocols.budget import confirm_left, sweep_trials, trials_left, with_budget
 from search.protocols.history import History
 from search.protocols.joint_request import FEW, joint_request
 from search.protocols.learned import PERFECT

@@ -194,11 +194,7 @@ def by_trial(curves: pd.DataFrame) -> dict[int, Columns]:
 
 
 def _trained(
-    findings: Findings,
-    curves: Mapping[int, Columns],
-    verdicts: Mapping[int, Verdict],
-    *,
-    knob: str,
+    findings: Findings, curves: Mapping[int, Columns], verdicts: Mapping[int, Verdict], *, knob: str
 ) -> list[Trained]:
     """The finished trials, as `across_trials` compares them; without those that an error of their
     code or the machine has ended, which says nothing of their value.

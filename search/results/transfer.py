@@ -50,11 +50,7 @@ READ_FOR = (
 
 
 def compose_from(
-    experiment: str,
-    *,
-    overrides: list[str],
-    config_dir: Path | None,
-    source: str | None,
+    experiment: str, *, overrides: list[str], config_dir: Path | None, source: str | None
 ) -> tuple[DictConfig, Mapping[str, Any] | None]:
     """An experiment's config, on another search's incumbent if one is named, and its contract.
 

@@ -17,20 +17,8 @@ from search.config.knobs import is_number
 from search.stages.comparison import Comparison, comparisons
 from search.stages.further_seeds import seeds_needed
 from search.stages.group import Group, scores_of
-from search.stages.noise import (
-    SeedStatistics,
-    advantage,
-    pooled_deviation,
-    statistics_of,
-)
-from search.stages.racing import (
-    LEVEL,
-    STABLE,
-    Race,
-    interval_widths,
-    is_better,
-    worth_of,
-)
+from search.stages.noise import SeedStatistics, advantage, pooled_deviation, statistics_of
+from search.stages.racing import LEVEL, STABLE, Race, interval_widths, is_better, worth_of
 from search.stages.scores import ROUNDING, Bools, Counts, Floats, are_identical, least_deviation
 
 Standing = Literal["best", "tie", "worse", "dropped", "unstable", "unusable"]

@@ -26,15 +26,7 @@ from search.stages.racing import (
     is_better,
     worth_of,
 )
-from search.stages.scores import (
-    ROUNDING,
-    Bools,
-    Counts,
-    Floats,
-    are_identical,
-    lying_apart,
-    places,
-)
+from search.stages.scores import ROUNDING, Bools, Counts, Floats, are_identical, lying_apart, places
 
 AHEAD = 1.0  # standard errors by which a contender is ahead of the baseline
 

@@ -55,11 +55,7 @@ class _Comparison:
     """Two lanes of a program beside the two plain models that they stand for."""
 
     def __init__(
-        self,
-        program: Program,
-        models: list[nn.Module],
-        loss: nn.Module,
-        optimizer: optim.Optimizer,
+        self, program: Program, models: list[nn.Module], loss: nn.Module, optimizer: optim.Optimizer
     ) -> None:
         self._program, self._models, self._loss = program, models, loss
         self._rows = joined([program.rows_of(model, optimizer) for model in models])

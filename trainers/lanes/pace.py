@@ -46,13 +46,7 @@ class Timing:
 
 
 def measure(
-    program: Program,
-    config: Config,
-    *,
-    sets: Sets,
-    batch: int,
-    device: torch.device,
-    trials: int,
+    program: Program, config: Config, *, sets: Sets, batch: int, device: torch.device, trials: int
 ) -> Pace:
     """Seconds per step of 2, 4, 8 … lanes, until more lanes are no faster or memory runs out.
 

@@ -79,11 +79,7 @@ def _relation(
         if not most or mixed:  # such as batch norm, by which all tokens take part
             return None
         later = float(slope[0, at + 1 :].abs().max())
-        return {
-            "ahead": ahead,
-            "reads_on": later > HARDLY * most,
-            "steps_first": turned,
-        }
+        return {"ahead": ahead, "reads_on": later > HARDLY * most, "steps_first": turned}
     return None
 
 

@@ -94,11 +94,7 @@ def same_distribution(
 
 
 def shared_rows(
-    x: Sets,
-    *,
-    lengths: NDArray[np.int64] | None = None,
-    numbers: bool = True,
-    forms: bool = True,
+    x: Sets, *, lengths: NDArray[np.int64] | None = None, numbers: bool = True, forms: bool = True
 ) -> Check:
     """Rows of validation and test that stand in train as well, or nearly (R3).
 

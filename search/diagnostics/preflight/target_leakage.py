@@ -23,12 +23,7 @@ from search.diagnostics.preflight.leaking_columns import (
     each_alone,
     label_code,
 )
-from search.diagnostics.preflight.leaking_pairs import (
-    SUMS,
-    by_combination,
-    by_ratio,
-    of_the_rest,
-)
+from search.diagnostics.preflight.leaking_pairs import SUMS, by_combination, by_ratio, of_the_rest
 from search.diagnostics.preflight.leaking_words import by_word
 from search.diagnostics.preflight.reading import Reading, readable
 from search.diagnostics.preflight.target_encoding import means_of_classes, means_of_numbers

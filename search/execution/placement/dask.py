@@ -18,18 +18,8 @@ from urllib.parse import urlsplit
 from search.config.settings import PlacementSettings
 from search.execution.memory import memory_of
 from search.execution.placement import Event, dask_node
-from search.execution.placement.cluster import (
-    ClusterPlacement,
-    ClusterSlot,
-    WorkerLost,
-    slots_of,
-)
-from search.execution.placement.cluster_checks import (
-    check_shared,
-    gpu_share,
-    no_room,
-    own_host,
-)
+from search.execution.placement.cluster import ClusterPlacement, ClusterSlot, WorkerLost, slots_of
+from search.execution.placement.cluster_checks import check_shared, gpu_share, no_room, own_host
 from search.execution.placement.dask_cluster import (
     TASK,
     Node,

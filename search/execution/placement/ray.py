@@ -12,12 +12,7 @@ from typing import Any
 from search.config.settings import PlacementSettings
 from search.execution.memory import memory_of
 from search.execution.placement import Event, SlotFailed
-from search.execution.placement.cluster import (
-    ClusterPlacement,
-    ClusterSlot,
-    WorkerLost,
-    slots_of,
-)
+from search.execution.placement.cluster import ClusterPlacement, ClusterSlot, WorkerLost, slots_of
 from search.execution.placement.cluster_checks import (
     check_shared,
     connected,

@@ -30,13 +30,7 @@ from search.contract.fingerprint import file_digest
 from search.execution.gpus import VISIBLE_DEVICES
 from search.execution.link import Link
 from search.execution.machine_fault import machine_fault
-from search.execution.messages import (
-    LEFT,
-    DryRunQuestions,
-    Hello,
-    MachineFault,
-    Setup,
-)
+from search.execution.messages import LEFT, DryRunQuestions, Hello, MachineFault, Setup
 from search.execution.worker.conductor_watch import end_with
 from search.execution.worker.dry_run import answered_in_copy
 from search.execution.worker.notice import Notice

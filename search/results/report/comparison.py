@@ -34,11 +34,7 @@ def comparison_page(searches: Sequence[LoadedSearch]) -> str:
     for other in others:
         _check_contract(first.folder, other.folder)
     names = [loaded.findings.plan.name for loaded in searches]
-    overview = Group(
-        name="comparison",
-        title="Side by side",
-        sections=[_side_by_side(searches)],
-    )
+    overview = Group(name="comparison", title="Side by side", sections=[_side_by_side(searches)])
     groups = [
         Group(
             name=f"search-{number}",

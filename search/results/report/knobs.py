@@ -37,14 +37,7 @@ def knob_sections(findings: Findings, rows: Rows, table: Table) -> list[Section]
     lead = "Each dot is a trial; the star is the chosen one (P12)."
     if why := findings.why_no_importance:
         lead += f" {why[0].upper()}{why[1:]}."
-    sections = [
-        Section(
-            name="knobs",
-            title="Every knob",
-            lead=lead + note,
-            blocks=[every],
-        )
-    ]
+    sections = [Section(name="knobs", title="Every knob", lead=lead + note, blocks=[every])]
     if shares:
         sections.append(_importance(findings))
     if len(knobs) > 1:

@@ -28,13 +28,7 @@ from search.results.report.candidates import Shown, axis_of, series_of
 from search.results.report.chart import Axis, Chart, Series
 from search.results.report.checks import preflight_section, range_section
 from search.results.report.knobs import knob_sections
-from search.results.report.numbers import (
-    limits_of_one,
-    mean_of,
-    number,
-    own_interval,
-    setting,
-)
+from search.results.report.numbers import limits_of_one, mean_of, number, own_interval, setting
 from search.results.report.records import trials_table
 from search.results.step_record import (
     Candidate,
@@ -51,10 +45,7 @@ from search.storage.folder import Folder
 
 MARKS = {"adopt": "adopted", "keep": "incumbent kept", "none": "no winner"}
 NAMES = {"mean": "mean", "baseline": "where it began", "chosen": "chosen"}
-LISTS = {
-    "What did not help": did_not_help,
-    "What could not be resolved": unresolved,
-}
+LISTS = {"What did not help": did_not_help, "What could not be resolved": unresolved}
 
 
 def overview_sections(findings: Findings) -> list[Section]:
@@ -80,9 +71,7 @@ def overview_sections(findings: Findings) -> list[Section]:
         ),
         *lists,
         Section(
-            name="caveats",
-            title="Caveats",
-            blocks=[Words(lines=caveats(findings), listed=True)],
+            name="caveats", title="Caveats", blocks=[Words(lines=caveats(findings), listed=True)]
         ),
     ]
 

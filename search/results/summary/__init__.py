@@ -63,10 +63,7 @@ VIEWS = {
         title="sweep of one knob", teller=sweep, figures=("sweep", "curves"), follow_up="joint"
     ),
     "joint": View(
-        title="joint search",
-        teller=joint,
-        figures=("search", "knobs", "curves"),
-        many_knobs=True,
+        title="joint search", teller=joint, figures=("search", "knobs", "curves"), many_knobs=True
     ),
     "train": View(title="one training", teller=single, compares=False),
     "tune": View(title="many stages", teller=tune),
