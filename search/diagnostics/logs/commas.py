@@ -7,6 +7,8 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 
+from search.diagnostics.logs.line import number_in
+
 DECIMAL = re.compile(r"([-+]?\d+),(\d+(?:e[-+]?\d+)?)", re.I)
 THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?")
 BOTH = re.compile(r"([-+]?[1-9]\d{0,2}(?:\.\d{3})+),(\d+)")  # 1.234,5: points part thousands
@@ -62,13 +64,13 @@ def _are_thousands(cells: Sequence[str], written: Sequence[str]) -> bool | None:
         return False
     if any("." in text or text.count(",") > 1 for text in texts):
         return True
-    others = [number for cell in cells if (number := _number(cell)) is not None]
-    if any("." in cell for cell in cells if _number(cell) is not None):
+    others = [number for cell in cells if (number := number_in(cell)) is not None]
+    if any("." in cell for cell in cells if number_in(cell) is not None):
         return True  # a point is the decimal mark here
     if any(abs(number) >= 1000 for number in others):
         return False  # a thousand is written without one
     whole, parts = (
-        [_number(_plain(cell, thousands=way)) for cell in cells] for way in (True, False)
+        [number_in(_plain(cell, thousands=way)) for cell in cells] for way in (True, False)
     )
     if others and _rises(whole) and not _rises(parts):
         return True
@@ -80,10 +82,3 @@ def _are_thousands(cells: Sequence[str], written: Sequence[str]) -> bool | None:
 def _rises(numbers: Sequence[float | None]) -> bool:
     known = [number for number in numbers if number is not None]
     return all(one <= other for one, other in pairwise(known))
-
-
-def _number(cell: str) -> float | None:
-    try:
-        return float(cell)
-    except ValueError:
-        return None

@@ -53,6 +53,7 @@ FORMS = [  # of frameworks; mostly a count without a word before it; and how the
 ]
 LONGEST = 5000  # letters of a line that are read: more is a text that was learned from
 MORE = re.compile(r" *, *[-+.\d]")  # of a list, behind its first number
+SHARE = re.compile(r" ?%")  # behind a number that is in percent, which no loss is
 PHASES = dict.fromkeys(TRAIN, "train") | dict.fromkeys(("test", "testing"), "test")
 PHASES |= dict.fromkeys((*VAL, "validate", "validating", "evaluation", "evaluating", "cv"), "val")
 COUNTERS = dict.fromkeys(("iter", "iteration", "iterations", "steps"), "step") | {"ep": "epoch"}
@@ -83,7 +84,7 @@ def numbers_of(line: str, phase: str = "") -> dict[str, str]:
         name = _name(words_of(words), phase)
         if is_loss(name):
             listed = line[: match.start(3)].rstrip()[-1:] in ("[", "(")
-            if listed and MORE.match(line, match.end()):
+            if SHARE.match(line, match.end()) or (listed and MORE.match(line, match.end())):
                 continue  # the first of several is not the epoch's
             last = words.split()[-1].lower()
             if mark.isspace() and number.isdigit() and COUNTERS.get(last, last) in COUNTS:
