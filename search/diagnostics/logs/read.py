@@ -40,6 +40,7 @@ from search.errors import UsageError, refused
 REWARDS = {"reward", "rewards", "advantage", "advantages", "critic", "episode", "episodes"}
 REWARDS |= {"policy", "vf"}
 OF_NAMES = ("valid", "eval")  # how names of files and folders begin that hold validation
+OF_TEST = re.compile(r"(?<![a-z])test(?:s|ed|ing)?[\W_]*loss", re.I)
 T = TypeVar("T")
 
 
@@ -190,18 +191,19 @@ def _of_no_set(path: Path, header: Sequence[str], *, layout: Layout) -> list[str
 
     Raises:
         UsageError: the file is one of validation, by its name, or tells of rewards, beside which a
-            loss is a policy's, and does not say what was learned.
+            loss is a policy's, and does not say what was learned; or of no epoch, step or set.
     """
     if layout.val or layout.train[0].startswith(OF_TRAIN):
         return []
     words = re.findall(r"[a-z]+", path.stem.lower())
     of_val = any(word.startswith(OF_NAMES) or word in VAL for word in words)
-    of_val |= not set(TRAIN) & set(words) and path.parent.name.lower().startswith(OF_NAMES)
+    folder = "" if set(TRAIN) & set(words) else path.parent.name.lower()
+    of_val |= folder.startswith(OF_NAMES) or OF_TEST.search(path.stem) is not None
     rewards = next((name for name in header if REWARDS & set(name.split("_"))), "")
-    if of_val or rewards:
-        where = (
-            "in a file or folder whose name tells of validation" if of_val else f"beside {rewards}"
-        )
+    counted = layout.epoch is None and not layout.steps and "epoch" not in header
+    if of_val or rewards or counted:
+        where = f"beside {rewards}" if rewards else "which no epoch, step nor set tells"
+        where = "in a file or folder whose name tells of validation" if of_val else where
         name = "+".join(layout.train)
         rule, remedy = "needs losses of train", f"say --columns train={name} if it is train's"
         got = f"{name}, {where}"
