@@ -55,3 +55,44 @@ def test_a_loss_that_no_epoch_step_nor_set_tells_is_refused_and_one_of_them_is_e
     for each in (text.replace("loss", "train_loss"), lines_of(stepped)):
         (curves,) = read_of(tmp_path, each).trainings.values()
         assert (curves.held_out, curves.train.tolist()) == (False, TRAIN)
+
+
+def test_steps_of_one_whole_that_begin_anew_are_no_further_training(tmp_path):
+    text = lines_of("step {e}/8: loss {t}\n")
+    (curves,) = read_of(tmp_path, text).trainings.values()
+    assert (curves.at(curves.epochs[-1]), curves.train.tolist()) == ("step 8", TRAIN)
+    with raises("log-epochs-do-not-rise", "1 after 8"):  # of a second epoch, or of a training
+        read_of(tmp_path, text + text)
+    for plain in (text + text.replace("/8", "/9"), 2 * text.replace("/8", "")):
+        assert len(read_of(tmp_path, plain).trainings) == 2
+    told = "".join(f"epoch {e}\n{text}" for e in range(1, 5))
+    (curves,) = read_of(tmp_path, told).trainings.values()
+    assert curves.epochs.tolist() == [1, 2, 3, 4]
+
+
+def test_only_a_training_that_gives_up_less_than_it_keeps_is_taken_up_again(tmp_path):
+    def rows(*ranges):
+        return "epoch,loss\n" + "".join(f"{e},{2 / (e + 1)}\n" for own in ranges for e in own)
+
+    log = read_of(tmp_path, rows(range(1, 11), range(6, 15)))
+    (curves,) = log.trainings.values()
+    assert ("taken up again from epoch 6" in log.columns, len(curves.epochs)) == (True, 14)
+    pieces = (range(100, 105), range(900, 905), range(103, 108))  # of two trainings
+    for other in ((range(1, 11), range(3, 15)), pieces):
+        with raises("log-epochs-do-not-rise", f"{other[-1][0]} after {other[-2][-1]}"):
+            read_of(tmp_path, rows(*other))
+
+
+def test_a_heading_of_evaluation_ends_where_training_tells_its_next_step(tmp_path):
+    form = "step {e}0 - loss: {t}\nstep {e}5 - loss: {t}\n"
+    for evaluated in ("", "accuracy: 0.5\n"):
+        text = lines_of(f"{form}Evaluating...\n{evaluated}")
+        (curves,) = read_of(tmp_path, text).trainings.values()
+        assert curves.train.tolist() == [loss for loss in TRAIN for _ in range(2)]
+        assert (curves.held_out, curves.at(curves.epochs[-1])) == (False, "step 85")
+    own = lines_of(form + "Evaluating...\nstep 1 - loss: 9.5\nstep 90 - loss: 9.5\n")
+    with raises("log-epochs-do-not-rise", "1 after 15"):  # evaluation's steps
+        read_of(tmp_path, own)
+    unnamed = lines_of("Epoch {e}\nstep 10 - loss: {t}\nEvaluating...\nstep 10 - loss: {v}\n")
+    (curves,) = read_of(tmp_path, unnamed).trainings.values()
+    assert (curves.train.tolist(), curves.val.tolist()) == (TRAIN, VAL)

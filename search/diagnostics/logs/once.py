@@ -8,7 +8,7 @@ from statistics import median
 from search.diagnostics.logs.line import ROUND, Line
 from search.diagnostics.logs.measures import is_loss
 
-COUNTS = ("epoch", ROUND, "step", "batch", "bar")
+COUNTS = ("epoch", ROUND, "step", "batch", "bar", "of")  # `of`: how many steps there are
 STEPS = {"step", "bar"}  # a line that has one of these tells of a part of its epoch
 
 

@@ -93,7 +93,9 @@ def numbers_of(line: str, phase: str = "") -> dict[str, str]:
             continue  # as in `Best metric: 0.9 (epoch 4)`
         retold |= {name} if "best" in words_of(line[end : match.start()]) else set()
         end = match.end()
-        if whole and name not in COUNTS and float(whole):
+        if whole and name == "step":
+            numbers["of"] = whole
+        elif whole and name not in COUNTS and float(whole):
             number = repr(float(number) / float(whole))
         numbers.setdefault(name, number)
     return numbers if "epoch" in numbers else {k: v for k, v in numbers.items() if k not in retold}

@@ -5,12 +5,15 @@ Of a training that went on from an earlier epoch, as after a crash, what it gave
 
 import math
 from collections.abc import Sequence
+from statistics import median
 
 from search.diagnostics.logs.columns import Layout
 from search.diagnostics.logs.epochs import are_apart
 from search.diagnostics.logs.line import Line, is_told, number_in
+from search.diagnostics.logs.losses import STEP
 
 OFTEN, FEWEST = 3, 3  # most times that a training is taken up again; epochs of each time, at least
+FAR = 20  # strides: what lies so far behind the line before it may be a piece of another training
 
 
 def trainings_of(
@@ -41,9 +44,11 @@ def trainings_of(
 
 def _begun_anew(stem: str, lines: Sequence[Line], *, layout: Layout) -> dict[str, list[Line]]:
     """The trainings that were written into one file, one behind the other: each begins at the
-    first epoch again.
+    first epoch again. Steps of one whole, as `step 10/100`, may begin anew in each epoch.
     """
     axis = layout.epoch or ""
+    if axis in STEP and len({cells["of"] for _, cells in lines if "of" in cells}) == 1:
+        return {stem: list(lines)}
     trainings, before = [list[Line]()], -math.inf
     first, last = (number_in(lines[at][1].get(axis, "")) for at in (0, -1))
     begin = 1.0 if first and not first.is_integer() else 0.0  # of parts, within the first epoch
@@ -70,28 +75,29 @@ def _repeats(line: Line, before: Sequence[Line], *, layout: Layout) -> bool:
 
 def _taken_up(lines: Sequence[Line], *, axis: str, loss: str) -> tuple[list[Line], list[float]]:
     """The lines without those of epochs that were trained again, and the epochs from which; no line
-    is left out where the order tells of something else, such as rows that are not sorted, or a
-    training of another kind, which tells no `loss` of train.
+    is left out where the order tells of something else, such as rows that are not sorted, pieces of
+    several trainings, or a training of another kind, which tells no `loss` of train or begins
+    before half of the epochs that it gives up.
     """
     parts: list[list[Line]] = [[]]
-    starts: list[float] = []
-    before = float("-inf")
+    starts, strides = list[float](), list[float]()
+    before = math.nan
     for line in lines:
         at = number_in(line[1].get(axis, ""))
         if at is not None and at < before:
             parts.append([])
             starts.append(at)
+        strides += [at - before] if at is not None and at > before else []
         parts[-1].append(line)
         before = before if at is None else at
-    if not 0 < len(starts) <= OFTEN or any(_epochs(part, axis, loss) < FEWEST for part in parts):
+    own = [{cells.get(axis, "") for _, cells in part if is_told(cells, loss)} for part in parts]
+    few = min(map(len, own)) < FEWEST
+    if few or not 0 < len(starts) <= OFTEN or max(strides) > FAR * median(strides):
         return list(lines), []
-    kept: list[Line] = []
-    for start, part in zip((None, *starts), parts, strict=True):
-        if start is not None:
-            kept = [line for line in kept if (number_in(line[1].get(axis, "")) or 0.0) < start]
-        kept += part
+    kept = parts[0]
+    for start, part in zip(starts, parts[1:], strict=True):
+        stays = [line for line in kept if (number_in(line[1].get(axis, "")) or 0.0) < start]
+        if 2 * len(stays) < len(kept):
+            return list(lines), []
+        kept = stays + part
     return kept, starts
-
-
-def _epochs(lines: Sequence[Line], axis: str, loss: str) -> int:
-    return len({cells.get(axis, "") for _, cells in lines if is_told(cells, loss)})
