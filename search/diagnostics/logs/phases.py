@@ -18,7 +18,8 @@ def by_phase(header: Sequence[str], lines: Sequence[Line]) -> tuple[list[str], l
 
     Unchanged where no column names the phases.
     """
-    column = next((name for name in PHASE if name in header and _is_phase(name, lines)), None)
+    told = {name: {_phase(c.get(name, "")) for _, c in lines} for name in PHASE if name in header}
+    column = next((name for name, phases in told.items() if {"train", "val"} <= phases), None)
     if column is None:
         return list(header), list(lines)
     renamed = []
@@ -32,10 +33,6 @@ def by_phase(header: Sequence[str], lines: Sequence[Line]) -> tuple[list[str], l
             }
             renamed.append((number, own))
     return list(dict.fromkeys(name for _, cells in renamed for name in cells)), renamed
-
-
-def _is_phase(column: str, lines: Sequence[Line]) -> bool:
-    return {"train", "val"} <= {_phase(cells.get(column, "")) for _, cells in lines}
 
 
 def _phase(cell: str) -> str:

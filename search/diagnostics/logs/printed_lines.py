@@ -3,8 +3,9 @@
 What a line does not name is its phase: the one of the last brief line that named one.
 """
 
+import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from search.diagnostics.logs.line import ROUND, Line
@@ -16,10 +17,12 @@ from search.diagnostics.logs.told_numbers import LONGEST, numbers_of, phase_of, 
 BAR = re.compile(r"\s*(\d+)/(\d+) |\s*step +(\d+)/(\d+) \[|.*?(\d+)%\|")
 BEST_ROUND = re.compile(r"\bbest iteration\b", re.I)  # is told once more in the line below
 SETTING = re.compile(r"\s*\w+=\S+,$|.*\bNamespace\(")  # of a config printed in front of a training
+NUMBERS = re.compile(r"[-+.\d]+(?:e[-+]?\d+)?")  # without them, lines of one form are the same
 OF_BATCHES = "Averaged stats:"  # told already, by the last batch
 BRIEF = 5  # words of a line that says what the lines below it are of
 NEWS = {"saved", "saving", "save", "best", "warning", "loaded", "loading", "loader", "dataset"}
 NEWS |= {"data", "size", "samples", "images", "loss", "file", "directory", "set"}
+Steps = tuple[float, float, bool]
 OVER = {"complete", "completed", "done", "end", "ended", "finished", "over"}
 
 
@@ -49,6 +52,7 @@ def _lines_with_numbers(text: str) -> list[Line]:
     lines: list[Line] = []
     bars: dict[str, Bar] = {}  # of this epoch, by what stands in front of them
     drawn: Bar | None = None  # by the line before
+    trained: dict[str, Steps] = {}
     epoch, below, before = "", "", ""
     for number, line in enumerate(text.splitlines(), start=1):
         if not line:
@@ -65,9 +69,14 @@ def _lines_with_numbers(text: str) -> list[Line]:
         if numbers.get("epoch", epoch) != epoch:  # what was told of the epoch before is over
             epoch, below, bars, bar = numbers["epoch"], "", {}, None
             numbers = numbers_of(line, below)
-        if bar and bar.share == 1 and bar is not drawn and not _adds(numbers, lines[bar.place][1]):
-            bar = None
-            numbers = numbers_of(line, below)
+        if bar and bar.share == 1 and bar is not drawn:
+            bar = (
+                bar if set(lines[bar.place][1]) - {"bar"} < set(numbers) else None
+            )  # as Keras does
+            numbers = numbers if bar else numbers_of(line, below)
+        if _goes_on(line, float(numbers.get("step", math.nan)), below, trained):  # it trains again
+            below = ""
+            numbers = numbers_of(line)
         if set(numbers) <= set(COUNTS):
             below = _heading(line, below)
         if bar:
@@ -93,9 +102,20 @@ def _bar(line: str) -> tuple[str, float]:
     return re.sub(r"[\d.\s]+", "", bar[0]) + every, float(done) / max(float(every), 1.0)
 
 
-def _adds(numbers: Mapping[str, str], told: Mapping[str, str]) -> bool:
-    """Whether a bar that is full tells more once more, as Keras' losses of validation."""
-    return set(told) - {"bar"} < set(numbers)
+def _goes_on(line: str, step: float, below: str, trained: dict[str, Steps]) -> bool:
+    """Whether the first line of its form below a heading tells the step that is to come next.
+
+    `trained`: by form the last step in front of headings, how far it lay behind the one before it,
+    and whether a line below this heading told another.
+    """
+    form = NUMBERS.sub("", line)
+    last, stride, of_other = trained.get(form, (0.0, math.inf, False))
+    goes_on = bool(below) and not of_other and step >= last + stride
+    if below and not goes_on:
+        trained[form] = last, stride, True
+    else:
+        trained[form] = step, step - last if step > last else stride, False
+    return goes_on
 
 
 def _headed(lines: Sequence[Line]) -> list[Line]:

@@ -134,7 +134,8 @@ def _by_log(tables: Mapping[str, Table]) -> dict[str, Table]:
             epoch: cells
             for file, (_, lines, _) in own.items()
             for _, cells in lines
-            if (epoch := number_in(cells.get("epoch", ""))) in _numbers(Path(file).stem)
+            if (epoch := number_in(cells.get("epoch", "")))
+            in [float(number) for number in re.findall(r"\d+", Path(file).stem)]
         }
         if not 1 < len(rows) == len(own) == sum(len(lines) for _, lines, _ in own.values()):
             made |= own
@@ -143,10 +144,6 @@ def _by_log(tables: Mapping[str, Table]) -> dict[str, Table]:
         header = list(dict.fromkeys(name for cells in ordered for name in cells))
         made[str(folder / folder.name)] = header, list(enumerate(ordered, start=1)), {}
     return made
-
-
-def _numbers(text: str) -> list[float]:
-    return [float(number) for number in re.findall(r"\d+", text)]
 
 
 def _read(

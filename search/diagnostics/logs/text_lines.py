@@ -67,19 +67,14 @@ def _with_their_epochs(told: Sequence[Line]) -> tuple[list[Line], dict[str, str]
     at: dict[str, str] = {}
     own: set[str] = set()
     for number, numbers in told:
-        at = _moved(at, numbers)
+        begins = {name: numbers[name] for name in ("epoch", ROUND, "step") if name in numbers}
+        at = begins if "epoch" in begins else at | begins  # a step counts within its epoch
         own |= set(numbers) if "epoch" in numbers else set()
         names = set(numbers) if "epoch" in numbers else set(numbers) - own
         if names - set(COUNTS):
             cells = {name: cell for name, cell in numbers.items() if name in names}
             lines.append((number, {"batch": str(number)} | cells | at))
     return lines, at
-
-
-def _moved(at: Mapping[str, str], numbers: Mapping[str, str]) -> dict[str, str]:
-    """The epoch and step that a line belongs to; a step counts within the epoch that is named."""
-    begins = {name: numbers[name] for name in ("epoch", ROUND, "step") if name in numbers}
-    return begins if "epoch" in begins else {**at, **begins}
 
 
 def _idle(lines: Sequence[Line], at: Mapping[str, str]) -> str:
