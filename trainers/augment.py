@@ -35,7 +35,7 @@ def read_augmentation(config: Mapping[str, Any]) -> Augmentation | None:
     if not settings.get("_target_"):
         return None
     try:
-        made: Augmentation = instantiate(settings)
+        made: Augmentation = instantiate(settings, _convert_="all")
     except Exception as error:
         raise TypeError(
             f"augment._target_: {settings['_target_']!r} must be a class that takes the keys of "

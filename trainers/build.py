@@ -80,7 +80,8 @@ def made(config: Config, group: str, *arguments: Any) -> Any:
     try:
         if all(isinstance(value, SCALARS) for value in config[group].values()):
             return _scalar_maker(json.dumps(config[group]))(*arguments)
-        return instantiate(config[group], _partial_=True)(*arguments)
+        # Lists are lists: OmegaConf's own are none to `isinstance`.
+        return instantiate(config[group], _partial_=True, _convert_="all")(*arguments)
     except Exception as error:
         target = config[group].get("_target_")
         cause = error.__cause__ or error

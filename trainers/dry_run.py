@@ -54,7 +54,7 @@ def rehearse(config: Config, shape: Sequence[Any]) -> str | None:
     _check_batch(trainer.get("batch_size"))
     seed_all(0, device)
     model, loss, optimizer = build(config, device)
-    _check_parameters(model)
+    _check_parameters(model, loss)
     penalties = read_penalties(trainer)
     schedule = Schedule(config.get("schedule"), optimizer, epochs=int(trainer["epochs"]), steps=3)
     rows = _rows(DataShape(*shape))
@@ -80,18 +80,14 @@ def rehearse(config: Config, shape: Sequence[Any]) -> str | None:
     check_has_width(config, sequences=len(rows) > 2 or not rows[0].is_floating_point())
     chances(config, rows[1])
     numbers = rows[1].is_floating_point()
-    own = [
-        *(trainer.get(key) for key in ("epochs", "batch_size", "fraction", "balance")),
-        penalties,
-    ]
-    own += [[buffer.tolist() for buffer in loss.buffers()], config.get("augment")]
+    own = [trainer.get(key) for key in ("epochs", "batch_size", "fraction", "balance")]
+    own += [penalties, [buffer.tolist() for buffer in loss.buffers()], config.get("augment")]
     own += [config.get("features"), read_distillation(config, classes=not numbers)]
     own += [(config.get("distillation") or {}).get("teacher")]
-    settings = {
-        key: value
-        for key, value in optimizer.param_groups[0].items()
-        if key not in ("params", *COLUMNS)
-    }
+    settings = [
+        {key: value for key, value in group.items() if key not in ("params", *COLUMNS)}
+        for group in optimizer.param_groups
+    ]
     return repr((parts, weights, settings, schedule.describe(), own))
 
 
@@ -153,7 +149,18 @@ def _check_batch(size: Any) -> None:
         )
 
 
-def _check_parameters(model: nn.Module) -> None:
+def _check_parameters(model: nn.Module, loss: nn.Module) -> None:
+    for name, _ in filter(lambda named: named[1].requires_grad, loss.named_parameters()):
+        raise TypeError(
+            f"loss._target_: {type(loss).__name__} must have nothing to train, since by the loss "
+            f"trainings are compared, but got {name}; train it in the model, or freeze it"
+        )
+    for name, state in model.state_dict().items():
+        if not isinstance(state, Tensor):
+            raise TypeError(
+                f"model._target_: {type(model).__name__} must hold tensors alone in its state, "
+                f"but got {name}, a {type(state).__name__}; make it a tensor, or leave it out"
+            )
     for name, parameter in model.named_parameters():
         if is_lazy(parameter):
             raise TypeError(

@@ -16,6 +16,7 @@ COLUMNS = ("lr", "momentum", "betas")
 INTERVALS = ("epoch", "step")
 VAL_LOSS, METRIC = "val_loss", "metric"  # what a plateau schedule watches
 Settings = dict[str, Any]
+Groups = list[Settings]  # of each group of parameters, in the optimizer's order
 
 
 class Schedule:
@@ -42,7 +43,7 @@ class Schedule:
         self.watches = settings.pop("watch", VAL_LOSS)
         _check("watch", self.watches, (VAL_LOSS, METRIC))
         self._warmup = _warmup(settings.pop("warmup", 0.0)) * steps
-        self._config, self._optimizer, self._steps = settings, optimizer, steps
+        self._config, self._groups, self._steps = settings, _settings(optimizer), steps
         self._moves_by_step = interval == "step"
         self.per_step = self._moves_by_step or self._warmup > 0
         count = epochs * steps if self._moves_by_step else epochs
@@ -59,7 +60,7 @@ class Schedule:
             settings.setdefault("threshold_mode", "abs")
         self._table = [] if follows else self._read_out(count)
 
-    def at(self, epoch: int, *, step: int, watched: Sequence[float]) -> Settings:
+    def at(self, epoch: int, *, step: int, watched: Sequence[float]) -> Groups:
         """Learning rate, and momentum or betas, for a step (from 0) of an epoch (from 1).
 
         `watched`: of the epochs before, the validation losses, or the metric turned so that lower
@@ -68,7 +69,7 @@ class Schedule:
         done = (epoch - 1) * self._steps + step
         if self._table:
             return self._warmed(self._table[done if self._moves_by_step else epoch - 1], done)
-        twin = _twin(self._optimizer)
+        twin = _Twin(self._groups)
         scheduler = self._made(twin)
         for number in watched:
             scheduler.step(number)
@@ -76,14 +77,14 @@ class Schedule:
 
     def describe(self) -> str:
         """A text that is equal for two schedules that give the same settings."""
-        followed = (self._config, self.watches, _settings(self._optimizer))
+        followed = (self._config, self.watches, self._groups)
         return repr((self._table or followed, self._warmup))
 
-    def _warmed(self, row: Settings, done: int) -> Settings:
+    def _warmed(self, row: Groups, done: int) -> Groups:
         """The settings of a step, `done` steps from the start."""
         if done >= self._warmup:
             return row
-        return {**row, "lr": row["lr"] * (done + 1) / (self._warmup + 1)}
+        return [{**group, "lr": group["lr"] * (done + 1) / (self._warmup + 1)} for group in row]
 
     def _follows(self) -> bool:
         """Whether the rate depends on how the training goes."""
@@ -95,10 +96,10 @@ class Schedule:
         except Exception as error:
             raise self._refused(error) from error
 
-    def _read_out(self, count: int) -> list[Settings]:
-        twin = _twin(self._optimizer)
+    def _read_out(self, count: int) -> list[Groups]:
         if not self._config.get("_target_"):
-            return [_settings(twin)] * count
+            return [self._groups] * count
+        twin = _Twin(self._groups)
         scheduler = self._made(twin)
         table = []
         for _ in range(count):
@@ -109,7 +110,7 @@ class Schedule:
 
     def _made(self, twin: optim.Optimizer) -> Any:
         try:
-            return instantiate(self._config, _partial_=True)(twin)
+            return instantiate(self._config, _partial_=True, _convert_="all")(twin)
         except Exception as error:
             raise self._refused(error) from error
 
@@ -128,10 +129,10 @@ class InverseSquareRoot(optim.lr_scheduler.LambdaLR):
         super().__init__(optimizer, lambda done: 1 / math.sqrt(done + 1))
 
 
-def apply(row: Settings, optimizer: optim.Optimizer) -> None:
-    """Sets the row's settings in all parameter groups."""
-    for group in optimizer.param_groups:
-        group.update(row)
+def apply(row: Groups, optimizer: optim.Optimizer) -> None:
+    """Sets the row's settings in the groups of parameters."""
+    for group, settings in zip(optimizer.param_groups, row, strict=True):
+        group.update(settings)
 
 
 def _check(key: str, value: object, allowed: Sequence[str]) -> None:
@@ -154,12 +155,15 @@ def _warmup(epochs: object) -> float:
     return float(epochs)
 
 
-def _twin(optimizer: optim.Optimizer) -> optim.Optimizer:
-    """The same class with the same settings over one idle parameter, for the scheduler."""
-    defaults = {key: value for key, value in optimizer.defaults.items() if key in COLUMNS}
-    return type(optimizer)([nn.Parameter()], **defaults)
+class _Twin(optim.Optimizer):
+    """An optimizer of the same settings that trains nothing, for the scheduler."""
+
+    def __init__(self, groups: Groups) -> None:
+        super().__init__([{"params": [nn.Parameter()], **each} for each in groups], groups[0])
+
+    def step(self) -> None:  # type: ignore[override]
+        """A scheduler wants to see it."""
 
 
-def _settings(optimizer: optim.Optimizer) -> Settings:
-    group = optimizer.param_groups[0]
-    return {key: group[key] for key in COLUMNS if key in group}
+def _settings(optimizer: optim.Optimizer) -> Groups:
+    return [{k: group[k] for k in COLUMNS if k in group} for group in optimizer.param_groups]

@@ -157,7 +157,7 @@ class Seat:
         self.model.eval()
         return {
             "train_loss": self._evaluate(self._train)[0],
-            "lr": float(self._schedule.at(1, step=0, watched=[])["lr"]),
+            "lr": float(self._schedule.at(1, step=0, watched=[])[0]["lr"]),
         }
 
     def _train_epoch(self) -> Values:

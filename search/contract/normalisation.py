@@ -110,7 +110,7 @@ def _fitted(node: DictConfig, rows: NDArray[Any], shown: NDArray[Any]) -> tuple[
     """The scaler that a config names, fitted on `rows`, and some rows scaled by it."""
     arguments = {key: value for key, value in node.items() if key != "target"}
     try:
-        scaler = instantiate(arguments).fit(rows)
+        scaler = instantiate(arguments, _convert_="all").fit(rows)
         scaled = np.asarray(scaler.transform(np.array(shown)))
         fits = np.abs(scaled) <= np.finfo(np.float32).max  # False for NaN
         if scaled.shape != shown.shape or not fits.all():

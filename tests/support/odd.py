@@ -1,5 +1,6 @@
 """Models for tests: ordinary `nn.Module`s, each with something that a program of many lanes may get wrong."""
 
+import itertools
 import os
 
 import torch
@@ -57,6 +58,24 @@ class Greedy(nn.Module):
         return loss
 
 
+class Tempered(nn.CrossEntropyLoss):
+    """A loss that divides the logits by a temperature of its own, which it would learn."""
+
+    def __init__(self, *, learns):
+        super().__init__()
+        self.temperature = nn.Parameter(torch.ones(()), requires_grad=learns)
+
+    def forward(self, outputs, y):
+        return super().forward(outputs / self.temperature, y)
+
+
+def two_rates(params, *, lr, last):
+    """SGD with a rate of its own for the last layer."""
+    *body, weight, bias = params
+    groups = [{"params": body}, {"params": [weight, bias], "lr": last}]
+    return torch.optim.SGD(groups, lr=lr)
+
+
 class OneNumber(nn.Module):
     """A loss of the shape [1], of which torch takes a gradient too."""
 
@@ -98,6 +117,19 @@ class Lazy(Two):
     def __init__(self, *, inputs, outputs):
         super().__init__(inputs=inputs, outputs=outputs)
         self.first = nn.LazyLinear(16)
+
+
+class Listed(nn.Module):
+    """Takes its widths as a list, which it tells from a single number; has no biases."""
+
+    def __init__(self, *, inputs, outputs, widths):
+        super().__init__()
+        widths = [inputs, *(widths if isinstance(widths, list) else [widths]), outputs]
+        layers = (nn.Linear(*pair, bias=False) for pair in itertools.pairwise(widths))
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x):
+        return self.layers(x.flatten(1))
 
 
 class Complex(Two):

@@ -244,17 +244,17 @@ def _schedule(config, *, epochs, steps):
 def test_the_inverse_root_and_a_warm_up_in_front_of_any_schedule_follow_their_tables():
     inverse = {"_target_": "trainers.schedules.InverseSquareRoot", "interval": "epoch"}
     plain = _schedule(inverse, epochs=4, steps=5)
-    rates = [plain.at(epoch, step=0, watched=[])["lr"] for epoch in range(1, 5)]
+    rates = [plain.at(epoch, step=0, watched=[])[0]["lr"] for epoch in range(1, 5)]
     assert rates == pytest.approx([1, 1 / np.sqrt(2), 1 / np.sqrt(3), 0.5])
     warm = _schedule({**inverse, "warmup": 0.8}, epochs=4, steps=5)
     assert warm.per_step
-    first = [warm.at(1, step=step, watched=[])["lr"] for step in range(5)]
+    first = [warm.at(1, step=step, watched=[])[0]["lr"] for step in range(5)]
     assert first == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
-    assert warm.at(2, step=3, watched=[])["lr"] == pytest.approx(1 / np.sqrt(2))
+    assert warm.at(2, step=3, watched=[])[0]["lr"] == pytest.approx(1 / np.sqrt(2))
     plateau = {"_target_": "torch.optim.lr_scheduler.ReduceLROnPlateau", "patience": 0}
     falling = _schedule({**plateau, "factor": 0.5, "warmup": 1.0}, epochs=9, steps=4)
-    assert falling.at(1, step=1, watched=[])["lr"] == pytest.approx(0.4)
-    assert falling.at(4, step=0, watched=[1.0, 1.0, 1.0])["lr"] == pytest.approx(0.25)
+    assert falling.at(1, step=1, watched=[])[0]["lr"] == pytest.approx(0.4)
+    assert falling.at(4, step=0, watched=[1.0, 1.0, 1.0])[0]["lr"] == pytest.approx(0.25)
 
 
 @pytest.mark.parametrize("warmup", [-1, "long", True, float("nan"), float("inf")])

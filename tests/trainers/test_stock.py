@@ -165,8 +165,11 @@ def test_rows_that_are_not_there_are_refused(tmp_path):
 SCHEDULERS = "torch.optim.lr_scheduler."
 
 
-def _sgd():
-    return torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=0.1, momentum=0.9)
+def _sgd(*rates):
+    groups = [
+        {"params": [torch.nn.Parameter(torch.ones(1))], "lr": rate} for rate in rates or [0.1]
+    ]
+    return torch.optim.SGD(groups, momentum=0.9)
 
 
 @pytest.mark.parametrize(
@@ -180,29 +183,34 @@ def _sgd():
         ("CyclicLR", {"base_lr": 0.0, "max_lr": 0.1, "step_size_up": 4}, "step"),
     ],
 )
-def test_a_schedule_gives_what_torchs_scheduler_gives_in_a_loop(name, arguments, interval):
+@pytest.mark.parametrize("rates", [[0.1], [0.1, 0.01]])
+def test_a_schedule_gives_each_group_of_parameters_what_torchs_scheduler_gives_in_a_loop(
+    name, arguments, interval, rates
+):
     given = {**arguments, "total_steps": None} if "total_steps" in arguments else arguments
     schedule = Schedule(
-        {"_target_": SCHEDULERS + name, "interval": interval, **given}, _sgd(), epochs=5, steps=3
+        {"_target_": SCHEDULERS + name, "interval": interval, **given},
+        _sgd(*rates),
+        epochs=5,
+        steps=3,
     )
-    optimizer = _sgd()
+    optimizer, keys = _sgd(*rates), ("lr", "momentum")
     scheduler = getattr(torch.optim.lr_scheduler, name)(optimizer, **arguments)
     for epoch in range(1, 6):
         for step in range(3 if interval == "step" else 1):
             row = schedule.at(epoch, step=step, watched=[])
-            group = optimizer.param_groups[0]
-            assert (row["lr"], row["momentum"]) == (group["lr"], group["momentum"])
+            assert row == [{key: group[key] for key in keys} for group in optimizer.param_groups]
             optimizer.step()
             scheduler.step()
     apply(row, optimizer)
-    assert optimizer.param_groups[0]["lr"] == row["lr"]
+    assert [group["lr"] for group in optimizer.param_groups] == [each["lr"] for each in row]
 
 
 def test_exponential_decay_starts_from_the_first_rate_and_does_not_compound():
     schedule = Schedule(
         {"_target_": SCHEDULERS + "ExponentialLR", "gamma": 0.98}, _sgd(), epochs=21, steps=1
     )
-    assert schedule.at(21, step=0, watched=[])["lr"] == pytest.approx(0.1 * 0.98**20)
+    assert schedule.at(21, step=0, watched=[])[0]["lr"] == pytest.approx(0.1 * 0.98**20)
 
 
 def test_a_plateaus_schedule_follows_the_losses_and_needs_no_state():
@@ -212,14 +220,14 @@ def test_a_plateaus_schedule_follows_the_losses_and_needs_no_state():
     schedule, rates = Schedule(config, _sgd(), epochs=20, steps=3), []
     for epoch in range(len(losses)):
         rates.append(optimizer.param_groups[0]["lr"])
-        assert schedule.at(epoch + 1, step=0, watched=losses[:epoch])["lr"] == rates[-1]
+        assert schedule.at(epoch + 1, step=0, watched=losses[:epoch])[0]["lr"] == rates[-1]
         scheduler.step(losses[epoch])
     assert len(set(rates)) == 3
 
 
 def test_no_schedule_is_constant_and_one_that_cannot_be_is_refused():
     optimizer = torch.optim.Adam([torch.nn.Parameter(torch.ones(1))], lr=0.1)
-    assert Schedule(None, optimizer, epochs=3, steps=2).at(3, step=1, watched=[])["lr"] == 0.1
+    assert Schedule(None, optimizer, epochs=3, steps=2).at(3, step=1, watched=[])[0]["lr"] == 0.1
     with pytest.raises(
         ValueError,
         match=r"schedule\.interval: must be one of epoch, step, but got 'year'; choose one of them",
@@ -360,8 +368,8 @@ def test_an_equal_score_below_0_is_no_gain_and_only_a_plateau_watches_the_metric
         "watch": "metric",
     }
     schedule = Schedule(config, _sgd(), epochs=5, steps=1)
-    assert schedule.at(3, step=0, watched=[-0.9, -0.9])["lr"] == pytest.approx(0.05)
-    assert schedule.at(3, step=0, watched=[-0.9, -0.95])["lr"] == pytest.approx(0.1)
+    assert schedule.at(3, step=0, watched=[-0.9, -0.9])[0]["lr"] == pytest.approx(0.05)
+    assert schedule.at(3, step=0, watched=[-0.9, -0.95])[0]["lr"] == pytest.approx(0.1)
     with pytest.raises(ValueError, match="only a plateau schedule watches the metric"):
         Schedule({"watch": "metric"}, _sgd(), epochs=5, steps=1)
     with pytest.raises(ValueError, match="must be one of val_loss, metric, but got 'loss'"):

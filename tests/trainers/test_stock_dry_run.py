@@ -28,6 +28,7 @@ SHAPE = (64, 10, "classification")
         ("Named", r"the forward of Named must return one tensor, but got dict; return the logits"),
         ("Deep", r"the forward of Deep must return one row of logits per row of data, \[rows, classes\], but got shape \[4, 10, 1\]; reshape"),
         ("Lazy", r"Lazy must have its parameters from the start, but got first\.weight, which is lazy"),
+        ("Extra", r"Extra must hold tensors alone in its state, but got _extra_state, a dict; make"),
         ("Complex", r"Complex must have real parameters, but got phase of torch\.complex64; hold"),
         ("Thick", r"model\._target_: 'odd\.Thick' must be a class that takes the keys of model, but got TypeError: .*unexpected keyword argument 'inputs'; it takes features, units; give its own arguments: model\._target_=odd\.Thick model\.features=… model\.units=…"),
     ],
@@ -56,6 +57,32 @@ def test_a_setting_that_cannot_be_is_named(path, value, message):
     config[group][key] = value
     with pytest.raises((TypeError, ValueError), match=message):
         rehearse(config, SHAPE)
+
+
+def test_a_loss_that_would_learn_is_named_and_one_with_frozen_weights_trains():
+    config = config_of()
+    config["loss"] = {"_target_": "odd.Tempered", "learns": True}
+    message = r"Tempered must have nothing to train, .*, but got temperature; train it in the model"
+    with pytest.raises(TypeError, match=message):
+        rehearse(config, SHAPE)
+    config["loss"]["learns"] = False
+    assert rehearse(config, SHAPE) is not None
+
+
+def test_a_model_gets_a_list_of_its_config_as_pythons_own_and_muon_trains_it():
+    """Muon takes matrices alone."""
+    config = config_of(model="Listed", widths=[8, 12])
+    config["optimizer"] = {"_target_": "torch.optim.Muon", "lr": 0.1}
+    assert rehearse(config, SHAPE) is not None
+
+
+def test_the_rate_of_a_further_group_of_parameters_is_a_knob_that_acts():
+    said = set()
+    for last in (0.1, 0.01):
+        config = config_of(model="Two")
+        config["optimizer"] = {"_target_": "odd.two_rates", "lr": 0.1, "last": last}
+        said.add(rehearse(config, SHAPE))
+    assert len(said) == 2
 
 
 def test_an_optimizer_that_needs_a_closure_is_named():

@@ -154,7 +154,7 @@ class Group:
         """Epoch 0; the learning rate is that of the first step."""
         rates = dropout_rates(lanes, rows[WEIGHTS])
         losses = losses_of(self._program, rows, self._steps.x, self._steps.y, rates)
-        first = [float(lane.schedule.at(1, step=0, watched=[])["lr"]) for lane in lanes]
+        first = [float(lane.schedule.at(1, step=0, watched=[])[0]["lr"]) for lane in lanes]
         return [
             {"train_loss": loss, "lr": rate}
             for loss, rate in zip(losses.tolist(), first, strict=True)

@@ -54,7 +54,8 @@ class Lane:
         """The optimizer's constants at every step of the epoch; one value where they stay."""
         count = steps if self.schedule.per_step else 1
         settings = [
-            self.schedule.at(self.epoch, step=step, watched=self.watched) for step in range(count)
+            self.schedule.at(self.epoch, step=step, watched=self.watched)[0]
+            for step in range(count)
         ]
         scheduled = {
             name: [float(row[name]) for row in settings] for name in settings[0] if name != "betas"
