@@ -406,6 +406,14 @@ def test_a_damaged_npz_is_named_whatever_is_wrong_with_it(kind, tmp_path):
         load_rows(_npz(path=str(path)))
 
 
+@pytest.mark.parametrize("names", [["y_val"], ["x_val"], ["lengths_test"], ["x_val", "y_test"]])
+def test_a_set_of_an_npz_without_its_rows_or_its_targets_is_refused(names, tmp_path):
+    path, arrays = tmp_path / "rows.npz", dict.fromkeys(["x", "y", *names], np.arange(6) % 2)
+    np.savez(path, **{name: values[:, None] for name, values in arrays.items()})
+    with raises("data-cannot-be-read", names[0]):
+        load_rows(_npz(path=str(path)))
+
+
 def test_a_first_line_of_numbers_is_said_and_a_gap_at_a_rows_end_is_no_short_row():
     data = _read("1,0,label,b\n2,1,x,1\n3,2,y,\n", impute="mean")
     assert not data.notes

@@ -163,6 +163,34 @@ def test_image_folders_give_a_class_per_sub_folder_and_sets_that_came_with_them(
     assert told.endswith("9.heic")
 
 
+@pytest.mark.parametrize("name", ["val", "valid", "validation", "dev"])
+def test_a_validation_set_has_one_of_its_usual_names_and_what_is_hidden_is_no_image(name, tmp_path):
+    for part in ("train", name, "test"):
+        for label in ("red", "blue"):
+            _draw(tmp_path / part / label / "0.png", (200, 0, 0))
+            _draw(tmp_path / part / label / ".ipynb_checkpoints" / "0.png", (200, 0, 0))
+    (tmp_path / ".git").mkdir()
+    data = folder.load(path=str(tmp_path), side=4, channels=3)
+    assert {part: rows.tolist() for part, rows in data.given.items()} == {
+        "val": [2, 3],
+        "test": [4, 5],
+    }
+    assert data.notes == ()
+    (tmp_path / "masks").mkdir()
+    (told,) = folder.load(path=str(tmp_path), side=4, channels=3).notes
+    assert told.endswith("masks")
+    (tmp_path / "masks").rename(tmp_path / ("dev" if name != "dev" else "validations"))
+    (told,) = folder.load(path=str(tmp_path), side=4, channels=3).notes
+    assert told.endswith(("dev", "validations"))
+
+
+def test_a_picture_too_large_for_pillow_is_named_with_the_others(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)
+    _draw(tmp_path / "cats" / "a.png", (200, 0, 0))
+    with pytest.raises(DataError, match=r"a\.png: must be a readable .*DecompressionBombError"):
+        folder.load(path=str(tmp_path), side=4, channels=3)
+
+
 def test_folders_that_hold_no_readable_images_are_refused_in_words(tmp_path):
     with pytest.raises(DataError, match=r"data\.path: must be a folder"):
         folder.load(path=str(tmp_path / "nowhere"), side=4, channels=3)

@@ -313,6 +313,15 @@ def test_classes_that_differ_by_capital_letters_and_a_row_in_place_of_names_are_
     assert load_rows(_node()).data.notes == ()
 
 
+@pytest.mark.parametrize("made", [pd.to_datetime, pd.to_timedelta])
+def test_dates_and_times_of_a_parquet_are_no_numbers(made):
+    table = pd.DataFrame({"a": range(6), "when": made(range(6), unit="D"), "label": [0, 1] * 3})
+    table.to_parquet("t.parquet")
+    with raises("data-cannot-be-read", "when", "data.drop=[when]", "in row 0"):
+        load_rows(_node("t.parquet"))
+    assert load_rows(_node("t.parquet", drop=["when"])).data.names == ("a",)
+
+
 def test_a_target_of_texts_is_no_regression():
     with open("t.csv", "w") as file:
         file.write("a,label\n1,x\n2,1.5e\n")

@@ -11,7 +11,7 @@ ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".
 OF_SYSTEMS = (".db", ".ini")  # Thumbs.db and desktop.ini, which lie in many folders
 SHOWN = 5  # damaged files in a message
 MODES = {1: "L", 3: "RGB"}  # Pillow's names of grey and colour
-SETS = ("train", "val", "test")
+SETS = {"train": ["train"], "val": ["val", "valid", "validation", "dev"], "test": ["test"]}
 OPAQUE = 255  # alpha of a pixel that lets nothing through
 
 
@@ -19,8 +19,8 @@ def load(*, path: str, side: int, channels: int) -> DataSet:
     """x [n, channels, side, side] float32, 0 … 255; y [n] names of the sub-folders.
 
     An image is turned as its camera says, cut to its middle square and scaled. Files of another
-    ending and hidden ones (._1.png) are left out. Where the folder holds train/, its val/ and
-    test/ are given sets.
+    ending and what is hidden (._1.png) are left out. Where the folder holds train/, its val/ (or
+    valid/, validation/, dev/) and test/ are given sets.
 
     Args:
         side: pixels of each side of the scaled images.
@@ -36,11 +36,10 @@ def load(*, path: str, side: int, channels: int) -> DataSet:
         raise broken(
             "data.channels", rule="is 1 for grey or 3 for colour", got=channels, remedy="say 1 or 3"
         )
-    is_split = (folder / "train").is_dir()
-    parts = {name: folder / name for name in SETS if (folder / name).is_dir()} if is_split else {}
     names, images, labels = [], [], []
     others, faults = list[Path](), list[DataError]()
-    for name, part in (parts or {"train": folder}).items():
+    parts = _sets(folder, others=others) if (folder / "train").is_dir() else {"train": folder}
+    for name, part in parts.items():
         for label, file in _files(part, others=others):
             names.append(name)
             labels.append(label)
@@ -52,7 +51,7 @@ def load(*, path: str, side: int, channels: int) -> DataSet:
         more = "".join(f"\n  {fault}" for fault in faults[1:SHOWN])
         rest = f"\n  and {len(faults) - SHOWN} further files" if len(faults) > SHOWN else ""
         raise DataError(f"{faults[0]}{more}{rest}") from faults[0].__cause__
-    left = f"left out, being no images by their endings: {len(others)}, such as "
+    left = f"left out, being no sets or no images by their names: {len(others)}, such as "
     sets = np.array(names)
     return DataSet(
         x=np.stack(images).astype(np.float32),
@@ -62,20 +61,28 @@ def load(*, path: str, side: int, channels: int) -> DataSet:
     )
 
 
+def _sets(folder: Path, *, others: list[Path]) -> dict[str, Path]:
+    """The folder of each set; `others` gets folders that are none."""
+    there = {place.name: place for place in _shown(folder) if place.is_dir()}
+    named = {part: [name for name in names if name in there] for part, names in SETS.items()}
+    sets = {part: there.pop(names[0]) for part, names in named.items() if names}
+    others += there.values()
+    return sets
+
+
+def _shown(folder: Path, pattern: str = "*") -> list[Path]:
+    """What a folder holds, in the order of the names: nothing hidden, or within what is hidden."""
+    places = ((place.relative_to(folder).parts, place) for place in folder.glob(pattern))
+    return sorted(place for parts, place in places if not any(p.startswith(".") for p in parts))
+
+
 def _files(folder: Path, *, others: list[Path]) -> list[tuple[str, Path]]:
     """Each image with its class, in the order of the names; `others` gets what is none."""
-    classes = sorted(
-        place for place in folder.iterdir() if place.is_dir() and not place.name.startswith(".")
-    )
     files = []
-    for place in classes:
-        inside = sorted(file for file in place.rglob("*") if not file.name.startswith("."))
+    for place in filter(Path.is_dir, _shown(folder)):
+        inside = [file for file in _shown(place, "**/*") if file.is_file()]
         images = [file for file in inside if file.suffix.lower() in ENDINGS]
-        others += [
-            file
-            for file in inside
-            if file.is_file() and file.suffix.lower() not in (*ENDINGS, *OF_SYSTEMS)
-        ]
+        others += [f for f in inside if f.suffix.lower() not in (*ENDINGS, *OF_SYSTEMS)]
         if not images:
             raise broken(
                 str(place),
@@ -115,7 +122,9 @@ def _image(file: Path, *, side: int, channels: int) -> NDArray[np.uint8]:
                     remedy="save it on a background of one colour",
                 )
             turned = ImageOps.exif_transpose(image).convert(MODES[channels])
-    except (OSError, ValueError, SyntaxError) as error:  # what Pillow raises for damaged files
+    except DataError:
+        raise
+    except Exception as error:  # Pillow's formats each raise kinds of their own
         raise broken(
             str(file),
             rule="must be a readable image",

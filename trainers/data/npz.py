@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 from trainers.data import DataSet, broken
 from trainers.data.files import check_is_file, read_npz
 
-KNOWN = (
-    "x", "y", "groups", "time", "lengths", "x_val", "y_val", "lengths_val", "x_test", "y_test",
-    "lengths_test", "y_lengths", "y_lengths_val", "y_lengths_test",
-)  # fmt: skip
+OF_SETS = ("x", "y", "lengths", "y_lengths")  # arrays that each set has of its own
+ENDS = ("", "_val", "_test")
+KNOWN = (*(f"{name}{end}" for end in ENDS for name in OF_SETS), "groups", "time")
 NONE = np.empty(0, dtype=np.int64)
 
 
@@ -31,7 +30,7 @@ def load(*, path: str, auxiliary: Mapping[str, str] | None = None) -> DataSet:
     """
     further_names = list(auxiliary or {})
     arrays = _arrays_of(path, further_names)
-    sets = ["", *(f"_{name}" for name in ("val", "test") if f"x_{name}" in arrays)]
+    sets = [end for end in ENDS if f"x{end}" in arrays]
     given, count = {}, len(arrays["x"])
     for name in sets[1:]:
         more = len(arrays[f"x{name}"])
@@ -39,7 +38,7 @@ def load(*, path: str, auxiliary: Mapping[str, str] | None = None) -> DataSet:
         count += more
     try:
         x = np.concatenate([arrays[f"x{name}"] for name in sets])
-        y = np.concatenate([arrays.get(f"y{name}", arrays["y"][:0]) for name in sets])
+        y = np.concatenate([arrays[f"y{name}"] for name in sets])
         lengths, target_lengths = (_joined(arrays, key, sets) for key in ("lengths", "y_lengths"))
         further = {name: _joined(arrays, name, sets) for name in further_names}
     except ValueError as error:
@@ -74,14 +73,16 @@ def _arrays_of(path: str, further_names: Sequence[str]) -> dict[str, NDArray[Any
             got=str(error),
             remedy="write it by numpy.savez",
         ) from error
-    further = [f"{name}{end}" for name in further_names for end in ("", "_val", "_test")]
-    unknown_names = sorted(set(arrays) - {*KNOWN, *further})
-    if unknown_names or not {"x", "y"} <= set(arrays):
+    further = [f"{name}{end}" for name in further_names for end in ENDS]
+    parts = (*OF_SETS, *further_names)
+    ends = [end for end in ENDS if not end or any(f"{part}{end}" in arrays for part in parts)]
+    needed = {f"{part}{end}" for part in "xy" for end in ends}
+    if set(arrays) - {*KNOWN, *further} or needed - set(arrays):
         raise broken(
             path,
-            rule=f"holds x and y, and may hold {', '.join(KNOWN[2:])}",
+            rule=f"holds x and y of each set, and may hold {', '.join(KNOWN[2:])}",
             got=", ".join(arrays),
-            remedy="rename them",
+            remedy="rename them, or add what is missing",
         )
     return arrays
 

@@ -42,12 +42,10 @@ def joined_steps(steps: DataSet, ids: NDArray[Any], *, where: str) -> DataSet:
     first = order[np.cumsum(lengths) - lengths]
     y = np.repeat(steps.y[first][:, None], x.shape[1], axis=1)
     y[rows, places] = steps.y[order]
-    one_each = partial(_once, where=where, ids=ids, first=first, rows=rows, order=order)
-    groups = None
-    if steps.groups is not None:
-        groups = one_each(
-            steps.groups, rule="a sequence belongs to one group", remedy="data.groups"
-        )
+    one_each = partial(_once, where=where, ids=ids, first=first, numbers=numbers)
+    groups = steps.groups
+    if groups is not None:
+        groups = one_each(groups, rule="a sequence belongs to one group", remedy="data.groups")
     auxiliary = {
         name: one_each(column, rule=f"a sequence has one {name}", remedy="data.auxiliary")
         for name, column in steps.auxiliary.items()
@@ -70,16 +68,15 @@ def _once(
     where: str,
     ids: NDArray[Any],
     first: NDArray[np.int64],
-    rows: NDArray[np.int64],
-    order: NDArray[np.int64],
+    numbers: NDArray[np.int64],
     rule: str,
     remedy: str,
 ) -> NDArray[Any]:
     """A column of steps as one of sequences. Raises DataError: a sequence has several values."""
     of_sequence: NDArray[Any] = column[first]
-    apart = of_sequence[rows] != column[order]
+    apart = of_sequence[numbers] != column
     if apart.any():
-        got = f"several in sequence {ids[order[int(apart.argmax())]]!r}"
+        got = f"several in sequence {ids[int(apart.argmax())]!r}"
         raise broken(where, rule=rule, got=got, remedy=f"mend {remedy}")
     return of_sequence
 

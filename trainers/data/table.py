@@ -172,6 +172,8 @@ def _numbers(
     coded_names = [name for name in categorical if name in features]
     for category in coded_names:
         check_texts(features[category], str(file))
+    dates = features.select_dtypes(include=["datetime", "datetimetz", "timedelta"])
+    features = features.assign(**dates.astype(str))  # or they would be microseconds
     numeric = [name for name in features if name not in categorical]
     texts = [str(name) for name in numeric if _holds_texts(features[name])]
     for name in numeric:

@@ -129,7 +129,8 @@ def read_table(path: Path, form: Format) -> pd.DataFrame:
             remedy="mend the file, or its data.separator and data.encoding",
         ) from error
     if is_text(path):
-        _check_rows(frame, path, form)
+        _check_fields(frame, path, form)
+        _check_second_line(frame, path, form)
     frame.columns = pd.Index([str(name).strip() for name in frame.columns])
     _check_header(header or list(frame.columns), frame, path, form)
     return frame
@@ -193,11 +194,6 @@ def _blanks(header: Sequence[str], frame: pd.DataFrame) -> str:
 def _header(path: Path, form: Format) -> list[str]:
     first = form.read(path, header=None, nrows=1, dtype=str, keep_default_na=False, na_values=[])
     return [str(name).strip() for name in first.iloc[0]]
-
-
-def _check_rows(frame: pd.DataFrame, path: Path, form: Format) -> None:
-    _check_fields(frame, path, form)
-    _check_second_line(frame, path, form)
 
 
 def _check_fields(frame: pd.DataFrame, path: Path, form: Format) -> None:
