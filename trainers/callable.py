@@ -206,7 +206,7 @@ class CallableSeats:
             return []
         try:
             with self._own_state():
-                values = with_losses(dict(next(self._generator)))
+                values = with_losses(next(self._generator))
             self._last_epoch = self._number(values)
             if remark := self.code.remark() or self._files.remark():
                 values.setdefault("remark", remark)

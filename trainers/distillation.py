@@ -4,15 +4,14 @@ The teacher answers each train row once, before the first epoch; augmented rows 
 the row that they come from.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from hydra.utils import get_object
 from torch import Tensor, cat, nn, zeros_like
 
 from trainers.api import Config, Data
+from trainers.predicted import predicted
 from trainers.settings import fits
 from trainers.teacher import read_teacher, teacher_files
 
@@ -21,10 +20,14 @@ SMALL = 1e-12  # the least probability whose logarithm is taken
 
 @dataclass(frozen=True, kw_only=True)
 class Distillation:
-    """`temperature` divides the logits of both; `weight`: of the teacher's part, 0 to 1."""
+    """`temperature` divides the logits of both; `weight`: of the teacher's part, 0 to 1.
+
+    `classes`: what the rows' targets are; numbers have no temperature.
+    """
 
     temperature: float
     weight: float
+    classes: bool
 
     def mixed(self, loss: Tensor, outputs: Tensor, soft: Tensor) -> Tensor:
         """The student's loss with the teacher's part.
@@ -42,26 +45,17 @@ class Distillation:
         return (1 - self.weight) * loss + self.weight * self._distance(outputs, soft)
 
     def _distance(self, outputs: Tensor, soft: Tensor) -> Tensor:
-        raise NotImplementedError
-
-
-class OfClasses(Distillation):
-    """Kullback and Leibler's divergence of the softened classes, times the squared temperature."""
-
-    def _distance(self, outputs: Tensor, soft: Tensor) -> Tensor:
+        """Kullback and Leibler's divergence of the softened classes, times the squared
+        temperature; of numbers the squared error.
+        """
+        if not self.classes:
+            return nn.functional.mse_loss(outputs, soft)
         student, teacher = (
             nn.functional.log_softmax(_two(each) / self.temperature, dim=1)
             for each in (outputs, soft)
         )
         divergence = nn.functional.kl_div(student, teacher, reduction="batchmean", log_target=True)
         return divergence * self.temperature**2
-
-
-class OfNumbers(Distillation):
-    """Squared error; numbers have no temperature."""
-
-    def _distance(self, outputs: Tensor, soft: Tensor) -> Tensor:
-        return nn.functional.mse_loss(outputs, soft)
 
 
 def read_distillation(config: Config, *, classes: bool) -> Distillation | None:
@@ -83,9 +77,7 @@ def read_distillation(config: Config, *, classes: bool) -> Distillation | None:
         raise ValueError(
             f"distillation.weight: must lie between 0 and 1, but got {weight!r}; 0.5 is usual"
         )
-    if not classes:
-        return OfNumbers(temperature=1.0, weight=weight)
-    return OfClasses(temperature=temperature, weight=weight)
+    return Distillation(temperature=temperature if classes else 1.0, weight=weight, classes=classes)
 
 
 def with_teacher(config: Config, data: Data, *, device: str) -> Data:
@@ -113,7 +105,8 @@ def with_teacher(config: Config, data: Data, *, device: str) -> Data:
     teacher = read_teacher(file)
     try:
         predict = get_object(str(teacher["trainer"]["predict"]))
-        values: Mapping[str, Any] = predict(teacher, replace(data, test=train), device, weights)
+        rows = replace(data, test=train)
+        values = predicted(predict, config=teacher, data=rows, device=device, weights=weights)
     except Exception as error:  # a user's function may raise anything
         raise ValueError(
             f"distillation.teacher: {source} must predict the train rows, but got "

@@ -9,6 +9,7 @@ import json
 import math
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 Record = dict[str, Any]
@@ -247,7 +248,7 @@ def _plain(name: str) -> str:
 def _whole(value: Any) -> int | None:
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     is_whole = 0 <= number <= LAST_EPOCH and number == int(number)
     return int(number) if is_whole else None
@@ -264,8 +265,7 @@ def _numbers(item: Record, *, needed: Sequence[str]) -> Record:
         elif value is None and name in needed:
             kept[name] = math.nan  # how JSON without NaN writes it
         elif isinstance(value, int | float | str) and not isinstance(value, bool):
-            try:
-                kept[name] = value if isinstance(value, int | float) else float(value)
-            except ValueError:
-                continue
+            with suppress(ValueError, OverflowError):  # no number, or one beyond all floats
+                number = float(value)
+                kept[name] = number if isinstance(value, str) else value
     return kept

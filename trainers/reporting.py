@@ -124,11 +124,17 @@ class _Training:
 _TRAININGS: dict[Any, _Training] = {}  # what runs now, by its greenlet
 
 
-def with_losses(values: dict[str, Any]) -> dict[str, Any]:
+def with_losses(told: Any) -> dict[str, Any]:
     """With both losses under the names that verdicts read (R16), where they are told by others.
 
     A program without a name of validation calls the rows so on which it validates: test.
     """
+    if not hasattr(told, "keys"):
+        raise TypeError(
+            "a trainer must yield a dict per epoch, such as {'val_loss': 0.5, 'predictions': …}, "
+            f"but got {told!r:.60}, a {type(told).__name__}; give each number its name"
+        )
+    values = dict(told)
     letters = {name: "".join(filter(str.isalpha, str(name))).lower() for name in values}
     names = dict(LOSSES)
     if not any(VALIDATES.match(each) for each in letters.values()):

@@ -128,8 +128,10 @@ def _encode(value: Any, path: str, tensors: Flat) -> list[Any]:
             parts = value.detach().coalesce()
             parts = [parts.indices(), parts.values(), list(value.shape)]
             return ["sparse", _encode(parts, path, tensors)]
-        if value.layout is not torch.strided or value.dtype is torch.complex128 or value.is_meta:
-            raise _refused(path, f"a tensor of {value.dtype} ({value.layout} on {value.device})")
+        odd = [name for name in ("meta", "nested", "quantized") if getattr(value, f"is_{name}")]
+        if odd or value.layout is not torch.strided or value.dtype is torch.complex128:
+            kind = ", ".join([str(value.layout), *odd])
+            raise _refused(path, f"a tensor of {value.dtype} ({kind})")
         tensors[path] = value.detach().to("cpu", copy=True).contiguous()
         return ["tensor", path]
     if isinstance(value, np.ndarray):
@@ -140,19 +142,14 @@ def _encode(value: Any, path: str, tensors: Flat) -> list[Any]:
         tensors[path] = np.array(value, value.dtype.newbyteorder("="), order="C")
         return ["array", path]
     if isinstance(value, dict):
-        return [
-            "dict",
-            [
-                [_encode(k, f"{path}.{k}", tensors), _encode(v, f"{path}.{k}".lstrip("."), tensors)]
-                for k, v in value.items()
-            ],
+        named = [(k, v, f"{path}.{k}") for k, v in value.items()]
+        pairs = [
+            [_encode(k, at, tensors), _encode(v, at.lstrip("."), tensors)] for k, v, at in named
         ]
+        return ["dict", pairs]
     if isinstance(value, list | tuple):
-        kind = "tuple" if isinstance(value, tuple) else "list"
-        return [
-            kind,
-            [_encode(item, f"{path}.{i}".lstrip("."), tensors) for i, item in enumerate(value)],
-        ]
+        items = [_encode(item, f"{path}.{i}".lstrip("."), tensors) for i, item in enumerate(value)]
+        return ["tuple" if isinstance(value, tuple) else "list", items]
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or isinstance(value, bool | int | float | str):

@@ -105,6 +105,16 @@ def test_a_repeated_epoch_and_any_other_error_is_a_failure_of_the_trial(tmp_path
     )
 
 
+@pytest.mark.parametrize("given", [5, None, [("val_loss", 1.0)], "val_loss"])
+def test_what_is_yielded_and_is_no_dict_is_named(given, tmp_path):
+    def numbers(config, data, device, checkpoint):
+        yield given
+
+    (failure,) = _seat(numbers, tmp_path).step()
+    assert "must yield a dict per epoch, such as {'val_loss': 0.5" in str(failure.error)
+    assert f"but got {given!r}, a {type(given).__name__}" in str(failure.error)
+
+
 @pytest.mark.parametrize("blocks", [False, True])
 def test_sys_exit_ends_a_training_after_its_last_epoch_and_fails_it_with_a_reason(blocks, tmp_path):
     def generator(config, data, device, checkpoint):

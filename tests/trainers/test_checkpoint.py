@@ -3,6 +3,7 @@
 import os
 import sys
 import tempfile
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -79,12 +80,27 @@ def test_a_copy_stays_as_it_was_taken_also_where_a_trainer_needs_no_torch(monkey
     assert not any(part.any() for parts in copies for part in parts)
 
 
+def _odd(make, *arguments):
+    """A tensor whose kind torch calls unfinished, or old, when it is made."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return make(*arguments)
+
+
 @pytest.mark.parametrize(
     ("value", "got"),
     [
         (lambda: 0, "function"),
         (np.array([None, 1]), "an array of object"),
         (torch.zeros(1, dtype=torch.complex128), r"a tensor of torch\.complex128"),
+        (
+            _odd(torch.quantize_per_tensor, torch.ones(1), 0.1, 0, torch.qint8),
+            "a tensor of torch.qint8.*quantized",
+        ),
+        (
+            _odd(torch.nested.as_nested_tensor, [torch.ones(1), torch.ones(2)]),
+            "a tensor of torch.float32.*nested",
+        ),
     ],
 )
 def test_what_cannot_be_saved_is_named_with_its_place_at_the_first_save(value, got, tmp_path):

@@ -445,6 +445,8 @@ def test_a_metric_that_is_no_number_is_told_as_such(value, tmp_path):
         ("print('hello {\"loss\": 3}')", "must print a JSON object with 'accuracy' on one line per epoch, to standard output, but printed none; the last other object was"),
         ("print('{\"accuracy\": \"97.9%\"}\\n{\"done\": 1}')", "whose 'accuracy' is no plain number"),
         ("print('{\"accuracy\": 0.9, \"epoch\": \"1/5\"}')", "whose 'epoch' is no plain number"),
+        ("print('{\"accuracy\": 1' + '0' * 400 + '}')", "whose 'accuracy' is no plain number"),
+        ("print('{\"accuracy\": 0.9, \"epoch\": 1' + '0' * 400 + '}')", "whose 'epoch' is no plain number"),
         ("print('{\"val\": {\"accuracy\": 0.9}}')", "whose 'accuracy' in 'val' is not looked for there"),
         ("print({'accuracy': 0.9, 'epoch': 1})", r"{'accuracy': 0.9, 'epoch': 1}, as Python writes it and not JSON: print.json.dumps"),
         ("import logging; logging.warning('{\"accuracy\": 0.9}')", "printed none; it prints them as errors, as logging does: use print"),

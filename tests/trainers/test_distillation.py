@@ -20,7 +20,7 @@ from search.storage.folder import Folder
 from trainers.api import Data, Epoch, Part
 from trainers.callable import open_seats
 from trainers.checkpoint import Unsaved
-from trainers.distillation import OfClasses, OfNumbers, read_distillation, with_teacher
+from trainers.distillation import Distillation, read_distillation, with_teacher
 
 ACCURACY = Metric(name="accuracy", direction="maximize")
 
@@ -107,12 +107,16 @@ def test_the_teachers_part_is_hintons_divergence_and_squared_error():
     teacher = torch.tensor([[0.0, 3.0, 1.0]])
     p, q = (torch.softmax(each / 2, dim=1) for each in (teacher, student))
     expected = 4 * (p * (p / q).log()).sum()
-    part = OfClasses(temperature=2.0, weight=1.0).mixed(torch.tensor(9.0), student, teacher)
+    part = Distillation(temperature=2.0, weight=1.0, classes=True).mixed(
+        torch.tensor(9.0), student, teacher
+    )
     assert float(part) == pytest.approx(float(expected), rel=1e-5)
-    half = OfNumbers(temperature=1.0, weight=0.5).mixed(torch.tensor(1.0), student, teacher)
+    half = Distillation(temperature=1.0, weight=0.5, classes=False).mixed(
+        torch.tensor(1.0), student, teacher
+    )
     assert float(half) == pytest.approx(0.5 + 0.5 * float(((student - teacher) ** 2).mean()))
     single, pair = torch.tensor([[1.5]]), torch.tensor([[0.0, 1.5]])
-    one = OfClasses(temperature=1.0, weight=1.0)
+    one = Distillation(temperature=1.0, weight=1.0, classes=True)
     both = [one.mixed(torch.zeros(()), each, 0.5 * each) for each in (single, pair)]
     assert float(both[0]) == pytest.approx(float(both[1]))
     with pytest.raises(
@@ -131,6 +135,29 @@ def test_the_teachers_part_is_hintons_divergence_and_squared_error():
 def test_settings_that_cannot_work_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         read_distillation({"distillation": {"teacher": "best", **settings}}, classes=True)
+
+
+def centred(config, data, device, weights):
+    """A predict function that turns its rows and its config to its own use."""
+    data.test.x[:] -= data.test.x.mean(axis=1, keepdims=True)
+    config["model"]["width"] = 0
+    return {"predictions": data.test.x[:, : config["model"]["inputs"]]}
+
+
+def test_a_teacher_of_the_users_own_gets_its_features_and_changes_no_row(taught, tmp_path):
+    place, data, _ = taught
+    other = tmp_path / "best"
+    shutil.copytree(place, other)
+    config = yaml.safe_load((other / "config.yaml").read_text())
+    config["trainer"]["predict"] = f"{__name__}.centred"
+    config["features"] = {"pca": {"_target_": "sklearn.decomposition.PCA", "n_components": 10}}
+    (other / "config.yaml").write_text(yaml.safe_dump(config))
+    before = data.train.x.copy()
+    taught_rows = with_teacher(
+        _config(width=8, epochs=1, teacher=str(other)), data, device="cpu"
+    ).train
+    assert taught_rows.soft.shape == (600, 10)
+    assert np.array_equal(taught_rows.x, before)
 
 
 def test_a_teacher_that_is_none_is_refused_in_words(taught, tmp_path):
