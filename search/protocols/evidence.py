@@ -53,7 +53,7 @@ def mean_words(plan: Plan, rows: Sequence[TrialRecord]) -> str:
         ends = (f"{row.state}, {row.reason}" if row.reason else str(row.state) for row in rows)
         return f"{plan.metric.name}: no value ({next(ends, 'no trial')})"
     mean = plan.metric.words(float(np.mean(scores)))
-    return f"{plan.metric.name} {mean}, mean of {seeds_words(len(scores), of=len(rows))}"
+    return f"{plan.metric.name} {mean}, {seeds_words(len(scores), of=len(rows))}"
 
 
 def coarse(plan: Plan, val_rows: int, *, unit: float) -> str:

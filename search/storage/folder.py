@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from search.config.counted import first_of
 from search.config.drift import drift, words_back
 from search.config.yaml_text import read_yaml
 from search.contract.arrays import hash_of, write_folds
@@ -42,6 +43,7 @@ WRITTEN = (
     "lr_range.json", "lr_range.csv", "probes.log", "groups.csv", "groups-test.csv", "ensemble",
     "again", "*.kept",
 )  # fmt: skip
+SHOWN = 6  # keys of another config that a message tells
 MARK = re.compile(r"^# begun [0-9a-f]{8}\n", re.MULTILINE)
 LR_RANGE, PREFLIGHT = "lr_range.json", "preflight.json"  # results of the checks before a search
 
@@ -164,10 +166,11 @@ class Folder:
             begun = self.load_config()
             if lines := drift(begun, config):
                 words = words_back(begun, config)
-                lines += [f"the words with which it goes on: {words}"] * bool(words)
+                told = [f"the words with which it goes on: {words}"] * bool(words)
+                told += [first_of(lines, SHOWN, between="\n  ")]
                 raise UsageError(
                     f"{self.path}: holds a search with another config; use name=… for a new one:"
-                    "\n  " + "\n  ".join(lines),
+                    "\n  " + "\n  ".join(told),
                     code="config-of-another-search",
                 )
         self.check_begun()

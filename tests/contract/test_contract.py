@@ -105,6 +105,20 @@ def test_another_config_on_the_same_folder_is_refused_line_by_line_and_nothing_i
     assert _state(smoke) == before
 
 
+def test_what_brings_a_search_back_stands_above_the_keys_and_of_many_keys_the_first_are_told(smoke):
+    back = "the words with which it goes on: trainer.epochs=3"
+    for words, said in (
+        (["trainer.epochs=7"], [back, "trainer.epochs: 3 there, 7 now"]),
+        (
+            ["data=breast_cancer", "seed=4", "split.seed=3"],
+            ["chosen.data: "] + ["data."] * 4 + ["seed"],
+        ),
+    ):
+        lines = search("smoke", *INLINE, *words, cwd=smoke).stderr.splitlines()[1:]
+        assert [line.strip()[: len(start)] for line, start in zip(lines, said, strict=True)] == said
+    assert " and 1 more" in lines[-1]
+
+
 def test_the_test_set_of_a_search_from_before_a_key_is_opened(smoke):
     path = smoke / "results" / "smoke" / "config.yaml"
     config = yaml.safe_load(path.read_text())

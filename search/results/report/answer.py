@@ -2,7 +2,7 @@
 
 import math
 
-from search.config.counted import count
+from search.config.counted import averaged, count
 from search.config.knobs import assigned
 from search.config.text import one_line
 from search.results.findings import Findings
@@ -49,10 +49,10 @@ def _decided(findings: Findings, decision: Decision, index: int) -> Answer:
     winner, baseline, metric = groups[index], groups[0], plan.metric
     score = with_interval(metric.value_of(winner.mean), half_width(decision, index))
     knobs = findings.chosen[winner.candidate]
-    seeds = count(len(winner.clean), "seed")
+    seeds = averaged(len(winner.clean))
     what = setting(knobs) if len(knobs) <= NAMED else "with the settings below"
-    reached = f"{plan.metric.name} {score} on validation, the mean of {seeds}"
-    cards = [(plan.metric.name, score, f"validation, mean of {seeds}")]
+    reached = f"{plan.metric.name} {score} on validation, {seeds}"
+    cards = [(plan.metric.name, score, f"validation, {seeds}")]
     use = "Use" if len(knobs) <= NAMED else f"Use {winner.candidate}"
     if decision.adopted and baseline.clean:
         base = number(metric.value_of(baseline.mean))
@@ -100,11 +100,10 @@ def _still_possible(findings: Findings, decision: Decision) -> str:
 def _surety(findings: Findings, decision: Decision) -> tuple[str, str, str]:
     """How sure the decision is: a mark, a label and a sentence."""
     groups = findings.groups
-    if decision.identical:
-        reason = "Every seed gave the same score: it is ignored, or the metric is too coarse."
-        return "unsure", "not tested", reason
-    if decision.untested:
+    if decision.identical or decision.untested:
         reason = "With one seed per candidate a difference may be noise: use more seeds."
+        if decision.identical:
+            reason = "Every seed gave the same score: it is ignored, or the metric is too coarse."
         return "unsure", "not tested", reason
     ties = ordered([groups[index].candidate for index in decision.tied])
     more = f" and {len(ties) - TIE_LIST} more" if len(ties) > TIE_LIST else ""

@@ -55,7 +55,7 @@ def staged_answer(findings: Findings) -> Answer:
     score, seeds = _score(findings)
     what = setting(held) if len(held) <= NAMED else "the settings below"
     doing = f"Use {what}" if held else "Keep the defaults"
-    sentence = f"{doing}: {plan.metric.name} {score} on validation, the mean of {seeds}."
+    sentence = f"{doing}: {plan.metric.name} {score} on validation, {seeds}."
     if findings.stage:
         mark, label = "open", "not finished"
         sentence = f"In stage {findings.stage}; so far: {sentence[0].lower()}{sentence[1:]}"
@@ -65,7 +65,7 @@ def staged_answer(findings: Findings) -> Answer:
         sentence=sentence,
         surety=" ".join([surety, *_average(steps)]),
         cards=[
-            (plan.metric.name, score, f"validation, mean of {seeds}"),
+            (plan.metric.name, score, f"validation, {seeds}"),
             _against_baseline(findings, _tested(confirm)),
             ("stages", str(len(steps)), f"{count(len(findings.rows), 'trial')} in all"),
         ],

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from search.config.counted import count
+from search.config.counted import averaged
 from search.config.knob_roles import COLUMNS
 from search.config.knobs import written
 from search.config.text import for_markdown, one_line
@@ -84,9 +84,9 @@ def bullets(lines: Iterable[str]) -> str:
 
 
 def seeds_words(number: int, *, of: int) -> str:
-    """`3 seeds`, or `2 seeds, 1 of 3 trainings gave no result`."""
+    """`mean of 3 seeds`, or `mean of 2 seeds, 1 of 3 trainings gave no result`."""
     lost = f", {of - number} of {of} trainings gave no result" if of > number else ""
-    return count(number, "seed") + lost
+    return averaged(number) + lost
 
 
 def measured(findings: Findings, index: int) -> dict[str, Any]:

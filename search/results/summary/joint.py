@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from rich.console import Group
 
-from search.config.counted import count
+from search.config.counted import averaged, count
 from search.config.knobs import Value, assigned, short_names, written
 from search.execution.terminal import Line, aligned
 from search.results.findings import Findings
@@ -39,6 +39,10 @@ from search.storage.trials import ENDED_BY_ERROR
 
 INDENT = 6  # columns in front of what stands below a rank
 SHOWN = 10  # configurations on the terminal
+COLUMNS = (
+    "trial", "value", "n", "mean", "std", "interval", "against", "best_epoch", "seconds", "verdict",
+    "decision",
+)  # fmt: skip
 
 
 def frame(findings: Findings) -> pd.DataFrame:
@@ -74,22 +78,7 @@ def frame(findings: Findings) -> pd.DataFrame:
                 **rows[0].spec.knobs,
             }
         )
-    columns = [
-        "trial",
-        "value",
-        "n",
-        "mean",
-        "std",
-        "interval",
-        "against",
-        "best_epoch",
-        "seconds",
-        "verdict",
-        "decision",
-    ]
-    summary = pd.DataFrame(
-        records, columns=[*columns, *(knob.path for knob in findings.plan.knobs)]
-    )
+    summary = pd.DataFrame(records, columns=[*COLUMNS, *(k.path for k in findings.plan.knobs)])
     sign = findings.plan.metric.sign
     first = summary["mean" if confirmed else "value"].astype(float)
     order = summary.assign(_first=first * sign, _then=summary["value"] * sign).sort_values(
@@ -188,8 +177,8 @@ def _winner(findings: Findings, decision: Decision, winner: int) -> list[str]:
     """Which configuration was chosen, with its mean and what it is compared with."""
     plan, metric = findings.plan, findings.plan.metric
     chosen, baseline = findings.groups[winner], findings.groups[0]
-    seeds = count(len(chosen.clean), "fresh seed" if joint.settings(plan).confirm else "seed")
-    mean = f"{metric.name} {metric.words(chosen.mean)}, mean of {seeds}"
+    seeds = averaged(len(chosen.clean), "fresh seed" if joint.settings(plan).confirm else "seed")
+    mean = f"{metric.name} {metric.words(chosen.mean)}, {seeds}"
     knobs = ", ".join(assigned(findings.chosen[chosen.candidate]))
     rule = "" if decision.untested or not baseline.clean else " (P5)"
     if decision.adopted:

@@ -4,10 +4,11 @@ from typing import Any
 
 import pandas as pd
 from rich.bar import Bar
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from search.config.counted import count
+from search.config.counted import averaged, count
 from search.config.knob_roles import unequal_settings
 from search.config.knobs import RATES, as_number, written
 from search.config.text import one_line
@@ -53,22 +54,16 @@ def frame(findings: Findings) -> pd.DataFrame:
     """
     plan, decision = findings.plan, findings.decision
     knob, records = plan.knob, []
+    tunes_beside = any(map(findings.beside, findings.values))
+    states = [state for state in STATES if any(row.state == state for row in findings.rows)]
     for index, group in enumerate(findings.groups):
         rows = findings.of(group.candidate)
         records.append(
             {
                 knob.path: group.value,
-                **(
-                    {"with": findings.beside(group.value)}
-                    if any(map(findings.beside, findings.values))
-                    else {}
-                ),
+                **({"with": findings.beside(group.value)} if tunes_beside else {}),
                 **measured(findings, index),
-                **{
-                    state: sum(row.state == state for row in rows)
-                    for state in STATES
-                    if any(row.state == state for row in findings.rows)
-                },
+                **{state: sum(row.state == state for row in rows) for state in states},
                 "verdict": verdict_of(findings, rows),
                 "decision": labels(decision, index),
             }
@@ -86,11 +81,8 @@ def text(findings: Findings, summary: pd.DataFrame) -> str:
     ranked = summary.sort_values(
         "mean", ascending=plan.metric.direction == "minimize", na_position="last", kind="stable"
     )
-    short = [
-        column
-        for column in (plan.knob.path, "with", "mean", "interval", "against", "decision")
-        if column in summary
-    ]
+    columns = (plan.knob.path, "with", "mean", "interval", "against", "decision")
+    short = [column for column in columns if column in summary]
     ranked = ranked[short].assign(rank=range(1, len(ranked) + 1))[["rank", *short]]
     text = bullets(conclusion(findings))
     return (
@@ -109,16 +101,9 @@ def table(findings: Findings, *, width: int) -> Table:
     beside = ["with"] if "with" in summary else []
     picture = _bars(summary["mean"] * findings.plan.metric.sign) if width >= WIDE else None
     drawn, costs = ([""], ["seconds"]) if picture else ([], [])
-    for column in (
-        knob.path,
-        *beside,
-        findings.plan.metric.name,
-        *drawn,
-        "epoch",
-        *costs,
-        *(["trials"] if width >= NARROW else []),
-        "decision",
-    ):
+    trials = ["trials"] if width >= NARROW else []
+    columns = [knob.path, *beside, findings.plan.metric.name, *drawn, "epoch", *costs, *trials]
+    for column in (*columns, "decision"):
         words = column in ("trials", "decision")
         shown.add_column(column, justify="left" if words else "right", no_wrap=not words)
     values = findings.values if knob.choices else sorted(findings.values, key=as_number)
@@ -130,18 +115,25 @@ def table(findings: Findings, *, width: int) -> Table:
             *([picture[place]] if picture else []),
             cell(record["best_epoch"], form=EPOCHS),
             *([f"{record['seconds']:.1f}"] if costs else []),
-            *([outcomes(findings, findings.of(value))] if width >= NARROW else []),
+            *([outcomes(findings, findings.of(value))] if trials else []),
         ]
         cells = [Text(each) if isinstance(each, str) else each for each in row]  # no markup
         shown.add_row(*cells, record["decision"], style=style_of(record["decision"]))
     return shown
 
 
+class _Bar(Bar):
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if options.ascii_only:
+            return iter([Text("#" * round(BAR * self.end), justify="left")])
+        return super().__rich_console__(console, options)
+
+
 def _bars(scores: "pd.Series[float]") -> list[Bar]:
     """The sweep as a picture: the best mean a whole bar, the worst none."""
     low, high = scores.min(), scores.max()
     shares = ((scores - low) / (high - low)).fillna(0.0) if high > low else scores.fillna(0.0) * 0
-    return [Bar(size=1.0, begin=0.0, end=float(share), width=BAR) for share in shares]
+    return [_Bar(size=1.0, begin=0.0, end=float(share), width=BAR) for share in shares]
 
 
 def conclusion(findings: Findings) -> list[str]:
@@ -178,8 +170,7 @@ def winner_words(findings: Findings, decision: Decision, winner: int) -> list[st
     value = findings.groups[winner].value
     tuned = f" with {findings.beside(value)}" if findings.beside(value) else ""
     named = f"{plan.knob.path} = {chosen.words}{tuned}"
-    seeds = count(len(chosen.clean), "seed")
-    mean = f"{metric.name} {metric.words(chosen.mean)}, mean of {seeds}"
+    mean = f"{metric.name} {metric.words(chosen.mean)}, {averaged(len(chosen.clean))}"
     rule = "" if decision.untested or not baseline.clean else " (P5)"
     former = "the incumbent" if plan.held else "the baseline"
     if not decision.adopted:

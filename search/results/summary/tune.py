@@ -248,5 +248,5 @@ def _score(findings: Findings, trials: Sequence[int], *, judged: bool) -> str:
         return ""
     which = f"(trial{'s' * (len(trials) > 1)} {', '.join(map(str, trials))})"
     mean, seeds = sum(values) / len(values), seeds_words(len(values), of=len(trials))
-    score = f"; {findings.plan.metric.name} {mean:.4g}, mean of {seeds}"
+    score = f"; {findings.plan.metric.name} {mean:.4g}, {seeds}"
     return f"{'' if judged else score} {which}"
