@@ -68,7 +68,7 @@ class HeldOut(Unanswered, total=False):
     """Of `held_out.held_out`: losses of batches that a copy has not learned, at the `start`, now
     (`held`), with other rows' answers (`mixed`); of rows `evaluated` the same three; standard
     errors of what it has not learned (`deviations`) and has (`own`); classes, and what rows are
-    taken for, of both (`named`).
+    taken for, of both (`named`); the share of wrong ones among those it is surest of (`doubted`).
     """
 
     start: float
@@ -80,6 +80,7 @@ class HeldOut(Unanswered, total=False):
     terms: Terms
     evaluated: Sequence[Number]
     named: Sequence[Sequence[Sequence[int]]]
+    doubted: Number
 
 
 class Padding(Unanswered, total=False):

@@ -3,8 +3,7 @@ anything or cuts the answer itself, a divergence that is given probabilities, to
 are read as one. Changes nothing; never judges.
 """
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -14,9 +13,9 @@ from torch.nn import functional as F  # noqa: N812  # the field's name for it
 
 from trainers.probes import functions
 from trainers.probes.answers_seen import AnswersSeen
-from trainers.probes.hooks import DROPOUTS
+from trainers.probes.hooks import DROPOUTS, unwatched
 from trainers.probes.maps_seen import MapsSeen
-from trainers.probes.shapes import PASSED, last_operation
+from trainers.probes.shapes import CATEGORIES, PASSED, last_operation, measures
 
 KEPT, DEEP = 32, 12  # nodes of dropouts that are kept; steps back from a loss that are followed
 ENDS = (*PASSED, "LogSoftmax", "Softmax", "Sigmoid")
@@ -44,6 +43,7 @@ class CallsSeen:
         self.maps = MapsSeen()
         self._nodes: list[Any] = []  # of the last dropouts
         self._read: dict[int, tuple[Tensor, Tensor]] = {}  # embedding → its weights, its counts
+        self._ids: list[Tensor] = []  # columns of ids that embeddings were asked for
 
     def called(
         self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], got: Any
@@ -57,7 +57,12 @@ class CallsSeen:
             self._answers.picked(*args)
         elif func in functions.DRAWS and got.ndim == 2:  # a class for each of several rows
             self._answers.draws = True
-        if not torch.is_grad_enabled() or not args or not isinstance(args[0], Tensor):
+        if not args or not isinstance(args[0], Tensor):
+            return
+        if func in functions.OF_IDS and args[0].ndim and args[0].numel():
+            tokens = args[0].detach().reshape(len(args[0]), -1).T
+            self._ids = [*self._ids, *tokens[:CATEGORIES]][-KEPT:]
+        if not torch.is_grad_enabled():
             return
         if func in DROPOUTS:
             self._dropout(args, kwargs, got)
@@ -74,6 +79,12 @@ class CallsSeen:
             self.logarithm_of = self.logarithm_of or (name.lower() if name in SHARES else "")
         elif func is F.embedding:
             self._embedded(args[0], args[1] if len(args) > 1 else kwargs["weight"])
+
+    @unwatched
+    def measures(self, given: Sequence[Tensor]) -> Tensor:
+        """What the model was given in this pass whose size means something."""
+        ids, self._ids = self._ids, []
+        return measures(given, ids)
 
     def _diverges(self, outputs: Tensor, targets: Any, kwargs: Mapping[str, Any]) -> None:
         if _sums_to_one(outputs):
@@ -122,7 +133,7 @@ class CallsSeen:
         if not len(given) or not counts:
             return None
         own = torch.unique(given, return_counts=True)[1]
-        read = max(map(_without_padding, counts), key=lambda one: int((one > 0).sum()))
+        read = max((one[PADDING + 1 :] for one in counts), key=lambda one: int((one > 0).sum()))
         if len(own) < KINDS or not int(read.sum()):
             return None
         return {
@@ -133,16 +144,8 @@ class CallsSeen:
         }
 
 
-def _without_padding(counts: Tensor) -> Tensor:
-    counts = counts.clone()
-    counts[PADDING : PADDING + 1] = 0  # there may be no token at all
-    return counts
-
-
 def _sums_to_one(numbers: Tensor) -> bool:
     """Whether rows are probabilities, where their logarithms are asked for."""
     plain = numbers.detach().double()
-    if plain.ndim < 2 or plain.shape[1] < 2 or not math.isfinite(float(plain.sum())):
-        return False
-    within = bool((plain >= 0).all()) and bool((plain <= 1).all())
-    return within and bool((plain.sum(dim=1) - 1).abs().max() < CLOSE)
+    several = plain.ndim > 1 and plain.shape[1] > 1 and bool((plain >= 0).all())
+    return several and bool(((plain.sum(dim=1) - 1).abs() < CLOSE).all())

@@ -18,29 +18,21 @@ LOSSES = (
 )  # fmt: skip
 ENTROPIES = (F.cross_entropy, F.nll_loss)
 DIFFERENCES = (
-    torch.sub,
-    torch.subtract,
-    Tensor.sub,
-    Tensor.subtract,
-    Tensor.__sub__,
-    Tensor.__rsub__,
-)
+    torch.sub, torch.subtract, Tensor.sub, Tensor.subtract, Tensor.__sub__, Tensor.__rsub__,
+)  # fmt: skip
 SUMS = (torch.add, Tensor.add, Tensor.add_, Tensor.__add__, Tensor.__radd__, Tensor.__iadd__)
 PRODUCTS = (torch.mul, Tensor.mul, Tensor.mul_, Tensor.__mul__, Tensor.__rmul__, Tensor.__imul__)
 QUOTIENTS = (torch.div, Tensor.div, Tensor.div_, Tensor.__truediv__, Tensor.__itruediv__)
 MULTIPLIED = (Tensor.mul_, torch._foreach_mul_)  # in place
 DENSE = (F.linear, torch.conv1d, torch.conv2d, torch.conv3d, F.conv1d, F.conv2d, F.conv3d)
 LAYERS = (*DENSE, torch.matmul, Tensor.matmul, Tensor.__matmul__, torch.mm, Tensor.mm)
+OF_IDS = (F.embedding, F.embedding_bag, F.one_hot)
 RELUS = (F.relu, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_)
-SOFTMAXES = (
-    F.softmax, torch.softmax, Tensor.softmax, F.log_softmax, torch.log_softmax, Tensor.log_softmax,
-)  # fmt: skip
 LOGARITHMS = (F.log_softmax, torch.log_softmax, Tensor.log_softmax)
+SOFTMAXES = (F.softmax, torch.softmax, Tensor.softmax, *LOGARITHMS)
 DRAWS = (torch.multinomial, Tensor.multinomial)
 PICKS = (torch.gather, Tensor.gather, Tensor.__getitem__, torch.take_along_dim)
-WEIGHED = (
-    F.cross_entropy, F.nll_loss, F.binary_cross_entropy, F.binary_cross_entropy_with_logits,
-)  # fmt: skip
+WEIGHED = (*ENTROPIES, F.binary_cross_entropy, F.binary_cross_entropy_with_logits)
 
 
 def targets_of(

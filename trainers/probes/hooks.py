@@ -29,13 +29,8 @@ from trainers.layer_series import dense
 P = ParamSpec("P")
 R = TypeVar("R")
 DROPOUTS = (
-    F.dropout,
-    F.dropout1d,
-    F.dropout2d,
-    F.dropout3d,
-    F.alpha_dropout,
-    F.feature_alpha_dropout,
-)
+    F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout, F.feature_alpha_dropout,
+)  # fmt: skip
 
 
 def unwatched(look: Callable[P, R]) -> Callable[P, R]:

@@ -45,9 +45,9 @@ class Weights:
 class Batch:
     """What the model was given.
 
-    `content`: a hash; `alike`: whether its rows are all the same; `mean`, `spread` of all; `keys`:
-    of its rows, until they are compared with the rows given; `centred`: the share of the features
-    that change whose mean is 0, to the rounding of singles.
+    `content`: a hash; `alike`: whether its rows are all the same; `mean`, `spread`: of its measures
+    (not finite without any); `keys`: of its rows, until they are compared with the rows given;
+    `centred`: the share of the features that change whose mean is 0, to the rounding of singles.
     """
 
     shape: tuple[int, ...]
@@ -181,21 +181,22 @@ class Pass:
 
 
 @unwatched
-def batch_of(given: Tensor) -> Batch:
-    """What is noted of a batch."""
+def batch_of(given: Tensor, measures: Tensor | None = None) -> Batch:
+    """What is noted of a batch; its size is that of its `measures`, if they are not all of it."""
     plain = given.cpu().contiguous()
     finite = bool(torch.isfinite(plain).all()) if plain.is_floating_point() else True
     alike = len(plain) > 1 and bool((plain == plain[:1]).all())
     numbers = dense(plain).double()
     content = hashlib.sha256(numbers.numpy().tobytes()).hexdigest()
-    mean, spread = float(numbers.mean()), float(numbers.std(correction=0))
+    sized = numbers if measures is None else dense(measures).double()
+    mean = float(sized.mean())
     return Batch(
         shape=tuple(given.shape),
         finite=finite,
         content=content,
         alike=alike,
         mean=mean,
-        spread=spread,
+        spread=float((sized - mean).square().mean().sqrt()),
         keys=row_keys(plain),
         centred=centred_share(numbers.flatten(1)) if numbers.ndim > 1 else 0.0,
     )

@@ -11,19 +11,9 @@ from torch import Tensor, nn
 CATEGORIES = 16  # columns of whole numbers beside measures; of more, steps of a text
 # Operations that leave the values of an output as they are.
 PASSED = (
-    "View",
-    "Squeeze",
-    "Unsqueeze",
-    "Reshape",
-    "Transpose",
-    "TBackward",
-    "Permute",
-    "Slice",
-    "Select",
-    "ToCopy",
-    "Alias",
-    "Clone",
-)
+    "View", "Squeeze", "Unsqueeze", "Reshape", "Transpose", "TBackward", "Permute", "Slice",
+    "Select", "ToCopy", "Alias", "Clone",
+)  # fmt: skip
 
 
 def last_operation(output: Tensor) -> tuple[str, int | None]:
@@ -40,16 +30,19 @@ def last_operation(output: Tensor) -> tuple[str, int | None]:
 
 
 def rows_summed(loss: Tensor) -> int:
-    """Over how many rows a loss by hand is summed; 0: over none, or over products, of which some
-    factors may share it out.
+    """Over how many rows a loss by hand is summed; 0: over none, or over products and quotients, of
+    which some factors may share it out.
     """
     node: Any = loss.grad_fn
     if node is not None and node.name() == "NegBackward0":
         node = node.next_functions[0][0]
     if node is None or node.name() != "SumBackward0" or node.next_functions[0][0] is None:
         return 0
-    sizes = node._saved_self_sym_sizes
-    return int(sizes[0]) if sizes and "Mul" not in node.next_functions[0][0].name() else 0
+    sizes, summed = node._saved_self_sym_sizes, node.next_functions[0][0]
+    shared, by = "Mul" in summed.name(), getattr(summed, "_saved_other", None)
+    if "Div" in summed.name():  # but for a number below that of two rows, such as a variance
+        shared = not isinstance(by, Tensor) or by.numel() > 1 or float(by.abs()) >= 2
+    return int(sizes[0]) if sizes and not shared else 0
 
 
 def broadcast_shapes(args: Sequence[Any]) -> list[tuple[int, ...]]:
@@ -57,9 +50,8 @@ def broadcast_shapes(args: Sequence[Any]) -> list[tuple[int, ...]]:
     pair = [one for one in args[:2] if isinstance(one, Tensor)]
     if len(pair) < 2 or pair[0].requires_grad == pair[1].requires_grad:
         return []
-    output, target = pair if pair[0].requires_grad else pair[::-1]
-    rows = output.numel()
-    shapes = [tuple(output.shape), tuple(target.shape)]
+    rows = pair[0].numel()
+    shapes = [tuple(one.shape) for one in sorted(pair, key=lambda one: not one.requires_grad)]
     return shapes if rows > 1 and sorted(shapes) == sorted([(rows,), (rows, 1)]) else []
 
 
@@ -112,6 +104,23 @@ def classes_axis(output: Tensor, module: nn.Module) -> int | None:
     units = [len(weights) for weights in module.parameters() if weights.ndim][-1:]
     axes = [axis for axis in range(1, output.ndim) if [output.shape[axis]] == units]
     return axes[0] if len(axes) == 1 and output.ndim < 5 and units > [1] else None
+
+
+def measures(given: Sequence[Tensor], ids: Sequence[Tensor]) -> Tensor:
+    """What a model is given whose size means something: its first input, without columns that an
+    embedding was asked for; where it is all ids, the first other one of numbers.
+    """
+    first, *others = (one.detach() for one in given)
+    if not ids:
+        return first
+    if not first.is_floating_point():
+        numbers = (one for one in others if one.is_floating_point() and one.ndim > 1)
+        return next((one for one in numbers if bool((one * (1 - one)).any())), first[:0])
+    if first.ndim != 2:
+        return first
+    columns = [one.to(first.device) for one in ids if len(one) == len(first)]
+    is_id = [any(bool((c - one == c[0] - one[0]).all()) for one in columns) for c in first.T]
+    return first[:, ~torch.tensor(is_id, device=first.device)]
 
 
 def side_by_side(given: Sequence[Tensor]) -> Tensor:

@@ -249,7 +249,8 @@ class Watch(StepWatch):
             if not kwargs:
                 self._note_piece(module, args, output)
             return
-        batch = batch_of(tensors[0].detach()) if tensors else None
+        size = self.calls_seen.measures(tensors) if tensors else None
+        batch = batch_of(tensors[0].detach(), size) if tensors else None
         if not torch.is_grad_enabled():
             self.seen.evaluated += [batch] if batch is not None else []
             if not self._evaluated and not self._calibrating:

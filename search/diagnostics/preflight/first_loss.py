@@ -46,7 +46,7 @@ def first_loss(seen: Watched, *, entropy: float | None, classes: int) -> Check:
     if (wrong := _not_the_mean(seen, call, backward)) is not None:
         return judge.fail(*wrong)
     if got is None:
-        got = backward if call["reduction"] == "sum" else call["value"]
+        got = _mean_of_a_sum(call, backward) if call["reduction"] == "sum" else call["value"]
     entropic = call["name"] in ENTROPIES
     guess = math.log(call["outputs"][1]) if entropic and len(call["outputs"]) > 1 else None
     expected = (entropy or guess) if entropic else call["constant"]
@@ -68,10 +68,12 @@ def _held_against(
     if got is None:
         remedy = "look for log(0), divisions and roots in the loss, and at the data (R20)"
         return judge.fail(sentence, remedy, expected=expected)
-    if got > warned * most and rows > 2 and abs(got / (rows * expected) - 1) < NEAR:
+    summed = got != call["value"] and abs(got / (max(rows, 1) * expected) - 1) < NEAR
+    if got > warned * most and rows > 2 and summed:  # a mean of torch's is none, however great
         return judge.fail(sentence, SUMMED, got=got, expected=expected)
-    if got > warned * most and _is_offset(call, got=got, expected=expected):
-        text = f"{sentence}, and {call['zero']:.3g} that of zeros: the targets lie away from 0"
+    zero = call["zero"]  # near this distance of the targets from 0 an untrained model is
+    if got > warned * most and zero and expected < zero < OFFSET * expected and got < AWAY * zero:
+        text = f"{sentence}, and {zero:.3g} that of zeros: the targets lie away from 0"
         remedy = "normalise them, or begin with their mean as the last layer's bias"
         return judge.note(text, remedy, got=got, expected=expected)
     if got > warned * most:
@@ -93,6 +95,16 @@ def _held_against(
     return judge.passed(sentence, got=got, expected=expected)
 
 
+def _mean_of_a_sum(call: Answer, backward: float | None) -> float | None:
+    """What a sum, of which the gradient is asked for once it was shared out among the rows or more,
+    is for each target; of any other one what is asked.
+    """
+    value, rows = call["value"], call["outputs"][0] if call["outputs"] else 0
+    if not value or not backward or not rows or value / backward < rows * (1 - NEAR):
+        return backward
+    return float(value / math.prod(call["targets"]))
+
+
 def _of_a_sum(call: Answer, backward: float | None) -> str:
     """Why a summed loss tells nothing: the gradient is asked for of more than it, as of a
     divergence too, or it is the likelihood of all numbers of a row; empty if it does.
@@ -105,12 +117,6 @@ def _of_a_sum(call: Answer, backward: float | None) -> str:
         return "the loss is a sum of which other terms are part"
     many = near and call["name"] in PIXELS and math.prod(call["targets"][1:]) > 1
     return "the loss is a sum, as the likelihood of all numbers of a row is" if many else ""
-
-
-def _is_offset(call: Answer, *, got: float, expected: float) -> bool:
-    """Whether a first loss is the distance of the targets from 0, where an untrained model is."""
-    zero = call["zero"]
-    return zero is not None and expected < zero < OFFSET * expected and got < AWAY * zero
 
 
 def _not_the_mean(seen: Watched, call: Answer, backward: float | None) -> tuple[str, str] | None:

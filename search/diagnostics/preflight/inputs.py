@@ -37,10 +37,12 @@ def otherwise_given(seen: Watched, judge: Judge, given: Sequence[Answer]) -> Che
 
 def _otherwise_scaled(given: Sequence[Answer], evaluated: Sequence[Answer]) -> str:
     """How inputs differ in mean or spread between training and evaluation; empty if they do not."""
-    held = [batch for batch in evaluated if batch["spread"] is not None]
-    if not held:
+    taught, held = (
+        [batch for batch in some if batch["spread"] is not None] for some in (given, evaluated)
+    )
+    if not taught or not held:
         return ""
-    (mean, spread), (other, wide) = (_scale(some) for some in (given, held))
+    (mean, spread), (other, wide) = _scale(taught), _scale(held)
     if spread <= 0 or (abs(other - mean) <= spread and 1 / UNLIKE < wide / spread < UNLIKE):
         return ""
     return (

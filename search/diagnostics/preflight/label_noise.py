@@ -17,6 +17,7 @@ from search.diagnostics.preflight.reading import Reading
 # The share of rows that a model is surest of, at least so many, and how many of them may bear
 # another label.
 SUREST, FEWEST, DOUBTED = 0.2, 40, 0.12
+SPARED = 0.05  # of rows that the user's own model is surest of: noise spares none
 UNSEEN = 0.2  # share of swapped labels that a set of rows must be able to rule out
 MOST = 0.8  # of all errors of plain models: swapped labels make so many, classes that overlap fewer
 # Half of a class bears another label: of the rows that look like this class, the share that bears
@@ -27,49 +28,45 @@ HALF, BLIND, PURE, BETWEEN, LEAST = (0.25, 0.7), 0.6, 0.93, 1.0, 15
 Array = NDArray[Any]
 
 
-def label_noise(reading: Reading, *, legible: bool) -> Check:
+def label_noise(reading: Reading, *, legible: bool, doubted: float | None = None) -> Check:
     """Of the rows that a plain model is surest of, held out, how many bear another label (R13)? And
     does a class share its rows with another one, half and half?
 
     In clean data, however hard, the surest predictions are right; random labels spare none. After
     confident learning (Northcutt, Jiang and Chuang, JAIR 2021). Two classes that overlap by much
     have doubtful surest rows as well: there, `noise_floor` must say that labels are swapped.
-    `legible`: whether plain models read the labels at all.
+    `legible`: whether plain models read the labels at all; `doubted`: of the rows that a copy of
+    the user's own model is surest of, the share with another label, if that is known.
     """
     judge = Judge(name="label_noise", rule="R13")
     y = reading.y
-    if np.bincount(y).max() > len(y) - 20 or len(y) < 60:
+    often = np.bincount(y)
+    if often.max() > len(y) - 20 or len(y) < 60:
         return judge.unknown("there are too few rows, or too few outside the most frequent class")
     chances, classes = reading.chances
     guess, confidence = classes[chances.argmax(axis=1)], chances.max(axis=1)
-    two = len(classes) == 2
-    swapped = noise_floor(reading) if two else Swapped(share=1.0, gain=0.0, most=0.0)
+    of_more = Swapped(share=1.0, gain=0.0, most=0.0)
+    swapped = noise_floor(reading) if len(classes) == 2 else of_more
     swaps = swapped.share >= MOST * (guess != y).mean()
     if swaps and swapped.gain > CERTAIN:
-        share = f"{swapped.share:.0%}"
         text = f"plain models grow no surer than {1 - swapped.share:.0%} of any label"
-        remedy = f"about {share} of the labels seem to be swapped: look at the surest of them"
+        remedy = f"about {swapped.share:.0%} of the labels seem to be swapped: look at the surest"
         return judge.warn(text, remedy, share=swapped.share, gain=swapped.gain)
     if not legible:
         return judge.unknown("plain models read too little of the labels in these inputs")
-    rare = (
-        guess != np.bincount(y).argmax()
-        if np.bincount(y).max() > 0.5 * len(y)
-        else np.ones(len(y), dtype=bool)
-    )
-    pool = np.flatnonzero(rare) if rare.sum() >= FEWEST else np.arange(len(y))
-    surest = pool[
-        np.argsort(-confidence[pool], kind="stable")[: max(FEWEST, int(SUREST * len(pool)))]
-    ]
+    pool = np.flatnonzero(guess != (often.argmax() if often.max() > 0.5 * len(y) else -1))
+    pool = pool if len(pool) >= FEWEST else np.arange(len(y))
+    order = np.argsort(-confidence[pool], kind="stable")
+    surest = pool[order[: max(FEWEST, int(SUREST * len(pool)))]]
     wrong = float((guess[surest] != y[surest]).mean())
     error = math.sqrt(max(wrong * (1 - wrong), 0.01) / len(surest))
     sentence = f"{wrong:.0%} of the {len(surest)} rows that trees are surest of have another label"
     if wrong - error > DOUBTED and swaps:
-        return judge.warn(
-            sentence,
-            "look at these rows: labels may be wrong, or the inputs say little",
-            share=wrong,
-        )
+        if doubted is not None and doubted < SPARED:
+            text = f"{sentence}; of those that a copy of the model is surest of, {doubted:.0%}"
+            return judge.passed(f"{text}: trees read these inputs badly", share=doubted)
+        remedy = "look at these rows: labels may be wrong, or the inputs say little"
+        return judge.warn(sentence, remedy, share=wrong)
     pair = _half_wrong(y, chances, classes)
     if pair is not None:
         text = f"in the rows of class {pair[0]}, the labels {pair[0]} and {pair[1]} stand at random"

@@ -26,20 +26,11 @@ from trainers.data import DataSet
 from trainers.probes.limits import Budget, OutOfTime
 
 # Checks that need the rows themselves.
-OF_ROWS = (
-    "same_distribution",
-    "shared_rows",
-    "missing_values",
-    "constant_features",
-    "extreme_values",
-    "feature_scales",
-    "contradictions",
-    "telltale_feature",
-    "label_signal",
-    "label_noise",
-    "validation_labels",
-)
 OF_FEATURES = ("missing_values", "constant_features", "extreme_values", "feature_scales")
+OF_ROWS = (
+    "same_distribution", "shared_rows", *OF_FEATURES, "contradictions", "telltale_feature",
+    "label_signal", "label_noise", "validation_labels",
+)  # fmt: skip
 OF_LABELS = (
     "contradictions", "telltale_feature", "label_signal", "label_noise", "label_order",
     "validation_labels",
@@ -172,9 +163,7 @@ def _of_rows_around(data: DataSet, index: Mapping[str, NDArray[np.int64]]) -> Ch
 
 def _open_rows(data: DataSet, index: Mapping[str, NDArray[np.int64]]) -> NDArray[np.bool_]:
     """Of all rows, whether their label may be looked at."""
-    known = np.zeros(len(data.x), dtype=bool)
-    known[np.concatenate([index["train"], index["val"]])] = True
-    return known
+    return np.isin(np.arange(len(data.x)), np.concatenate([index["train"], index["val"]]))
 
 
 def _of_features(plan: Plan, data: DataSet, train: Part, budget: Budget) -> Iterator[Check]:

@@ -29,7 +29,9 @@ COPIES = 1.05  # times its rows, from which an epoch takes some of them several 
 FAINT = 0.05  # spread of whole rows; a layer's biases are as large as what 1 of it brings
 
 
-def of_rows_seen(pairs: Answer, seen: Watched, *, metric: str, alike: bool) -> Iterator[Check]:
+def of_rows_seen(
+    pairs: Answer, seen: Watched, *, metric: str, alike: bool, doubted: float | None = None
+) -> Iterator[Check]:
     """Checks of these rows, which stand in place of those that could not be made.
 
     Args:
@@ -37,6 +39,7 @@ def of_rows_seen(pairs: Answer, seen: Watched, *, metric: str, alike: bool) -> I
         seen: of the training.
         metric: what ranks the trials.
         alike: whether the sets were drawn alike.
+        doubted: as `label_noise` says.
     """
     x, y, held, asked = (np.array(pairs[name]) for name in ("x", "y", "held", "held_targets"))
     y, asked = (one[:, 0] if y.shape[1] == 1 and len(one) else one for one in (y, asked))
@@ -68,13 +71,11 @@ def of_rows_seen(pairs: Answer, seen: Watched, *, metric: str, alike: bool) -> I
         # may be actions, drawn by numpy.
         if not drawn and loss is not None:
             legible = readable(reading)[0] >= labels.READABLE
-            yield label_noise(reading, legible=legible)
+            yield label_noise(reading, legible=legible, doubted=doubted)
         asked = np.searchsorted(kinds, asked) if np.isin(asked, kinds).all() else asked[:0]
     if len(asked):
         epoch = seen["batches"][: seen["epochs"][0] if seen["epochs"] else 0]
-        several = (
-            sum(batch["shape"][0] for batch in epoch if batch["shape"]) > COPIES * seen["rows"]
-        )
+        several = sum(batch["shape"][0] for batch in epoch) > COPIES * seen["rows"]
         # of a row that comes several times, as augmented, trees know a copy
         yield validation_labels(reading, (held, asked), alike=alike and not several)
 

@@ -91,7 +91,8 @@ def of_training(
     expected, classes = (None, 0) if labels is None else (entropy(labels), 1 + int(labels.max()))
     alike = plan.config.split.kind not in APART
     if outcomes.get("telltale_feature") == "not checkable" and (pairs := seen["pairs"]):
-        yield from of_rows_seen(pairs, seen, metric=plan.metric.name, alike=alike)
+        doubted = answers["held_out"].get("doubted")
+        yield from of_rows_seen(pairs, seen, metric=plan.metric.name, alike=alike, doubted=doubted)
     yield loop.trains(seen, flood=float(trainer.get("flood") or 0.0) if plan.stock else 0.0)
     yield losses.reported_losses(seen, heart=heart)
     yield loop.batches(seen, fraction=float(trainer.get("fraction") or 1.0))
