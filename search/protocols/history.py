@@ -180,12 +180,14 @@ class History:
 
     @property
     def idle(self) -> int:
-        """Knobs in a row, up to now, that brought nothing; a sweep of the list does not count."""
+        """Knobs in a row, up to now, that brought nothing; neither a sweep of the list counts, nor
+        one whose trainings were all the same: that nothing was turned tells of no other knob.
+        """
         count = 0
         for step in reversed(self.sweeps):
             if step.decision == "adopt" or self._is_first(step):
                 break
-            count += 1
+            count += not step.acts_nowhere
         return count
 
     def _is_first(self, step: Step) -> bool:

@@ -299,6 +299,21 @@ def test_a_knob_that_no_training_reads_is_told_by_its_curves_and_has_one_seed_a_
         assert "same training" not in each.says
 
 
+def test_knobs_that_no_training_reads_do_not_end_the_sweeps():
+    dead = [f"knob.my.d{place}=choice(a,b)" for place in range(3)]  # as many as `protocol.idle`
+    plan = tune_plan(*TRAINER, RATE, *dead, WIDTH, "space.my.width.acts_as=none")
+    read = ("my.lr", "my.width")
+
+    def curve(knobs, seed):
+        return f"{[knobs.get(path) for path in read]} {seed}"
+
+    history, _ = carried_out(plan, score(of=("my.width",)), curve_of=curve)
+    assert [step.request.knob for step in history.sweeps] == ["lr", "d0", "d1", "d2", "width"]
+    assert history.held == {"my.width": 64}
+    unseen, _ = carried_out(plan, score(of=("my.width",)))  # by scores alone they may be read
+    assert "width" not in [step.request.knob for step in unseen.sweeps]
+
+
 def test_equal_values_with_noise_are_never_called_without_effect_and_a_knob_nobody_reads_is():
     noise = np.random.default_rng(0)
     for values in (2, 5):

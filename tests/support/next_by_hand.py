@@ -121,7 +121,7 @@ class ByHand:
                 listed = "sweep" in self.protocol["stages"][place]
                 if line["decision"] == "adopt" or listed:
                     break
-                idle += 1
+                idle += not (line["evidence"] or {}).get("same_training")
         if until and self.sweeps and self.verdicts and self.verdicts[0] not in until:
             return "until"
         if self.sweeps and not self.last["learned"] and not until:
