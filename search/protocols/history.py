@@ -12,11 +12,13 @@ from search.config.incumbent import incumbent_config
 from search.config.knob_parts import RATE
 from search.config.knob_roles import default_of, lacks
 from search.config.knobs import Knob, Value, is_number
+from search.config.trial_config import STOCK
 from search.config.tune_settings import TuneSettings, own_ranges
 from search.diagnostics.verdicts.advice import EPOCHS
 from search.protocols.learned import nothing_learned
 from search.protocols.step import Request, Step
 from search.results.summary.verdicts import follows_epochs
+from search.stages.sweep import may_be_limit
 from search.storage.trials import TrialRecord
 
 BATCH = "trainer.batch_size"
@@ -204,8 +206,13 @@ class History:
         return next((step for step in reversed(self.sweeps) if step.request.path == path), None)
 
     def is_stale(self, path: str) -> bool:
-        """Whether a change since a knob's last sweep moves its best value (P6)."""
+        """Whether a change since a knob's last sweep moves its best value (P6): any change, where
+        that is a limit which no training reached.
+        """
         last, part = self.swept(path), self.settings.part
+        if last is not None and last.acts_nowhere and last.held != self.held:
+            stock = OmegaConf.select(self.base, "trainer._target_") == STOCK
+            return may_be_limit(path, stock=stock)
         # A lower rate needs more epochs (R27).
         movers = {RATE: MOVES_THE_RATE, EPOCHS: (RATE,)}.get(part(path), ())
         return last is not None and any(

@@ -25,6 +25,7 @@ MOST_SHARE = 0.9  # of the sweeps, where all of a budget may be theirs
 TIMES = 10.0  # by which the best rate may move beside a knob that moves it: momentum 0.9 for 0
 BEYOND = 2  # steps of its grid that a knob may move beyond the edge of its sweep
 NO_DIFFERENCE = "its sweep found no difference"
+DEAD = "its sweep moved no score of any seed"
 ONE_VALUE = "one good value of it is left, or it is not in this set-up"
 FEW = "fewer than two knobs made a difference, or are named by the verdict and untried"
 
@@ -40,7 +41,8 @@ def joint_request(history: History, index: int) -> Request:
     left -= kept
     trials = history.settings.trials if left == math.inf else int(left)
     swept, untried = _swept(history), _untried(history)
-    mattered = {each.knob for each, _ in swept if each.passed != NO_DIFFERENCE}
+    mattered = {each.knob for each, _ in swept if each.passed not in (NO_DIFFERENCE, DEAD)}
+    dead = [each.knob for each, _ in swept if each.passed == DEAD]
     pairs = [*swept, *untried, *_named_without_effect(history, mattered)]
     known = sum(knob is not None for _, knob in swept)
     paid = min(max(known, trials // ENOUGH, 2), max(trials // FEWEST, 2))
@@ -52,6 +54,7 @@ def joint_request(history: History, index: int) -> Request:
     ]
     names = ", ".join(knob.path for knob in knobs) or "none"
     because = f"knobs whose best values depend on each other: {names}"
+    because += f"; left out, as its sweep changed nothing: {', '.join(dead)}" if dead else ""
     if before:
         because = "none of the last stage is to be confirmed: what was kept for them searches on"
     request = Request(
@@ -114,17 +117,20 @@ def _at_least_around(knob: Knob, value: float) -> Knob:
 
 def _swept(history: History) -> list[tuple[Considered, Knob | None]]:
     """The knobs that made a difference in a sweep, in their good region, and the rate: its best
-    value moves with all others (R29). None in place of one that is left out.
+    value moves with all others (R29). None in place of one that is left out, such as one whose last
+    sweep changed nothing.
     """
+    dead = {step.request.path: step.inert for step in history.sweeps}
     mattered = {
-        step.request.path: step
+        path: step
         for step in history.sweeps
-        if not step.inert and (step.effect or step.request.path == history.rate)
+        if not dead[path := step.request.path] and (step.effect or path == history.rate)
     }
     pairs = []
-    for path in dict.fromkeys([*mattered, *(step.request.path for step in history.sweeps)]):
+    for path in dict.fromkeys([*mattered, *dead]):
         knob = _cut(mattered[path].request.knobs, history) if path in mattered else None
-        passed = "" if knob else ONE_VALUE if path in mattered else NO_DIFFERENCE
+        without = ONE_VALUE if path in mattered else DEAD if dead[path] else NO_DIFFERENCE
+        passed = "" if knob else without
         pairs.append((Considered(knob=path, rule="R32", passed=passed), knob))
     return pairs
 

@@ -191,7 +191,8 @@ def _in_order(history: History, entry: int, *, passes: int) -> Request:
         done = [step for step in steps if _pass_of(step, steps, swept) == turn]
         passed = dict.fromkeys(lacking, LACKING)
         passed |= dict.fromkeys(swept if turn == 0 else (), "an earlier stage swept it")
-        passed |= {step.request.knob: UNREAD for step in steps if step.acts_nowhere}
+        unread = [step for step in steps if step.acts_nowhere]
+        passed |= {s.request.knob: UNREAD for s in unread if not history.is_stale(s.request.path)}
         passed |= {step.request.knob: "had its turn in this pass" for step in done}
         why = f"pass {turn + 1} of {passes}" if several else "the protocol's order"
         if (request := _first_left(history, entry, passed, because=why)) is not None:

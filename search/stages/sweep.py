@@ -103,11 +103,11 @@ def halves(plan: Plan) -> bool:
     return settings(plan).halving and plan.seeds > HALVED and not is_tuned
 
 
-def may_be_limit(plan: Plan) -> bool:
-    """Whether the knob may be one that trainings read and have not reached: by its name, or since
-    the stock trainer reads all its settings. Another seed may reach it.
+def may_be_limit(path: str, *, stock: bool) -> bool:
+    """Whether a knob may be one that trainings read and have not reached: by its name, or since
+    the stock trainer reads all its settings. Another seed or incumbent may reach it.
     """
-    return plan.stock or any(word in plan.knob.path for word in LIMITS)
+    return stock or any(word in path for word in LIMITS)
 
 
 def wanted(plan: Plan, rows: Sequence[TrialRecord], *, resolution: float) -> list[TrialSpec]:
@@ -255,7 +255,8 @@ def _dropped(plan: Plan, rows: Sequence[TrialRecord]) -> frozenset[Value]:
     first = plan.first_round
     if not all(value in groups for value in first):
         return frozenset()
-    if train_alike([groups[value] for value in first]) and not may_be_limit(plan):
+    is_read = may_be_limit(plan.knob.path, stock=plan.stock)
+    if train_alike([groups[value] for value in first]) and not is_read:
         return frozenset(first[1:])
     scores = scores_of([groups[value] for value in first])
     on = goes_on(scores, seeds=HALVED, ties=True)

@@ -15,6 +15,7 @@ from search.config.knob_parts import PARTS
 from search.config.plan import read_plan
 from search.diagnostics.verdicts.advice import ADVICE, CHECK
 from search.diagnostics.verdicts.rules import Verdict
+from search.protocols.joint_request import DEAD
 from search.protocols.next_stage import NO_RATE, OUT_OF_REACH, next_stage
 from search.protocols.opening import opening
 from search.protocols.step import Request, Step
@@ -312,6 +313,58 @@ def test_knobs_that_no_training_reads_do_not_end_the_sweeps():
     assert history.held == {"my.width": 64}
     unseen, _ = carried_out(plan, score(of=("my.width",)))  # by scores alone they may be read
     assert "width" not in [step.request.knob for step in unseen.sweeps]
+
+
+def test_a_joint_stage_leaves_out_a_knob_whose_last_sweep_changed_nothing_and_says_so():
+    def reached(knobs):  # a wide one learns all at once, whatever the rate is
+        wide = knobs.get("my.width", 4) == 64
+        return {
+            path: knobs.get(path) for path in ("my.width", "my.lr") if path != "my.lr" or not wide
+        }
+
+    def value(knobs, seed):
+        noise = np.random.default_rng([seed, knobs.get("my.width", 4)]).normal(0, 0.001)
+        rate = 0.0 if knobs.get("my.width", 4) == 64 else float(knobs.get("my.lr", 0.01))
+        return 0.7 + 0.002 * knobs.get("my.width", 4) + 0.05 * (rate > 0.05) + noise
+
+    others = ("knob.my.momentum=interval(0,1)", "knob.my.dropout=interval(0,0.5)")
+    plan = tune_plan(*TRAINER[:2], RATE, WIDTH, *others, "budget_trials=300")
+    curve = lambda knobs, seed: f"{reached(knobs)} {seed}"  # noqa: E731
+    history, _ = carried_out(plan, value, curve_of=curve)
+    rates = [step for step in history.sweeps if step.request.knob == "lr"]
+    assert [step.inert for step in rates] == [False, True]
+    joint = next(step for step in history.steps if step.request.stage == "joint").request
+    passed = {each.knob: each.passed for each in reversed(joint.considered)}
+    assert "my.lr" not in [knob.path for knob in joint.knobs]
+    assert passed["my.lr"] == DEAD
+    assert "; left out, as its sweep changed nothing: my.lr" in joint.because
+
+
+@pytest.mark.parametrize("words", [(), ("protocol=coordinate",)])
+def test_a_limit_that_no_training_reached_is_swept_again_once_the_incumbent_is_another(words):
+    def reached(knobs):
+        rate, clip = float(knobs.get("my.lr", 0.01)), knobs.get("my.clip", 1)
+        return rate, clip if rate > 0.05 else None  # at a low rate no gradient is as long
+
+    def value(knobs, seed):
+        rate, clip = reached(knobs)
+        noise = np.random.default_rng([seed, int(1e6 * rate), clip or 0]).normal(0, 0.001)
+        return 0.7 + 0.1 * (rate > 0.05) + 0.05 * (clip == 5) + noise
+
+    # The clip is first in the list; by verdicts the rate is, so that another knob moves it later.
+    knobs = ("knob.my.clip=choice(1,5)", RATE)
+    listed = (
+        []
+        if words
+        else ["protocol.stages=[baseline,{sweeps: verdict},{sweep: lr},{sweeps: verdict}]"]
+    )
+    plan = tune_plan(*TRAINER, *knobs, *words, *listed, "budget_trials=400")
+    verdict = lambda knobs: "unstable"  # noqa: E731
+    curve = lambda knobs, seed: f"{reached(knobs)} {seed}"  # noqa: E731
+    history, _ = carried_out(plan, value, verdict, curve_of=curve)
+    clips = [step for step in history.sweeps if step.request.knob == "clip"]
+    assert [step.acts_nowhere for step in clips][:2] == [True, False]
+    assert history.held["my.clip"] == 5
 
 
 def test_equal_values_with_noise_are_never_called_without_effect_and_a_knob_nobody_reads_is():

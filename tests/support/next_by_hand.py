@@ -25,6 +25,7 @@ PENALTIES = (
 )
 RATES = ("lr", "learning_rate", "learning_rate_init", "base_lr", "eta", "eta0", "shrinkage")
 OWN_PENALTIES = ("weight_decay", "l1", "dropout", "label_smoothing")  # parts of knobs of your own
+LIMITS = ("clip", "epochs", "limit", "max", "min", "patience", "stop", "threshold", "tol")
 MOVERS = (
     "trainer.batch_size",
     "optimizer",
@@ -82,6 +83,10 @@ class ByHand:
         movers = MOVERS if path == self.rate() else (self.rate(),) if is_epochs else ()
         since = self.before[swept[-1] + 1 :] if swept else []
         paths = [line["path"] for line in since if line["decision"] == "adopt"]
+        if swept and (self.before[swept[-1]]["evidence"] or {}).get("same_training"):
+            is_limit = any(word in path for word in LIMITS)
+            is_limit = is_limit or self.config["trainer"]["_target_"] == "trainers.stock.Stock"
+            return not (is_limit and self.before[swept[-1]]["held"] != self.last["held"])
         moved = any(path in movers or self.stock(path) in movers for path in paths)
         return bool(swept) and not moved
 

@@ -27,7 +27,7 @@ def inert(findings: Findings) -> list[str]:
     if alike:
         values = listed([group.candidate for group in groups])
         why = "nothing reads this knob, or no training reached what it sets"
-        if may_be_limit(plan):
+        if may_be_limit(knob, stock=plan.stock):
             why = "no training reached what this knob sets"
         return [f"{values} of {knob} gave the same training to the last digit, losses too: {why}"]
     why = "nothing reads this knob, or its effect is too small for the metric to show"
