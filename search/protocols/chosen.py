@@ -54,6 +54,15 @@ def chosen_words(findings: Findings, history: History, step: Step, *, val_rows: 
     return text + _own_level(decision) + blind + lost + few + edge + changed
 
 
+def untested_once(findings: Findings, decision: Decision, history: History) -> list[str]:
+    """That seeds change nothing, so that a sweep was not tested, in full where it is told first;
+    none where they do.
+    """
+    lines = untested(findings, decision) if decision.identical else []
+    told = [step.name for line in lines for step in history.steps if line in step.says]
+    return [f"compared without a test: see {told[0]}"] if told else lines
+
+
 def _changed(findings: Findings, history: History, val_rows: int) -> str:
     """That the baseline, which nothing has chosen, scores on fresh seeds what its first ones do not
     explain (Student's test): labels that are shuffled since, or another unit; else empty, as for

@@ -15,7 +15,7 @@ from search.config.knobs import Value
 from search.config.plan import Plan
 from search.diagnostics.verdicts.advice import NOT_LEARNED
 from search.errors import RunError
-from search.protocols.chosen import ahead_words, chosen_words
+from search.protocols.chosen import ahead_words, chosen_words, untested_once
 from search.protocols.evidence import coarse, constant, faster, mean_words, scores_of
 from search.protocols.history import BATCH, History
 from search.protocols.learned import (
@@ -131,6 +131,7 @@ def _compared(step: Step, findings: Findings, history: History, *, val_rows: int
         says="; ".join(
             [
                 winner_words(findings, decision, decision.winner)[0],
+                *untested_once(findings, decision, history),
                 *sounder(decision),
                 *held_back(findings, decision),
                 *unread,

@@ -38,6 +38,12 @@ class Comparison:
     p_steadier: float
 
     @property
+    def without_test(self) -> "Comparison":
+        """The difference alone: where seeds change nothing, no noise is there to test it by."""
+        none = math.nan
+        return replace(self, low=none, high=none, p=none, critical_p=none)
+
+    @property
     def broken_share(self) -> float:
         """Share of the trained seeds that collapsed or failed."""
         return self.broken / max(self.trained, 1)
@@ -81,9 +87,7 @@ def compare(
         for values in among
     )
     compared = replace(lower, high=upper.high)
-    if are_identical(scores, perfect=()):
-        return replace(compared, low=math.nan, high=math.nan, p=math.nan)
-    return compared
+    return compared.without_test if are_identical(scores, perfect=()) else compared
 
 
 def chance_apart(first: Sequence[float], later: Sequence[float], *, resolution: float) -> float:

@@ -133,7 +133,7 @@ def decide(
     identical = bool(are_identical(scores, perfect=groups[0].perfect))
     untested = identical or int(stats.counts.max()) < 2
     better = np.flatnonzero(is_better(stats, lead, fewest=race.fewest, sound=race.sound) & ~dropped)
-    winner = 0
+    winner, compared = 0, comparisons(stats, lead)
     if untested or not usable[0]:
         winner = 0 if usable[0] and stats.means[0] >= stats.means[best] else best
         better = np.flatnonzero(stats.means == stats.means[best])
@@ -150,7 +150,7 @@ def decide(
         untested=untested,
         identical=identical,
         half_widths=tuple(map(float, interval_widths(stats, winners=np.array(winner), race=race))),
-        comparisons=comparisons(stats, lead),
+        comparisons=tuple(each.without_test for each in compared) if identical else compared,
         spread=float(pooled_deviation(stats)),
         worth=float(worth_of(stats, noise_floor=noise_floor)) if race.worth is None else race.worth,
         confidence=race.confidence,

@@ -367,6 +367,27 @@ def test_a_limit_that_no_training_reached_is_swept_again_once_the_incumbent_is_a
     assert history.held["my.clip"] == 5
 
 
+def test_where_seeds_change_nothing_the_best_is_taken_without_a_p_and_that_is_told_once_in_full():
+    def value(knobs, seed):
+        rate = abs(math.log10(float(knobs.get("my.lr", 0.01))) + 1)
+        return 0.7123 - 0.05 * rate + 0.0005 * knobs.get("my.width", 4)
+
+    history, _ = carried_out(tune_plan(*TRAINER[:2], RATE, WIDTH, "budget_trials=90"), value)
+    first, *later = [step for step in history.steps if step.evidence]
+    assert {step.decision for step in (first, *later)} == {"adopt", "keep"}
+    for step in (first, *later):
+        scores = {str(each["knobs"]): each["scores"] for each in step.evidence["values"]}
+        best = max(scores.values(), key=lambda some: some[0])
+        assert step.evidence["untested"]
+        assert step.incumbent[0].value == best[0]
+        assert {each["p"] for each in step.evidence["values"]} == {None}
+    assert "compared without a test: the trainer ignores the seed" in first.says
+    assert "seeds=1 costs less" in first.says
+    for step in later:
+        says = "the trainer ignores" if step.request.stage == "confirm" else f"see {first.name}"
+        assert f"compared without a test: {says}" in step.says
+
+
 def test_equal_values_with_noise_are_never_called_without_effect_and_a_knob_nobody_reads_is():
     noise = np.random.default_rng(0)
     for values in (2, 5):

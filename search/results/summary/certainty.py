@@ -89,8 +89,8 @@ def untested(findings: Findings, decision: Decision, *, more: str = "") -> list[
             take = "trainer.command holds no {seed}: add it, and let your program draw by it"
         return [
             "every seed gave the same score, so a difference was compared without a test: the "
-            f"trainer ignores the seed ({take}), or the metric's steps are too coarse to tell "
-            "seeds apart"
+            f"trainer ignores the seed ({take}; where nothing is drawn, seeds=1 costs less), or "
+            "the metric's steps are too coarse to tell seeds apart"
         ]
     if decision.untested:
         return [
