@@ -79,7 +79,7 @@ def test_without_a_word_it_lists_experiments_and_verbs_and_exits_2(elsewhere):
         (["table"], ("missing-words",)),
         (["lr_sweep", "--batch-size", "5"], ("unknown-option", "'--batch-size'", "batch_size")),
         (["table", "--seeds", "5"], ("unknown-option", "'--seeds'")),
-        (["table", "a", "b"], ("surplus-words",)),
+        (["table", "a", "b"], ("surplus-words", "`python -m search table", "NAME`")),
         (["table", "nothing"], ("unknown-search", "'nothing'")),
         (["status", "nothing"], ("unknown-search", "'nothing'")),
         (["export", "nothing"], ("unknown-search", "'nothing'")),

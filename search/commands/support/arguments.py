@@ -53,9 +53,8 @@ class VerbParser(argparse.ArgumentParser):
             text = f"{unknown('option', name=name, known=known)}{remedy}"
             self._refuse(text, code="unknown-option")
         if surplus:
-            self._refuse(
-                f"takes no further words, but got {' '.join(surplus)}", code="surplus-words"
-            )
+            text = f"takes no further words, but got {' '.join(surplus)}"
+            self._refuse(text, code="surplus-words")
         return options
 
     def error(self, message: str) -> NoReturn:
@@ -73,8 +72,8 @@ class VerbParser(argparse.ArgumentParser):
         return f"--results-root={value}" if is_root else word
 
     def _refuse(self, message: str, *, code: str) -> NoReturn:
-        usage = " ".join(self.format_usage().split())
-        raise UsageError(f"{self._verb}: {message}; {usage}", code=code)
+        usage = " ".join(self.format_usage().split()).removeprefix("usage: ")
+        raise UsageError(f"{self._verb}: {message}; usage: `{usage}`", code=code)
 
     def add_name(self, *, nargs: str | None = None) -> None:
         """The search that a verb reads, or several."""
