@@ -96,3 +96,21 @@ def test_a_heading_of_evaluation_ends_where_training_tells_its_next_step(tmp_pat
     unnamed = lines_of("Epoch {e}\nstep 10 - loss: {t}\nEvaluating...\nstep 10 - loss: {v}\n")
     (curves,) = read_of(tmp_path, unnamed).trainings.values()
     assert (curves.train.tolist(), curves.val.tolist()) == (TRAIN, VAL)
+
+
+def test_the_mean_loss_that_a_trainer_tells_behind_all_epochs_is_no_loss_of_an_epoch(tmp_path):
+    steps = lines_of("{{'loss': {t}, 'epoch': {e}.0}}\n{{'eval_loss': {v}, 'epoch': {e}.0}}\n")
+    end = "{'train_runtime': 522.4, 'train_loss': 13.1, 'epoch': 8.0}\n"
+    for text in (steps + end, end.replace("8.0", "1.0") + steps + end):  # of one phase, of two
+        (curves,) = read_of(tmp_path, text).trainings.values()
+        assert (curves.train.tolist(), curves.val.tolist()) == (TRAIN, VAL)
+    (alone,) = read_of(tmp_path, end + end.replace("8.0", "9.0")).trainings.values()
+    assert alone.train.tolist() == [13.1, 13.1]
+
+
+def test_a_total_written_as_one_word_is_the_loss_and_lines_of_no_fold_are_none(tmp_path):
+    text = lines_of("[Fold 1 Ep {e}] TotalLoss: {t}, BoxLoss: 9.5\n")
+    (curves,) = read_of(tmp_path, text).trainings.values()
+    assert curves.train.tolist() == TRAIN
+    rows = "fold,epoch,TotalLoss,accuracy\n" + lines_of("1,{e},{t},\n") + ",8,,0.5\n"
+    assert list(read_of(tmp_path, rows).trainings) == ["1"]

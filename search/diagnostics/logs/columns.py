@@ -86,15 +86,15 @@ def layout_of(
     filled = Counter(name for _, cells in lines for name in header if is_told(cells, name))
     header = [name for name in header if "loss" not in name or not is_nothing(lines, name)]
     train, val = losses_of(path, header, lines, filled=filled, roles=roles)
-    trial = _one(roles, "trial") or _trial(header, lines)
-    known = _one(roles, "epoch")
+    trial, known, metric = (roles.get(role, ("",))[0] for role in ("trial", "epoch", "metric"))
+    trial = trial or _trial(header, lines)
     epoch = known or _axis(header, lines, filled, train=train, val=val, trial=trial)
     return Layout(
         epoch=epoch,
         axis="epoch" if epoch not in STEP and (known or epoch in (None, *EPOCH)) else "step",
         train=train,
         val=val,
-        metric=_one(roles, "metric") or _metric(header, lines, axis=epoch, train=train, val=val),
+        metric=metric or _metric(header, lines, axis=epoch, train=train, val=val),
         trial=trial,
         extra=tuple(name for name in ("train_eval_loss", *EXTRA) if name in header),
         steps=any(name in header for name in (*STEP, *WITHIN)),
@@ -120,10 +120,6 @@ def _trial(header: Sequence[str], lines: Sequence[Line]) -> str:
     told = Counter(name for _, cells in lines for name in TRIAL if cells.get(name, "").strip())
     often = (name for name in TRIAL if told[name] >= FILLED * len(lines))
     return next((name for name in often if name in header), "")
-
-
-def _one(roles: Mapping[str, tuple[str, ...]], role: str) -> str:
-    return next(iter(roles.get(role, ())), "")
 
 
 def _metric(

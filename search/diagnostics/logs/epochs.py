@@ -82,9 +82,9 @@ class Epoch:
 def _rows(where: str, lines: Sequence[Line], *, layout: Layout) -> list[Epoch]:
     """The epochs in order; rows of one epoch that complete each other become one."""
     rows: list[Epoch] = []
-    several = _in_parts(lines, layout=layout) or (
-        layout.steps and not _told_once(lines, layout=layout)
-    )
+    told = (number_in(cells.get(layout.epoch or "", "")) or 0.0 for _, cells in lines)
+    several = any(not at.is_integer() for at in told)  # parts of epochs, rounded to the same number
+    several = several or (layout.steps and not _told_once(lines, layout=layout))
     taken = False  # validation: a loss of 0 before any other stands for none
     for counted, (number, cells) in enumerate(lines, start=1):
         place = f"{where}: line {number}"
@@ -113,12 +113,6 @@ def _rows(where: str, lines: Sequence[Line], *, layout: Layout) -> list[Epoch]:
         values["val_loss"] = held if taken else None
         _complete(place, rows[-1], values, layout=layout, several=several)
     return rows
-
-
-def _in_parts(lines: Sequence[Line], *, layout: Layout) -> bool:
-    """Whether epochs are told in parts, as 0.25: rounded, several steps have the same."""
-    told = (number_in(cells.get(layout.epoch or "", "")) for _, cells in lines)
-    return any(at is not None and not at.is_integer() for at in told)
 
 
 def _told_once(lines: Sequence[Line], *, layout: Layout) -> bool:

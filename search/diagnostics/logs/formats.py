@@ -122,7 +122,9 @@ def _content(path: Path) -> tuple[bytes, str]:
 
 
 def _text(path: Path, content: bytes) -> str:
-    text = _decoded(content)
+    # UTF-16 where it says so, as PowerShell writes it; other encodings differ in letters alone.
+    of_windows = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    text = content.decode("utf-16" if of_windows else "utf-8-sig", errors="replace")
     if NUL in text:
         rule, remedy = "must be text in UTF-8 or UTF-16", "save it so"
         got = "bytes that are no text"
@@ -131,11 +133,3 @@ def _text(path: Path, content: bytes) -> str:
         text = FOREIGN.sub(lambda word: ENGLISH[word[0].lower()], text)
     text = PRINTED.sub(r"\1", text) if "ensor(" in text else text
     return CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
-
-
-def _decoded(content: bytes) -> str:
-    """Text, as UTF-16 where it says so, as PowerShell writes it. Other encodings differ in letters
-    of other languages, and these are no numbers.
-    """
-    of_windows = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    return content.decode("utf-16" if of_windows else "utf-8-sig", errors="replace")

@@ -12,6 +12,7 @@ from search.diagnostics.logs.line import SETS, Line, plain_name
 from search.errors import refused
 
 INSIDE = ("log_history", "history")  # keys under which a state keeps its log
+SUMMARY = "train_runtime"  # of transformers, in a record behind all epochs, with their mean loss
 OF_SETS = re.compile(r"(?<=^valid)_[01]$")  # a number behind the name of a set
 
 
@@ -26,6 +27,7 @@ def json_lines(path: Path, text: str) -> tuple[list[str], list[Line]]:
     except json.JSONDecodeError:
         records = _by_line(path, text)
     lines = [(number, _cells(record)) for number, record in enumerate(records, start=1)]
+    lines = [line for line in lines if SUMMARY not in line[1]] or lines
     header = list(dict.fromkeys(name for _, cells in lines for name in cells))
     if not header:
         rule, remedy = "needs a record per epoch", "write one object per line"

@@ -13,7 +13,7 @@ SETS = (
 )  # fmt: skip
 JOINED = {
     before + after: f"{before}_{after}" for before in SETS for after in ("loss", "acc", "accuracy")
-}  # names that are written as one word
+} | {"totalloss": "total_loss"}  # names that are written as one word
 BEHIND = re.compile(rf"(\w+)_({'|'.join(SETS)})$")  # a set behind what was measured
 ROUND = "boosting_round"
 GAPS = ("", "na", "n/a", "-", "none", "null", "no log")  # in a cell: nothing was measured

@@ -104,10 +104,9 @@ def read_logs(
         own = folder if folder and folders[folder] == 1 else own
         for name, curves in log.trainings.items():
             trainings[own if len(log.trainings) == 1 else f"{own}:{name}"] = curves
-    layouts = list(dict.fromkeys(log.columns for log in logs.values()))
-    boosted = any(log.boosted for log in logs.values())
-    told = [str(error) for error in left_out.values()]
-    return Log(trainings=trainings, columns="; or ".join(layouts), boosted=boosted, left_out=told)
+    layouts = "; or ".join(dict.fromkeys(log.columns for log in logs.values()))
+    boosted, told = any(log.boosted for log in logs.values()), list(map(str, left_out.values()))
+    return Log(trainings=trainings, columns=layouts, boosted=boosted, left_out=told)
 
 
 def _each(

@@ -31,6 +31,8 @@ def trainings_of(
     named: dict[str, list[Line]] = {}
     for line in lines if layout.trial else ():
         named.setdefault(line[1].get(layout.trial, ""), []).append(line)
+    if "" in named and not any(is_told(c, layout.train[0]) for _, c in named[""]):
+        del named[""]  # of no training, as a summary behind them
     if len(named) == len(lines) > 2:  # a column that counts the rows names nothing
         named = {}
     if layout.epoch is None or are_apart(lines, layout=layout):
@@ -50,12 +52,14 @@ def _begun_anew(stem: str, lines: Sequence[Line], *, layout: Layout) -> dict[str
     if axis in STEP and len({cells["of"] for _, cells in lines if "of" in cells}) == 1:
         return {stem: list(lines)}
     trainings, before = [list[Line]()], -math.inf
+    losses = (*layout.train, *layout.val)
     first, last = (number_in(lines[at][1].get(axis, "")) for at in (0, -1))
     begin = 1.0 if first and not first.is_integer() else 0.0  # of parts, within the first epoch
     twice = not begin and not layout.steps and first != last  # the first again, and then on
     for line in lines:
         at = number_in(line[1].get(axis, ""))
-        again = twice and at == before and _repeats(line, trainings[-1], layout=layout)
+        both = (line, *trainings[-1][-1:])  # tell all losses, the line before this one too
+        again = twice and at == before and all(is_told(c, n) for _, c in both for n in losses)
         begins = at is not None and (at == first or at <= begin) and (at < before or again)
         trainings += [[]] if begins else []
         trainings[-1].append(line)
@@ -65,12 +69,6 @@ def _begun_anew(stem: str, lines: Sequence[Line], *, layout: Layout) -> dict[str
     if len(trainings) == 1:
         return {stem: trainings[0]}
     return {f"{stem}:{number}": own for number, own in enumerate(trainings, start=1)}
-
-
-def _repeats(line: Line, before: Sequence[Line], *, layout: Layout) -> bool:
-    """Whether a line tells all losses again that the line before it told."""
-    names = (*layout.train, *layout.val)
-    return bool(before) and all(is_told(c, name) for _, c in (line, before[-1]) for name in names)
 
 
 def _taken_up(lines: Sequence[Line], *, axis: str, loss: str) -> tuple[list[Line], list[float]]:
