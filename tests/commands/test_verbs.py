@@ -96,11 +96,14 @@ def test_a_table_says_once_how_a_rule_that_it_cites_is_spelled_out(smoke, capsys
 def test_messages_name_the_program_that_was_started(capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["/usr/bin/knobwise"])
     assert main(["table"]) == 2
-    check_told(capsys.readouterr().err, "missing-words", "usage: knobwise table")
+    check_told(capsys.readouterr().err, "missing-words", "usage: `knobwise table")
     assert main(["help", "table"]) == 0
     page = capsys.readouterr().out
     assert page.startswith("usage: knobwise table")
     assert "python -m" not in page
+    assert main(["help", "doctor"]) == 0
+    first, second, *_ = capsys.readouterr().out.splitlines()
+    assert second.index("[") == first.index("[")
     assert main(["list"]) == 0
     assert "knobwise …" not in capsys.readouterr().out  # that is what was started
 

@@ -378,7 +378,18 @@ def test_a_winner_that_broke_as_often_as_the_baseline_is_no_second_best_in_words
     assert "optimizer.lr = 0.01 is adopted" in lines
     assert "has the best mean" not in lines
     assert "no significant difference from the best mean of those that break least" in lines
-    assert "tie with the best" not in answer_of(findings).surety
+    assert "tied with the best" not in answer_of(findings).surety
+
+
+def test_the_page_does_not_count_the_winner_among_those_that_tie_with_it():
+    def gain(rate, seed):
+        return 0.5 + 0.3 * (rate in (0.001, 0.01)) + 0.001 * ((seed * 7 + round(1e4 * rate)) % 5)
+
+    findings = findings_of(gain, "protocol.most_seeds=3")
+    line = next(line for line in conclusion(findings) if line.startswith("optimizer.lr = "))
+    winner, other = ("0.001", "0.01") if "= 0.001 is adopted" in line else ("0.01", "0.001")
+    assert f"= {winner} is adopted" in line
+    assert answer_of(findings).surety.endswith(f"Also tied with the best mean: {other}.")
 
 
 def test_values_that_tie_with_fewer_seeds_than_the_best_one_are_named_with_their_seeds():

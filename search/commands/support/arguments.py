@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from search.config.program_name import as_started
 from search.config.results_root import RESULTS
 from search.errors import UsageError, unknown
 
@@ -29,7 +30,7 @@ class VerbParser(argparse.ArgumentParser):
         """
         paragraphs = [f"{summary[0].upper()}{summary[1:]}.", details]
         super().__init__(
-            prog=f"python -m search {verb}",
+            prog=as_started(f"python -m search {verb}"),
             description="\n\n".join(textwrap.fill(text, WIDTH) for text in paragraphs if text),
             epilog=examples_text(examples),
             formatter_class=_Formatter,

@@ -101,11 +101,11 @@ def _surety(findings: Findings, decision: Decision) -> tuple[str, str, str]:
     """How sure the decision is: a mark, a label and a sentence."""
     groups = findings.groups
     if decision.identical or decision.untested:
-        reason = "With one seed per candidate a difference may be noise: use more seeds."
-        if decision.identical:
-            reason = "Every seed gave the same score: it is ignored, or the metric is too coarse."
-        return "unsure", "not tested", reason
-    ties = ordered([groups[index].candidate for index in decision.tied])
+        few = "With one seed per candidate a difference may be noise: use more seeds."
+        same = "Every seed gave the same score: it is ignored, or the metric is too coarse."
+        return "unsure", "not tested", same if decision.identical else few
+    others = [index for index in decision.tied if not decision.adopted or index != decision.winner]
+    ties = ordered([groups[index].candidate for index in others])
     more = f" and {len(ties) - TIE_LIST} more" if len(ties) > TIE_LIST else ""
     named = f"{listed(ties[:TIE_LIST])}{more}"
     if decision.adopted and not groups[0].clean:
@@ -113,7 +113,7 @@ def _surety(findings: Findings, decision: Decision) -> tuple[str, str, str]:
     if decision.adopted and decision.winner is not None:
         low = rough(decision.comparisons[decision.winner].low)
         leads = ties and decision.standings[decision.winner] != "unstable"
-        note = f" {len(ties)} candidates tie with the best: {named}." if leads else ""
+        note = f" Also tied with the best mean: {named}." if leads else ""
         text = f"A real gain: at least {low} over the baseline, with 95 % confidence (P5).{note}"
         return "gain", "a real gain", text
     possible = _still_possible(findings, decision)
