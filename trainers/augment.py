@@ -245,7 +245,7 @@ def _shaped(x: Tensor, dimensions: int, channels: int) -> Tensor:
 
 
 def _framed(shaped: Tensor, share: Tensor, place: Tensor) -> Tensor:
-    """A frame of each row as the whole: its share of the lengths, its middle from −1 to 1."""
+    """A window of each row as the whole row; its `share` of the lengths, its middle in [−1, 1]."""
     theta = torch.zeros(len(shaped), 2, 3, device=shaped.device, dtype=shaped.dtype)
     theta[:, 0, 0] = theta[:, 1, 1] = share
     theta[:, : place.shape[1], 2] = place

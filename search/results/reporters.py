@@ -44,13 +44,13 @@ def write_results(
         if not path.exists() or path.read_bytes() != text.encode():
             write_text(path, text)
             has_changed = True
-    if (draws or _drawn(findings, folder)) and (has_changed or _stale(findings, folder)):
+    if (draws or _is_wanted(findings, folder)) and (has_changed or _stale(findings, folder)):
         for draw in DRAWERS:
             for name, text in draw(findings, curves, folder).items():
                 write_text(folder.path / name, text)
 
 
-def _drawn(findings: Findings, folder: Folder) -> bool:
+def _is_wanted(findings: Findings, folder: Folder) -> bool:
     """Whether figures are wanted: by the config, or since they are there."""
     names = _drawn_names(findings)
     return findings.plan.report or any((folder.path / name).exists() for name in names)

@@ -26,9 +26,7 @@ LONGEST = 300  # characters of an error
 
 @dataclass(kw_only=True)
 class Run:
-    """What came of it: values per epoch, 0 being the untrained model where it is told; `error`, if
-    it raised.
-    """
+    """What a training gave: values by epoch (0: the untrained model, if told), and its error."""
 
     epochs: list[tuple[int, Values]] = field(default_factory=list)
     error: str = ""
@@ -116,7 +114,7 @@ def train(
     return run
 
 
-def unread(run: Run, data: Data, *, read: Callable[[Epoch, Data], object], whole: bool) -> str:
+def why_unread(run: Run, data: Data, *, read: Callable[[Epoch, Data], object], whole: bool) -> str:
     """Why the last epoch cannot be read, as `read` says it by raising; empty if it can.
 
     `whole`: whether all validation rows were given. If not, a trainer may have taken all of them,

@@ -24,7 +24,7 @@ from trainers.probes.labels_seen import (
 )
 from trainers.probes.limits import Budget, OutOfTime
 from trainers.probes.rows_seen import row_keys, rows_seen
-from trainers.probes.run import Run, unread
+from trainers.probes.run import Run, why_unread
 from trainers.probes.scores import losses_again, score
 from trainers.probes.seen import Batch
 from trainers.probes.steer import Steer
@@ -75,7 +75,7 @@ def watched(
         "drawn": weights_by_class(helpers.drawn, first_targets(watch.labels_seen.noted)),
         "scores": _scores(run, data, subject) if helpers.plateaus else [],
         "error": run.error,
-        "unread": "" if read is None else unread(run, data, read=read, whole=whole),
+        "unread": "" if read is None else why_unread(run, data, read=read, whole=whole),
         "cut": cut,
         "rows": len(data.train.index),
         "val_rows": len(data.val.index),

@@ -14,8 +14,8 @@ Array = NDArray[Any]
 
 
 def by_word(x: Array, y: Array, *, lengths: NDArray[np.int64] | None) -> tuple[float, list[int]]:
-    """How surely a word stands in all texts of a class and in no others: of the classes the least,
-    and the words; of two classes one word is enough.
+    """Each class's best word, which stands in all of its texts and in no others: how surely the
+    weakest of these words does so, and the words. Of two classes the surer word is enough.
 
     Args:
         x: token ids, one per step.

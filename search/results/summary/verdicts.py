@@ -76,7 +76,7 @@ def remedies(
         config: of the trial, which has the knobs, and whose conditions are looked at; None, where
             no config is known: those that rest on none.
         tried: paths that were swept, and are not named again.
-        turnable: see there.
+        turnable: paths that the trainer reads, as the function `turnable` returns them.
     """
     parts = {} if config is None else own_parts(config)
     return [
