@@ -17,11 +17,14 @@ def class_words(
 ) -> dict[str, Any]:
     """What a call of a loss is told of the classes; empty where it is told nothing.
 
-    `ignored`: the label to leave out, and `left_out`: the share of these targets that bear it;
-    `weights`: of the classes, and `often`: how many of these targets bear each; `positive`: the
-    weight of the second of two classes, and `ones`: the share of these targets that are of it.
+    `several`: the share of rows that are wholly of several classes; `ignored`: the label to leave
+    out, and `left_out`: the share of these targets that bear it; `weights`: of the classes, and
+    `often`: how many of these targets bear each; `positive`: the weight of the second of two
+    classes, and `ones`: the share of these targets that are of it.
     """
     words: dict[str, Any] = {}
+    if func is F.cross_entropy and targets.is_floating_point() and bool((targets % 1 == 0).all()):
+        words = {"several": float((targets.sum(dim=min(targets.ndim, 2) - 1) > 1).double().mean())}
     if func in (F.cross_entropy, F.nll_loss) and not targets.is_floating_point():
         ignored, weight = int(kwargs.get("ignore_index", -100)), kwargs.get("weight")
         if ignored >= 0:

@@ -19,6 +19,7 @@ EXACT = 1e-3  # relative difference up to which two losses are equal
 OFFSET, AWAY = 1e3, 1.5
 MOST_TERMS = 10.0  # times a summed loss, up to which further terms are added to it
 MOST = 64  # batches over which gradients are accumulated
+NEGATED = "the loss is negated: call backward of the loss itself"
 SUMMED = (
     "take the mean over the batch, as by reduction='mean': else the rate depends on the batch size"
 )
@@ -78,19 +79,13 @@ def _held_against(
         return judge.note(text, remedy, got=got, expected=expected)
     if got > warned * most:
         say = judge.fail if got > failed * most else judge.warn
-        remedy = (
-            "start from smaller weights (model.gain, or the last layer's), or check the scale of "
-            "inputs and targets"
-        )
+        remedy = "start from smaller weights (model.gain), or check inputs' and targets' scale"
         return say(sentence, remedy, got=got, expected=expected)
     if got < BELOW * expected and not entropic and got == call["value"] > EXACT * expected:
         text = f"{sentence}: its outputs lie near the targets, as where it adds to an input"
         return judge.note(text, got=got, expected=expected)
     if got < BELOW * expected:
-        remedy = (
-            "an untrained model cannot know so much: does the input hold the label, is the loss "
-            "scaled?"
-        )
+        remedy = "no untrained model knows so much: does the input hold the label? Is it scaled?"
         return judge.warn(sentence, remedy, got=got, expected=expected)
     return judge.passed(sentence, got=got, expected=expected)
 
@@ -129,14 +124,17 @@ def _not_the_mean(seen: Watched, call: Answer, backward: float | None) -> tuple[
         return text, "drop maximize=True: a loss is to fall"
     if value is None or backward is None or not value:
         return None
+    both = seen["train_loss"], seen["val_loss"]
+    train, val = ([0.0 if one is None else one for one in each] or [0.0] for each in both)
+    if -backward >= value > 0 and val[-1] > val[0] > 0 > train[0] > train[-1]:
+        text = f"train_loss falls from {train[0]:.3g}, and val_loss rises from {val[0]:.3g}"
+        return text, NEGATED
     parts = round(value / -backward) if value > 0 > backward else 0  # accumulated, if several
     if 0 < parts <= MOST and abs(parts * backward + value) < EXACT * value:
         text = f"{call['name']} is {value:.3g}, and the gradient that of {backward:.3g}"
-        return text, "the loss is negated: call backward of the loss itself"
+        return text, NEGATED
     rows = math.prod(call["targets"]) if call["targets"] else 0
     if call["reduction"] == "sum" and rows > 2 and abs(backward - value) < EXACT * abs(value):
-        return (
-            f"{call['name']} is summed over {rows} targets before its gradient is asked for",
-            SUMMED,
-        )
+        text = f"{call['name']} is summed over {rows} targets before its gradient is asked for"
+        return text, SUMMED
     return None

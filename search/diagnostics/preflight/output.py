@@ -109,14 +109,13 @@ def _of_calls(seen: Watched) -> tuple[str, str] | None:
 def _unfit_entropy(call: Answer, *, classes: int) -> tuple[str, str] | None:
     """Why outputs do not fit a loss of class numbers, and the remedy."""
     name, outputs, end = call["name"], call["outputs"], call["end"]
-    if name == "cross_entropy" and end == "Softmax" and call["end_axis"] not in (1, -1, None):
-        text = (
-            f"cross_entropy is given a softmax over axis {call['end_axis']}, not over the classes"
-        )
-        return text, "drop the softmax from the model"
-    if name == "cross_entropy" and call["probabilities"]:
-        text = "cross_entropy is given probabilities: softmax is applied twice"
+    if name == "cross_entropy" and (call["probabilities"] or end == "Softmax"):
+        times = "twice" if call["probabilities"] else "over another axis than the classes', too"
+        text = f"cross_entropy is given probabilities: softmax is applied {times}"
         return text, "give it the logits: drop the softmax from the model"
+    if several := call["told"].get("several"):
+        text = f"{name} is given several classes of each of {several:.0%} of the rows: they compete"
+        return text, "use binary_cross_entropy_with_logits, or shares that sum to 1"
     ended = {"Relu": "relu", "ClampMin": "clamp", "Clamp": "clamp", "Tanh": "tanh"}.get(end)
     if name == "cross_entropy" and ended:
         text = f"cross_entropy is given what a {ended} leaves, not all real numbers"
@@ -137,12 +136,10 @@ def _unfit_entropy(call: Answer, *, classes: int) -> tuple[str, str] | None:
 
 def _unfit_distance(call: Answer, *, classification: bool) -> tuple[str, str] | None:
     """Why outputs do not fit a loss between numbers, and the remedy."""
-    name, outputs, targets = call["name"], tuple(call["outputs"]), tuple(call["targets"])
-    end = call["end"]
-    probabilities = end == "Sigmoid" or (
-        not end and call["within_unit"] and math.prod(outputs) > LEAST_BATCH
-    )
-    if name == "binary_cross_entropy_with_logits" and probabilities:
+    name, end = call["name"], call["end"]
+    outputs, targets = tuple(call["outputs"]), tuple(call["targets"])
+    within = not end and call["within_unit"] and math.prod(outputs) > LEAST_BATCH
+    if name == "binary_cross_entropy_with_logits" and (within or end == "Sigmoid"):
         text = f"{name} is given numbers between 0 and 1: sigmoid is applied twice"
         return text, "give it the logits: drop the sigmoid from the model"
     if name in PIXELS and (far := call["below"] + call["beyond"]):
