@@ -165,14 +165,7 @@ def _carry(
     """
     defaults, new = compose_words([]), OmegaConf.create(plain_config(onto, resolve=False))
     silent, keys = flat_config(defaults), set(map(key_of, words))
-    kept = {path for path in adopted if path not in keys}
-    changes = {
-        path: value
-        for path, value in flat_config(onto).items()
-        if silent.get(path, object) != value
-        and path not in kept
-        and (path in keys or not path.startswith(FIXED))  # one contract, whatever a recipe says
-    }
+    kept = adopted - keys
 
     def is_carried(group: str) -> bool:
         if group in OWN or group not in incumbent.chosen:
@@ -182,14 +175,19 @@ def _carry(
         return is_default or is_same or group in kept
 
     carried = [str(group) for group in new.chosen if is_carried(group)]
+    # A recipe's words on an option that was not adopted mean nothing here.
+    others = {each for each in kept & {*carried} if incumbent.chosen[each] != new.chosen[each]}
+
+    def is_said(path: str, value: Any) -> bool:
+        if path in kept or silent.get(path, object) == value:
+            return False
+        is_fixed = path.startswith(FIXED)  # one contract, whatever a recipe says
+        return path in keys or not (is_fixed or path.partition(".")[0] in others)
+
+    said = {path: value for path, value in flat_config(onto).items() if is_said(path, value)}
     for group in carried:
-        is_other = incumbent.chosen[group] != new.chosen[group]
         new[group], new.chosen[group] = incumbent[group], incumbent.chosen[group]
-        if is_other and group in kept:  # keys of an option that was not adopted mean nothing here
-            changes = {
-                p: v for p, v in changes.items() if p in keys or p.partition(".")[0] != group
-            }
-    for path, value in changes.items():
+    for path, value in said.items():
         if path.partition(".")[0] in carried:
             OmegaConf.update(new, path, value, merge=False, force_add=True)
     for group in carried:
@@ -198,7 +196,7 @@ def _carry(
     for path, value in _of_the_users_own(incumbent, defaults=defaults).items():
         if path not in keys:
             OmegaConf.update(new, path, value, merge=False, force_add=True)
-    if "seed" not in changes:
+    if "seed" not in said:
         new.seed = incumbent.seed
     return new
 
