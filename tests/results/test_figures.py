@@ -1,7 +1,10 @@
 """The figures: what stands in them, that they are the same again, and that nothing odd in a search can spoil them."""
 
 import math
+import os
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from xml.etree import ElementTree
 
@@ -328,3 +331,21 @@ def test_a_figure_whose_values_are_all_the_same_ends_close_to_them():
     assert limits_of_one([0.0], [math.nan]) == (-1.0, 1.0)
     assert limits_of_one([0.95, 0.96], [0.0, 0.0]) is None
     assert limits_of_one([0.95], [0.01]) is None
+
+
+@pytest.mark.slow
+def test_figures_say_nothing_of_a_home_that_cannot_be_written_and_leave_the_logging_as_it_was(
+    tmp_path,
+):
+    home = tmp_path / "home"
+    home.write_text("no folder")
+    code = "import logging, search.results.figures; print(logging.getLogger('matplotlib').level)"
+    variables = {k: v for k, v in os.environ.items() if not k.startswith(("MPL", "XDG_"))}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**variables, "HOME": str(home)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert (done.stdout, done.stderr) == ("0\n", "")
