@@ -5,6 +5,7 @@ On random rows, without the data; what is found here burns no name and no trial.
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import torch
@@ -71,6 +72,7 @@ def rehearse(config: Config, shape: Sequence[Any]) -> str | None:
             return None
         _check_outputs(outputs, model)
         _check_shape(outputs, rows[1], model, loss)
+        _check_mean(loss, outputs, rows)
         _step(config, loss, optimizer, outputs, rows)
     weights = [
         (name, tensor.double().abs().sum().item()) for name, tensor in model.state_dict().items()
@@ -206,6 +208,24 @@ def _check_shape(outputs: Tensor, y: Tensor, model: nn.Module, loss: nn.Module) 
         f"model._target_: the forward of {type(model).__name__} must return {expected}, "
         f"but got shape {list(outputs.shape)}; reshape them at its end, as by .flatten(1)"
     )
+
+
+def _check_mean(loss: nn.Module, outputs: Tensor, rows: RowSet) -> None:
+    """By a loss, batches and sets of several sizes are compared, which their sums cannot be.
+
+    Raises:
+        TypeError: the loss of the rows twice is twice their loss.
+    """
+    losses = list[float]()
+    with torch.no_grad(), suppress(Exception):  # a loss that cannot be computed fails the step
+        for times in (1, 2):
+            given, *others = (torch.cat([part] * times) for part in (outputs, *rows))
+            losses.append(float(loss_of(loss, given, tuple(others))))
+    if len(losses) == 2 and losses[0] and math.isclose(losses[1], 2 * losses[0], rel_tol=1e-3):
+        raise TypeError(
+            f"loss._target_: {type(loss).__name__} must be a mean over the rows, by which sets of "
+            "several sizes are compared, but got a sum; divide by their number (reduction=mean)"
+        )
 
 
 def _described(module: nn.Module) -> tuple[str, dict[str, Any]]:

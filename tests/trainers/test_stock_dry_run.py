@@ -69,6 +69,27 @@ def test_a_loss_that_would_learn_is_named_and_one_with_frozen_weights_trains():
     assert rehearse(config, SHAPE) is not None
 
 
+@pytest.mark.parametrize("mean", [True, False])
+@pytest.mark.parametrize(
+    ("loss", "task"),
+    [
+        ("torch.nn.CrossEntropyLoss", "classification"),
+        ("torch.nn.MSELoss", "regression"),
+        ("odd.Summed", "classification"),
+    ],
+)
+def test_a_loss_that_sums_its_rows_is_named(loss, task, mean):
+    """Train and validation, of batches of different sizes, would be compared by it."""
+    config = config_of(model="Two")
+    config["loss"] = {"_target_": loss, "reduction": "mean" if mean else "sum"}
+    if mean:
+        assert rehearse(config, (64, 10, task)) is not None
+        return
+    name = loss.rpartition(".")[2]
+    with pytest.raises(TypeError, match=rf"{name} must be a mean over the rows, .* got a sum"):
+        rehearse(config, (64, 10, task))
+
+
 def test_a_model_gets_a_list_of_its_config_as_pythons_own_and_muon_trains_it():
     """Muon takes matrices alone."""
     config = config_of(model="Listed", widths=[8, 12])

@@ -27,28 +27,11 @@ from trainers.lanes.own_code import fingerprint
 
 # Attributes of nn.Module itself: tensors and children are described elsewhere, hooks are refused.
 OWN = (
-    "_parameters",
-    "_buffers",
-    "_modules",
-    "_non_persistent_buffers_set",
-    "training",
-    "_is_full_backward_hook",
-    "_version",
-)
-SIMPLE = (
-    bool,
-    int,
-    float,
-    str,
-    bytes,
-    complex,
-    type(None),
-    torch.dtype,
-    torch.device,
-    slice,
-    range,
-    np.generic,
-)
+    "_parameters", "_buffers", "_modules", "_non_persistent_buffers_set", "training",
+    "_is_full_backward_hook", "_version",
+)  # fmt: skip
+PLAIN = (bool, int, float, str, bytes, complex, type(None))
+SIMPLE = (*PLAIN, torch.dtype, torch.device, slice, range, np.generic)
 
 
 class Unfusable(Exception):

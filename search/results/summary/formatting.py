@@ -23,11 +23,8 @@ DECIMALS, DIGITS, EPOCHS = "z.4f", "z.4g", "z.1f"  # forms of a score, any numbe
 WHOLE = "z.12g"  # form of a knob's value: 0.9999 and 0.99995 are two values
 NARROW = 80  # columns below which a sweep's table has no trials, a joint one no decision beside
 EMPTY = "no finite value"  # what axes without a dot or a line say
-USUAL = (
-    ("optimizer", "lr"),
-    ("trainer", "batch_size"),
-    ("trainer", "epochs"),
-)  # settings that every conclusion names
+# Settings that every conclusion names.
+USUAL = (("optimizer", "lr"), ("trainer", "batch_size"), ("trainer", "epochs"))
 PLUS_MINUS = (
     "±: the mean's 95 % interval, by its seeds' noise and that near the best; wide with few "
     "seeds; epoch: the best one, mean of the seeds"

@@ -22,17 +22,9 @@ from search.results.summary.trials_used import trained, unused
 from search.results.summary.verdicts import why_none
 
 COLUMNS = (
-    "stage",
-    "knob",
-    "candidates",
-    "decision",
-    "value",
-    "says",
-    "because",
-    "passed_over",
-    "rules",
+    "stage", "knob", "candidates", "decision", "value", "says", "because", "passed_over", "rules",
     "trials",
-)
+)  # fmt: skip
 NEEDLESS = ("sweeps", "regularisers_off", "longer")  # stages whose absence leaves nothing open
 NOISE = 2.0  # standard deviations between seeds within which a trial may be as good as the answer
 
