@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from search.config import confirm_settings
 from search.config.counted import count
+from search.config.knob_parts import PARTS
 from search.config.plan import Plan
+from search.config.ranges import shipped_limits
 from search.config.results_root import from_here
 from search.config.tune_settings import TuneSettings
 from search.diagnostics.verdicts.advice import ADVICE
@@ -39,19 +41,26 @@ def _turnable(settings: TuneSettings) -> int:
 
 
 def assumed(settings: TuneSettings) -> list[str]:
-    """Which part each knob plays that the stock trainer calls otherwise, a line; none without any.
-    The user may have said it, or its name tells it: then it may be wrong.
+    """Which part each knob plays that the stock trainer calls otherwise, a line each for those of
+    which the user says it, those whose names tell it, and those of which nothing does.
     """
-    words = {True: list[str](), False: list[str]()}
+    said, named, others = list[str](), list[str](), list[str]()
+    stock = {*PARTS.values(), *shipped_limits()}
     for knob in (knob for knobs in settings.spaces.values() for knob in knobs):
-        if part := settings.parts.get(knob.path):
-            words[bool(knob.acts_as)].append(f"{knob.path} as {part.rpartition('.')[2]}")
-    said, named = words[True], words[False]
+        part = settings.parts.get(knob.path)
+        if part:
+            (said if knob.acts_as else named).append(f"{knob.path} as {part.rpartition('.')[2]}")
+        elif part is None and knob.path not in stock and not knob.nuisance:
+            others.append(knob.path)
     lines = [f"as you say: {', '.join(said)}"] if said else []
     if named:
         lines.append(
             f"by their names: {', '.join(named)}; say space.PATH.acts_as=PART, or none, "
             "where that is wrong"
+        )
+    if others and settings.parts:
+        lines.append(
+            f"no verdict speaks of: {', '.join(others)}, unless acts_as says what they are"
         )
     return lines
 

@@ -244,6 +244,7 @@ def test_what_was_assumed_of_a_knob_is_told_and_stands_in_the_config():
     named = "by their names: my.lr as lr, my.wd as weight_decay; say space.PATH.acts_as=PART"
     told = opening(plan, plan.settings)
     assert "as you say: my.alpha as l1\n" in told
+    assert "no verdict speaks of: my.kind, unless acts_as says" in told
     assert named in told
     assert "by their names" not in opening(tune_plan(), tune_plan().settings)
 
