@@ -120,7 +120,10 @@ def _swept(history: History) -> list[tuple[Considered, Knob | None]]:
     value moves with all others (R29). None in place of one that is left out, such as one whose last
     sweep changed nothing.
     """
-    dead = {step.request.path: step.inert for step in history.sweeps}
+    dead = {
+        step.request.path: step.inert and not step.evidence.get("losses_differ")
+        for step in history.sweeps
+    }
     mattered = {
         path: step
         for step in history.sweeps

@@ -139,6 +139,13 @@ def change_nothing(groups: Sequence[Group]) -> bool:
     return compared and len(pairs) > 1 and all(one == other for one, other in pairs)
 
 
+def losses_differ(groups: Sequence[Group]) -> bool:
+    """Whether all curves are known, and some value's differ from another's: what moves no score has
+    moved these.
+    """
+    return all(group.curves and all(group.curves) for group in groups) and not train_alike(groups)
+
+
 def train_alike(groups: Sequence[Group]) -> bool:
     """Whether all values trained alike to the last digit, seed by seed: no training reads the knob,
     or none reaches what it sets. False where equal curves would not show that.

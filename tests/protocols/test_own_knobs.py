@@ -389,6 +389,26 @@ def test_where_seeds_change_nothing_the_best_is_taken_without_a_p_and_that_is_to
         assert f"compared without a test: {says}" in step.says
 
 
+def test_a_score_that_rests_while_losses_move_blames_the_metric_and_keeps_the_rate_in_the_joint_stage():
+    """As an F1 of 0 does, where no row is called a positive one yet."""
+    plan = tune_plan(*TRAINER, RATE, WIDTH)
+    told, untold = (
+        carried_out(plan, lambda knobs, seed: 0.25, lambda knobs: "still_learning", curve_of=curve)[
+            0
+        ]
+        for curve in (lambda knobs, seed: f"{knobs} {seed}", lambda knobs, seed: None)
+    )
+    for history, differ in ((told, True), (untold, False)):
+        sweep = history.sweeps[0]
+        assert (
+            "losses differ, so the metric is too coarse to tell seeds apart" in sweep.says
+        ) == differ
+        assert ("the trainer ignores the seed" in sweep.says) == (not differ)
+        joint = next(step for step in history.steps if step.request.stage == "joint").request
+        dead = [each.knob for each in joint.considered if each.passed == DEAD]
+        assert ("my.lr" not in dead) == differ
+
+
 def test_equal_values_with_noise_are_never_called_without_effect_and_a_knob_nobody_reads_is():
     noise = np.random.default_rng(0)
     for values in (2, 5):

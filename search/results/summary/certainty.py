@@ -12,7 +12,7 @@ from search.results.summary.ties import tie
 from search.results.summary.verdicts import usual_reason
 from search.stages.comparison import Comparison
 from search.stages.decision import Decision
-from search.stages.group import Candidate, train_alike
+from search.stages.group import Candidate, losses_differ, train_alike
 from search.stages.racing import LEVEL, MOST, STABLE, Race
 from search.storage.json_numbers import plain
 from search.storage.trials import TrialState
@@ -84,13 +84,15 @@ def untested(findings: Findings, decision: Decision, *, more: str = "") -> list[
     `more`: the words that give more seeds.
     """
     if decision.identical:
+        same = "every seed gave the same score, so a difference was compared without a test: "
+        if any(len({*group.curves} - {""}) > 1 for group in findings.groups):
+            return [f"{same}their losses differ, so the metric is too coarse to tell seeds apart"]
         take = "let the config's `seed` set weights and order of the rows"
         if never_gets(findings.plan.config, "seed"):
             take = "trainer.command holds no {seed}: add it, and let your program draw by it"
         return [
-            "every seed gave the same score, so a difference was compared without a test: the "
-            f"trainer ignores the seed ({take}; where nothing is drawn, seeds=1 costs less), or "
-            "the metric's steps are too coarse to tell seeds apart"
+            f"{same}the trainer ignores the seed ({take}; where nothing is drawn, seeds=1 costs "
+            "less), or the metric's steps are too coarse to tell seeds apart"
         ]
     if decision.untested:
         return [
@@ -274,6 +276,7 @@ def evidence(findings: Findings, decision: Decision, *, noun: str) -> dict[str, 
             "worth": decision.worth,
             "looks": _looks(decision.race),
             "same_training": train_alike(findings.groups),
+            "losses_differ": losses_differ(findings.groups),
             "values": values,
         }
     )

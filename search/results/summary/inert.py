@@ -6,7 +6,7 @@ from search.diagnostics.verdicts.advice import EPOCHS, NOT_LEARNED
 from search.results.findings import Findings
 from search.results.summary.formatting import listed
 from search.results.summary.verdicts import out_of_patience
-from search.stages.group import change_nothing, train_alike
+from search.stages.group import change_nothing, losses_differ, train_alike
 from search.stages.sweep import may_be_limit
 from search.storage.trials import TrialRecord
 
@@ -32,7 +32,7 @@ def inert(findings: Findings) -> list[str]:
         return [f"{values} of {knob} gave the same training to the last digit, losses too: {why}"]
     why = "nothing reads this knob, or its effect is too small for the metric to show"
     scores = {score for group in groups for score in group.scores}
-    if all(all(group.curves) for group in groups):
+    if losses_differ(groups):
         why = "losses differ, by an effect too small for the metric to show, or by chance"
     elif len(scores) == 1 and not scores & {*groups[0].perfect}:
         why = "so did all seeds: does the optimizer step, or is the metric too coarse to show it?"
