@@ -90,6 +90,11 @@ def test_a_heading_of_evaluation_ends_where_training_tells_its_next_step(tmp_pat
         (curves,) = read_of(tmp_path, text).trainings.values()
         assert curves.train.tolist() == [loss for loss in TRAIN for _ in range(2)]
         assert (curves.held_out, curves.at(curves.epochs[-1])) == (False, "step 85")
+    words = ("eta: 21:05:51", "eta: 1 day, 5:23:56")  # of lines that tell the same
+    timed = "".join(f"{w} {line}\n" for w, line in zip(words, form.splitlines(), strict=True))
+    timed = lines_of(f"{timed}Start validating\nValidation Result: 0.5\n")
+    (curves,) = read_of(tmp_path, timed).trainings.values()
+    assert (curves.held_out, len(curves.train)) == (False, 16)
     own = lines_of(form + "Evaluating...\nstep 1 - loss: 9.5\nstep 90 - loss: 9.5\n")
     with raises("log-epochs-do-not-rise", "1 after 15"):  # evaluation's steps
         read_of(tmp_path, own)
@@ -114,3 +119,13 @@ def test_a_total_written_as_one_word_is_the_loss_and_lines_of_no_fold_are_none(t
     assert curves.train.tolist() == TRAIN
     rows = "fold,epoch,TotalLoss,accuracy\n" + lines_of("1,{e},{t},\n") + ",8,,0.5\n"
     assert list(read_of(tmp_path, rows).trainings) == ["1"]
+
+
+def test_of_averages_so_far_the_last_of_an_epoch_counts(tmp_path):
+    text = lines_of(
+        "Epoch {e}, Step 5, avg loss so far is 9.5\nEpoch {e}, Step 9, avg loss so far is {t}\n"
+    )
+    (curves,) = read_of(tmp_path, text).trainings.values()
+    assert curves.train.tolist() == TRAIN
+    (mean,) = read_of(tmp_path, text.replace("so far ", "")).trainings.values()
+    assert mean.train.tolist() == [(9.5 + loss) / 2 for loss in TRAIN]

@@ -5,7 +5,7 @@ What a line does not name is its phase: the one of the last brief line that name
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from search.diagnostics.logs.line import ROUND, Line
@@ -17,12 +17,11 @@ from search.diagnostics.logs.told_numbers import LONGEST, numbers_of, phase_of, 
 BAR = re.compile(r"\s*(\d+)/(\d+) |\s*step +(\d+)/(\d+) \[|.*?(\d+)%\|")
 BEST_ROUND = re.compile(r"\bbest iteration\b", re.I)  # is told once more in the line below
 SETTING = re.compile(r"\s*\w+=\S+,$|.*\bNamespace\(")  # of a config printed in front of a training
-NUMBERS = re.compile(r"[-+.\d]+(?:e[-+]?\d+)?")  # without them, lines of one form are the same
 OF_BATCHES = "Averaged stats:"  # told already, by the last batch
 BRIEF = 5  # words of a line that says what the lines below it are of
 NEWS = {"saved", "saving", "save", "best", "warning", "loaded", "loading", "loader", "dataset"}
 NEWS |= {"data", "size", "samples", "images", "loss", "file", "directory", "set"}
-Steps = tuple[float, float, bool]
+Steps = dict[frozenset[str], tuple[float, float, bool]]  # by the names of losses
 OVER = {"complete", "completed", "done", "end", "ended", "finished", "over"}
 
 
@@ -52,7 +51,7 @@ def _lines_with_numbers(text: str) -> list[Line]:
     lines: list[Line] = []
     bars: dict[str, Bar] = {}  # of this epoch, by what stands in front of them
     drawn: Bar | None = None  # by the line before
-    trained: dict[str, Steps] = {}
+    trained: Steps = {}
     epoch, below, before = "", "", ""
     for number, line in enumerate(text.splitlines(), start=1):
         if not line:
@@ -74,9 +73,9 @@ def _lines_with_numbers(text: str) -> list[Line]:
                 bar if set(lines[bar.place][1]) - {"bar"} < set(numbers) else None
             )  # as Keras does
             numbers = numbers if bar else numbers_of(line, below)
-        if _goes_on(line, float(numbers.get("step", math.nan)), below, trained):  # it trains again
-            below = ""
-            numbers = numbers_of(line)
+        unnamed = numbers_of(line) if below else numbers
+        if _goes_on(unnamed, below, trained):  # it trains again
+            below, numbers = "", unnamed
         if set(numbers) <= set(COUNTS):
             below = _heading(line, below)
         if bar:
@@ -102,19 +101,19 @@ def _bar(line: str) -> tuple[str, float]:
     return re.sub(r"[\d.\s]+", "", bar[0]) + every, float(done) / max(float(every), 1.0)
 
 
-def _goes_on(line: str, step: float, below: str, trained: dict[str, Steps]) -> bool:
-    """Whether the first line of its form below a heading tells the step that is to come next.
+def _goes_on(numbers: Mapping[str, str], below: str, trained: Steps) -> bool:
+    """Whether the first line below a heading that tells the losses of training, and no set itself,
+    tells the step that is to come next.
 
-    `trained`: by form the last step in front of headings, how far it lay behind the one before it,
-    and whether a line below this heading told another.
+    `trained`: by the losses' names the last step in front of headings, how far it lay behind the
+    one before it, and whether a line below this heading told another.
     """
-    form = NUMBERS.sub("", line)
-    last, stride, of_other = trained.get(form, (0.0, math.inf, False))
-    goes_on = bool(below) and not of_other and step >= last + stride
-    if below and not goes_on:
-        trained[form] = last, stride, True
-    else:
-        trained[form] = step, step - last if step > last else stride, False
+    names = frozenset(filter(is_loss, numbers))
+    step = float(numbers.get("step", math.nan)) if names else math.nan
+    last, held, of_other = trained.get(names, (0.0, math.inf, False))
+    goes_on = bool(below) and not of_other and step >= last + held
+    stride = step - last if step > last else held
+    trained[names] = (step, stride, False) if goes_on or not below else (last, held, True)
     return goes_on
 
 

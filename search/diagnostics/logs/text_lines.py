@@ -19,6 +19,7 @@ from search.diagnostics.logs.told_numbers import NUMBER, numbers_of
 
 # A batch's number, and the average so far in brackets.
 AVERAGED = re.compile(rf"({NUMBER}) *\( *(?=\d+\.)({NUMBER}) *\)", re.I)
+SO_FAR = re.compile(r"\bloss so far\b", re.I)
 NEAR = 3.0  # how far averages lie from their batches at most; a deviation in brackets lies farther
 LOSSES = re.compile("|".join(("loss", "learn: ", "entropy", *ENTROPIES, *ERRORS)), re.I)
 LEAST = 2  # lines that tell a loss, from which a text is a log
@@ -41,12 +42,13 @@ def text_lines(text: str) -> Table:
     text = with_points_in_text(text)
     averaged = _tells_averages(text)
     text = AVERAGED.sub(r"\2", text) if averaged else text
+    so_far = averaged or SO_FAR.search(text) is not None
     lines, at = _with_their_epochs(printed_lines(text))
     lines = list(dropwhile(lambda line: not any(map(tells_loss, line[1])), lines))  # of settings
     idle = _idle(lines, at)
     lines = [(n, {k: v for k, v in cells.items() if k != idle}) for n, cells in lines]
     axis = next((name for name in COUNTS if name in at and name != idle), "batch")
-    lines = once([line for line in lines if axis in line[1]], axis, averaged=averaged)
+    lines = once([line for line in lines if axis in line[1]], axis, averaged=so_far)
     losses = Counter((cells[axis], name) for _, cells in lines for name in cells if is_loss(name))
     several = axis == "epoch" and max(losses.values(), default=0) > 1
     often = Counter(name for _, cells in lines for name in cells)
