@@ -53,13 +53,11 @@ def run(words: list[str], config_dir: Path | None) -> int:
         from search.storage.folder import Folder
     config, expected, contract = _read(options.file, overrides)
     say_code(options.file, config)
-    if Folder(read_plan(config, root=Path.cwd()).folder).trials.exists():
-        print(
-            f"{config.name}: was trained before; what follows is its result, "
-            "and name=… trains again"
-        )
+    was_trained = Folder(read_plan(config, root=Path.cwd()).folder).trials.exists()
     command = f"python -m search train {shlex.join(words)}"
     findings = launch(config, console=console, contract=contract, command=command)
+    if was_trained:
+        print(f"{config.name}: was trained before; this is its result, and name=… trains again")
     (row,) = findings.rows
     if row.value is None:
         raise RunError(

@@ -209,10 +209,17 @@ def test_the_whole_line_from_config_to_export_and_back(smoke):
     check_told(taken.stderr, "export-target-exists", "--to", "here.yaml")
 
     again = search("train", "results/smoke/best.yaml", cwd=smoke)
-    assert again.stdout.splitlines()[:2] == [
-        "results/smoke/best.yaml: reading the config …",
-        "smoke-train: was trained before; what follows is its result, and name=… trains again",
-    ]
+    before, result = again.stdout.split(
+        "smoke-train: was trained before; this is its result, and name=… trains again\n"
+    )
+    assert "accuracy: " not in before
+    assert result.startswith(f"accuracy: {best['expected']!r} at epoch ")
+    words = ["--trial", "1", "--to", "trial.yaml"]
+    assert search("export", "smoke", *words, cwd=smoke).returncode == 0
+    refused = search("train", "trial.yaml", cwd=smoke)  # its folder has the winner's training
+    assert refused.returncode == 2
+    check_told(refused.stderr, "config-of-another-search", "name=")
+    assert "was trained before" not in refused.stdout
     other = search("train", "results/smoke/best.yaml", "optimizer.lr=0.05", "name=other", cwd=smoke)
     assert other.returncode == 0
     assert "expected was promised for another config: here optimizer.lr was given" in other.stdout
