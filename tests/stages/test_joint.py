@@ -17,6 +17,7 @@ from search.config.compose import compose_experiment
 from search.config.joint_settings import size
 from search.config.knobs import Knob
 from search.config.plan import read_plan
+from search.diagnostics.verdicts.advice import EPOCHS
 from search.execution.worker_pool import slots_of
 from search.results.findings import find
 from search.results.summary import conclusion, view_of
@@ -632,7 +633,14 @@ def test_a_configuration_that_trained_as_another_did_is_no_leader_and_its_knob_i
     assert [row.spec.trial for row in leaders(plan, tried)] == [0, 1, 4]
     (told,) = repeated(find(plan, tried, val_rows=250))
     assert told.startswith("2 trials were the same training as another to the last digit, whatever")
-    assert "whatever model.dropout was" in told
+    assert "whatever model.dropout was: nothing reads it" in told
+    several = (20, 30)  # epochs, of which patience left both trainings as many
+    ended = [
+        replace(tried[0], spec=replace(tried[0].spec, trial=at, knobs={EPOCHS: epochs}))
+        for at, epochs in enumerate(several)
+    ]
+    (told,) = repeated(find(plan, ended, val_rows=250))
+    assert told.endswith("whatever trainer.epochs was: they had ended before, such as by patience")
 
 
 @pytest.mark.slow

@@ -54,9 +54,12 @@ def repeated(findings: Findings) -> list[str]:
     )
     if not paths:
         return []
+    why = "nothing reads it, or no training reached what it sets"
+    if [*paths] == [EPOCHS]:  # which any training reads that takes as many
+        why = "they had ended before, such as by patience"
     number = sum(len(rows) - 1 for rows in twins)
     trained = "trial was" if number == 1 else "trials were"
     return [
         f"{number} {trained} the same training as another to the last digit, whatever "
-        f"{', '.join(paths)} was: nothing reads it, or no training reached what it sets"
+        f"{', '.join(paths)} was: {why}"
     ]
