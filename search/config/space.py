@@ -41,13 +41,8 @@ def read_space(space: object, *, where: str = "space") -> tuple[Knob, ...]:
     """
     if not isinstance(space, Mapping):
         rule = "a space is a mapping from paths to knobs"
-        raise refused(
-            where,
-            code="space-not-a-mapping",
-            rule=rule,
-            got=repr(space),
-            remedy="see conf/space/lr.yaml",
-        )
+        got, remedy = repr(space), "see conf/space/lr.yaml"
+        raise refused(where, code="space-not-a-mapping", rule=rule, got=got, remedy=remedy)
     knobs: list[Knob] = []
     for key, node in space.items():
         path = f"{where}.{key}"
@@ -59,13 +54,8 @@ def read_space(space: object, *, where: str = "space") -> tuple[Knob, ...]:
             knobs.extend(read_space(node, where=path))
         else:
             rule = "a knob needs `low` and `high`, `choices`, or a string such as interval(0, 1)"
-            raise refused(
-                path,
-                code="knob-holds-no-value",
-                rule=rule,
-                got=repr(node),
-                remedy="see conf/space/lr.yaml",
-            )
+            got, remedy = repr(node), "see conf/space/lr.yaml"
+            raise refused(path, code="knob-holds-no-value", rule=rule, got=got, remedy=remedy)
     return tuple(knobs)
 
 
@@ -84,13 +74,8 @@ def _with_conditional(path: str, node: Node) -> list[Knob]:
             names = ", ".join(map(str, knob.choices))
             rule = f"a knob beside choices belongs under one of them ({names})"
             remedy = f"say {knob.path}.{knob.choices[0]}.{choice}, or leave it out"
-            raise refused(
-                f"{path}.{choice}",
-                code="conditional-under-no-choice",
-                rule=rule,
-                got=f"{knob.path}.{choice}",
-                remedy=remedy,
-            )
+            at, got = f"{path}.{choice}", f"{knob.path}.{choice}"
+            raise refused(at, code="conditional-under-no-choice", rule=rule, got=got, remedy=remedy)
         for conditional in read_space(below, where=f"{path}.{choice}"):
             knobs.append(replace(conditional, nuisance=True, choice=(knob.path, str(choice))))
     return knobs
@@ -105,13 +90,8 @@ def _knob(path: str, node: Node) -> Knob:
     strange = sorted(str(key) for key in set(node) - set(KNOB))
     if strange:
         rule = f"a knob has the keys {', '.join(KNOB)}"
-        raise refused(
-            path,
-            code="knob-has-strange-keys",
-            rule=rule,
-            got=", ".join(strange),
-            remedy="mend the key",
-        )
+        got, remedy = ", ".join(strange), "mend the key"
+        raise refused(path, code="knob-has-strange-keys", rule=rule, got=got, remedy=remedy)
     for key, value in node.items():
         check(f"{path}.{key}", value, KNOB[key])
     shared: dict[str, Any] = {
@@ -139,13 +119,8 @@ def _needs(path: str, node: Node) -> tuple[Need, ...]:
     sound = all(type(need.value) in (int, float) for need in needs if need.relation == ">")
     if len(needs) < len(matches) or not sound:
         rule = "`needs` is a list of key=value, key!=value or key>number"
-        raise refused(
-            path,
-            code="needs-not-conditions",
-            rule=rule,
-            got=repr(words),
-            remedy="say needs: [data.dimensions=1]",
-        )
+        got, remedy = repr(words), "say needs: [data.dimensions=1]"
+        raise refused(path, code="needs-not-conditions", rule=rule, got=got, remedy=remedy)
     return tuple(needs)
 
 
@@ -154,32 +129,17 @@ def _choices(path: str, node: Node) -> tuple[Any, ...]:
     beside = sorted({"low", "high", "scale", "points", "type", "min", "max"} & set(node))
     if beside:
         rule = "a knob has choices or a range"
-        raise refused(
-            path,
-            code="choices-beside-range",
-            rule=rule,
-            got=f"choices and {', '.join(beside)}",
-            remedy="drop one of them",
-        )
+        got, remedy = f"choices and {', '.join(beside)}", "drop one of them"
+        raise refused(path, code="choices-beside-range", rule=rule, got=got, remedy=remedy)
     choices = node["choices"]
     for choice in choices:
         is_infinite = isinstance(choice, float) and not math.isfinite(choice)
         if isinstance(choice, Mapping | list) or is_infinite:
             rule = "a choice is a finite number, a string, true, false or null"
-            raise refused(
-                path,
-                code="choice-not-plain",
-                rule=rule,
-                got=choice,
-                remedy=f"write the string '{choice}', which your code reads",
-            )
+            remedy = f"write the string '{choice}', which your code reads"
+            raise refused(path, code="choice-not-plain", rule=rule, got=choice, remedy=remedy)
     if len(set(choices)) < 2 or len(set(choices)) < len(choices):
         rule = "`choices` needs at least two different values"
-        raise refused(
-            path,
-            code="choices-not-different",
-            rule=rule,
-            got=choices,
-            remedy="add values or drop the knob",
-        )
+        remedy = "add values or drop the knob"
+        raise refused(path, code="choices-not-different", rule=rule, got=choices, remedy=remedy)
     return tuple(choices)

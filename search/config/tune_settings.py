@@ -127,14 +127,9 @@ def read_tune(config: DictConfig, knobs: tuple[Knob, ...]) -> TuneSettings:
     _check_end(config, stages)
     protocol = config.protocol
     if (share := protocol.share) >= 1:
-        rule = "the sweeps' share of the budget lies below 1"
-        raise refused(
-            "protocol.share",
-            code="share-not-below-one",
-            rule=rule,
-            got=share,
-            remedy="say protocol.share=0.6",
-        )
+        where, rule = "protocol.share", "the sweeps' share of the budget lies below 1"
+        remedy = "say protocol.share=0.6"
+        raise refused(where, code="share-not-below-one", rule=rule, got=share, remedy=remedy)
     return TuneSettings(
         stages=stages,
         spaces=spaces,
