@@ -3,6 +3,7 @@
 import inspect
 import json
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import lru_cache, partial
 from typing import Any
 
@@ -42,6 +43,15 @@ def build(config: Config, device: torch.device) -> Built:
             if group.get("foreach", True) is None:
                 group["foreach"] = False  # torch's own choice there, after a search in each step
     return model, loss, optimizer
+
+
+def seeded(config: Config, seed: int, device: torch.device) -> Built:
+    """What `build` gives by this seed, also where a user's module seeds while it is imported."""
+    for group in ("model", "loss", "optimizer"):
+        with suppress(Exception):  # `build` says why
+            get_object(config[group]["_target_"])
+    seed_all(seed, device)
+    return build(config, device)
 
 
 def _module(config: Config, group: str, device: torch.device) -> nn.Module:

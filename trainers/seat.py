@@ -18,13 +18,13 @@ from trainers.build import (
     RowSet,
     Sets,
     batches,
-    build,
     chances,
     drawn_rows,
     epoch_seeds,
     plain_loss,
     restore_unsaved,
     seed_all,
+    seeded,
     share_of_train,
     take_step,
     taken,
@@ -70,8 +70,7 @@ class Seat:
         self._chances = chances(config, self._train[1])
         self._batch = min(int(config["trainer"]["batch_size"]), rows)
         self._steps = -(-rows // self._batch)
-        seed_all(self._seed, device)
-        self.model, self._loss, self._optimizer = build(config, device)
+        self.model, self._loss, self._optimizer = seeded(config, self._seed, device)
         if len(self._train) > 2:
             check_reads_lengths(self.model)
         self._forced = is_forced(self.model)

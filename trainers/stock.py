@@ -27,7 +27,7 @@ from trainers.api import (
     Pace,
     Values,
 )
-from trainers.build import Built, build, made, on_device, plain_loss, seed_all, soft_outputs
+from trainers.build import Built, made, on_device, plain_loss, seeded, soft_outputs
 from trainers.dry_run import rehearse
 from trainers.features import with_features
 from trainers.lanes.admission import admitted
@@ -68,8 +68,7 @@ class Stock:
         Raises:
             TypeError: it cannot be built.
         """
-        seed_all(int(config["seed"]), self._device)
-        built = build(config, self._device)
+        built = seeded(config, int(config["seed"]), self._device)
         cause = _rows_of_its_own(config) or own_shape(self.sets[0])
         key = (
             Key(name=f"alone: {cause}", cause=cause)

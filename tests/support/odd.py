@@ -131,6 +131,14 @@ class Lazy(Two):
         self.first = nn.LazyLinear(16)
 
 
+class Seeded(Two):
+    """Begins with the same weights whatever the seed, as scripts that are to repeat do."""
+
+    def __init__(self, *, inputs, outputs, seed):
+        torch.manual_seed(seed)
+        super().__init__(inputs=inputs, outputs=outputs)
+
+
 class Listed(nn.Module):
     """Takes its widths as a list, which it tells from a single number; has no biases."""
 

@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+import torch
 from company import config_of
 from omegaconf import OmegaConf
 from refusals import raises
@@ -16,6 +17,7 @@ from search.contract.contract import prepare
 from search.execution.dry_run import questions, unwatched_files
 from search.execution.worker.dry_run import answer
 from search.lifecycle.rows_fit import check_rows_fit, example_rows
+from trainers.build import seeded
 from trainers.dry_run import rehearse
 
 SHAPE = (64, 10, "classification")
@@ -88,6 +90,24 @@ def test_a_loss_that_sums_its_rows_is_named(loss, task, mean):
     name = loss.rpartition(".")[2]
     with pytest.raises(TypeError, match=rf"{name} must be a mean over the rows, .* got a sum"):
         rehearse(config, (64, 10, task))
+
+
+def test_a_model_that_seeds_torch_is_named_and_one_that_takes_the_trials_seed_trains():
+    config = config_of(model="Seeded", seed=42)
+    with pytest.raises(TypeError, match=r"begin alike, but got torch\.manual_seed\(42\); take it"):
+        rehearse(config, SHAPE)
+    assert rehearse(config | {"seed": 42}, SHAPE) is not None
+
+
+def test_a_module_that_seeds_where_it_is_imported_changes_no_first_weights(tmp_path, monkeypatch):
+    """The first trial of each worker imports it."""
+    code = "import torch\nfrom odd import Two\n\ntorch.manual_seed(7)\n"
+    (tmp_path / "seeds_itself.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    config = config_of(model="Two")
+    config["model"]["_target_"] = "seeds_itself.Two"
+    first, second = (seeded(config, 3, torch.device("cpu"))[0].state_dict() for _ in range(2))
+    assert all(torch.equal(first[name], second[name]) for name in second)
 
 
 def test_a_model_gets_a_list_of_its_config_as_pythons_own_and_muon_trains_it():
