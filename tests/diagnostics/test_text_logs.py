@@ -102,6 +102,7 @@ def test_the_only_loss_of_a_log_is_trains_whatever_its_name_but_in_a_file_of_val
         ),
         (1, "Loss at step {e}: tf.Tensor({t:.6f}, shape=(), dtype=float32)\n"),
         (1, "step {e} losses: [9.0, 9.1] loss: {t:.6f}\n"),
+        (1, "loss of iteration {e} : {t:.6f}\n"),
         (1, "Valid MRR at step {e}: 0.1\nTraining average loss at step {e}: {t:.6f}\n"),
         (1000, "[00{e}000/50000] WMS | loss {t:.5f} | 3.11 it/s | ETA 2.9 min | batch 16\n"),
     ):

@@ -43,7 +43,7 @@ FORMS = [  # of frameworks; mostly a count without a word before it; and how the
     (re.compile(r"\bloss (\d+)(?:: *| +)(?=-?\d+\.)", re.I), r"step \1 loss "),  # its step first
     (  # of what stands behind, as `validation result at epoch 3, loss 0.5`, `loss at step 3: 0.5`
         re.compile(
-            rf"^(?!.*\bbest\b)(.*?)((?:{SET}|loss)[\w()@ ]*?) (?:at|after|for) ({COUNTED})", re.I
+            rf"^(?!.*\bbest\b)(.*?)((?:{SET}|loss)[\w()@ ]*?) (?:at|after|for|of) ({COUNTED})", re.I
         ),
         r"\1\3 \2",
     ),
