@@ -1,6 +1,7 @@
 """From an import path to seats; a user's generator function is one seat, one trial at a time."""
 
 import copy
+import difflib
 import inspect
 import logging
 import os
@@ -106,18 +107,21 @@ def import_function(target: str, key: str) -> Any:
             "`if __name__ == '__main__':`, or train it as a program (own_command)"
         ) from error
     except Exception as error:  # importing runs a user's module, which may raise anything
-        cause = error.__cause__ or error
+        cause: object = error.__cause__ or error
         package = (getattr(cause, "name", None) or "").partition(".")[0]
-        remedy = "mend the path or the module"
-        if _is_hidden(package):
+        remedy, (module, _, name) = "mend the path or the module", target.rpartition(".")
+        if getattr(cause, "name", None) == target and module in sys.modules:
+            cause = f"{module} has no {name!r}"
+            near = difflib.get_close_matches(name, vars(sys.modules[module]), n=1)
+            remedy = f"did you mean {near[0]!r}?" if near else remedy
+        elif _is_hidden(package):
             remedy = f"rename your {package}, which Knobwise's own hides, or train as a program"
         elif {package, f"{package}.py"} & {each.name for each in Path("src").glob("*")}:
             remedy = "say PYTHONPATH=src before the command, since it lies in src/"
         elif sys.flags.safe_path and (Path(package).is_dir() or Path(f"{package}.py").is_file()):
             remedy = "start without -P and PYTHONSAFEPATH, which hide the current folder"
-        raise TrainerNotImported(
-            f"{key}: {target!r} cannot be imported: {cause}; {remedy}"
-        ) from error
+        text = f"{key}: {target!r} cannot be imported: {cause}; {remedy}"
+        raise TrainerNotImported(text) from error
     if not _seats_class(trainer) and (inspect.isclass(trainer) or not callable(trainer)):
         raise TypeError(
             f"{key}: must name a function, but got {target!r}, a {type(trainer).__name__}; "

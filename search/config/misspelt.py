@@ -96,7 +96,7 @@ def _of_several(key: str, values: str) -> UsageError:
     elif key == "metric":
         remedy = "give one, or a formula of several: metric=composite metric.formula=…"
     elif key.partition(".")[0] in PRIVATE or key == "data":
-        remedy = "give one"
+        remedy = f"give the list {key}=[{values}]" if key in SEVERAL_OPTIONS else "give one"
     elif not (CONF / key).is_dir():
         remedy += f", or give the list [{values}]"
     rule = "a key has one value"

@@ -122,6 +122,7 @@ def files(elsewhere, monkeypatch):
         (["lr_sweep", "optimizer.lr=="], ("no-override", "'optimizer.lr=='")),
         (["compare", "x", "y"], ("unknown-experiment-or-verb", "'compare'", "'report'")),
         (["lr_sweep", "seed=1,2"], ("several-values-of-a-key", "seed", "1,2", "seeds=2")),
+        (["joint", "space=lr,dropout"], ("several-values-of-a-key", "space=[lr,dropout]")),
         (["lr_sweep", "my.width=1,2"], ("several-values-of-a-key", "knob.my.width=choice(1,2)")),
         (["lr_sweep", "augment=noise,flip"], ("several-values-of-a-key", "knob.augment=choice(noise,flip)")),
         (["lr_sweep", "augment=[noise,flip]"], ("several-values-of-a-key", "knob.augment=choice(noise,flip)")),

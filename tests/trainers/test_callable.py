@@ -623,7 +623,12 @@ def test_report_in_another_thread_is_refused_and_outside_of_a_search_does_nothin
             ImportError,
             "trainer._target_: 'nowhere.train' cannot be imported: No module named 'nowhere'",
         ),
-        ("toys.nothing", ImportError, "trainer._target_: 'toys.nothing' cannot be imported"),
+        (
+            "toys.nothing",
+            ImportError,
+            "'toys.nothing' cannot be imported: toys has no 'nothing'; ",
+        ),
+        ("toys.PAUS", ImportError, "toys has no 'PAUS'; did you mean 'PAUSE'"),
         (
             "toys.PAUSE",
             TypeError,
