@@ -182,7 +182,7 @@ def _remedy(cause: str, arguments: Mapping[Any, Any]) -> str:
         takes = ", ".join(f"{field.name}=" for field in fields(DataSet))
         return f"a DataSet takes {takes}; the task is data.task"
     foreign = re.search(r"unexpected keyword argument '(\w+)'", cause)
-    return f"leave out data.{foreign[1]}" if foreign and foreign[1] in arguments else "mend it"
+    return f"leave it out: ~data.{foreign[1]}" if foreign and foreign[1] in arguments else "mend it"
 
 
 def read_labels(path: Path, rows: int, *, task: str) -> tuple[NDArray[Any], tuple[Any, ...]]:

@@ -168,7 +168,7 @@ def test_the_bundled_sets_have_the_shapes_that_they_promise():
         (_csv(task="regression"), ("targets-have-wrong-shape", "'yes'", "3")),
         (_csv(target="height", categorical=["colour", "label"]), ("data-cannot-be-read", "t.csv", "row 2")),
         (_csv(inputs=9), ("shape-differs-from-rows", "9", "data.inputs=4")),
-        (_csv(path="t.csv", sep=";"), ("data-not-from-function", "data._target_", "'sep'")),
+        (_csv(path="t.csv", sep=";"), ("data-not-from-function", "data._target_", "'sep'", "leave it out: ~data.sep")),
         (_npz(path="no.npz"), ("data-cannot-be-read", "no.npz")),
         (_npz(path="nowhere.npz"), ("data-cannot-be-read", "data.path", "nowhere.npz")),
         (_npz(path="bad.npz"), ("data-cannot-be-read", "bad.npz", "groups", "x, z")),
