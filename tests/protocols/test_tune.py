@@ -972,6 +972,9 @@ def test_the_answer_says_which_knobs_of_the_command_were_never_turned():
     assert 0 < len(never) < len(others)
     assert line.endswith(f"names them: {', '.join(never)} (P1)")
     assert not any("never turned" in line for line in caveats(named))
+    off = ("space=[lr,l1,width,depth]", "trainer.l1=0.1", "budget_trials=45")  # tried without it
+    (line,) = (line for line in conclusion(staged_findings(_rate_matters, *off)) if "names" in line)
+    assert "trainer.l1" not in line
 
 
 def test_what_the_confirmation_says_is_said_once_at_the_end(capsys):

@@ -101,8 +101,9 @@ def _never_turned(findings: Findings) -> list[str]:
     """The paths of the protocol's knobs that no stage gave another value."""
     settings = findings.plan.settings
     assert isinstance(settings, TuneSettings)
-    adopted = {step["path"] for step in findings.steps if step["decision"] == "adopt"}
-    turned = {*swept_paths(findings), *joint_paths(findings), *adopted}
+    told = (each for step in findings.steps for each in candidates_of(step))
+    compared = {path for each in told for path in each["knobs"]}  # such as a penalty, without it
+    turned = {*swept_paths(findings), *joint_paths(findings), *compared}
     paths = (knobs[0].path for knobs in settings.spaces.values())
     return [path for path in paths if path not in turned]
 
