@@ -85,3 +85,11 @@ def test_a_column_that_orders_counts_as_they_are_is_told_though_many_are_equal(n
     column = np.sqrt(y + 0.375) + dice.normal(0, noise, 800)
     check = telltale_feature(np.column_stack([x, column]), y.astype(float), classification=False)
     assert check.outcome == ("warn" if noise < 0.1 else "pass")
+
+
+def test_a_cause_of_targets_of_which_most_are_zero_is_no_leak():
+    dice = np.random.default_rng(0)
+    x = dice.normal(0, 1, (800, 4))
+    y = np.maximum(0, np.round(2.5 * x[:, 0] - 4 + dice.normal(0, 0.1, 800)))
+    assert (y == 0).mean() > 0.8
+    assert telltale_feature(x, y, classification=False).outcome == "pass"

@@ -180,9 +180,9 @@ def _alone(feature: Array, labels: Array, classification: bool) -> float:
     """Share of correct rows by a tree of a leaf per class, above the most frequent; or the absolute
     rank correlation.
     """
-    if not classification:  # of equal targets, as counts are, no order can be told
+    if not classification:  # of equal targets, as counts are, no order can be told; most are not
         most = min(float(rankdata(labels).std() / rankdata(feature).std()), 1.0)
-        return abs(float(spearmanr(feature, labels).statistic)) / most
+        return abs(float(spearmanr(feature, labels).statistic)) / (most if most > 0.9 else 1.0)
     return by_tree(feature[:, None], labels)
 
 
