@@ -24,6 +24,7 @@ from search.stages.kinds import kind_of
 from search.storage.logs import as_seen_from_here
 from search.storage.trials import ENDED_BY_ERROR, EpochRecord, TrialRecord, TrialSpec
 
+Rows = Sequence[TrialRecord]
 WIDE = 110  # columns from which knobs stand beside their trial, not below it
 
 
@@ -48,9 +49,9 @@ class _SlotLines:
 
 
 class ShownProgress(Callback):
-    """For a person. `done`: trials of earlier runs."""
+    """For a person. `rows`: trials of earlier runs; `borrowed`: those of earlier stages."""
 
-    def __init__(self, plan: Plan, *, done: int, console: Terminal) -> None:
+    def __init__(self, plan: Plan, *, rows: Rows, borrowed: Rows = (), console: Terminal) -> None:
         self._plan, self._console = plan, console
         self._names = short_names([knob.path for knob in plan.knobs])
         self._bar = Progress(
@@ -61,11 +62,11 @@ class ShownProgress(Callback):
             TextColumn("{task.fields[left]}"),
             console=console,
         )
+        done = sum(row.finished for row in rows)
         self._task = self._bar.add_task(one_line(plan.name), total=None, completed=done, left="")
         self._slots: dict[int, _SlotLines] = {}
-        self._total, self._ended, self._epochs_ended, self._epochs = 0, 0, 0, 0
-        self._tried: list[TrialSpec] = []
-        self._grown_by = 0
+        self._total = self._grown_by = self._ended = self._epochs_ended = self._epochs = 0
+        self._tried = [row.spec for row in (*borrowed, *rows) if row.finished]
         self._best: TrialRecord | None = None
         self._began: float | None = None
         self._told = set[str]()
@@ -203,8 +204,7 @@ def _cells(lines: _SlotLines, plan: Plan, *, names: Mapping[str, str]) -> tuple[
     Of several trials the losses are means, and the best value is that of the best of them.
     """
     running = list(lines.running.values())
-    first = running[0]
-    several = len(running) > 1
+    first, several = running[0], len(running) > 1
     trials = f"{min(lines.running)}–{max(lines.running)}" if several else str(first.spec.trial)
     reached = [line.epoch for line in running]
     epoch = f"{min(reached)}–{max(reached)}" if min(reached) < max(reached) else str(reached[0])
@@ -233,8 +233,7 @@ def growth_reason(spec: TrialSpec, tried: Sequence[TrialSpec], *, adaptive: bool
     if spec.seed > min(other.seed for other in tried):  # a new value begins with the first seed
         return "more seeds of values that were tried"
     for path, value in spec.knobs.items():
-        numbers = [other.knobs.get(path) for other in tried]
-        known = [number for number in numbers if is_number(number)]
+        known = [number for other in tried if is_number(number := other.knobs.get(path))]
         if not known or not is_number(value) or value in known:
             continue
         if min(known) < value < max(known):

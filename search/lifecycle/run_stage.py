@@ -122,7 +122,7 @@ def conduct(
         console.say(fusions.damage)
     if not rows and (opening := kind_of(plan).opening(plan)):
         console.say(opening)
-    with ShownProgress(plan, done=sum(row.finished for row in rows), console=console) as progress:
+    with ShownProgress(plan, rows=rows, borrowed=borrowed, console=console) as progress:
         conductor = Conductor(
             plan,
             folder=folder,

@@ -48,7 +48,7 @@ class Search:
             metric=self.plan.metric,
             knobs=self.plan.knobs,
         )
-        self.progress = ShownProgress(self.plan, done=0, console=Terminal(file=io.StringIO()))
+        self.progress = ShownProgress(self.plan, rows=(), console=Terminal(file=io.StringIO()))
         self.recorder = Recorder(
             self.plan,
             folder=Folder(folder),

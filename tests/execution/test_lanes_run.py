@@ -423,7 +423,7 @@ def test_trials_in_company_are_one_line_of_the_display():
         Terminal(width=120, record=True, file=io.StringIO()),
     )
     progress, slot = (
-        ShownProgress(plan, done=0, console=console),
+        ShownProgress(plan, rows=(), console=console),
         Slot(number=1, gpu=None, threads=1),
     )
     specs = [

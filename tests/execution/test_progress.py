@@ -38,7 +38,7 @@ def _text(progress, console):
 def _begun(width, trials=1, name="lr_sweep", **options):
     console, plan = _console(width, **options), _plan(name)
     progress, slot = (
-        ShownProgress(plan, done=0, console=console),
+        ShownProgress(plan, rows=(), console=console),
         Slot(number=0, gpu=None, threads=1),
     )
     progress.foreseen(39)
@@ -74,7 +74,7 @@ def test_a_trial_that_turns_nothing_is_named_the_baseline_and_of_one_training_no
     plan = replace(plan, kind="train") if name == "train" else plan
     console = _console(80, force_terminal=terminal)
     progress, slot = (
-        ShownProgress(plan, done=0, console=console),
+        ShownProgress(plan, rows=(), console=console),
         Slot(number=0, gpu=None, threads=1),
     )
     spec = TrialSpec(trial=0, stage="search", knobs={}, seed=4)
@@ -92,7 +92,7 @@ def test_a_trial_that_turns_nothing_is_named_the_baseline_and_of_one_training_no
 
 def test_before_a_trial_the_view_says_what_is_waited_for():
     console = _console(80)
-    text = _text(ShownProgress(_plan(), done=0, console=console), console)
+    text = _text(ShownProgress(_plan(), rows=(), console=console), console)
     assert "waiting for the workers: they import torch and the trainer" in text
 
 
@@ -117,7 +117,7 @@ def test_trials_that_ended_without_a_value_are_counted_and_the_first_value_is_th
 )
 def test_why_a_training_ended_is_explained_once_beside_results(what, why, value, times):
     console = _console(200)
-    progress = ShownProgress(_plan(), done=0, console=console)
+    progress = ShownProgress(_plan(), rows=(), console=console)
     for trial in range(3):
         state = "failed" if value is None else "complete"
         row = TrialRecord(spec=_ask(trial), state=state, value=value, epochs=2, reason=what + why)
@@ -144,6 +144,21 @@ def test_a_total_that_grows_says_why_once():
     lines = [line for line in console.export_text().splitlines() if "more trials" in line]
     assert lines[0].startswith("6 more trials, 45 in all: the best optimizer.lr lies at the edge")
     assert len(lines) == 1
+
+
+def test_values_between_those_of_earlier_runs_and_stages_extend_no_range():
+    console = _console(200)
+    ended = [TrialRecord(spec=_ask(k, lr=lr), state="complete") for k, lr in enumerate((0.1, 3.0))]
+    progress = ShownProgress(_plan(), rows=ended[:1], borrowed=ended[1:], console=console)
+    slot = Slot(number=0, gpu=None, threads=1)
+    progress.foreseen(2)
+    progress.began(slot, _ask(2, lr=0.3))
+    progress.finished(TrialRecord(spec=_ask(2, lr=0.3), state="complete", value=0.5, epochs=5), [])
+    progress.foreseen(4)
+    progress.began(slot, _ask(3, lr=1.0))
+    assert "2 more trials, 4 in all: values of optimizer.lr closer to the best" in (
+        console.export_text()
+    )
 
 
 def test_the_reason_of_more_trials_follows_from_the_first_of_them():
