@@ -18,14 +18,14 @@ FREE_KEYS = (
     "lanes", "results_root", "rehearse", "report", "accept_code", "storage.patience",
     "chosen.placement", "chosen.preflight", "chosen.callbacks",
 )  # fmt: skip
-LATER = ("own_ranges", "parts")  # of `protocol`: a search begun before them has its old rules
+LATER = ("own_ranges", "parts")  # of `protocol`: a search begun before them goes on without
 OF_THE_SEARCH = ("name", "chosen.", "choices.", "from")  # no words of a resumption
 MOST_WORDS = 3
 RENAMED = " (a folder that was renamed goes on once it is named {name} again)"
 
 
 def as_begun(config: DictConfig, former: DictConfig) -> DictConfig:
-    """The config without the keys whose rules a search in its folder was begun before."""
+    """The config without the keys before which the search in its folder was begun."""
     later = [key for key in LATER if key in config.protocol and key not in former.protocol]
     if not later:
         return config

@@ -82,6 +82,11 @@ def parts_of(knobs: Iterable[Knob], *, rate: str | None = None) -> dict[str, str
     return parts
 
 
+def rate_among(parts: Mapping[str, str]) -> str:
+    """The path of the learning rate."""
+    return next((path for path, part in parts.items() if part == RATE), RATE)
+
+
 def _rate_of(paths: Sequence[str]) -> str | None:
     """The path that is called a learning rate (`my.lr`), or is the only one whose name ends so
     (`head_lr`); None where the stock trainer's own is among them, or none is.

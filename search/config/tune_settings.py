@@ -10,7 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from search.config.knob_parts import RATE, parts_of, read_words
+from search.config.knob_parts import parts_of, rate_among, read_words
 from search.config.knob_roles import check_knob, check_roles, default_of, fits, lacks
 from search.config.knobs import RATES, Knob
 from search.config.settings import in_seconds
@@ -87,7 +87,7 @@ class TuneSettings:
     @property
     def rate(self) -> str:
         """The path of the learning rate."""
-        return next((path for path, part in self.parts.items() if part == RATE), RATE)
+        return rate_among(self.parts)
 
     @property
     def has_joint(self) -> bool:
@@ -122,8 +122,7 @@ def read_tune(config: DictConfig, knobs: tuple[Knob, ...]) -> TuneSettings:
     chosen = bool(config.protocol.get("chosen"))
     listed = config.protocol.get("stages") or ()
     parts = _parts(config, spaces)
-    rate = next((path for path, part in parts.items() if part == RATE), RATE)
-    stages = tuple(_entry(node, spaces, chosen=chosen, rate=rate) for node in listed)
+    stages = tuple(_entry(node, spaces, chosen=chosen, rate=rate_among(parts)) for node in listed)
     _check_end(config, stages)
     protocol = config.protocol
     if (share := protocol.share) >= 1:
@@ -218,7 +217,8 @@ def own_ranges(config: DictConfig) -> Sequence[str]:
 
 def _parts(config: DictConfig, spaces: Mapping[str, tuple[Knob, ...]]) -> dict[str, str]:
     """The part of each knob that the stock trainer calls otherwise, as the search was begun with
-    it. `protocol.rate`: the path of the knob that is the learning rate; None: its name tells it.
+    it; by today's names, where it was begun before there were parts. `protocol.rate`: the path of
+    the knob that is the learning rate; None: its name tells it.
 
     Raises:
         UsageError: no knob of numbers turns it.

@@ -58,7 +58,7 @@ from tune_trained import (
     tune,
 )
 
-from search.config.tune_settings import RATE
+from search.config.knob_parts import RATE
 
 STARTS = {
     "rate": ["optimizer.lr=0.003"],  # a thirtieth of the default

@@ -9,7 +9,7 @@ from simulated import begun, tune_plan
 from simulated_confirmations import confirmed
 from simulated_sweeps import LAWS, NOISE_FLOORS, OTHER_LAWS
 
-from search.config.tune_settings import RATE
+from search.config.knob_parts import RATE
 from search.protocols.stage_plan import stage_plan
 from search.protocols.step import Request, Step
 from search.stages import confirm

@@ -84,8 +84,7 @@ def read_table(path: Path, form: Format) -> pd.DataFrame:
     Raises:
         DataError: a file that is no such table.
     """
-    ending = _ending(path)
-    if ending not in (*TEXTS, ".parquet"):
+    if _ending(path) not in (*TEXTS, ".parquet"):
         raise broken(
             "data.path",
             rule=f"a table is a .parquet file, or text ({', '.join(TEXTS)})",
@@ -102,9 +101,24 @@ def read_table(path: Path, form: Format) -> pd.DataFrame:
             if form.mark
             else "quote it in a shell: 'data.separator=;'",
         )
+    header, frame = _read(path, form)
+    if is_text(path):
+        _check_fields(frame, path, form)
+        _check_second_line(frame, path, form)
+    frame.columns = pd.Index([str(name).strip() for name in frame.columns])
+    _check_header(header or list(frame.columns), frame, path, form)
+    return frame
+
+
+def _read(path: Path, form: Format) -> tuple[list[str], pd.DataFrame]:
+    """The names in a text's first line, none of a parquet, and the rows.
+
+    Raises:
+        DataError: a file that cannot be read.
+    """
     try:
         header = _header(path, form) if is_text(path) else []
-        frame = form.read(path) if is_text(path) else pd.read_parquet(path)
+        return header, form.read(path) if is_text(path) else pd.read_parquet(path)
     except UnicodeError as error:
         raise broken(
             str(path),
@@ -124,16 +138,10 @@ def read_table(path: Path, form: Format) -> pd.DataFrame:
     except Exception as error:  # each reader has a tree of errors of its own
         raise broken(
             str(path),
-            rule=f"must be a readable {ending} table",
+            rule=f"must be a readable {_ending(path)} table",
             got=str(error).strip(),
             remedy="mend the file, or its data.separator and data.encoding",
         ) from error
-    if is_text(path):
-        _check_fields(frame, path, form)
-        _check_second_line(frame, path, form)
-    frame.columns = pd.Index([str(name).strip() for name in frame.columns])
-    _check_header(header or list(frame.columns), frame, path, form)
-    return frame
 
 
 def is_text(path: Path) -> bool:

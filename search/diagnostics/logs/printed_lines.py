@@ -69,9 +69,8 @@ def _lines_with_numbers(text: str) -> list[Line]:
             epoch, below, bars, bar = numbers["epoch"], "", {}, None
             numbers = numbers_of(line, below)
         if bar and bar.share == 1 and bar is not drawn:
-            bar = (
-                bar if set(lines[bar.place][1]) - {"bar"} < set(numbers) else None
-            )  # as Keras does
+            # A full bar may tell more once more, as Keras' losses of validation.
+            bar = bar if set(lines[bar.place][1]) - {"bar"} < set(numbers) else None
             numbers = numbers if bar else numbers_of(line, below)
         unnamed = numbers_of(line) if below else numbers
         if _goes_on(unnamed, below, trained):  # it trains again
