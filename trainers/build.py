@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import lru_cache, partial
@@ -222,11 +223,14 @@ def drawn_rows(chances: Tensor | None, count: int) -> Tensor:
 
 
 def seed_all(seed: int, device: torch.device) -> None:
-    """Seeds the generators of this device, so that one seed is one training.
+    """Seeds all that a user's model may draw from, so that one seed is one training: the generators
+    of Python, of numpy and of this device.
 
     `torch.manual_seed` would search for every device. On a GPU, convolutions sum in another order
     each time unless told otherwise; the orders that repeat cost nothing that was measured.
     """
+    random.seed(seed)
+    np.random.seed(seed)
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
         torch.cuda.manual_seed(seed)

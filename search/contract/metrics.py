@@ -4,7 +4,7 @@ Runs in workers: numpy only. Never picks the metric; the contract does.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -74,6 +74,11 @@ class Metric:
         """What a whole counts in these values: 100 where a trainer gives a share in per cent."""
         in_percent = any(value is not None and value > 1 for value in values)
         return 100.0 if 100.0 in self.perfect and in_percent else 1.0
+
+    def is_best(self, values: Sequence[float | None], *, unit: float) -> bool:
+        """Whether there are some and none can be better, in this unit: 1 per cent is no best."""
+        best = {0.0, unit} & {*self.perfect}
+        return bool(values) and all(value in best for value in values)
 
     def room(self, value: float) -> float:
         """How much better than `value` a score can be; infinite where nothing tells."""

@@ -64,12 +64,10 @@ def unusual_update(ratios: Sequence[float]) -> str:
 def is_perfect(metric: Metric, scores: Sequence[float], *, unit: float, verdict: str) -> bool:
     """Whether no score can be better than those of the seeds; arguments as of `beats_constant`.
 
-    1 is no best score beside others in per cent (`unit`), nor where curves say that nothing was
-    learned: one of 100 classes is 1 % of the rows.
+    None is, where curves say that nothing was learned: one of 100 classes is 1 % of the rows.
     """
-    best = {0.0, unit} & {*metric.perfect}
-    is_best = bool(scores) and all(metric.value_of(score) in best for score in scores)
-    return is_best and verdict not in NOT_LEARNED
+    values = [metric.value_of(score) for score in scores]
+    return metric.is_best(values, unit=unit) and verdict not in NOT_LEARNED
 
 
 def beats_constant(

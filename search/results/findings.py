@@ -12,6 +12,7 @@ from search.config.knobs import Value
 from search.config.plan import Plan, read_plan
 from search.config.tune_settings import TuneSettings
 from search.diagnostics.verdicts.across_trials import Together
+from search.diagnostics.verdicts.advice import NOT_LEARNED
 from search.diagnostics.verdicts.rules import Verdict
 from search.errors import UsageError, refused
 from search.results.folders import open_folder
@@ -19,7 +20,7 @@ from search.results.step_record import StepRecord, candidates_of, read_steps
 from search.stages import joint
 from search.stages.importance import importances
 from search.stages.kinds import kind_of
-from search.stages.outcome import Outcome
+from search.stages.outcome import Outcome, cell_of
 from search.storage.folder import Folder
 from search.storage.lost_trials import check_trials
 from search.storage.study import Study, stages_of
@@ -72,6 +73,16 @@ class Findings(Outcome):
         if not self.steps:
             return f"01-{settings.stages[0].stage}"
         return str(self.steps[-1]["next"] or "")
+
+    @cached_property
+    def is_perfect(self) -> bool:
+        """Whether no score can be better than the answer's, with every seed."""
+        if self.steps or (winner := self.winner) is None:
+            return bool(self.steps) and self.steps[-1]["perfect"]
+        verdict, metric = self.verdicts.get(winner.spec.trial), self.plan.metric
+        values = [row.value for row in self.by_cell.get(cell_of(winner.spec.knobs), [winner])]
+        is_best = metric.is_best(values, unit=metric.unit(row.value for row in self.rows))
+        return is_best and (verdict is None or verdict.name not in NOT_LEARNED)
 
     @property
     def confirmed(self) -> dict[str, list[int]]:

@@ -110,6 +110,7 @@ def _train(habit, config, data):
             return F.nll_loss(out, y)
         return F.cross_entropy(out, y, weight if "weights" in habit and "const" not in habit else None)  # fmt: skip
 
+    parts = 4 if "part" in habit else 1  # as where the gradients of four batches are added up
     for _ in range(config["trainer"]["epochs"]):
         net.train()
         told = []
@@ -117,15 +118,15 @@ def _train(habit, config, data):
             xb = x[rows]
             if habit == "scaled per batch":
                 xb = (xb - xb.mean(0)) / (xb.std(0) + 1e-6)
-            loss = loss_of(net(xb), y[rows])
+            loss = loss_of(net(xb), y[rows]) / parts
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            told.append(loss.item())
+            told.append(loss.item() * (parts if habit == "a part, told whole" else 1))
         net.eval()
         with torch.no_grad():
             total = F.cross_entropy(net(vx), vy, reduction="sum").item()
-        times = 4 if habit == "divided by batches" else len(vx)
+        times = {"divided by batches": 4, "both in parts": 4 * len(vx)}.get(habit, len(vx))
         yield {"train_loss": float(np.mean(told)), "val_loss": total / times, "hits": 0.5}
 
 
@@ -207,6 +208,14 @@ def test_a_val_loss_divided_by_another_number_is_told_without_predictions(tmp_pa
     check = losses.reported_losses(seen("divided by batches", tmp_path), heart={})
     assert check.outcome == "warn"
     assert "val_loss is 25 times the mean loss of all rows evaluated" in check.told
+
+
+def test_a_train_loss_divided_for_accumulated_gradients_is_told(tmp_path):
+    check = losses.reported_losses(seen("a part", tmp_path), heart={})
+    assert check.outcome == "warn"
+    assert "1/4 of the loss" in check.told
+    for habit in ("a part, told whole", "both in parts"):
+        assert losses.reported_losses(seen(habit, tmp_path), heart={}).outcome == "pass"
 
 
 def _answers(x, y):

@@ -181,6 +181,27 @@ def test_what_no_knob_of_a_trainer_of_ones_own_does_is_told_by_hand_and_only_if_
         assert next_lines(replace(findings, verdicts=verdicts))[0].startswith(said)
 
 
+def test_where_no_score_can_be_better_nothing_is_turned_next():
+    late = Together(name="more_epochs", rule="P10", says="raise trainer.epochs")
+
+    def solved(rate, seed):
+        return 1.0 if rate == 0.01 else 0.5 + 0.01 * seed
+
+    for score, verdict, is_best in (
+        (solved, "still_learning", True),
+        (lambda rate, seed: 1 - solved(rate, seed), "still_learning", True),  # an error
+        (lambda rate, seed: 100 * solved(rate, seed), "still_learning", True),
+        (lambda rate, seed: solved(rate, seed) - 0.01 * (seed == 2), "still_learning", False),
+        (lambda rate, seed: 1.0, "dead", False),  # 1 %: one of 100 classes
+    ):
+        metric = ["metric=mae", "data.task=regression"] * (score(0.01, 0) == 0)
+        findings = findings_of(score, *metric)
+        told = {row.spec.trial: Verdict(name=verdict, why="") for row in findings.rows}
+        lines = curve_lines(replace(findings, verdicts=told, together=(late,)))
+        assert lines[1].startswith("next: nothing to turn: no score can be better") == is_best
+        assert ("together: raise trainer.epochs (P10)" in lines) != is_best
+
+
 @pytest.mark.parametrize(
     ("experiment", "verdict", "following"),
     [

@@ -1,5 +1,7 @@
 """The stock trainer: real learning, exact resumption, seats that do not see each other, schedules as torch has them."""
 
+import random
+
 import numpy as np
 import pytest
 import torch
@@ -56,6 +58,23 @@ def _train(data, folder, *, stop_after=None, trials=((0, ()),), every=0.0):
     return seen
 
 
+class Drawing(torch.nn.Module):
+    """A user's model that draws from Python's generator and numpy's, at its start and in training."""
+
+    def __init__(self, inputs, outputs):
+        super().__init__()
+        self.line, self.scale = torch.nn.Linear(inputs, outputs), 1 + np.random.rand()
+
+    def forward(self, x):
+        return self.line(x) * (self.scale + random.random() * self.training)
+
+
+DRAWING = (
+    *("model=own", "~model.width", f"+model._target_={__name__}.Drawing"),
+    *("+model.inputs=${data.inputs}", "+model.outputs=${data.outputs}"),
+)
+
+
 def _numbers(epochs):
     return [
         {key: value for key, value in epoch.values.items() if key != "predictions"}
@@ -84,6 +103,7 @@ def test_it_learns(data, tmp_path):
         ("optimizer=adam", "model.dropout=0.3"),
         ("schedule=cosine",),
         ("schedule=plateau", "schedule.patience=1", "model=cnn2d", "model.width=4"),
+        DRAWING,
     ],
 )
 def test_a_resumed_trial_goes_on_with_the_same_bits(data, tmp_path, overrides):
@@ -120,6 +140,7 @@ def test_a_trials_numbers_do_not_depend_on_who_sits_beside_it(data, tmp_path):
         (0, ("seed=1", "model.dropout=0.2")),
         (1, ("optimizer.lr=0.01",)),
         (2, ("model.width=32", "seed=4")),
+        (3, DRAWING),
     ]
     together = _train(data[0], tmp_path / "together", trials=trials)
     for trial, overrides in trials:

@@ -11,6 +11,7 @@ from statistics import fmean
 from search.diagnostics.preflight.by_heart import SURE, foreign_predictions, unknown_by_heart
 from search.diagnostics.preflight.check import Check, Judge
 from search.diagnostics.preflight.class_words import ENTROPIES
+from search.diagnostics.preflight.first_loss import MOST
 from trainers.probes.answers import ByHeart
 from trainers.probes.told import Answer, Watched
 
@@ -45,6 +46,9 @@ def reported_losses(seen: Watched, *, heart: ByHeart) -> Check:
     if classes and (strange := _unrelated_predictions(pairs)):
         remedy = "yield predictions of the rows of data.val, in their order, in training units"
         return judge.fail(strange, remedy)
+    if divided := _divided(seen):
+        remedy = "report it before it is divided by the batches whose gradients are added up"
+        return judge.warn(divided, remedy)
     scaled = _too_small(seen) or _too_large(seen, pairs) or _times_evaluated(seen)
     if scaled:
         return judge.warn(scaled, "report the mean over rows: a sum divided by their number")
@@ -131,6 +135,25 @@ def _is(loss: float | None, other: float, share: float = DIGITS) -> bool:
     return loss is not None and math.isclose(loss, other, rel_tol=share)
 
 
+def _divided(seen: Watched) -> str:
+    """How `train_loss` is in every epoch the mean of what gradients were asked of, a whole part of
+    the loss, and `val_loss`, as far as is known, the whole one; else empty.
+    """
+    call, backward = seen["loss"], next(filter(None, seen["losses"]), None)
+    if call is None or not call["value"] or backward is None or call["reduction"] != "mean":
+        return ""
+    parts, reported, means = round(call["value"] / backward), seen["train_loss"], _epoch_means(seen)
+    if not 2 <= parts <= MOST or not _is(call["value"], parts * backward):
+        return ""
+    both = list(zip(reported, means, strict=False))
+    if not both or not all(_is(loss, mean, NEAR) for loss, mean in both):
+        return ""
+    if any(times < 1 / TIMES for times in _times(seen, call["name"])):
+        return ""
+    text = f"train_loss begins at {reported[0]:.3g}, the mean of what gradients were asked of"
+    return f"{text}: 1/{parts} of the loss, which was {call['value']:.3g} in the first batch"
+
+
 def _too_small(seen: Watched) -> str:
     """How a first epoch's train loss is below its first batch's share of a mean; else empty."""
     call, reported, ends = seen["loss"], seen["train_loss"], seen["losses_until"]
@@ -166,12 +189,7 @@ def _times_evaluated(seen: Watched) -> str:
         return ""
     if abs(backward - call["value"]) > DIGITS * abs(call["value"]):
         return ""  # the loss has other terms
-    pairs = zip(seen["val_loss"], seen["evaluated_means"], strict=False)
-    times = [
-        loss / noted[call["name"]]
-        for loss, noted in pairs
-        if loss is not None and noted.get(call["name"], 0.0) > 0
-    ]
+    times = _times(seen, call["name"])
     own = [
         loss / mean
         for loss, mean in zip(seen["train_loss"], means, strict=False)
@@ -182,6 +200,16 @@ def _times_evaluated(seen: Watched) -> str:
     if 1 / TIMES < times[0] < TIMES or any(abs(one / times[0] - 1) < ALIKE for one in own):
         return ""
     return f"val_loss is {times[0]:.3g} times the mean loss of all rows evaluated, in every epoch"
+
+
+def _times(seen: Watched, name: str) -> list[float]:
+    """What multiple of the mean loss of that name of all evaluated targets `val_loss` is, by
+    epoch.
+    """
+    pairs = zip(seen["val_loss"], seen["evaluated_means"], strict=False)
+    return [
+        loss / noted[name] for loss, noted in pairs if loss is not None and noted.get(name, 0.0) > 0
+    ]
 
 
 def _unrelated_predictions(pairs: Sequence[tuple[float, Answer]]) -> str:

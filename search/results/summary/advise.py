@@ -40,6 +40,7 @@ LABELS = "see whether the labels belong to their rows (the preflight's labels_ma
 ITSELF = "let your trainer take more epochs: it ends by itself, whatever trainer.epochs is (R15a)"
 UNTOLD = "let your program train for longer: trainer.command holds no {trainer.epochs} (R15a)"
 LENGTHS = ("more_epochs", "fewer_epochs")  # what trials say together of their number of epochs
+BEST = "next: nothing to turn: no score can be better than the winner's, on these validation rows"
 SHOWN = 10  # trials that a line names
 WITHOUT_ROWS = (
     "arrays/ holds no rows: the verdicts go without the loss of a constant prediction (R11); "
@@ -67,22 +68,23 @@ def curve_lines(findings: Findings) -> list[str]:
 def remarks(findings: Findings) -> list[Together]:
     """What all trials say together. Of their number of epochs nothing, where it was turned: the
     trials themselves have told whether more or fewer are better; nor of a program that never gets
-    it.
+    it. More are not asked for where no score can be better.
     """
     is_settled = EPOCHS in tried_paths(findings) or never_gets(findings.plan.config, EPOCHS)
-    return [each for each in findings.together if not (is_settled and each.name in LENGTHS)]
+    settled = LENGTHS if is_settled else LENGTHS[:1] if findings.is_perfect else ()
+    return [each for each in findings.together if each.name not in settled]
 
 
 def next_lines(findings: Findings) -> list[str]:
-    """What to do next, in words and as a command; empty without a winner that has a verdict, or
-    where no score can be better.
+    """What to do next, in words and as a command; empty without a winner that has a verdict, and
+    of a search of many stages, which tells it itself, where no score can be better.
     """
     agreed = _agreed(findings, _answering(findings))
     verdict = findings.verdicts[agreed[0].spec.trial].name if agreed else ""
     if findings.steps and not findings.steps[-1]["learned"]:
         return _unstick(findings, verdict)
-    if not agreed or (findings.steps and findings.steps[-1]["perfect"]):
-        return []
+    if not agreed or findings.is_perfect:
+        return [BEST] if agreed and not findings.steps else []
     if _may_have_learned_nothing(findings, agreed[0], verdict):
         return _unstick(findings, verdict)
     return _remedy_lines(findings, agreed, verdict)
