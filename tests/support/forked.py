@@ -7,6 +7,7 @@ apart. A program starts as a user's does where a variable may act on imports, an
 started `anew`; so does all that it starts.
 """
 
+import atexit
 import ctypes
 import json
 import os
@@ -184,8 +185,17 @@ def _server(*, torch: bool) -> Server:
     words.append(" " * ROOM["words"])
     process = subprocess.Popen(words, env=env, pass_fds=[theirs.fileno()], start_new_session=True)
     theirs.close()
+    if not SERVERS:  # Python would warn of one that still runs at its own end
+        atexit.register(_end_all)
     SERVERS[torch] = Server(connection=ours, torch=torch, variables=variables, process=process)
     return SERVERS[torch]
+
+
+def _end_all() -> None:
+    """In the process that started them, which may have forked."""
+    for server in SERVERS.values():
+        server.end()
+    SERVERS.clear()
 
 
 def _drop(server: Server) -> None:
