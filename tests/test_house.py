@@ -284,6 +284,14 @@ def test_the_readme_fits_on_a_few_screens():
     assert (ROOT / "README.md").read_text().count("\n") <= 150
 
 
+@pytest.mark.parametrize("group", ["data", "metric", "split"])
+def test_the_page_of_configs_names_each_option_that_ships(group):
+    page = (ROOT / "conf" / "README.md").read_text()
+    line = re.search(rf"^- `{group}=`.*?(?=^- )", page, re.MULTILINE | re.DOTALL).group()
+    options = {path.stem for path in (ROOT / "conf" / group).glob("*.yaml")}
+    assert options - set(re.findall(r"\w+", line)) == set()
+
+
 @pytest.mark.parametrize("path", READMES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_command_in_a_readme_is_one_that_exists(path):
     from search.config.catalogue import experiments, verbs

@@ -116,9 +116,7 @@ def _is_hydra_app(path: Path) -> bool:
 
 
 def scripts_of(words: Sequence[str]) -> dict[int, Path]:
-    """The Python files that a command names, by the word's place: as a path, or as `-m module` in
-    the working folder.
-    """
+    """The Python files of a command, by the word's place: a path, or `-m module` in the folder."""
     paths = {at: Path(word) for at, word in enumerate(words) if word.endswith(".py")}
     for at, (word, module) in enumerate(itertools.pairwise(words), 1):
         if word == "-m":

@@ -117,9 +117,7 @@ def _length(data: bytes) -> int:
 
 
 def _encode(value: Any, path: str, tensors: Flat) -> list[Any]:
-    """Tagged JSON of one node; copies of tensors and arrays go into `tensors` under their dotted
-    path.
-    """
+    """Tagged JSON of one node; copies of tensors and arrays go into `tensors`, by dotted path."""
     torch = sys.modules.get("torch")
     while path in tensors:  # {"a.b": …} and {"a": {"b": …}} have one path
         path += "'"

@@ -1,6 +1,4 @@
-"""Which configurations are trained with which seeds: the baseline, or the best on fresh seeds
-(P13).
-"""
+"""Which configurations have which seeds: the baseline, or the best on fresh seeds (P13)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

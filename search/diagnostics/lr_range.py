@@ -145,9 +145,7 @@ def _beginning(losses: Curve, *, bottom: int, start: float) -> int:
 
 
 def _valley(losses: Curve) -> int:
-    """The middle of the middle third of the longest falling subsequence
-    (fastai/callback/schedule.py, `valley`).
-    """
+    """The middle of the middle third of the longest falling subsequence (`valley` of fastai)."""
     length = np.ones(len(losses), dtype=int)
     for index in range(1, len(losses)):
         before = length[:index][losses[:index] > losses[index]]
@@ -206,9 +204,7 @@ def _spread(values: Curve) -> float:
 
 
 def _smoothed(decades: Curve, losses: Curve) -> Curve:
-    """A median over five steps against spikes, then a Gaussian kernel over the logarithm of the
-    rate.
-    """
+    """A median over five steps against spikes, then a Gaussian kernel over the rate's logarithm."""
     known = np.flatnonzero(np.isfinite(losses))
     smooth = np.full(len(losses), np.nan)
     if not len(known):

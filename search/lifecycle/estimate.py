@@ -40,9 +40,7 @@ class Measured:
     per_trial: bool = False
 
     def search(self, *, epochs: Sequence[int], slots: int) -> float:
-        """Seconds of trials of so many epochs, each on the first free slot, if none stops early
-        (R15a).
-        """
+        """Seconds of trials of so many epochs, each on the first free slot, none stopped (R15a)."""
         once, each = (0.0, self.startup) if self.per_trial else (self.startup, 0.0)
         loads = [once] * slots
         for most in epochs:

@@ -1,6 +1,4 @@
-"""A learning-rate range test in a folder: ramps the rate, reads the curves, writes what was found
-(R31).
-"""
+"""A learning-rate range test in a folder: ramps the rate, reads curves, writes the range (R31)."""
 
 import time
 from dataclasses import asdict, replace

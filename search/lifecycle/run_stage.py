@@ -1,6 +1,4 @@
-"""Carries out trials in a folder that is begun and locked: a stage's, or one training apart from
-any search.
-"""
+"""Carries out trials in a folder that is begun and locked: a stage's, or one training apart."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -72,9 +70,7 @@ def open_study(run: Run) -> Study:
 
 
 def say_lost(folder: Folder, rows: Sequence[TrialRecord], *, console: Terminal) -> None:
-    """Says which trials of an earlier table are trained again, since the storage has no end of
-    them any more.
-    """
+    """Says which trials are trained again, since the storage no longer has their end."""
     if lost := lost_trials(folder, [row.spec.trial for row in rows if row.finished]):
         console.say(
             f"{folder.storage().url}: lacks the end of {count(len(lost), 'trial')} that "

@@ -188,9 +188,7 @@ def early(settings: TuneSettings) -> int:
 
 
 def foreseen_trials(history: History) -> list[tuple[StageEntry, int]]:
-    """About how many trials each stage trains, before any has begun: the budget's share, else the
-    fewest that end it.
-    """
+    """About how many trials each stage trains: the budget's share, else the fewest that end it."""
     left, foreseen = sweep_trials(history), []
     for entry in history.settings.stages:
         trials = _foreseen(entry, history, left)

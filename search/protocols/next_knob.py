@@ -181,25 +181,30 @@ def _in_order(history: History, entry: int, *, passes: int) -> Request:
 
     The first pass leaves out what an earlier entry of the list has swept, unless it is stale.
     """
-    knobs = {name: about for name, (about, *_) in history.settings.spaces.items()}
-    lacking = {name for name, about in knobs.items() if not history.acts(about)}
-    opening = replace(history, steps=tuple(s for s in history.steps if s.request.entry < entry))
-    swept = {name for name in {*knobs} - lacking if not opening.is_open(knobs[name].path)}
     steps = [step for step in history.steps if step.request.entry == entry]
-    several = passes > 1
+    unread = [step.request for step in steps if step.acts_nowhere]
+    lacking, swept = _lacking_and_swept(history, entry)
     for turn in range(passes):
         done = [step for step in steps if _pass_of(step, steps, swept) == turn]
         passed = dict.fromkeys(lacking, LACKING)
         passed |= dict.fromkeys(swept if turn == 0 else (), "an earlier stage swept it")
-        unread = [step for step in steps if step.acts_nowhere]
-        passed |= {s.request.knob: UNREAD for s in unread if not history.is_stale(s.request.path)}
+        passed |= {each.knob: UNREAD for each in unread if not history.is_stale(each.path)}
         passed |= {step.request.knob: "had its turn in this pass" for step in done}
-        why = f"pass {turn + 1} of {passes}" if several else "the protocol's order"
+        why = f"pass {turn + 1} of {passes}" if passes > 1 else "the protocol's order"
         if (request := _first_left(history, entry, passed, because=why)) is not None:
             return request
-        if all(step.decision != "adopt" for step in done):
-            return _stop(entry, f"pass {turn + 1} adopted nothing" if several else "all were swept")
-    return _stop(entry, "every pass is done" if several else "all were swept")
+        if passes > 1 and all(step.decision != "adopt" for step in done):
+            return _stop(entry, f"pass {turn + 1} adopted nothing")
+    return _stop(entry, "every pass is done" if passes > 1 else "all were swept")
+
+
+def _lacking_and_swept(history: History, entry: int) -> tuple[set[str], set[str]]:
+    """The knobs that the set-up lacks, and those that an earlier entry of the list has swept."""
+    opening = replace(history, steps=tuple(s for s in history.steps if s.request.entry < entry))
+    knobs = {name: about for name, (about, *_) in history.settings.spaces.items()}
+    lacking = {name for name, about in knobs.items() if not history.acts(about)}
+    swept = {name for name, about in knobs.items() if not opening.is_open(about.path)}
+    return lacking, swept - lacking
 
 
 def _first_left(

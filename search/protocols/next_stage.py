@@ -219,39 +219,17 @@ def _joint(history: History, index: int, argument: str) -> Request:
 
 
 def _confirm(history: History, index: int, argument: str) -> Request:
-    """The baseline, the incumbent of the sweeps, and what leads: the joint stage's best, and what
-    the sweeps found ahead of the incumbent without deciding it (P13). Of equal scores the first one
-    goes on, so what turns fewer knobs comes first (P5).
-    """
+    """The baseline, the incumbent of the sweeps, and what leads, on fresh seeds (P13)."""
     undecided = history.undecided
     most = max(history.settings.leaders - len(undecided), 0)
     joint = [step for step in history.steps if step.request.stage == "joint"]
     leaders = [leader for step in joint for leader in step.leaders[:most]]
-    configurations: list[dict[str, Value]] = [{}]
-    for knobs in map(dict, (history.held, *leaders, *undecided)):
-        paid = confirm_needs(history.settings, rivals=len(configurations)) <= confirm_left(history)
-        if knobs not in configurations and paid:
-            configurations.append(knobs)
-    simplest = 1 + bool(history.held)
-    configurations[simplest:] = sorted(configurations[simplest:], key=len)
+    configurations = _to_confirm(history, [*leaders, *undecided])
+    least = confirm_needs(history.settings, rivals=1)
     because = "what was chosen for its value is judged on seeds that had no part in the choice"
-    if len(configurations) > 1 and trials_left(history) < confirm_needs(history.settings, rivals=1):
+    if len(configurations) > 1 and trials_left(history) < least:
         because += "; the hours are spent, so the baseline and one configuration are trained"
     needed, left = 2 * history.settings.confirm, max(confirm_left(history), 0)
-    request = Request(
-        entry=index,
-        stage="confirm",
-        because=because,
-        rules=("P13", "P5"),
-        configurations=tuple(configurations),
-        needs=needed,
-        left=left,
-    )
-    if len(configurations) > 1:
-        return request
-    tried = history.steps[-1].incumbent
-    if tried and all(row.value is None for row in tried):
-        return replace(request, skip="no training of the baseline gave a result")
     unconfirmed = {
         "what was adopted": history.held,
         "what the joint stage found": leaders,
@@ -259,9 +237,38 @@ def _confirm(history: History, index: int, argument: str) -> Request:
     }
     what = next((what for what, found in unconfirmed.items() if found), None)
     skip = f"it needs {needed} trials, and the budget leaves {left:.0f}: {what} is not confirmed"
-    if what is None:
+    tried = history.steps[-1].incumbent
+    if len(configurations) > 1:
+        skip = ""
+    elif tried and all(row.value is None for row in tried):
+        skip = "no training of the baseline gave a result"
+    elif what is None:
         skip = "nothing was adopted, so the baseline is the answer"
-    return replace(request, skip=skip)
+    return Request(
+        entry=index,
+        stage="confirm",
+        because=because,
+        rules=("P13", "P5"),
+        configurations=configurations,
+        needs=needed,
+        left=left,
+        skip=skip,
+    )
+
+
+def _to_confirm(
+    history: History, leading: Sequence[Mapping[str, Value]]
+) -> tuple[Mapping[str, Value], ...]:
+    """The baseline, the incumbent and of what leads as many as are paid for. Of equal scores the
+    first one goes on, so of what leads the configuration that turns fewer knobs comes first (P5).
+    """
+    configurations: list[Mapping[str, Value]] = [{}]
+    for knobs in map(dict, (history.held, *leading)):
+        paid = confirm_needs(history.settings, rivals=len(configurations)) <= confirm_left(history)
+        if knobs not in configurations and paid:
+            configurations.append(knobs)
+    first = 1 + bool(history.held)
+    return (*configurations[:first], *sorted(configurations[first:], key=len))
 
 
 def _ensemble(history: History, index: int, argument: str) -> Request:

@@ -47,9 +47,7 @@ def trained_config(plan: Plan, row: TrialRecord) -> dict[str, Any]:
 
 
 def written_config(plan: Plan, row: TrialRecord) -> dict[str, Any]:
-    """The same as a file holds it: a text from the environment, which may be a password, stays a
-    link.
-    """
+    """The same as in a file: a text from the environment, such as a password, stays a link."""
     written = config_of(plan, row)
     config: dict[str, Any] = with_environment_as_links(
         plain_config(written, resolve=True), plain_config(written, resolve=False)

@@ -166,9 +166,7 @@ def find_stages(plan: Plan, folder: Folder) -> Findings:
 
 
 def _check_steps(findings: Findings, path: Path, *, whole: bool = False) -> None:
-    """Whether the decisions are those of the trials. `whole`: each stage but the last has its
-    own.
-    """
+    """Whether the decisions are those of the trials. `whole`: each stage but the last has one."""
     stages = sorted({row.spec.stage for row in findings.rows})[: -1 if whole else 0]
     decided = {step["stage"] for step in findings.steps}
     got = next((f"none on {name}" for name in stages if name not in decided), "")

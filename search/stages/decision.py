@@ -168,9 +168,7 @@ def best_group(groups: Sequence[Group], *, resolution: float) -> int | None:
 
 
 def seeds_of_each(groups: Sequence[Group], race: Race, *, resolution: float) -> list[int]:
-    """How many seeds each group needs in a race, as far as its scores tell; `resolution`: as
-    `decide` takes it.
-    """
+    """How many seeds each group needs in a race, by its scores; `resolution`: as in `decide`."""
     scores = scores_of(groups)
     floor = least_deviation(scores[:, : race.first], share=resolution)  # the same in every round
     return [int(count) for count in seeds_needed(scores, race, noise_floor=floor)]
@@ -230,21 +228,8 @@ def _cheapest(stats: SeedStatistics, better: Sequence[int], costs: Sequence[floa
 def _standings(
     stats: SeedStatistics, *, best: int, winner: int, untested: bool, race: Race
 ) -> tuple[Standing, ...]:
-    """What is said of every value. Worse: another is better beyond chance; of all values together
-    an equal one is called worse in at most 5 % of sweeps. The baseline is worse if one was adopted;
-    if it stays, no value with a better mean than its own is called worse.
-    """
-    means, dropped, level = stats.means, _dropped(stats, race), level_of_each(len(stats.counts))
-
-    def is_worse(index: int) -> bool:
-        if untested or index == best:
-            return bool(means[index] < means[best])
-        if index == 0:
-            return winner != 0
-        if not winner and means[index] >= means[0]:
-            return False
-        lead = advantage(stats, reference=index, level=level, own_noise=False)
-        return bool((is_better(stats, lead, reference=index) & ~dropped).any())
+    """What is said of every value."""
+    means, dropped = stats.means, _dropped(stats, race)
 
     def standing(index: int) -> Standing:
         if not stats.counts[index]:
@@ -253,9 +238,25 @@ def _standings(
             return "unstable"
         if dropped[index]:
             return "dropped"
-        return "worse" if is_worse(index) else "tie"
+        if untested or index == best:
+            return "worse" if means[index] < means[best] else "tie"
+        return "worse" if _is_worse(stats, index, winner=winner, rivals=~dropped) else "tie"
 
     standings = [standing(index) for index in range(len(stats.counts))]
     if standings[best] == "tie" and standings.count("tie") == 1:
         standings[best] = "best"
     return tuple(standings)
+
+
+def _is_worse(stats: SeedStatistics, index: int, *, winner: int, rivals: Bools) -> bool:
+    """Whether one of the rivals is better beyond chance; of all values together an equal one is
+    called worse in at most 5 % of sweeps. The baseline is worse if another value was adopted; if it
+    stays, no value with a better mean than its own is called worse.
+    """
+    if index == 0:
+        return winner != 0
+    if not winner and stats.means[index] >= stats.means[0]:
+        return False
+    level = level_of_each(len(stats.counts))
+    lead = advantage(stats, reference=index, level=level, own_noise=False)
+    return bool((is_better(stats, lead, reference=index) & rivals).any())

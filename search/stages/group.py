@@ -112,9 +112,7 @@ def mark_collapsed(groups: Sequence[Group], *, resolution: float) -> tuple[Group
 
 
 def scores_of(groups: Sequence[Group]) -> Floats:
-    """The scores as an array of values and seeds: −inf without a result or beyond `LARGEST`, NaN
-    where not trained.
-    """
+    """Scores by value and seed: −inf without a result or beyond `LARGEST`, NaN if not trained."""
     seeds = max((len(group.scores) for group in groups), default=0)
     array = np.full((len(groups), max(seeds, 1)), np.nan)
     for row, group in zip(array, groups, strict=True):
@@ -140,9 +138,7 @@ def change_nothing(groups: Sequence[Group]) -> bool:
 
 
 def losses_differ(groups: Sequence[Group]) -> bool:
-    """Whether all curves are known, and some value's differ from another's: what moves no score has
-    moved these.
-    """
+    """Whether all curves are known and some value's differ: what moves no score moves these."""
     return all(group.curves and all(group.curves) for group in groups) and not train_alike(groups)
 
 

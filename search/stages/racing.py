@@ -190,7 +190,5 @@ def interval_widths(stats: SeedStatistics, *, winners: Counts, race: Race) -> Fl
 
 
 def worth_of(stats: SeedStatistics, *, noise_floor: Floats | float) -> Floats:
-    """A gain that is worth further seeds: a third of the noise near the best, and at least what
-    the metric resolves.
-    """
+    """A gain worth further seeds: a third of the noise near the best, `noise_floor` at least."""
     return np.fmax(WORTH * pooled_deviation(stats), noise_floor)

@@ -11,6 +11,7 @@ from refusals import raises
 from sklearn import metrics as sk
 
 from search.contract.metric_formula import evaluate, names_of
+from search.contract.metric_functions import CLASSIFICATION, REGRESSION
 from search.contract.metrics import (
     METRICS,
     Metric,
@@ -20,6 +21,8 @@ from search.contract.metrics import (
     scores,
     tasks_of,
 )
+from search.contract.tasks import ERRORS
+from trainers.probes.questions import UP_TO_ONE
 
 ACCURACY, MSE = (
     Metric(name="accuracy", direction="maximize"),
@@ -299,3 +302,7 @@ def test_probabilities_outside_0_to_1_are_refused_and_those_inside_are_not(name,
         ):
             scores(metric, targets=targets, kind="probabilities", output=output)
     assert scores(metric, targets=targets, kind="predictions", output=inside * 9 - 4)
+
+
+def test_the_preflight_knows_each_metric_that_is_1_at_best_where_a_trainer_reports_it():
+    assert sorted(UP_TO_ONE) == sorted({*CLASSIFICATION, *REGRESSION} - {*ERRORS})

@@ -1,6 +1,4 @@
-"""What a loss is told of the classes beside the targets: weights, and a label to leave out. Never
-judges.
-"""
+"""What a loss is told of the classes: weights, and a label to leave out. Never judges."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -1,6 +1,4 @@
-"""How far weights that are evaluated have followed those that are trained: an average of them, or a
-copy. Never judges.
-"""
+"""How far evaluated weights, an average or a copy, have followed the trained ones. Never judges."""
 
 from collections.abc import Mapping, Set
 

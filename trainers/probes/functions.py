@@ -1,6 +1,4 @@
-"""Torch's functions that tell something of a training when they are called: losses, differences,
-layers.
-"""
+"""Functions of torch whose calls tell something of a training: losses, differences, layers."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -71,9 +71,7 @@ class LabelsSeen:
 
 
 def label_of_rows(keys: Keys, y: NDArray[Any]) -> dict[int, float]:
-    """The label of every row by its key, first column; rows that come with several labels are left
-    out.
-    """
+    """The label of every row by its key, the first column; without rows of several labels."""
     labels, several = dict[int, float](), set[int]()
     for key, label in zip(keys, y.reshape(len(y), -1)[:, 0].tolist(), strict=True):
         if labels.setdefault(key, label) != label:
@@ -88,9 +86,7 @@ def first_targets(noted: Sequence[Noted]) -> list[float]:
 
 
 def target_counts(noted: Sequence[Noted]) -> list[int]:
-    """How often each class is a target of the first loss of a pass; empty where targets are no
-    classes.
-    """
+    """How often each class is a target of a pass's first loss; empty without classes."""
     numbers = np.array(first_targets(noted) or [-1.0])
     if numbers.min() < 0 or numbers.max() >= MOST_CLASSES or (numbers != np.round(numbers)).any():
         return []

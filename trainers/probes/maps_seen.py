@@ -32,9 +32,7 @@ class MapsSeen:
 
 
 def between(maps: Tensor) -> Tensor:
-    """Which pixels of maps [n, height, width] have a lower class on one side and a higher one on
-    the other.
-    """
+    """Which pixels of maps [n, height, width] have a lower class at one side, a higher opposite."""
     found = torch.zeros_like(maps, dtype=torch.bool)
     for axis in (1, 2):
         inner = maps.shape[axis] - 2

@@ -43,9 +43,7 @@ def _epoch(subject: Subject, data: Data) -> Run:
 
 
 def _losses(run: Run) -> dict[str, float]:
-    """The losses that are told and finite; none if the training raised, as on steps it has no room
-    for.
-    """
+    """The losses that are told and finite; none if the training raised, as for want of room."""
     first = {name: run.series(name)[:1] for name in LOSSES}
     return {name: loss[0] for name, loss in first.items() if loss and math.isfinite(loss[0])}
 

@@ -85,9 +85,7 @@ def learned_by_heart(
 
 
 def _left(attempt: Try) -> float:
-    """What is left of the first loss; infinite where that cannot be told, or where it fell below
-    0.
-    """
+    """What is left of the first loss; infinite where nothing tells it, or it fell below 0."""
     start, end = attempt["start"], attempt["end"]
     return float(end / start) if start > 0 and end > 0 else math.inf
 

@@ -1,6 +1,4 @@
-"""Gives a training its rows, its epochs and its end, apart from any search: nothing is saved,
-nothing goes on later.
-"""
+"""Gives a training its rows, epochs and end, apart from any search: nothing is saved or goes on."""
 
 import math
 from collections.abc import Callable, Sequence

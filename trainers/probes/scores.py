@@ -57,9 +57,7 @@ def _classes(outputs: NDArray[Any], chance: bool) -> NDArray[Any]:
 
 
 def row_scores(values: Values, y: NDArray[Any]) -> NDArray[np.float64] | None:
-    """Each row's probability of its class; for numbers 1 − squared error, at least −3. None where
-    nothing is told.
-    """
+    """Each row's probability of its class; of numbers 1 − squared error, from −3; or None."""
     outputs = values.get("predictions", values.get("probabilities"))
     if outputs is None:
         return None

@@ -1,6 +1,4 @@
-"""How the shapes of outputs and targets came about: by which operation, over which axis, against
-what. Never judges.
-"""
+"""By which operation outputs and targets got their shape, over which axis. Never judges."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -124,9 +122,7 @@ def measures(given: Sequence[Tensor], ids: Sequence[Tensor]) -> Tensor:
 
 
 def side_by_side(given: Sequence[Tensor]) -> Tensor:
-    """What a model is given for each row: of several inputs of measures, all of them, and a few
-    categories in front.
-    """
+    """What a model is given for each row: all inputs of measures, and a few categories in front."""
     first = given[0].detach()
     several = [one.detach() for one in given[1:] if one.is_floating_point() and one.ndim > 1]
     several = [one.flatten(1) for one in several if len(one) == len(first)]

@@ -37,9 +37,7 @@ def speed(subject: Subject, *, sizes: bool) -> Speed:
 
 
 class Kept(torch.autograd.graph.saved_tensors_hooks):
-    """Counts what a forward pass keeps for its backward pass, in bytes; a storage that is kept
-    twice counts once.
-    """
+    """Counts the bytes that a forward pass keeps for its backward pass, each storage once."""
 
     def __init__(self) -> None:
         self.most = 0

@@ -43,9 +43,7 @@ class Subject:
     metric: str = ""
 
     def train(self, data: Data, *, config: Config | None = None, **settings: Any) -> Run:
-        """One training of it on these rows; `settings` as of `run.train`. A batch is no larger than
-        they are.
-        """
+        """One training of it on these rows, as `run.train`; a batch is no larger than they are."""
         config = config or self.config
         batch = min(int(config["trainer"]["batch_size"]), len(data.train.index))
         return train(
@@ -73,9 +71,7 @@ class Subject:
 
 
 def patient(seconds: float = PATIENCE) -> Callable[[float], bool]:
-    """Says when a training has taken long enough since its first step: what it loads before may
-    take its time.
-    """
+    """Says when a training has taken long enough since its first step; loading takes no part."""
     ends: list[float] = []
 
     def enough(_: float) -> bool:

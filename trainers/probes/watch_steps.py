@@ -103,9 +103,7 @@ class StepWatch(Hooked):
             self.seen.changed_late += 1
 
     def _arrived(self, parameter: Tensor) -> None:
-        """A gradient on its way to a parameter: what lies there already, since the last step, is
-        stale.
-        """
+        """A gradient on its way to a parameter: what lies there since the last step is stale."""
         held = parameter.grad if has_gradient(parameter) else None
         if held is None:
             self._begun[id(parameter)] = self.seen.steps

@@ -142,9 +142,7 @@ def _rows(watch: Watch, *, train: frozenset[int], val: frozenset[int]) -> Answer
 
 
 def _labels(watch: Watch, data: Data, *, classes: bool) -> Answer:
-    """Targets of the losses against the labels of their rows, and how labels lie in the batches of
-    an epoch.
-    """
+    """Targets of the losses against their rows' labels, and how labels lie in batches."""
     part, noted, trained = data.train, watch.labels_seen.noted, _trained(watch)
     told: Answer = {
         "target_counts": target_counts(noted),

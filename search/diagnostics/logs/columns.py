@@ -114,9 +114,7 @@ def _chosen(role: str, names: str, header: Sequence[str]) -> tuple[str, ...]:
 
 
 def _trial(header: Sequence[str], lines: Sequence[Line]) -> str:
-    """The column that names the trainings; one that only a few lines have, as a summary at the end
-    of each, names none.
-    """
+    """The column that names the trainings; not one that only a few lines have, as a summary."""
     told = Counter(name for _, cells in lines for name in TRIAL if cells.get(name, "").strip())
     often = (name for name in TRIAL if told[name] >= FILLED * len(lines))
     return next((name for name in often if name in header), "")

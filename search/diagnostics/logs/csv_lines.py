@@ -151,9 +151,7 @@ def _by_run(rows: list[tuple[int, list[str]]]) -> list[tuple[int, list[str]]]:
 
 
 def _spread(names: list[str], lines: list[Line]) -> tuple[list[str], list[Line]]:
-    """A table in long form, whose cells name what they measure, with a column for each; others are
-    left as they are.
-    """
+    """A table in long form, whose cells name what they measure, as columns; others as they are."""
     by = next((name for name in NAMED if name in names and VALUE in names), None)
     if by is None or any(number_in(cells.get(by, "")) is not None for _, cells in lines):
         return names, lines

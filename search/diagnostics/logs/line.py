@@ -25,9 +25,7 @@ SAME = {"learning_rate": "lr", "ep": "epoch", "itr": "iter"} | dict.fromkeys(
 
 
 def plain_name(name: str) -> str:
-    """A column's name in small letters, with `_` between words and the set in front, as
-    `train_loss` and `lr`.
-    """
+    """A column's name in small letters, its words joined by `_`, the set first: `train_loss`."""
     plain = spelt_out(name)
     return SAME.get(plain) or JOINED.get(plain) or BEHIND.sub(r"\2_\1", plain)
 

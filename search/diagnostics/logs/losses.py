@@ -124,9 +124,7 @@ def _beside(val: Sequence[str], lines: Sequence[Line]) -> str:
 
 
 def _taken(lines: Sequence[Line], val: Sequence[str]) -> int:
-    """In how many lines a loss of validation is told that is not 0; 0 where none is 0, or where
-    there is none.
-    """
+    """In how many lines a loss of validation is not 0; 0 where none is 0, or none is told."""
     told = [
         [number_in(cells[name]) for name in val]
         for _, cells in lines

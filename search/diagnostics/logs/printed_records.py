@@ -1,6 +1,4 @@
-"""Records that a program printed as Python dicts, such as `{'loss': 0.5, 'epoch': 1.0}`, or as JSON
-among other text.
-"""
+"""Records that a program printed among text: Python dicts, such as `{'loss': 0.5}`, or JSON."""
 
 import ast
 import json

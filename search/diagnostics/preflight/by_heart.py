@@ -177,9 +177,7 @@ def _is_worse(first: float, last: float, *, sign: int) -> bool:
 
 
 def _wrong_way(tries: Sequence[Try], *, metric: str, higher: bool) -> str:
-    """How the metric got worse on the very rows whose loss fell, in all tries that have both;
-    else empty.
-    """
+    """How the metric got worse on the rows whose loss fell, in all tries with both; else empty."""
     known = [
         attempt
         for attempt in tries

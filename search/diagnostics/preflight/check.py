@@ -1,6 +1,4 @@
-"""What a check says: pass, note, warn, fail or not checkable, with the numbers that decided, the
-rule and the remedy.
-"""
+"""What a check says: pass, note, warn, fail, not checkable; the numbers, the rule, the remedy."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -15,9 +13,7 @@ MOST = 0.5  # of the checks, above which those that could not be made are said f
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """One check. `told`: what was found, in a sentence; `remedy`: what to do, where something is to
-    be done.
-    """
+    """One check. `told`: what was found, in a sentence; `remedy`: what to do, if anything."""
 
     name: str
     rule: str

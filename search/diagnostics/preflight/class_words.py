@@ -56,9 +56,7 @@ def resized(seen: Watched) -> str:
 
 
 def merged(targets: Answer | None, call: Answer) -> str:
-    """How labels become fewer targets, where the model has an output for each of them; else
-    empty.
-    """
+    """How labels become fewer targets, where the model has an output for each; else empty."""
     if targets is None or call["name"] not in ENTROPIES or targets["follows"] < FOLLOWS:
         return ""
     own, left = targets["kinds"] or (0, 0)

@@ -18,9 +18,7 @@ Array = NDArray[Any]
 
 
 def mark_among_values(x: Array) -> tuple[int, float, int] | None:
-    """The first column with such a mark: its number, the mark, and its rows. Not 0, which may be
-    meant.
-    """
+    """The first column with such a mark, not 0, which may be meant: number, mark, rows."""
     flat = x.reshape(len(x), -1)
     for number, column in enumerate(flat.T[:COLUMNS].astype(np.float64)):
         values, often = np.unique(column[np.isfinite(column)], return_counts=True)

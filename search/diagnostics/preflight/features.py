@@ -119,9 +119,7 @@ def extreme_values(x: Array, *, raw: Array | None = None, names: Sequence[str] =
 
 
 def feature_scales(x: Array, *, whole: bool = False) -> Check:
-    """Do the normalised features spread alike, and about by one (R5)? `whole`: they are whole
-    numbers, as they came.
-    """
+    """Do normalised features spread alike, by about one (R5)? `whole`: they came as integers."""
     judge = Judge(name="feature_scales", rule="R5")
     if whole:
         return judge.unknown("inputs are whole numbers and not normalised, as tokens are")

@@ -217,9 +217,7 @@ def padding_seen(share: float) -> Check:
 
 
 def speed(answer: Speed, *, epochs: int, trainings: int, slots: int, batch: int) -> Check:
-    """Rows per second and memory over batch sizes; an epoch, and the whole search, from there
-    (R15a, P6).
-    """
+    """Rows per second and memory by batch size; time of an epoch and of all (R15a, P6)."""
     judge = Judge(name="speed", rule="P6")
     measured = answer.get("batches") or ()
     if not measured:

@@ -246,9 +246,7 @@ def _of_a_copy(seen: Watched, judge: Judge, *, steps: float) -> Check | None:
 
 
 def repeatable(seen: Watched, *, exact: bool, metric: str) -> Check:
-    """Does one seed give one curve (P5)? Of the losses and the metric; `exact`: to the last bit,
-    else to a percent.
-    """
+    """Does one seed give one curve (P5)? `exact`: to the last bit, else to a percent."""
     judge = Judge(name="repeatable", rule="P5")
     pairs = {name: pair for name, pair in seen["again"].items() if all(pair)}
     pairs = {name: pairs[name] for name in ("train_loss", "val_loss", metric) if name in pairs}

@@ -1,6 +1,4 @@
-"""Columns of which some rows stand in another unit, or lost their decimal point (R10). Pure
-functions of arrays.
-"""
+"""Columns with some rows in another unit, or without their decimal point (R10). Pure functions."""
 
 from typing import Any
 

@@ -182,8 +182,8 @@ def _of_features(plan: Plan, data: DataSet, train: Part, budget: Budget) -> Iter
         "extreme_values": lambda: features.extreme_values(x, raw=raw, names=_names(data, x)),
         "feature_scales": lambda: features.feature_scales(x, whole=whole),
     }
-    for name, make in checks.items():
-        yield in_time(budget, name, make)
+    for name in OF_FEATURES:
+        yield in_time(budget, name, checks[name])
 
 
 def _names(data: DataSet, x: NDArray[Any]) -> tuple[str, ...]:
@@ -207,9 +207,7 @@ def _with_length(data: DataSet, rows: NDArray[np.int64]) -> NDArray[Any]:
 def _moved(
     data: DataSet, index: Mapping[str, NDArray[np.int64]]
 ) -> dict[int, tuple[NDArray[Any], NDArray[Any]]]:
-    """Train rows with the label of the next row of the file, and of the one before; no test label
-    takes part.
-    """
+    """Train rows with the label of the next row, and of the one before; never a test label."""
     open_rows = _open_rows(data, index)
     moved = {}
     for step in (1, -1):

@@ -29,9 +29,7 @@ BEYOND = 0.05  # share of the targets that a model may not be able to reach
 def output_layer(
     seen: Watched, *, classification: bool, classes: int, counts: Sequence[int] = ()
 ) -> Check:
-    """Does the output layer fit the loss, and both the task (R1)? `counts`: train rows of each
-    class.
-    """
+    """Does the output layer fit the loss, and both the task (R1)? `counts`: train rows by class."""
     judge = Judge(name="output_layer", rule="R1")
     call = seen["loss"]
     if seen["broadcast"]:

@@ -36,9 +36,7 @@ class Verdict(Finding):
 
     @property
     def word(self) -> str:
-        """The verdict, or one word for it and all that look the same, which claims no more than was
-        seen.
-        """
+        """The verdict, or one word for it and all that look the same: no more than was seen."""
         return JOINT.get((self.name, *self.alike), self.name)
 
 
@@ -78,9 +76,7 @@ def judge(curves: Curves) -> Verdict:
 
 
 def _alike_of(name: str, shape: Shape) -> tuple[str, ...]:
-    """The verdicts that losses alone do not tell from one: their causes lie within the model (R19,
-    R26).
-    """
+    """The verdicts that have the same losses as one: their causes lie in the model (R19, R26)."""
     curves = shape.curves
     if name == "dead" and curves.early_gradient is None and curves.dead_units is None:
         return UNMOVED if rules_training.is_frozen(shape) else STILL

@@ -31,9 +31,7 @@ def blown(shape: Shape) -> str:
 
 
 def always_clipped(shape: Shape) -> str:
-    """R48: every step of every epoch was cut to one length, so the rate and the clip set it
-    together.
-    """
+    """R48: every step of every epoch was cut to one length, which rate and clip set together."""
     shares = shape.curves.clipped
     known = shares[np.isfinite(shares)] if shares is not None else np.empty(0)
     if len(known) < FEWEST or known.min() < CLIPPED:
@@ -162,9 +160,7 @@ def rests_at_constant(shape: Shape) -> bool:
 
 
 def _shakes(shape: Shape) -> str:
-    """Losses of batches, taken while the weights move and dropout is on, shake more than those of
-    one model.
-    """
+    """Losses of batches, as weights move and dropout is on, shake more than those of one model."""
     if shape.train_goes == "down" and (shape.jitter < 0.1 or shape.usual < HIGH):
         return ""
     if not shape.curves.held_out:

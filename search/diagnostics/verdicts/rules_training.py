@@ -196,9 +196,7 @@ def stuck(shape: Shape) -> str:
 
 
 def unstable(shape: Shape) -> str:
-    """P11: shocks that train gets over; unless validation is being lost meanwhile, which costs
-    more.
-    """
+    """P11: shocks that train gets over, unless validation is being lost, which costs more."""
     return (
         ""
         if shape.val_goes == "up" and shape.rise > 0.3 and shape.level < shape.bad
@@ -241,9 +239,7 @@ def _rise(series: Array, before: NDArray[np.intp]) -> Array:
 
 
 def data_suspect(shape: Shape) -> str:
-    """R18: what train learns is not to be seen on validation at all, or validation is far easier
-    than train.
-    """
+    """R18: what train learns does not show on validation, or validation is far easier."""
     if shape.count < FEWEST:
         return ""
     if shape.val_first and not shape.floor and shape.level < 0.7 * min(shape.first, 1.0):

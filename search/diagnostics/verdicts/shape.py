@@ -249,9 +249,7 @@ class Shape:
 
     @property
     def sure(self) -> str:
-        """How sure the model is of the classes that it names, in words (R25); empty where that is
-        not known.
-        """
+        """How sure the model is of the classes it names, in words (R25); empty if unknown."""
         sure, classes = self.last(self.curves.confidence), self.curves.classes
         return (
             f"; it is {sure:.2f} sure of its answers, of {classes} classes"

@@ -1,6 +1,4 @@
-"""layers.svg: filters and activations of the winner's first layers, where `figures.layers` asks for
-it (R16).
-"""
+"""layers.svg: filters and activations of the winner's first layers, by `figures.layers` (R16)."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -200,9 +200,7 @@ def is_unmoved(steps: Iterable[StepRecord]) -> bool:
 
 
 def _answering(findings: Findings) -> list[TrialRecord]:
-    """The trials of the answer that have a verdict: of a search without stages, the winner's first
-    seed.
-    """
+    """The answer's trials that have a verdict; without stages, that of the winner's first seed."""
     winner = findings.winner
     if winner is None:
         return []

@@ -125,9 +125,7 @@ def _no_result(findings: Findings) -> list[str]:
 
 
 def _good_region(findings: Findings, trials: Sequence[int]) -> str:
-    """How many trials score as the answer's seeds do, or better (P3); empty where their noise is
-    not known.
-    """
+    """How many trials score as the answer's seeds do, or better (P3); empty without their noise."""
     sign = findings.plan.metric.sign
     scores = {row.spec.trial: sign * row.value for row in findings.rows if row.value is not None}
     own = [scores[trial] for trial in trials if trial in scores]
