@@ -11,7 +11,7 @@ import pytest
 from composed_once import compose_once
 from forked import FORKING
 from kit import INLINE, PATH, search
-from slow import starts_a_program
+from slow import is_heavy
 
 from search.execution import process_guard
 from search.execution.slots import STEADY
@@ -26,13 +26,13 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """`pytest -m "not slow"` leaves out what starts whole programs; with it, that comes first.
+    """`pytest -m "not slow"` leaves out what `slow.py` finds; with it, that comes first.
 
     Tests that share a program by a module's fixture go to one test process, which starts it once. Short tests last,
     so that both processes end at the same time.
     """
     for item in items:
-        if not isinstance(item, pytest.Function) or not starts_a_program(item):
+        if not isinstance(item, pytest.Function) or not is_heavy(item):
             continue
         item.add_marker(pytest.mark.slow)
         fixtures = item._fixtureinfo.name2fixturedefs.values()

@@ -51,6 +51,7 @@ def _one_of_no_shipped_path(node):
     return knob
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(nodes())
 def test_a_grid_rises_keeps_both_ends_exactly_and_is_even_on_its_scale(node):
@@ -68,6 +69,7 @@ def test_a_grid_rises_keeps_both_ends_exactly_and_is_even_on_its_scale(node):
         assert steps.max() - steps.min() <= 0.2 * steps.mean()
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(nodes(), st.floats(-1, 2), st.floats(-3, 3), st.integers(0, 39), st.floats(0, 1))
 def test_no_value_leaves_its_range_or_its_limits_and_whole_numbers_stay_whole(

@@ -45,6 +45,7 @@ def _softmax(logits):
     return shares / shares.sum(axis=1, keepdims=True)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(2, 60), st.integers(2, 6), st.booleans())
 def test_metrics_of_classes_are_scikit_learns(seed, rows, classes, rough):

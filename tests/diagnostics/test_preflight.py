@@ -179,6 +179,7 @@ def test_sets_of_one_distribution_raise_no_alarm():
     assert alarms == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("shift", "outcomes"), [(0.6, {"warn", "fail"}), (1.5, {"fail"})])
 def test_a_shift_of_the_test_set_is_found(shift, outcomes):
     parts = {"train": _cloud(300, 1), "val": _cloud(150, 2), "test": _cloud(200, 3, shift)}
@@ -257,6 +258,7 @@ def test_label_noise_is_measured_among_the_surest_rows(noise):
     assert label_noise(_read(x, y), legible=False).outcome == "not checkable"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("half", "apart"), [(True, 4.0), (False, 4.0), (False, 1.5), (False, 2.0)])
 def test_a_class_half_mislabelled_is_named_and_classes_that_overlap_are_not(half, apart):
     dice = np.random.default_rng(11)

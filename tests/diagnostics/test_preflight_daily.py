@@ -314,6 +314,7 @@ def _clouds(fault):
     return x[:700], y[:700], (x[700:], asked[700:])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "name"),
     [("", ""), ("half", "label_noise"), ("noise", "label_noise"), ("turned", "validation_labels"),

@@ -115,6 +115,7 @@ def test_two_columns_that_name_the_label_together_are_told_where_other_columns_k
     assert telltale_feature(np.column_stack([honest, answers]), y, classification=True).outcome == "pass"  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_answer_of_another_model_is_told_by_its_outputs_and_a_persons_answer_is_not():
     for seed in range(10):
         dice = np.random.default_rng(seed)

@@ -86,6 +86,7 @@ def _wide(rows, seed):
     return x + 0.4 * (2 * y[:, None] - 1), y
 
 
+@pytest.mark.slow
 def test_sets_of_a_wide_table_are_compared_by_the_same_columns():
     (x, y), (held, held_y) = _wide(300, 0), _wide(120, 1)
     held[:, ::2], x[:, ::2] = -held[:, ::2], -x[:, ::2]
@@ -152,6 +153,7 @@ def _swapped(rows, share, *, apart, seed):
     return Reading.of(x, np.where(dice.random(rows) < share, 1 - y, y), classification=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("apart", "seed"), [(4.0, 0), (1.6, 0), (1.0, 1), (1.0, 8)])
 def test_classes_that_overlap_are_not_taken_for_wrong_labels(apart, seed):
     reading = _swapped(250, 0.0, apart=apart, seed=seed)
@@ -160,6 +162,7 @@ def test_classes_that_overlap_are_not_taken_for_wrong_labels(apart, seed):
     assert noise_floor(reading).most < 0.05 or apart < 4.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_swapped_labels_that_so_few_rows_cannot_tell_are_said_to_be_possible(seed):
     check = label_noise(_swapped(112, 0.3, apart=1.6, seed=seed), legible=True)
@@ -169,6 +172,7 @@ def test_swapped_labels_that_so_few_rows_cannot_tell_are_said_to_be_possible(see
         assert check.measured["unseen"] > 0.25
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [9, 10, 11])
 def test_labels_of_two_classes_that_are_swapped_at_random_are_told_with_their_share(seed):
     reading = _swapped(250, 0.3, apart=4.0, seed=seed)

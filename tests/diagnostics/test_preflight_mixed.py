@@ -114,6 +114,7 @@ def loads_rows(config, data, device, checkpoint):
             yield {"train_loss": loss.item(), "predictions": net(x[data.val.index]).numpy()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("takes", [True, False])
 def test_labels_that_a_trainer_is_given_and_never_takes_are_not_held_against_it(takes, tmp_path):
     y = _table(480, 0)[1].numpy()

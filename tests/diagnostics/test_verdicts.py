@@ -83,6 +83,7 @@ def test_collection_holds_every_main_verdict_three_data_sets_and_three_kinds_of_
     assert FILE.stat().st_size < 1.5e6
 
 
+@pytest.mark.slow
 def test_of_no_planted_training_is_validation_left_out_as_no_measure_beside_train():
     curves = [curves for _, curves, _ in planted().values() if curves is not None]
     trained = [
@@ -113,6 +114,7 @@ def test_sound_trainings_that_have_converged_raise_no_alarm():
 # What does not matter
 
 
+@pytest.mark.slow
 @given(st.sampled_from(sorted(ADVICE)), st.floats(-6, 6))
 @settings(max_examples=60, deadline=None)
 def test_the_unit_of_a_loss_does_not_matter(label, power):

@@ -265,6 +265,7 @@ def test_a_knob_that_changes_no_score_is_told_and_turned_no_further():
     )
 
 
+@pytest.mark.slow
 def test_a_knob_that_no_training_reads_is_told_by_its_curves_and_has_one_seed_a_value():
     """Also where the score does not tell: the losses do, of every epoch."""
     kind = "knob.my.kind=choice(a,b)"  # one pair of equal trainings is enough

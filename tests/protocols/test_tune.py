@@ -527,6 +527,7 @@ def test_what_is_better_is_found_and_confirmed():
     assert found >= 0.92 * total
 
 
+@pytest.mark.slow
 def test_the_answer_is_never_worse_than_the_incumbent_of_the_sweeps_beyond_noise():
     plan, noise = tune_plan("space=[lr,dropout]", "budget_trials=90"), 0.004
 
@@ -833,6 +834,7 @@ def test_the_confirmation_is_made_by_the_clock_whatever_the_load(begins, lasts, 
     assert RATE in history.held
 
 
+@pytest.mark.slow
 def test_on_a_quiet_machine_hours_pay_for_all_stages_and_a_loaded_one_leaves_the_confirmation_its_time():
     steps, _ = _under_load(lambda now: 1.0)
     assert 0.8 * HOUR < steps["confirm"].clock <= HOUR

@@ -67,6 +67,7 @@ def _curves(path, color):
     return sum(path.count("M") for path in paths)
 
 
+@pytest.mark.slow
 def test_the_sweep_shows_the_winner_the_baseline_and_what_is_not_usable(tmp_path):
     findings = findings_of(lambda rate, seed: None if rate == 1.0 else planted(0.01)(rate, seed))
     sweep, curves = _drawn(findings, tmp_path)

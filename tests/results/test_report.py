@@ -154,6 +154,7 @@ def test_the_tables_of_the_page_hold_the_numbers_of_the_files(joint, tmp_path):
             pd.testing.assert_frame_equal(shown, pd.read_csv(io.StringIO(files[file])))
 
 
+@pytest.mark.slow
 def test_every_section_and_every_figure_has_its_table(joint, tmp_path):
     page = page_of(judged(joint), tmp_path)
     titles = re.findall(r'<h2 id="[^"]+">(.*?)</h2>', page)
@@ -289,6 +290,7 @@ def test_a_protocol_has_a_folded_group_per_stage_with_its_reason_and_its_candida
     )
 
 
+@pytest.mark.slow
 def test_the_joint_stage_of_a_protocol_shows_the_knobs_that_it_turned(tmp_path):
     def several_matter(knobs, seed):
         rate = np.log10(knobs.get("optimizer.lr", 0.1) / 0.01)
@@ -437,6 +439,7 @@ def test_what_is_left_out_of_a_chart_is_never_the_best_and_is_said():
     assert thinned(rows[:500], 500, sign=1.0) == (rows[:500], "")
 
 
+@pytest.mark.slow
 def test_curves_that_do_not_fit_are_left_out_best_first_and_it_is_said(tmp_path):
     findings = findings_of(planted(0.01), "space.optimizer.lr.points=60", seeds=10)
     page = page_of(findings, tmp_path, curves=curves_of(findings, epochs=120))
@@ -551,6 +554,7 @@ def _row(trial, value, *, epochs=5, state=None, knobs=None):
     return TrialRecord(spec=spec, state=state, value=value, epochs=epochs, seconds=float(epochs))
 
 
+@pytest.mark.slow
 def test_a_joint_stage_is_shown_also_after_a_choice_was_adopted(tmp_path):
     def truth(knobs, seed):  # one augmentation is much better, the rest is noise
         dice = np.random.default_rng([seed, *repr(sorted(knobs.items())).encode()])

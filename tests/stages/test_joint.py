@@ -527,6 +527,7 @@ def test_auto_is_a_gaussian_process_unless_the_space_chooses_between_groups_or_t
     assert joint_plan(*TWO, "n_trials=401").settings.sampler == "tpe"
 
 
+@pytest.mark.slow
 def test_the_conclusion_names_the_end_the_account_the_edge_and_what_matters():
     plan, rows = joint_of(
         lambda knobs, seed: 0.5 + 0.1 * math.log10(knobs["optimizer.lr"] / 1e-4) + 1e-4 * seed - 1e-3 * knobs["model.dropout"],

@@ -1,4 +1,5 @@
-"""Which tests start whole programs: they get the mark `slow`, by what they call, so that none is forgotten."""
+"""Which tests start whole programs, or put a training through all of the preflight's questions: they get the mark `slow`, by
+what they call, so that none is forgotten."""
 
 import subprocess
 from collections.abc import Iterator
@@ -8,17 +9,20 @@ from types import CodeType, FunctionType
 
 import pytest
 
+from trainers.probes import watched
+
 TESTS = Path(__file__).parents[1]
+HEAVY = (subprocess, watched, watched.watched)  # as modules or functions of the tests name them
 
 
-def starts_a_program(item: pytest.Function) -> bool:
-    """Whether a test or one of its fixtures, or a function of the tests that they call, uses `subprocess`."""
+def is_heavy(item: pytest.Function) -> bool:
+    """Whether a test or one of its fixtures, or a function of the tests that they call, uses one of `HEAVY`."""
     fixtures = item._fixtureinfo.name2fixturedefs.values()
     functions = [item.function, *(definition[-1].func for definition in fixtures)]
-    return any(_uses_subprocess(function) for function in functions)
+    return any(_is_heavy(function) for function in functions)
 
 
-def _uses_subprocess(function: object) -> bool:
+def _is_heavy(function: object) -> bool:
     """Whether it does, itself or by what it calls; functions may call each other in a circle."""
     reached, ahead = set[CodeType](), [function]
     while ahead:
@@ -27,7 +31,7 @@ def _uses_subprocess(function: object) -> bool:
             continue
         reached.add(function.__code__)
         used = _used(function)
-        if subprocess in used:
+        if any(each is heavy for each in used for heavy in HEAVY):
             return True
         ahead += used
     return False
@@ -41,7 +45,8 @@ def _used(function: FunctionType) -> tuple[object, ...]:
     return tuple(
         value
         for name in _names(function.__code__)
-        if (value := function.__globals__.get(name)) is subprocess or callable(value)
+        if callable(value := function.__globals__.get(name))
+        or any(value is heavy for heavy in HEAVY)
     )
 
 

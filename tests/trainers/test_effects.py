@@ -64,6 +64,7 @@ def test_residual_blocks_train_twenty_layers_that_plain_ones_do_not(digits):
     assert with_blocks > 0.8
 
 
+@pytest.mark.slow
 def test_batch_norm_trains_deep_sigmoids_that_rest_at_chance_without(digits):
     plain = _trained(_mlp(depth=6, activation="sigmoid"), digits, rate=0.1, epochs=4)
     normed = _trained(_mlp(depth=6, activation="sigmoid", norm="batch"), digits, rate=0.1, epochs=4)
@@ -86,6 +87,7 @@ def test_he_weights_train_a_deep_relu_net_that_zeros_do_not_and_xavier_trains_ta
     assert tanh["xavier_uniform"] > tanh["normal"] + 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("activation", [*ACTIVATIONS, MAXOUT])
 def test_every_activation_learns_what_no_line_can_part(activation):
     dice = torch.Generator().manual_seed(1)
@@ -158,6 +160,7 @@ def test_every_cell_and_pool_learns_a_short_sequence(cell, pool):
     assert _trained(model, rows, kind=torch.optim.Adam, rate=0.02, epochs=25) > 0.85
 
 
+@pytest.mark.slow
 def test_a_transformer_learns_a_short_sequence():
     torch.manual_seed(0)
     model = Transformer(inputs=16, outputs=2, features=2, width=16, heads=2, depth=1, dropout=0.0)

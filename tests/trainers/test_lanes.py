@@ -60,6 +60,7 @@ PROGRAMS = [
 KINDS = (0, 3, 11, 12, 13, 19)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "dtype", "tolerance"),
     [
@@ -238,6 +239,7 @@ def test_a_lane_that_explodes_leaves_the_others_bits_alone():
         assert bits(with_one.told[trial]) == bits(without.told[trial])
 
 
+@pytest.mark.slow
 def test_lanes_may_differ_in_dropout_and_label_smoothing_and_must_not_in_structure():
     def key(*words):
         model, loss, optimizer, _ = made(config_of(*words))

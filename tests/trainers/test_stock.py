@@ -96,6 +96,7 @@ def test_it_learns(data, tmp_path):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "overrides",
     [
@@ -135,6 +136,7 @@ def test_going_on_from_a_checkpoint_at_a_lower_rate_is_what_a_schedule_that_drop
     ]
 
 
+@pytest.mark.slow
 def test_a_trials_numbers_do_not_depend_on_who_sits_beside_it(data, tmp_path):
     trials = [
         (0, ("seed=1", "model.dropout=0.2")),
@@ -364,6 +366,7 @@ def _rates(data, folder, *, fused, stop_after=None):
         checkpoint.hold()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fused", [False, True])
 def test_a_plateau_can_watch_the_metric_alone_in_lanes_and_after_a_resumption(
     data, tmp_path, fused
