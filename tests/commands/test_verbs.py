@@ -19,8 +19,8 @@ from refusals import check_told
 import search as search_package
 from search.__main__ import main
 from search.commands.support.closing import chosen_words
-from search.commands.support.frames import selected
 from search.commands.support.show_plan import composed
+from search.commands.support.show_table import selected
 from search.config import catalogue
 from search.config.catalogue import verbs
 from search.contract.metrics import Metric

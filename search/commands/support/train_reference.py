@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 from search.commands.support.scoring import Scorer, imported, kept_rows, trials_scores
 from search.config.catalogue import reference_names
 from search.config.compose import compose_experiment
+from search.config.program_name import as_started
 from search.config.reference import Reference, read_reference
 from search.config.words import changed_keys
 from search.contract.contract import prepare
@@ -26,9 +27,10 @@ Scores = Mapping[str, Sequence[float]]
 
 
 def list_references() -> None:
-    """A line per reference: its name, and who has published it."""
+    """A line per reference: its name, and who has published it; then how to train one."""
     for name in reference_names():
         Terminal().say(f"{name:<10} {read_reference(name).source}")
+    Terminal().say(f"to train and compare: {as_started('python -m search reference NAME')}")
 
 
 def train_reference(

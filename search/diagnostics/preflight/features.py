@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from search.diagnostics.preflight.check import Check, Judge
 from search.diagnostics.preflight.column_names import shown
-from search.diagnostics.preflight.feature_marks import mark_among_values
+from search.diagnostics.preflight.marks import mark_among_values
 from search.diagnostics.preflight.mixed_units import mixed_units
 
 LEAST, VALUES = 1500, 30_000_000  # rows, and values, that are looked at one by one

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from search.diagnostics.preflight.check import Check, Judge
 from search.diagnostics.preflight.leaking_columns import each_alone
+from search.diagnostics.preflight.marks import mark_at_the_end
 from search.diagnostics.preflight.reading import Reading, readable
-from search.diagnostics.preflight.target_marks import mark_at_the_end
 
 # Shares of the squared distances, above which it is said that such a part of the rows holds them.
 TAILS = {0.01: 0.5, 0.05: 0.8}

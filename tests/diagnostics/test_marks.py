@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from search.diagnostics.preflight.feature_marks import mark_among_values
 from search.diagnostics.preflight.features import extreme_values
+from search.diagnostics.preflight.marks import mark_among_values
 from search.diagnostics.preflight.target_leakage import telltale_feature
 
 ROWS = 600

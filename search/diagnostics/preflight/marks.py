@@ -1,6 +1,5 @@
-"""Marks for a missing value of a feature: one number that many rows bear and that lies apart (R10).
-
-Pure functions of arrays.
+"""Marks for a missing value, of a feature or a target: one number that several rows bear and that
+lies apart (R10). Pure functions of arrays.
 """
 
 from typing import Any
@@ -8,12 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-COLUMNS, DISTINCT = 500, 20  # columns that are looked at; distinct values beside the mark: least
-ROWS, SHARE = (10, 0.01), 0.5  # rows of a mark: least, least share of all; greatest
+DISTINCT = 20  # distinct values beside the mark: least
+COLUMNS = 500  # columns that are looked at
+ROWS, SHARE = (10, 0.01), 0.5  # rows of a feature's mark: least, least share of all; greatest
 OFTEN = 1.5  # rows of a mark, over those of a usual value, at least
 GREATER = 2.0  # a mark's size, over that of all others, from which its distance alone tells
 NINES = (99, 999, 9999, 99999, 999999)  # and 9, below 0: what people write for unknown
 APART = 5.0  # times the usual gap between two values, by which such a mark lies apart
+MARKED, LONE, ALONE = 3, 0.01, 0.2  # rows of a target's mark; of a lone one, and of any other
 Array = NDArray[Any]
 
 
@@ -49,3 +50,25 @@ def _is_mark(value: float, rest: Array) -> bool:
         return True
     nines = abs(value) in NINES or (value == -9 and lone)
     return nines and gap >= APART * float(np.median(np.diff(rest)))
+
+
+def mark_at_the_end(y: Array) -> tuple[float, int] | None:
+    """A single value at one end of a target, in several rows, that lies farther from all others
+    than these lie from each other, or that is the only negative one and recurs as no other does;
+    and how many rows have it. Not 0, which may be meant.
+    """
+    for column in y.reshape(len(y), -1).T:
+        values, often = np.unique(column, return_counts=True)
+        if len(values) < DISTINCT:
+            continue
+        for end, nearest, rest, others in (
+            (0, 1, values[1:], often[1:]),
+            (-1, -2, values[:-1], often[:-1]),
+        ):
+            rows = int(often[end])
+            gap = abs(float(values[nearest]) - float(values[end]))
+            far = rows >= MARKED and gap > float(np.ptp(rest))
+            recurs = rows >= LONE * len(column) and others.max() <= ALONE * rows
+            if values[end] and (far or (recurs and values[end] < 0 <= rest[0])):
+                return float(values[end]), rows
+    return None
