@@ -12,7 +12,7 @@ from sklearn.linear_model import SGDClassifier
 parser = argparse.ArgumentParser()
 parser.add_argument("--lr", type=float, required=True)
 parser.add_argument("--seed", type=int, required=True)
-parser.add_argument("--epochs", type=int, required=True)
+parser.add_argument("--epochs", type=int, default=20)
 options = parser.parse_args()
 
 # row numbers of train and validation; the test rows are sealed
