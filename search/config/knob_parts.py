@@ -20,15 +20,14 @@ _NAMED: dict[str, tuple[tuple[float, float] | None, str]] = {
     RATE: (POSITIVE, ""),  # its names are `RATES`
     "trainer.epochs": (COUNT, "epochs n_epochs num_epochs max_epochs"),
     "trainer.batch_size": (
-        COUNT, "batch_size batch bs batchsize minibatch minibatch_size train_batch_size"
+        COUNT, "batch_size batch bs bsz batchsize minibatch minibatch_size train_batch_size"
     ),
     "optimizer.weight_decay": (
         POSITIVE, "weight_decay wd l2 l2_reg reg_l2 lambda_l2 l2_penalty l2_lambda reg_lambda"
     ),
     "trainer.l1": (POSITIVE, "l1 l1_reg reg_l1 lambda_l1 l1_penalty l1_lambda reg_alpha"),
-    "model.dropout": (
-        SHARE, "dropout drop dropout_p p_dropout dropout_rate dropout_prob drop_rate drop_prob"
-    ),
+    "model.dropout": (SHARE, "dropout drop dropout_p p_dropout p_drop drop_p pdrop dropout_rate "
+                      "dropout_prob drop_rate drop_prob"),
     "loss.label_smoothing": (SHARE, "label_smoothing label_smooth smoothing"),
     "trainer.clip": (
         POSITIVE,
@@ -39,14 +38,13 @@ _NAMED: dict[str, tuple[tuple[float, float] | None, str]] = {
     "trainer.flood": (POSITIVE, "flood flooding flood_level"),
     "trainer.balance": (ANY, "balance pos_weight"),
     "model.width": (
-        POSITIVE,
-        "width hidden hidden_dim hidden_size hidden_units n_hidden num_hidden hid_dim units "
-        "n_units num_units d_model channels n_channels num_channels filters n_filters num_filters "
-        "n_factors num_factors factors latent_dim emb_dim embed_dim embedding_dim",
+        POSITIVE, "width hidden hidden_dim hidden_size hidden_units n_hidden nhid num_hidden "
+        "hid_dim units n_units num_units d_model channels n_channels num_channels filters "
+        "n_filters num_filters n_factors num_factors factors latent_dim emb_dim embed_dim emsize "
+        "embedding_dim emb_size embed_size embedding_size",
     ),
-    "model.depth": (
-        COUNT, "depth layers n_layers num_layers hidden_layers n_hidden_layers n_blocks num_blocks"
-    ),
+    "model.depth": (COUNT, "depth layers n_layers nlayers num_layers hidden_layers "
+                    "n_hidden_layers n_blocks num_blocks"),
     "optimizer.momentum": (SHARE, "momentum"),
     "schedule.warmup": (POSITIVE, "warmup warmup_steps warmup_epochs n_warmup warmup_ratio"),
     "model.activation": (None, "activation act act_fn activation_fn nonlinearity"),
@@ -61,7 +59,7 @@ PARTS = {part.rpartition(".")[2]: part for part in _NAMED}
 _BY_NAME = {name: part for part, (_, names) in _NAMED.items() for name in names.split()}
 # What a longer name may end with, such as `encoder_dropout`. Not `momentum`, which batch norm has
 # too, nor `epochs`, which a warm-up has.
-_ENDS = ("dropout", "weight_decay", "hidden_dim", "hidden_size", "num_layers", "n_layers")
+_ENDS = ("dropout", "pdrop", "weight_decay", "hidden_dim", "hidden_size", "num_layers", "n_layers")
 
 
 def parts_of(knobs: Iterable[Knob], *, rate: str | None = None) -> dict[str, str]:

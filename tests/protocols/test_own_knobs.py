@@ -172,6 +172,10 @@ def test_a_rate_of_another_name_is_what_protocol_rate_says():
         ("enc.attn_dropout", "interval(0,0.5)", "model.dropout"),
         ("my.dropout_2", "choice(true,false)", "model.dropout"),
         ("my.batch", "choice(32,64)", "trainer.batch_size"),
+        *((f"my.{name}", "interval(0,0.5)", "model.dropout") for name in ("p_drop", "attn_pdrop")),
+        *((f"lm.{name}", "choice(100,200)", "model.width") for name in ("nhid", "emsize")),
+        ("lm.nlayers", "choice(1,2)", "model.depth"),
+        ("lm.bsz", "choice(20,40)", "trainer.batch_size"),
         ("my.max_grad_norm", "choice(null,5)", "trainer.clip"),
         ("my.act", "choice(relu,tanh)", "model.activation"),
         # What a name means is not enough: its values must be such ones.
