@@ -110,7 +110,9 @@ def disk_error(error: OSError, *, path: object, remedy: str = ELSEWHERE) -> Sear
         remedy: what helps where the place may not be written, and is not to be mended.
     """
     where = error.filename2 or error.filename or path
-    number = errno.ENOSPC if _is_short_write(error) else error.errno
+    # Where numpy could write a part of an array only, it says so without a number.
+    is_short_write = error.errno is None and "requested and" in str(error)
+    number = errno.ENOSPC if is_short_write else error.errno
     if number in LIMITS:
         return limit_error(number)
     text = f"{where}: {os.strerror(number) if number else error}"
@@ -135,11 +137,6 @@ def limit_error(number: int) -> RunError:
     got = os.strerror(number)
     text = broken_rule("this machine", rule=f"must {rule}", got=got, remedy=remedy)
     return RunError(text, code="machine-limit-reached")
-
-
-def _is_short_write(error: OSError) -> bool:
-    """Whether numpy could write a part of an array only, which it says without a number."""
-    return error.errno is None and "requested and" in str(error)
 
 
 def unknown(

@@ -24,6 +24,7 @@ from search.stages.racing import (
     STABLE,
     Race,
     is_better,
+    lies_clear,
     worth_of,
 )
 from search.stages.scores import ROUNDING, Bools, Counts, Floats, are_identical, lying_apart, places
@@ -39,9 +40,10 @@ def _contenders(
     `least`: seeds without which a value has been dropped.
     """
     rank = np.where(np.isnan(lead.differences), -np.inf, lead.differences)
-    ahead = (rank > np.asarray(worth)[..., None]) & (stats.trained >= least)
+    clear = lies_clear(stats, reference=0)
+    ahead = ((rank > np.asarray(worth)[..., None]) | clear) & (stats.trained >= least)
     with np.errstate(invalid="ignore", divide="ignore"):
-        ahead &= ~(lead.differences <= AHEAD * lead.errors)
+        ahead &= ~(lead.differences <= AHEAD * lead.errors) | clear
         strength = np.where(ahead, lead.differences / lead.errors, -np.inf)
     racing = ahead & (places(np.nan_to_num(strength, nan=0.0)) < CONTENDERS)
     steadier = stats.broken_share[..., :1] - stats.broken_share > STABLE + 1e-9
@@ -102,13 +104,9 @@ def _racing(shown: Floats, asked: Bools, race: Race, floors: Floats) -> Bools:
     return racing
 
 
-def _racing_once(shown: Floats, asked: Bools, race: Race, floors: Floats) -> Bools:
-    """The same of one sweep, which asks after each trial: what a round has shown is kept."""
-    return _kept(shown.tobytes(), asked.tobytes(), shown.shape, race, float(floors[0]))
-
-
 @lru_cache(maxsize=256)
 def _kept(shown: bytes, asked: bytes, shape: tuple[int, ...], race: Race, floor: float) -> Bools:
+    """The same of one sweep, which asks after each trial: what a round has shown is kept."""
     scores, places = np.frombuffer(shown).reshape(shape), np.frombuffer(asked, dtype=bool)
     return _racing(scores, places.reshape(shape), race, np.array([floor]))
 
@@ -136,8 +134,11 @@ def seeds_needed(scores: Floats, race: Race, *, noise_floor: Floats | float = 0.
     for seeds in range(race.first, race.most if race.on else race.first):
         asked = seed[:seeds] < counts[alive, :, None]
         shown = np.where(asked, sweeps[alive, :, :seeds], np.nan)
-        round_of = _racing_once if len(alive) == 1 else _racing
-        racing = round_of(shown, asked, race, floors[alive])
+        racing = (
+            _kept(shown.tobytes(), asked.tobytes(), shown.shape, race, float(floors[alive[0]]))
+            if len(alive) == 1
+            else _racing(shown, asked, race, floors[alive])
+        )
         counts[alive] = np.where(racing, seeds + 1, counts[alive])
         alive = alive[racing[:, 0]]
         if not len(alive):

@@ -30,11 +30,6 @@ def _any_rows(plan: Plan, rows: Rows, *, seeds: int) -> None:
     """A search without a sampler goes on from any trials."""
 
 
-def _no_words(plan: Plan) -> str:
-    """The progress bar says all there is to say."""
-    return ""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Kind:
     """A kind of search, as pure functions of a plan and the trials that exist.
@@ -52,7 +47,7 @@ class Kind:
     outcome: _Decide
     stage: Callable[[Plan, Rows, StageContext], Stage]
     check_resume: _CheckResume = _any_rows
-    opening: Callable[[Plan], str] = _no_words
+    opening: Callable[[Plan], str] = lambda plan: ""  # the progress bar says all there is to say
     adaptive: bool = False
 
 

@@ -38,7 +38,8 @@ class SeedStatistics:
     """Numbers per value [..., values], of the seeds that neither collapsed nor failed.
 
     `counts`: of these seeds; `broken`: of the others that were trained. `means`: NaN without a
-    seed. `variances`: own, unbiased, at least the noise floor's; NaN below two seeds.
+    seed, as `lowest` and `highest`. `variances`: own, unbiased, at least the noise floor's; NaN
+    below two seeds.
     `correlation` [...]: of two values' noise on the same seed, 0 or more. `opposition` [...,
     values, values]: that of a pair which seeds move against each other, else 0. `skews`: third
     moment over the second to the power 1.5; 0 below two seeds.
@@ -47,6 +48,8 @@ class SeedStatistics:
     counts: Counts
     broken: Counts
     means: Floats
+    lowest: Floats
+    highest: Floats
     variances: Floats
     correlation: Floats
     opposition: Floats
@@ -122,6 +125,8 @@ def statistics_of(scores: Floats, *, noise_floor: Floats | float = 0.0) -> SeedS
         counts=counts,
         broken=is_broken.sum(-1),
         means=means,
+        lowest=np.fmin.reduce(np.where(clean, scores, np.nan), axis=-1),
+        highest=np.fmax.reduce(np.where(clean, scores, np.nan), axis=-1),
         variances=np.maximum(variances, least),
         correlation=mean_correlation(deviations, clean),
         opposition=opposition(deviations, clean),

@@ -19,7 +19,7 @@ from search.stages.noise import (
     pooled_deviation,
     statistics_of,
 )
-from search.stages.scores import BREAK, ROUNDING, Bools, Counts, Floats
+from search.stages.scores import BREAK, GAP, ROUNDING, Bools, Counts, Floats
 
 LEVEL = 0.05  # most sweeps without any gain in which a value is adopted, as a share
 LOOK = 0.0125  # the same of one look of a race, where further seeds may follow
@@ -29,6 +29,7 @@ FEWEST = 3  # seeds of both sides without which a race adopts nothing: two tell 
 MOST = 0.5  # share of seeds above which a baseline that breaks may go for breaking alone
 STABLE = 0.1  # share of seeds by which an adopted value may break more often than the baseline
 OWN = 0.75  # of a look's level: an incumbent of earlier seeds has it alone, its rivals share it
+CLEAR = 5  # seeds of both sides that lie clear: chance parts so many in 1 of 32, whatever the noise
 WORTH = 1 / 3  # of the noise between seeds: what a gain must exceed to be worth further seeds
 
 
@@ -114,12 +115,11 @@ def is_better(
     sound: float = 0.0,
 ) -> Bools:
     """Values to adopt rather than a reference: better beyond chance in the mean of the seeds that
-    did not break, and not breaking more often; or sounder than one that breaks in most seeds.
+    did not break, and not breaking more often; sounder than one that breaks mostly; or clear of it.
 
     Args:
         stats: of the values.
-        lead: of all of them over the reference.
-        reference: its place.
+        lead: of all of them over the one at the place `reference`.
         fewest: seeds of both sides without which their means are not compared.
         sound: as `Race.sound`.
     """
@@ -127,7 +127,19 @@ def is_better(
     known = stats.counts[..., reference : reference + 1] >= fewest
     better = known & lead.is_beyond_chance
     better |= _is_sounder(stats, lead, reference, known=known, sound=sound)
+    trained = np.minimum(stats.counts, stats.trained[..., reference : reference + 1])
+    better |= lies_clear(stats, reference=reference) & (trained >= CLEAR) & (sound > 0)
     return (stats.counts >= fewest) & better & (excess <= STABLE + 1e-9)
+
+
+def lies_clear(stats: SeedStatistics, *, reference: int) -> Bools:
+    """Values whose worst seed lies above a reference's best by more than `GAP` of their own ranges:
+    one that explodes has noise of decades, beside which means show no gain.
+    """
+    width = np.fmax(stats.highest - stats.lowest, np.sqrt(stats.variances))
+    with np.errstate(invalid="ignore"):
+        gap = stats.lowest - stats.highest[..., reference : reference + 1]
+        return np.asarray((gap > GAP * width) & (stats.counts > 1) & (stats.broken == 0))
 
 
 def _is_sounder(

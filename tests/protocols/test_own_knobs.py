@@ -21,6 +21,7 @@ from search.protocols.opening import opening
 from search.protocols.step import Request, Step
 from search.results.findings import find
 from search.results.summary.advise import next_lines
+from search.results.summary.tune import conclusion
 from search.results.summary.verdicts import advice, ended_by_themselves, turnable
 from search.stages.group import Group, change_nothing
 from search.storage.trials import BY_ITSELF, FROM_ZERO, TrialRecord, TrialSpec
@@ -174,6 +175,7 @@ def test_a_rate_of_another_name_is_what_protocol_rate_says():
         ("my.batch", "choice(32,64)", "trainer.batch_size"),
         *((f"my.{name}", "interval(0,0.5)", "model.dropout") for name in ("p_drop", "attn_pdrop")),
         *((f"lm.{name}", "choice(100,200)", "model.width") for name in ("nhid", "emsize")),
+        ("bpr.lamda", "log(1e-4,1)", "optimizer.weight_decay"),
         ("lm.nlayers", "choice(1,2)", "model.depth"),
         ("lm.bsz", "choice(20,40)", "trainer.batch_size"),
         ("my.max_grad_norm", "choice(null,5)", "trainer.clip"),
@@ -251,6 +253,23 @@ def test_what_was_assumed_of_a_knob_is_told_and_stands_in_the_config():
     assert "no verdict speaks of: my.kind, unless acts_as says" in told
     assert named in told
     assert "by their names" not in opening(tune_plan(), tune_plan().settings)
+
+
+def test_a_rate_that_explodes_by_decades_is_no_answer_where_every_seed_of_others_is_better():
+    def loss(knobs, seed):
+        noise = np.random.default_rng([seed, *map(ord, str(knobs))]).normal()
+        explodes = float(knobs.get("my.lr", 0.1)) > 0.03
+        return math.exp(6 + 3 * noise) if explodes else 0.1 * noise - 3
+
+    words = ["metric.name=nll", "metric.direction=minimize", "my.lr=0.1", "budget_trials=60"]
+    findings = staged_findings(loss, TRAINER[0], TRAINER[1], RATE, WIDTH, *words)
+    told = conclusion(findings)
+    assert findings.steps[-1]["held"]["my.lr"] < 0.03
+    assert findings.steps[-1]["decision"] in ("adopt", "done", "skipped")
+    (why,) = [line for line in told if line.startswith("confirm: ")]
+    assert "is better than the best of the baseline's 5, by more than 5 times the range" in why
+    (near,) = [line for line in told if line.endswith("(P3)")]
+    assert "within the noise of its seeds or better" in near
 
 
 def test_a_knob_that_changes_no_score_is_told_and_turned_no_further():

@@ -371,6 +371,28 @@ def test_more_seeds_are_asked_of_a_baseline_that_broke_until_its_share_is_told()
     assert broken.winner == 0
 
 
+def test_a_baseline_that_explodes_hides_no_gain_that_each_of_five_seeds_shows():
+    """A rate 30 times too high: its losses differ by decades, so no mean lies beyond its noise."""
+    lost, good = [-7.7, -185.6, -11.2, -2e4, -2.4e5], [3.11, 3.11, 2.78, 3.05, 3.13]
+    decision = decide(_groups([lost, good]), resolution=0.0)
+    assert decision.comparisons[1].p > 0.1
+    assert decision.winner == 1
+    assert decide(_groups([lost, good[:4]]), resolution=0.0).winner == 0
+    assert decide(_groups([[*lost[:4], 2.0], good]), resolution=0.0).winner == 0  # not far below
+    assert decide(_groups([lost, [*good[:4], -1e3]]), resolution=0.0).winner == 0
+    race = Race(first=3, most=6)
+    assert seeds_needed(np.array([lost[:3], good[:3]]), race).tolist() == [4, 4]
+
+    def adopted(explodes, gain):
+        dice = np.random.default_rng(2)
+        scores = dice.normal(size=(SWEEPS, 4, 6)) + gain * (np.arange(4) > 0)[:, None]
+        scores[:, 0] = explodes(dice, scores[:, 0])
+        return np.mean(decided(scores, race=race).winners > 0)
+
+    assert adopted(lambda dice, noise: 1000 * noise, 0.0) <= 0.05  # equal means, whatever the noise
+    assert adopted(lambda dice, noise: -np.exp(6 + noise), 3.0) >= 0.95  # it was 0.5
+
+
 # What is not tested, and what cannot be told
 
 

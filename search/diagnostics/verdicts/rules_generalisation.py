@@ -92,9 +92,7 @@ def overfitting(shape: Shape) -> str:
         )
     least, times = (FAR, 2.0) if shape.anchored else (APART, TIMES)
     far = shape.gap > least and shape.val_level > times * shape.level
-    if far:
-        return f"validation, at {now}, is far above train: {train}"
-    return ""
+    return f"validation, at {now}, is far above train: {train}" if far else ""
 
 
 def _is_bad(shape: Shape) -> bool:

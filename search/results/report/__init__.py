@@ -20,9 +20,7 @@ NAME = "report.html"
 
 def report_files(findings: Findings, curves: pd.DataFrame, folder: Folder) -> Mapping[str, str]:
     """File name → text: the page, unless the config says `report: off`."""
-    if not findings.plan.report:
-        return {}
-    return {NAME: report_page(findings, curves, folder)}
+    return {NAME: report_page(findings, curves, folder)} if findings.plan.report else {}
 
 
 def report_page(

@@ -59,6 +59,4 @@ class PageData:
 def _cell(value: Any) -> Any:
     """A cell as JSON holds it: numbers in full, everything else as text."""
     number = plain(value)
-    if number is None or isinstance(number, int | float):
-        return number
-    return one_line(number)
+    return number if isinstance(number, int | float | None) else one_line(number)

@@ -14,6 +14,7 @@ from search.stages.comparison import Comparison
 from search.stages.decision import Decision
 from search.stages.group import Candidate, losses_differ, train_alike
 from search.stages.racing import LEVEL, MOST, STABLE, Race
+from search.stages.scores import GAP
 from search.storage.json_numbers import plain
 from search.storage.trials import TrialState
 from trainers.mentions import never_gets
@@ -196,12 +197,18 @@ def held_back(findings: Findings, decision: Decision, *, more: str = "") -> list
 
 
 def sounder(decision: Decision) -> list[str]:
-    """Why a value is adopted whose mean was not shown to be better: the baseline mostly breaks."""
+    """Why a value is adopted whose mean does not tell: the baseline breaks, or is far lower."""
     if not decision.adopted or decision.untested or not decision.winner:
         return []
     chosen, baseline = decision.comparisons[decision.winner], decision.comparisons[0]
-    if chosen.p <= chosen.critical_p or not MOST < baseline.broken / baseline.trained < 1:
+    if chosen.p <= chosen.critical_p or baseline.broken == baseline.trained:
         return []
+    if baseline.broken <= MOST * baseline.trained:
+        return [
+            f"even the worst of its {chosen.trained} seeds is better than the best of the "
+            f"baseline's {baseline.trained}, by more than {GAP:.0f} times the range of its own: it "
+            "is adopted for that, as the baseline's noise hides any difference of means (P5)"
+        ]
     return [
         f"the baseline broke in {share(baseline)} seeds and this value in {share(chosen)}, so it "
         f"is adopted for that (Fisher's exact test, p {chosen.p_steadier:.2g}; P8)"
@@ -229,12 +236,9 @@ def _looks(race: Race) -> dict[str, float]:
     that adopt, and the share of sweeps in which a look errs.
     """
     return {
-        "halved_after": race.halved,
-        "first": race.first,
-        "most": race.most,
-        "fewest": race.fewest,
-        "level": race.level,
-    }
+        "halved_after": race.halved, "first": race.first, "most": race.most,
+        "fewest": race.fewest, "level": race.level,
+    }  # fmt: skip
 
 
 def evidence(findings: Findings, decision: Decision, *, noun: str) -> dict[str, Any]:
@@ -256,14 +260,10 @@ def evidence(findings: Findings, decision: Decision, *, noun: str) -> dict[str, 
             compared = decision.comparisons[index]
             ends = sorted(map(metric.value_of, (compared.low, compared.high)))
             entry |= {
-                "broken": compared.broken,
-                "difference": metric.value_of(compared.difference),
-                "interval": ends,
-                "p": compared.p,
-                "critical_p": compared.critical_p,
-                "p_breaks": compared.p_breaks,
-                "p_steadier": compared.p_steadier,
-            }
+                "broken": compared.broken, "difference": metric.value_of(compared.difference),
+                "interval": ends, "p": compared.p, "critical_p": compared.critical_p,
+                "p_breaks": compared.p_breaks, "p_steadier": compared.p_steadier,
+            }  # fmt: skip
         values.append(entry)
     record: dict[str, Any] = plain(
         {

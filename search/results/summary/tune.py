@@ -129,16 +129,15 @@ def _good_region(findings: Findings, trials: Sequence[int]) -> str:
     sign = findings.plan.metric.sign
     scores = {row.spec.trial: sign * row.value for row in findings.rows if row.value is not None}
     own = [scores[trial] for trial in trials if trial in scores]
-    if len(own) < 2 or len(scores) == len(own):
+    others = [score for trial, score in scores.items() if trial not in trials]
+    if len(own) < 2 or not others:
         return ""
     least = statistics.mean(own) - NOISE * statistics.stdev(own)
-    near = sum(score >= least for trial, score in scores.items() if trial not in trials)
-    rest = len(scores) - len(own)
-    above = sum(score > max(own) for trial, score in scores.items() if trial not in trials)
-    best = f", {above} of them above its best seed" if above else ""
+    near, better = sum(s >= least for s in others), sum(s > max(own) for s in others)
+    best = f", {better} of them better than its best seed" if better else ""
     return (
-        f"; of the {rest} other trials with a score, {near} lie within the noise of its seeds or "
-        f"above{best} (P3)"
+        f"; of the {len(others)} other trials with a score, {near} are within the noise of its "
+        f"seeds or better{best} (P3)"
     )
 
 
