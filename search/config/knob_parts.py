@@ -8,6 +8,8 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from omegaconf import DictConfig, OmegaConf
+
 from search.config.knobs import RATES, Knob
 
 RATE = "optimizer.lr"
@@ -19,30 +21,23 @@ SHARE, POSITIVE, COUNT = (0.0, 1.0), (0.0, math.inf), (1.0, math.inf)
 _NAMED: dict[str, tuple[tuple[float, float] | None, str]] = {
     RATE: (POSITIVE, ""),  # its names are `RATES`
     "trainer.epochs": (COUNT, "epochs n_epochs num_epochs max_epochs"),
-    "trainer.batch_size": (
-        COUNT, "batch_size batch bs bsz batchsize minibatch minibatch_size train_batch_size"
-    ),
-    "optimizer.weight_decay": (
-        POSITIVE, "weight_decay wd l2 l2_reg reg_l2 lambda_l2 l2_penalty l2_lambda reg_lambda"
-    ),
+    "trainer.batch_size": (COUNT, "batch_size batch bs bsz batchsize minibatch minibatch_size "
+                           "train_batch_size"),
+    "optimizer.weight_decay": (POSITIVE, "weight_decay wd wdecay l2 l2_reg reg_l2 lambda_l2 "
+                               "l2_penalty l2_lambda reg_lambda reg lamda"),
     "trainer.l1": (POSITIVE, "l1 l1_reg reg_l1 lambda_l1 l1_penalty l1_lambda reg_alpha"),
     "model.dropout": (SHARE, "dropout drop dropout_p p_dropout p_drop drop_p pdrop dropout_rate "
                       "dropout_prob drop_rate drop_prob"),
     "loss.label_smoothing": (SHARE, "label_smoothing label_smooth smoothing"),
-    "trainer.clip": (
-        POSITIVE,
-        "clip clip_norm grad_clip max_grad_norm gradient_clip clip_grad clip_grad_norm "
-        "grad_clip_norm gradient_clip_val",
-    ),
+    "trainer.clip": (POSITIVE, "clip clip_norm grad_clip max_grad_norm gradient_clip clip_grad "
+                     "clip_grad_norm grad_clip_norm gradient_clip_val"),
     "trainer.max_norm": (POSITIVE, ""),
     "trainer.flood": (POSITIVE, "flood flooding flood_level"),
     "trainer.balance": (ANY, "balance pos_weight"),
-    "model.width": (
-        POSITIVE, "width hidden hidden_dim hidden_size hidden_units n_hidden nhid num_hidden "
-        "hid_dim units n_units num_units d_model channels n_channels num_channels filters "
-        "n_filters num_filters n_factors num_factors factors latent_dim emb_dim embed_dim emsize "
-        "embedding_dim emb_size embed_size embedding_size",
-    ),
+    "model.width": (POSITIVE, "width hidden hidden_dim hidden_size hidden_units n_hidden nhid "
+        "num_hidden hid_dim units n_units num_units d_model channels n_channels num_channels "
+        "filters n_filters num_filters n_factors num_factors factors latent_dim emb_dim embed_dim "
+        "embedding_dim emsize emb_size embed_size embedding_size"),
     "model.depth": (COUNT, "depth layers n_layers nlayers num_layers hidden_layers "
                     "n_hidden_layers n_blocks num_blocks"),
     "optimizer.momentum": (SHARE, "momentum"),
@@ -92,9 +87,7 @@ def _rate_of(paths: Sequence[str]) -> str | None:
     names = {path: path.rpartition(".")[2] for path in paths}
     called = [path for path, name in names.items() if name in RATES]
     ends = [path for path, name in names.items() if name.endswith(tuple(f"_{n}" for n in RATES))]
-    if RATE in paths or not (called or len(ends) == 1):
-        return None
-    return (called or ends)[0]
+    return None if RATE in paths or not (called or len(ends) == 1) else (called or ends)[0]
 
 
 def _by_name(knob: Knob) -> str | None:
@@ -117,6 +110,11 @@ def _by_name(knob: Knob) -> str | None:
 def words_of(parts: Mapping[str, str]) -> list[str]:
     """`my.wd=weight_decay` and so on, as the config holds them; `read_words` reads them."""
     return [f"{path}={part.rpartition('.')[2] or NONE}" for path, part in parts.items()]
+
+
+def own_parts(config: DictConfig) -> dict[str, str]:
+    """By path, the part of each knob that the stock trainer calls otherwise; none but in `tune`."""
+    return dict(read_words(OmegaConf.select(config, "protocol.parts") or ()))
 
 
 def read_words(words: Iterable[str]) -> Iterator[tuple[str, str]]:

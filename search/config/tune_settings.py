@@ -96,19 +96,12 @@ class TuneSettings:
 
     def named(self, path: str) -> str | None:
         """The name of the knob that turns a path."""
-        for name, knobs in self.spaces.items():
-            if any(knob.path == path and not knob.nuisance for knob in knobs):
-                return name
-        return None
+        turned = ((n, knob) for n, knobs in self.spaces.items() for knob in knobs)
+        return next((n for n, knob in turned if knob.path == path and not knob.nuisance), None)
 
     def part(self, path: str) -> str:
         """The part that a knob plays, as the stock trainer calls it; its path where it has none."""
         return self.parts.get(path, path)
-
-    def acting_as(self, part: str) -> list[str]:
-        """The paths of the knobs that play a part, in their order."""
-        about = (knob for knobs in self.spaces.values() for knob in knobs if not knob.nuisance)
-        return [path for knob in about if self.part(path := knob.path) == part]
 
 
 def read_tune(config: DictConfig, knobs: tuple[Knob, ...]) -> TuneSettings:

@@ -19,6 +19,8 @@ from rich.console import Console
 from sklearn.datasets import load_digits
 
 from search.config.compose import compose_experiment
+from search.config.compose_protocol import compose_protocol
+from search.config.knob_parts import own_parts
 from search.config.plan import check_task, read_plan
 from search.config.trial_config import TrialConfigs
 from search.contract.arrays import read_folds, write_folds
@@ -587,6 +589,16 @@ def test_an_alarm_that_another_failure_explains_is_not_judged():
     ]
     assert "initial_weights has failed and explains it" in both[-1].told
     assert excused([failing("overfit"), failing("initial_weights", "warn")])[-1].outcome == "fail"
+
+
+def test_a_remedy_names_the_knob_as_the_user_calls_it():
+    seen = {**CALM, "rates": [0.1] * 3, "losses": [1.4, 20.0, 350.0]}
+    check = learning.learning_rate(seen, steps=10)
+    assert excused([check])[0].remedy.startswith("lower optimizer.lr; ")
+    own = compose_protocol(
+        ["trainer._target_=mine.train", "data.rows=100", "knob.h.eta=log(1e-4,1)"], config_dir=None
+    )
+    assert excused([check], own_parts(own))[0].remedy.startswith("lower h.eta; ")
 
 
 def test_the_causes_of_a_check_are_checks():

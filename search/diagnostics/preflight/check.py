@@ -1,5 +1,6 @@
 """What a check says: pass, note, warn, fail, not checkable; the numbers, the rule, the remedy."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -73,8 +74,11 @@ class Judge:
         )
 
 
-def excused(checks: Iterable[Check]) -> tuple[Check, ...]:
-    """The checks in order. A fault that another explains is not judged until that one is mended."""
+def excused(checks: Iterable[Check], parts: Mapping[str, str] | None = None) -> tuple[Check, ...]:
+    """The checks in order. A fault that another explains is not judged until that one is mended.
+
+    `parts`: by path of a knob of the user's, the stock trainer's name of it, which remedies have.
+    """
     by_name = {check.name: check for check in checks}
     failed = {name for name, check in by_name.items() if check.outcome == "fail"}
 
@@ -86,7 +90,10 @@ def excused(checks: Iterable[Check]) -> tuple[Check, ...]:
     def judged(check: Check) -> Check:
         cause = root(check.name)
         if check.outcome not in ("warn", "fail") or cause == check.name:
-            return check
+            remedy = check.remedy
+            for path, part in (parts or {}).items():
+                remedy = re.sub(rf"\b{re.escape(part)}\b", path, remedy)
+            return replace(check, remedy=remedy)
         text = f"because {cause} has failed and explains it: {check.told}"
         return replace(check, outcome="not checkable", told=text, remedy="")
 

@@ -14,6 +14,7 @@ from typing import cast
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from search.config.knob_parts import own_parts
 from search.config.plan import Plan
 from search.contract.contract import Prepared
 from search.contract.metric_functions import entropy
@@ -67,7 +68,7 @@ def preflight(
             plan, prepared, answered, data_checks=checks, slots=slots, trainings=trainings
         )
     spent = {**answered["seconds"], "data": math.fsum(budget.spent.values())}
-    return Preflight(checks=excused(checks), seconds=spent)
+    return Preflight(checks=excused(checks, own_parts(plan.config)), seconds=spent)
 
 
 def of_training(

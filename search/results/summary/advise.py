@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from search.config.compose_protocol import spaces_by_path
 from search.config.counted import count, first_of
-from search.config.knob_parts import RATE
+from search.config.knob_parts import RATE, own_parts
 from search.config.plan import Plan, name_after
 from search.config.results_root import address
 from search.config.sweep_words import recipe_words
@@ -30,7 +30,7 @@ from search.diagnostics.verdicts.rules_rate import FEWEST
 from search.results.export import config_of
 from search.results.findings import Findings, lineage
 from search.results.step_record import StepRecord
-from search.results.summary.verdicts import out_of_patience, own_parts, remedies, turnable
+from search.results.summary.verdicts import out_of_patience, remedies, turnable
 from search.storage.trials import TrialRecord
 from trainers.mentions import never_gets
 

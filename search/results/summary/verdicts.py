@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from omegaconf import DictConfig, OmegaConf
 
 from search.config.counted import count
-from search.config.knob_parts import read_words
+from search.config.knob_parts import own_parts
 from search.config.plan import Plan
 from search.diagnostics.verdicts.advice import (
     ADVICE,
@@ -87,11 +87,6 @@ def remedies(
         if turnable is None or one.turn == CHECK or one.path in turnable
         if (not one.when if config is None else _takes(config, one))
     ]
-
-
-def own_parts(config: DictConfig) -> dict[str, str]:
-    """By path, the part of each knob that the stock trainer calls otherwise; none but in `tune`."""
-    return dict(read_words(OmegaConf.select(config, "protocol.parts") or ()))
 
 
 def _takes(config: DictConfig, remedy: Advice) -> bool:
