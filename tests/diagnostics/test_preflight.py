@@ -592,7 +592,7 @@ def test_an_alarm_that_another_failure_explains_is_not_judged():
 
 
 def test_a_remedy_names_the_knob_as_the_user_calls_it():
-    seen = {**CALM, "rates": [0.1] * 3, "losses": [1.4, 20.0, 350.0]}
+    seen = {**CALM, "rates": [0.1] * 3, "ratios": [0.01] * 3, "losses": [1.4, 20.0, 350.0]}
     check = learning.learning_rate(seen, steps=10)
     assert excused([check])[0].remedy.startswith("lower optimizer.lr; ")
     own = compose_protocol(
