@@ -72,7 +72,7 @@ class ShownProgress(Callback):
         self._told = set[str]()
         self._live = (
             Live(self, console=console, refresh_per_second=4, transient=True)
-            if console.is_terminal
+            if console.is_interactive
             else None
         )
 

@@ -1,4 +1,7 @@
-"""Standard output as commands use it: plain lines; colour on a terminal without `NO_COLOR`.
+"""Standard output as commands use it: plain lines; on a terminal also colour, bold and dim.
+
+`NO_COLOR` takes the colour, and leaves bold and dim; `FORCE_COLOR` gives all three to a pipe too,
+and nothing that moves a cursor; `TERM=dumb` gets what a pipe gets.
 
 Imports little: it shows the first line of a command.
 """
@@ -29,8 +32,11 @@ class Terminal(Console):
     def __init__(self, **options: Any) -> None:
         # A notebook gets plain lines: rich would draw widgets, or move a cursor that is not there.
         is_notebook = Console().is_jupyter
-        plain = {"force_jupyter": False, "force_terminal": False if is_notebook else None}
-        super().__init__(**plain | options)
+        is_forced = bool(os.environ.get("FORCE_COLOR")) and not is_notebook
+        is_piped = is_notebook or (is_forced and not sys.stdout.isatty())
+        plain = {"force_jupyter": False, "force_terminal": False if is_piped else None}
+        colour = {"color_system": "standard"} if is_forced and is_piped else {}
+        super().__init__(**plain | colour | options)
 
     def on_broken_pipe(self) -> None:
         """Called by rich when a write has failed."""
@@ -41,10 +47,10 @@ class Terminal(Console):
         """A line as it is, without markup; control characters of foreign text are written out.
 
         On a terminal it is broken between words, but neither within a word, such as a long path,
-        nor within a command, since these are copied; elsewhere it stays one line, without style.
+        nor within a command, since these are copied; elsewhere it stays one line.
         """
         line = for_terminal(as_started(text))
-        if self.is_terminal or self.record or self.quiet:
+        if self.is_terminal or self.record or self.quiet or self.color_system:
             for part in line.split("\n"):
                 if self.is_terminal and not part.lstrip().startswith(COMMANDS):
                     width = self.width or 80  # COLUMNS may be 0

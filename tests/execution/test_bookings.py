@@ -1,17 +1,22 @@
 """Shares of GPUs and CPUs on a node: never more than the whole, whoever asks, and nothing stays after a kill."""
 
 import fcntl
+import os
 import subprocess
 import sys
+import tempfile
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from search.execution import gpus as gpus_module
 from search.execution.gpu_sharing import gpus_announced
 from search.execution.placement import bookings as bookings_module
 from search.execution.placement.bookings import Bookings
+from search.execution.placement.dask_node import Needs, _booked
 from search.execution.placement.worker_folder import remove_abandoned, worker_folder
 from search.execution.slots import Slot
 
@@ -111,6 +116,26 @@ def test_searches_of_one_machine_share_a_gpu_and_each_hears_who_was_there_before
         assert lines == ["GPU 0 is also used by a search on a Dask cluster"]
     with gpus_announced(_slots(None), search="on a CPU", bookings=bookings) as lines:
         assert lines == []
+
+
+def test_a_node_where_nothing_can_be_booked_has_no_room_and_ends_no_search(tmp_path, monkeypatch):
+    monkeypatch.setattr(bookings_module, "PATIENCE", 0.1)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    needs = Needs(cpus="node", cpu_share=WHOLE, memory=0, gpus=0, gpu_share=WHOLE, by_torch=False)
+    (tmp_path / "knobwise-bookings").mkdir()
+    with (tmp_path / "knobwise-bookings" / "guard").open("w") as stuck:
+        fcntl.flock(stuck, fcntl.LOCK_EX)
+        assert _booked(needs) is None
+        silent = tmp_path / "nvidia-smi"  # a driver that does not answer
+        silent.write_text("#!/bin/sh\nexec sleep 3\n")
+        silent.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        monkeypatch.setattr(gpus_module, "PATIENCE", 0.1)
+    assert _booked(replace(needs, gpus=1)) is None
+    booking = _booked(needs)
+    assert _booked(needs) is None
+    booking.release()
 
 
 def test_a_search_begins_although_nobody_can_say_who_shares_its_gpus(tmp_path, monkeypatch):

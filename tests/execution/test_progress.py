@@ -2,6 +2,7 @@
 
 import io
 import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -225,6 +226,54 @@ def test_colours_carry_meaning_on_a_terminal_only_and_no_color_takes_them_away(m
     assert "\x1b[32mbest so far" in shown()
     monkeypatch.setenv("NO_COLOR", "1")
     assert "\x1b[32m" not in shown()
+
+
+@pytest.mark.parametrize(
+    ("variables", "codes", "moves"),
+    [
+        ({}, ["1", "2", "31"], True),
+        ({"NO_COLOR": "1"}, ["1", "2"], True),  # https://no-color.org speaks of colour alone
+        ({"TERM": "dumb"}, [], False),
+    ],
+)
+def test_a_terminal_gets_what_its_variables_say(variables, codes, moves, monkeypatch):
+    for name in ("NO_COLOR", "FORCE_COLOR", "COLORTERM"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in ({"TERM": "xterm"} | variables).items():
+        monkeypatch.setenv(name, value)
+    _check_styles(_console(80, force_terminal=True), codes, moves=moves)
+
+
+@pytest.mark.parametrize(
+    ("variables", "codes"),
+    [({}, []), ({"FORCE_COLOR": "1"}, ["1", "2", "31"]), ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, ["1", "2"])],
+)  # fmt: skip
+def test_a_pipe_is_given_colour_where_it_is_asked_for_and_no_cursor_is_moved_there(
+    variables, codes, monkeypatch
+):
+    for name in ("NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    _check_styles(Terminal(file=sys.stdout), codes, moves=False)
+
+
+def _check_styles(console, codes, *, moves):
+    """Which styles arrive of a failed trial, and of words in bold and dim; whether a bar moves."""
+    progress = ShownProgress(_plan(), rows=(), console=console)
+    progress.foreseen(3)
+    with progress, console.status("checking"):
+        for state in ("complete", "failed"):
+            row = TrialRecord(spec=_ask(0), state=state, value=0.5, epochs=5, reason="broken")
+            progress.finished(replace(row, value=None) if state == "failed" else row, [])
+        console.say("bold", style="bold")
+        console.say("dim", style="dim")
+        console.say("red", style="red")
+    shown = console.file.getvalue()
+    assert ("[1/3] trial 0" in shown) != moves  # a line for each trial where no bar shows it
+    assert sorted({*re.findall(r"\x1b\[(1|2|31)m", shown)}) == codes
+    assert bool(re.search(r"\x1b\[\d*[AK]", shown)) == moves
 
 
 def test_short_names_are_last_words_and_ambiguous_ones_stay_whole():

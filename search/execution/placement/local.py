@@ -4,6 +4,7 @@ A thread, since Linux ends a worker together with the *thread* that started it.
 """
 
 import socket
+import subprocess
 import tempfile
 import threading
 from collections.abc import Callable, Sequence
@@ -12,7 +13,7 @@ from typing import IO
 from search.config.settings import PlacementSettings
 from search.execution.link import Link
 from search.execution.placement import Event, SlotFailed, WorkerJoined, WorkerLeft, early_module
-from search.execution.placement.threads import ThreadedPlacement
+from search.execution.placement.threads import AGAIN, ThreadedPlacement
 from search.execution.process_guard import STILL_RUNS, STUCK, GuardedProcess, spawn_guarded
 from search.execution.slots import Slot, find_slots
 
@@ -49,7 +50,9 @@ class LocalPlacement(ThreadedPlacement):
         process.kill()
 
     def _check_ended(self, slot: Slot, process: GuardedProcess) -> None:
-        if process.is_running():
+        try:  # where all stood still meanwhile, its end comes only now
+            process.wait(AGAIN)
+        except subprocess.TimeoutExpired:
             self._post(SlotFailed(slot=slot, reason=f"its worker {STILL_RUNS}"))
 
     def _serve(self, slot: Slot) -> None:

@@ -6,7 +6,6 @@ Ray chooses the node and the GPUs and reports what has died.
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Any
 
 from search.config.settings import PlacementSettings
@@ -14,6 +13,7 @@ from search.execution.memory import memory_of
 from search.execution.placement import Event, SlotFailed
 from search.execution.placement.cluster import ClusterPlacement, ClusterSlot, WorkerLost, slots_of
 from search.execution.placement.cluster_checks import (
+    PATIENCE,
     check_shared,
     connected,
     first_line,
@@ -130,12 +130,15 @@ class RayPlacement(ClusterPlacement):
 
     def _watch_head(self) -> None:
         """Ends the search before Ray itself would end this process without its reason."""
-        address, reached_at = head_address(), time.monotonic()
+        address, silence = head_address(), 0.0
         while not self._closing.wait(LOOK):
-            with suppress(OSError):
+            asked_at = time.monotonic()
+            try:
                 connected(address).close()
-                reached_at = time.monotonic()
-            if time.monotonic() - reached_at > HEAD_SILENCE:
+                silence = 0.0
+            except OSError:  # no longer than an attempt takes: this process may have stood still
+                silence += LOOK + min(time.monotonic() - asked_at, PATIENCE)
+            if silence > HEAD_SILENCE:
                 self._head_ended.set()  # slots' threads may wait for it within Ray, for ever
                 self._post(SlotFailed(slot=self._slots[0], reason=HEAD_ENDED))
                 return
