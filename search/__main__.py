@@ -9,6 +9,7 @@ import importlib
 import importlib.util
 import io
 import os
+import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -28,6 +29,7 @@ from search.errors import (
     limit_error,
     refused,
 )
+from search.execution.signals import signals_handled
 
 HELP = ("-h", "--help")
 
@@ -138,7 +140,8 @@ def exit_with_main() -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
-    code = main(sys.argv[1:])
+    with signals_handled(signal.default_int_handler):  # SIGTERM and SIGHUP end it as Ctrl-C does
+        code = main(sys.argv[1:])
     gc.freeze()  # all goes with the process: looking for garbage would take 0.1 s
     sys.exit(code)
 

@@ -25,7 +25,8 @@ from functools import partial
 from typing import Any
 
 LONGEST = 500  # characters of a foreign value that a message shows
-MANY = 50  # names above which a message names the nearest alone
+FEW = 12  # names above which a message names the nearest alone, and what lists all
+MANY = 50  # the same, where none is near or nothing lists them
 NEAREST = 3  # so many of them
 # What helps where a file may not be written: for a search to begin, and for one that has begun.
 ELSEWHERE = "choose another results_root="
@@ -149,7 +150,7 @@ def unknown(
     remedy: str = "",
 ) -> str:
     """The message for a name that does not exist: the nearest one first, then all that exist; of
-    very many, the three nearest alone, and what lists all.
+    many, the nearest alone, and what lists all.
 
     Args:
         kind: what is named, such as "key".
@@ -169,7 +170,7 @@ def unknown(
     near = [nearest] if nearest else [endings[ending] for ending in close[:NEAREST]]
     hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
     there = f"there are: {', '.join(names) or 'none'}"
-    if is_long and (near or listing):
+    if len(names) > (FEW if near and listing else MANY) and (near or listing):
         there = f"there are {len(names)}{f', listed by {listing}' if listing else ''}"
     meant = f"{remedy}; " if remedy else ""
     return f"{kind} {shortened(name)!r} does not exist; {hint}{meant}{there}"

@@ -6,7 +6,7 @@ touches the real optimizer's state.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hydra.utils import get_class, instantiate
@@ -167,3 +167,10 @@ class _Twin(optim.Optimizer):
 
 def _settings(optimizer: optim.Optimizer) -> Groups:
     return [{k: group[k] for k in COLUMNS if k in group} for group in optimizer.param_groups]
+
+
+def rates(groups: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """`lr` of the first group of parameters; `lr_2` and so on of those with another rate."""
+    first, *others = (float(group["lr"]) for group in groups)
+    named = {f"lr_{number}": rate for number, rate in enumerate(others, 2) if rate != first}
+    return {"lr": first, **named}

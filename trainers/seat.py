@@ -35,7 +35,7 @@ from trainers.heads import has_heads, own_outputs
 from trainers.layer_series import Activations, dead, fared, merged, norms, sample, with_values
 from trainers.penalties import flooded, held, read_penalties
 from trainers.rows import share_of_rows
-from trainers.schedules import METRIC, VAL_LOSS, Schedule, apply
+from trainers.schedules import METRIC, VAL_LOSS, Schedule, apply, rates
 from trainers.sequences import (
     answers,
     answers_of_rows,
@@ -156,7 +156,7 @@ class Seat:
         self.model.eval()
         return {
             "train_loss": self._evaluate(self._train)[0],
-            "lr": float(self._schedule.at(1, step=0, watched=[])[0]["lr"]),
+            **rates(self._schedule.at(1, step=0, watched=[])),
         }
 
     def _train_epoch(self) -> Values:
@@ -182,7 +182,7 @@ class Seat:
         )
         return {
             "train_loss": _total(losses, counts) / float(answers(self._loss, self._train[1])),
-            "lr": float(self._optimizer.param_groups[0]["lr"]),
+            **rates(self._optimizer.param_groups),
             **watched,
             **clipped,
         }

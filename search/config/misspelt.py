@@ -125,8 +125,12 @@ def _no_such_option(missing: str, *, where: str, config_dir: Path | None) -> Usa
             remedy=f"say {group}._target_={option}",
         )
     options = [path.stem for root in roots(config_dir) for path in (root / group).glob("*.yaml")]
-    text = unknown(f"{group} option", name=option, known=options)
+    text = unknown(f"{group} option", name=option, known=options, listing=_page(where))
     return UsageError(f"{where}: {text}", code="unknown-option-of-group") if group else None
+
+
+def _page(where: str) -> str:  # of an experiment or a verb, with keys and options; not of a file
+    return f"python -m search help {where}" if where.isidentifier() else ""
 
 
 def _added(key: str) -> str:
@@ -140,7 +144,8 @@ def _added(key: str) -> str:
 def unknown_key(config: DictConfig, path: str, *, where: str, remedy: str = "") -> UsageError:
     """The error for a key that a config does not have; `remedy`: what to do, if it is meant."""
     name, known = _place(config, path)
-    text = unknown("key", name=name, known=known, nearest=_elsewhere(config, name), remedy=remedy)
+    nearest, listing = _elsewhere(config, name), _page(where)
+    text = unknown("key", name=name, known=known, nearest=nearest, listing=listing, remedy=remedy)
     return UsageError(f"{where}: {text}", code="unknown-key")
 
 

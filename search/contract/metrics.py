@@ -77,8 +77,7 @@ class Metric:
 
     def is_best(self, values: Sequence[float | None], *, unit: float) -> bool:
         """Whether there are some and none can be better, in this unit: 1 per cent is no best."""
-        best = {0.0, unit} & {*self.perfect}
-        return bool(values) and all(value in best for value in values)
+        return bool(values) and {*values} <= {0.0, unit} & {*self.perfect}
 
     def room(self, value: float) -> float:
         """How much better than `value` a score can be; infinite where nothing tells."""

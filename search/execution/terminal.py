@@ -1,8 +1,6 @@
 """Standard output as commands use it: plain lines; on a terminal also colour, bold and dim.
 
-`NO_COLOR` takes the colour, and leaves bold and dim; `FORCE_COLOR` gives all three to a pipe too,
-and nothing that moves a cursor; `TERM=dumb` gets what a pipe gets.
-
+`NO_COLOR` takes colour alone, `FORCE_COLOR` gives all three to a pipe too; no cursor moves there.
 Imports little: it shows the first line of a command.
 """
 
@@ -32,11 +30,11 @@ class Terminal(Console):
     def __init__(self, **options: Any) -> None:
         # A notebook gets plain lines: rich would draw widgets, or move a cursor that is not there.
         is_notebook = Console().is_jupyter
-        is_forced = bool(os.environ.get("FORCE_COLOR")) and not is_notebook
-        is_piped = is_notebook or (is_forced and not sys.stdout.isatty())
-        plain = {"force_jupyter": False, "force_terminal": False if is_piped else None}
-        colour = {"color_system": "standard"} if is_forced and is_piped else {}
-        super().__init__(**plain | colour | options)
+        is_piped = is_notebook or not sys.stdout.isatty()
+        plain: dict[str, Any] = {"force_jupyter": False, "force_terminal": not is_piped and None}
+        if is_piped and not is_notebook and os.environ.get("FORCE_COLOR"):
+            plain["color_system"] = "standard"
+        super().__init__(**plain | options)
 
     def on_broken_pipe(self) -> None:
         """Called by rich when a write has failed."""

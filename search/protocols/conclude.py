@@ -21,7 +21,6 @@ from search.protocols.history import BATCH, History
 from search.protocols.learned import (
     beats_constant,
     has_learned,
-    is_perfect,
     moves_nothing,
     unusual_update,
 )
@@ -98,8 +97,8 @@ def conclude(
         known = [ratios[row.spec.trial] for row in step.incumbent if row.spec.trial in ratios]
         step = replace(step, says=step.says + unusual_update(known))
     verdict = step.verdicts[0][0] if step.verdicts else ""
-    perfect = len(scores) == len(step.incumbent)  # a seed that diverged is not perfect
-    perfect = perfect and is_perfect(plan.metric, scores, unit=unit, verdict=verdict)
+    values = [row.value for row in step.incumbent]
+    perfect = plan.metric.is_best(values, unit=unit) and verdict not in NOT_LEARNED
     return replace(step, learned=learned, perfect=perfect)
 
 

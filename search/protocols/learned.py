@@ -59,15 +59,6 @@ def unusual_update(ratios: Sequence[float]) -> str:
     )
 
 
-def is_perfect(metric: Metric, scores: Sequence[float], *, unit: float, verdict: str) -> bool:
-    """Whether no score can be better than those of the seeds; arguments as of `beats_constant`.
-
-    None is, where curves say that nothing was learned: one of 100 classes is 1 % of the rows.
-    """
-    values = [metric.value_of(score) for score in scores]
-    return metric.is_best(values, unit=unit) and verdict not in NOT_LEARNED
-
-
 def beats_constant(
     metric: Metric,
     scores: Sequence[float],

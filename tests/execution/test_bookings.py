@@ -16,7 +16,7 @@ from search.execution import gpus as gpus_module
 from search.execution.gpu_sharing import gpus_announced
 from search.execution.placement import bookings as bookings_module
 from search.execution.placement.bookings import Bookings
-from search.execution.placement.dask_node import Needs, _booked
+from search.execution.placement.dask_node import Needs, serve
 from search.execution.placement.worker_folder import remove_abandoned, worker_folder
 from search.execution.slots import Slot
 
@@ -125,17 +125,14 @@ def test_a_node_where_nothing_can_be_booked_has_no_room_and_ends_no_search(tmp_p
     (tmp_path / "knobwise-bookings").mkdir()
     with (tmp_path / "knobwise-bookings" / "guard").open("w") as stuck:
         fcntl.flock(stuck, fcntl.LOCK_EX)
-        assert _booked(needs) is None
+        assert serve(None, needs=needs) is None
         silent = tmp_path / "nvidia-smi"  # a driver that does not answer
         silent.write_text("#!/bin/sh\nexec sleep 3\n")
         silent.chmod(0o755)
         monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
         monkeypatch.setattr(gpus_module, "PATIENCE", 0.1)
-    assert _booked(replace(needs, gpus=1)) is None
-    booking = _booked(needs)
-    assert _booked(needs) is None
-    booking.release()
+    assert serve(None, needs=replace(needs, gpus=1)) is None
 
 
 def test_a_search_begins_although_nobody_can_say_who_shares_its_gpus(tmp_path, monkeypatch):

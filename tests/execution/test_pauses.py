@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from kit import TINY, command, environment, running, search, steady, trials, wait_for
+from kit import TINY, command, environment, running, script, search, steady, trials, wait_for
 
 pytestmark = pytest.mark.slow
 PAUSE = 3.5  # longer than every limit of the search [s]
@@ -87,3 +87,44 @@ def test_a_search_whose_terminal_closes_ends_in_order(tmp_path):
         process.kill()
         process.wait()
     assert (tmp_path / "results" / "one" / "trials.csv").exists()
+
+
+LATE = """
+import os
+import signal
+import sys
+
+number, file = int(sys.argv[1]), sys.argv[2]
+put_in_place = os.replace
+
+def replace(fresh, path, **options):
+    if os.path.basename(path) == file:
+        os.kill(os.getpid(), number)
+    put_in_place(fresh, path, **options)
+
+os.replace = replace
+del sys.argv[1:3]
+from search.__main__ import exit_with_main
+
+if __name__ == "__main__":
+    exit_with_main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "file"),
+    [(signal.SIGINT, "trials.csv"), (signal.SIGTERM, "best.yaml"), (signal.SIGHUP, "summary.md")],
+)
+def test_a_signal_while_the_answer_is_written_is_told_and_the_same_command_writes_the_rest(
+    number, file, undisturbed, tmp_path
+):
+    (tmp_path / "late.py").write_text(LATE)
+    done = script("late.py", str(int(number)), file, *LIMITED, cwd=tmp_path, TOY_PAUSE="0")
+    assert done.returncode == 130, done.stdout + done.stderr
+    assert "the same command begins, or goes on [interrupted]" in done.stderr
+    folder = tmp_path / "results" / "one"
+    assert not (folder / file).exists()
+    assert search(*LIMITED, cwd=tmp_path, TOY_PAUSE="0").returncode == 0
+    assert steady(trials(folder)).equals(undisturbed)
+    assert (folder / file).exists()
+    assert not list(folder.glob("*.new"))

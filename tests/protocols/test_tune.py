@@ -53,7 +53,7 @@ from search.protocols.conclude import gain as gain_of
 from search.protocols.evidence import faster
 from search.protocols.former import Former
 from search.protocols.joint_request import joint_request
-from search.protocols.learned import beats_constant, is_perfect, unusual_update
+from search.protocols.learned import beats_constant, unusual_update
 from search.protocols.next_knob import next_sweep, sweep_request
 from search.protocols.next_stage import next_stage, stage_due
 from search.protocols.opening import check_budget, check_until, confirm_needs
@@ -1199,7 +1199,7 @@ def test_where_every_seed_has_the_best_score_no_knob_is_turned_and_the_page_says
     history, _ = carried_out(tune_plan(), solved, lambda knobs: "dead")  # 1 %: one of 100 classes
     assert not history.steps[1].perfect
     metric = tune_plan().metric
-    told = {whole: is_perfect(metric, [1.0], unit=whole, verdict="") for whole in (1.0, 100.0)}
+    told = {whole: metric.is_best([1.0], unit=whole) for whole in (1.0, 100.0)}
     assert told == {1.0: True, 100.0: False}
 
 

@@ -589,6 +589,9 @@ def test_every_recorded_quantity_is_a_figure_of_chosen_and_baseline_by_epoch():
     assert charts["learning rate by epoch"].y.log
     assert [line.name for line in charts["mean greatest probability by epoch"].series] == ["chosen"]
     assert drawn.table.columns["trial"] == [4] * 3 + [7] * 3
+    grouped = {4: {**columns, "lr": rates, "lr_2": 2 * rates, "lr_scale": rates}}
+    (chart,) = epoch_figures(grouped, {4: "chosen"}, metric="accuracy").charts
+    assert [line.name for line in chart.series] == ["lr, chosen", "lr_2, chosen"]
     constant = epoch_figures(
         {7: {**columns, "lr": np.full(3, 0.1)}}, {7: "chosen"}, metric="accuracy"
     )

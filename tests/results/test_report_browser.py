@@ -41,6 +41,12 @@ FEWER_ROWS = """() => {
     });
   }
 }"""
+LINES = """[...document.querySelectorAll(".cards dd")]
+  .filter((card) => card.offsetParent && card.firstChild.data.includes("±")).map((card) => {
+    const range = document.createRange();
+    range.selectNode(card.firstChild);
+    return new Set([...range.getClientRects()].map((part) => part.top)).size;
+  })"""
 WIDE, PHONE = {"width": 1280, "height": 800}, {"width": 360, "height": 740}
 
 
@@ -151,6 +157,7 @@ def test_every_figure_is_drawn_and_nothing_scrolls_sideways(opened, name, viewpo
     scrolled(page)
     page.locator("details.table summary").first.click()
     assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+    assert set(page.evaluate(LINES)) <= {1}  # of a mean and its interval
     paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (paper == "rgb(255, 255, 255)") == (scheme == "light")
 

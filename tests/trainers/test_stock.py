@@ -82,6 +82,29 @@ def _numbers(epochs):
     ]
 
 
+class TwoRates(torch.optim.SGD):
+    """A user's optimizer, which moves the biases ten times as far, or all alike."""
+
+    def __init__(self, params, lr, times):
+        kinds = {True: [], False: []}
+        for parameter in params:
+            kinds[parameter.ndim > 1].append(parameter)
+        super().__init__(
+            [{"params": kinds[True]}, {"params": kinds[False], "lr": times * lr}], lr=lr
+        )
+
+
+@pytest.mark.parametrize(("times", "second"), [(10, [0.2, 0.2, 0.02]), (1, None)])
+def test_the_rate_of_each_group_of_parameters_is_recorded(times, second, data, tmp_path):
+    own = [f"optimizer._target_={__name__}.TwoRates", f"+optimizer.times={times}"]
+    own += ["~optimizer.momentum", "~optimizer.weight_decay", "optimizer.lr=0.02"]
+    words = [*own, "schedule=multi_step", "schedule.milestones=[1]"]
+    epochs = _numbers(_train(data[0], tmp_path, trials=[(0, words)], stop_after=2)[0])
+    assert [epoch["lr"] for epoch in epochs] == pytest.approx([0.02, 0.02, 0.002])
+    rates = [epoch.get("lr_2") for epoch in epochs]
+    assert rates == ([None] * 3 if second is None else pytest.approx(second))
+
+
 def test_it_learns(data, tmp_path):
     epochs = _train(data[0], tmp_path)[0]
     right = [(epoch.values["predictions"].argmax(1) == data[0].val.y).mean() for epoch in epochs]

@@ -142,16 +142,15 @@ def _divided(seen: Watched) -> str:
     call, backward = seen["loss"], next(filter(None, seen["losses"]), None)
     if call is None or not call["value"] or backward is None or call["reduction"] != "mean":
         return ""
-    parts, reported, means = round(call["value"] / backward), seen["train_loss"], _epoch_means(seen)
-    if not 2 <= parts <= MOST or not _is(call["value"], parts * backward):
-        return ""
-    both = list(zip(reported, means, strict=False))
-    if not both or not all(_is(loss, mean, NEAR) for loss, mean in both):
+    parts = round(call["value"] / backward)
+    pairs = zip(seen["train_loss"], _epoch_means(seen), strict=False)
+    is_part = 2 <= parts <= MOST and _is(call["value"], parts * backward)
+    if not is_part or not all(_is(loss, mean, NEAR) for loss, mean in pairs):
         return ""
     if any(times < 1 / TIMES for times in _times(seen, call["name"])):
         return ""
-    text = f"train_loss begins at {reported[0]:.3g}, the mean of what gradients were asked of"
-    return f"{text}: 1/{parts} of the loss, which was {call['value']:.3g} in the first batch"
+    text = f"train_loss is the mean of what gradients were asked of: 1/{parts} of the loss"
+    return f"{text}, which was {call['value']:.3g} in the first batch"
 
 
 def _too_small(seen: Watched) -> str:

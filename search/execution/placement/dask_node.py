@@ -14,7 +14,7 @@ from search.errors import UsageError
 from search.execution.encryption import Certificates
 from search.execution.gpus import VISIBLE_DEVICES, uuids_of, visible_gpus
 from search.execution.memory import memory_here
-from search.execution.placement.bookings import Booking, Bookings
+from search.execution.placement.bookings import Bookings
 from search.execution.placement.node import Order, run_worker
 from search.execution.process_guard import GuardedProcess
 
@@ -55,11 +55,18 @@ def describe(*, by_torch: bool) -> tuple[str, str, list[str], int]:
 
 def serve(order: Order, *, needs: Needs) -> tuple[int, bytes] | None:
     """Starts a worker and waits for its end: exit status and output; None if there is no room."""
-    from distributed import get_worker
-
-    booking = _booked(needs)
+    shares = {needs.cpus: needs.cpu_share}
+    if needs.memory:  # shared by all Dask workers of the machine
+        shares[MEMORY] = Fraction(needs.memory, memory_here())
+    try:
+        gpus = _gpus_here(by_torch=needs.by_torch) if needs.gpus else []
+        booking = Bookings().book(shares, gpus=gpus, number=needs.gpus, gpu_share=needs.gpu_share)
+    except (UsageError, TimeoutError):  # its driver, or what else books here, stands still
+        booking = None
     if booking is None:
         return None
+    from distributed import get_worker
+
     environment = dict(order.environment)
     own_path = os.environ.get("PYTHONPATH")
     environment["PYTHONPATH"] = os.pathsep.join(
@@ -80,18 +87,6 @@ def serve(order: Order, *, needs: Needs) -> tuple[int, bytes] | None:
     finally:
         _running.pop(order.token, None)
         booking.release()
-
-
-def _booked(needs: Needs) -> Booking | None:
-    """What a slot takes of this node; None if there is no room, also while it cannot be told."""
-    shares = {needs.cpus: needs.cpu_share}
-    if needs.memory:  # shared by all Dask workers of the machine
-        shares[MEMORY] = Fraction(needs.memory, memory_here())
-    try:
-        gpus = _gpus_here(by_torch=needs.by_torch) if needs.gpus else []
-        return Bookings().book(shares, gpus=gpus, number=needs.gpus, gpu_share=needs.gpu_share)
-    except (UsageError, TimeoutError):  # its driver, or what else books there, stands still
-        return None
 
 
 def certificates_of(side: Any, *, role: str) -> Certificates | None:

@@ -1,7 +1,9 @@
 """How chosen and baseline went by epoch: metric, rate, gradient, update, confidence (R16)."""
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -41,12 +43,15 @@ def epoch_figures(
     on_train = f"train_{metric}"
     both = [(metric, metric), (on_train, f"{metric} on train")]
     recorded = any(on_train in columns_of[trial] for trial in shown)
+    known = sorted({name for trial in shown for name in columns_of[trial]})
+    # Beside `lr`, those of further groups of parameters: `lr_2` and so on.
+    named = {one: [n for n in known if re.fullmatch(rf"{one}(_\d+)?", n)] for one in QUANTITIES}
     charts = [
         chart
         for chart in [
             _chart(columns_of, shown, both if recorded else [], axis=metric),
             *(
-                _chart(columns_of, shown, [(name, name)], axis=axis, log=log)
+                _chart(columns_of, shown, [(one, one) for one in named[name]], axis=axis, log=log)
                 for name, (axis, log) in QUANTITIES.items()
             ),
         ]
@@ -56,7 +61,7 @@ def epoch_figures(
     charts += [chart for chart in histograms if chart is not None]
     if not charts:
         return None
-    names = ["epoch", metric, f"train_{metric}", *QUANTITIES]
+    names = ["epoch", metric, f"train_{metric}", *chain(*named.values())]
     frames = [
         pd.DataFrame({"trial": trial, **{name: columns[name] for name in names if name in columns}})
         for trial, columns in columns_of.items()

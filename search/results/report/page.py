@@ -29,7 +29,7 @@ def render(page: Page) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"cited": cited, "line": one_line, "log": for_terminal}
+    environment.filters |= {"cited": cited, "line": one_line, "log": for_terminal, "bound": _bound}
     data = PageData(page.title)
     parts = [(BROWSER / name).read_text("utf-8") for name in SCRIPTS]
     scripts = {"plotly": script(), "page": '(() => {\n"use strict";\n' + "\n".join(parts) + "})();"}
@@ -51,6 +51,11 @@ def cited(text: str) -> Markup:
             parts += [escape(one_line(before)), rule]
             end = match.end()
     return Markup("").join([*parts, escape(one_line(text[end:]))])
+
+
+def _bound(text: str) -> str:
+    """The text on one line, each mean in one piece with its interval."""
+    return one_line(text).replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}")
 
 
 def _prepared(group: Group, data: PageData, *, alone: bool) -> dict[str, Any]:

@@ -44,6 +44,7 @@ const draw = (plot, figure) => {
     const last = keys.pop();
     keys.reduce((node, key) => (node[key] ??= {}), layout)[last] = value;
   });
+  if (layout.xaxis?.tickangle && plot.clientWidth < 600) layout.xaxis.tickangle = -90;
   layout.dragmode = matchMedia("(pointer: coarse)").matches ? false : "zoom";
   Plotly.react(plot, structuredClone(figure.data), layout, CONFIG);
   if (!plot.classList.contains("drawn")) {
