@@ -235,14 +235,10 @@ def scores(
         targets, output = in_own_units(targets, output, units)
         steps = Outputs(targets=targets, kind=kind, array=output, average=metric.average).steps
     if metric.target:
-        regression = targets.dtype.kind == "f"
-        shown = (
-            steps.numbers
-            if regression
-            else steps.labels
-            if kind == "labels"
-            else steps.probabilities
-        )
+        if targets.dtype.kind == "f":
+            shown = steps.numbers
+        else:
+            shown = steps.labels if kind == "labels" else steps.probabilities
         # Copies: the function may change its arguments, which others use after it.
         value = get_object(metric.target)(np.array(steps.targets), np.array(shown))
         return {metric.name: float(value)}

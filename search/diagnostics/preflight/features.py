@@ -26,18 +26,15 @@ Array = NDArray[Any]
 def missing_values(x: Array) -> Check:
     """Missing features, before they are filled (R10)."""
     judge = Judge(name="missing_values", rule="R10")
-    share = float(np.isnan(x).mean()) if x.dtype.kind == "f" else 0.0
-    most = float(np.isnan(x.reshape(len(x), -1)).mean(axis=0).max()) if x.dtype.kind == "f" else 0.0
+    missing = np.isnan(x) if x.dtype.kind == "f" else np.zeros(x.shape, dtype=bool)
+    share, most = float(missing.mean()), float(missing.reshape(len(x), -1).mean(axis=0).max())
     sentence = f"{share:.1%} of the values are missing, {most:.0%} of one feature"
     if most > 0.5:
-        return judge.warn(
-            sentence, "drop the feature, or learn why it is missing", share=share, most=most
-        )
-    return (
-        judge.note(sentence, share=share)
-        if share
-        else judge.passed("no value is missing", share=share)
-    )
+        remedy = "drop the feature, or learn why it is missing"
+        return judge.warn(sentence, remedy, share=share, most=most)
+    if share:
+        return judge.note(sentence, share=share)
+    return judge.passed("no value is missing", share=share)
 
 
 def constant_features(x: Array, *, channels: int = 1) -> Check:
@@ -45,33 +42,23 @@ def constant_features(x: Array, *, channels: int = 1) -> Check:
     judge = Judge(name="constant_features", rule="R10")
     flat = x.reshape(len(x), -1)
     dead = (flat == flat[:1]).all(axis=0)
-    grouped = (
-        dead.reshape(x.shape[1], -1)
-        if x.ndim > 2
-        else dead.reshape(channels, -1)
-        if channels > 1
-        else None
-    )
+    if x.ndim > 2:
+        channels = x.shape[1]
     sentence = f"{int(dead.sum())} of {len(dead)} features never change in train"
     measured = {"constant": np.flatnonzero(dead)[:100].tolist(), "features": len(dead)}
     remedy = "see how they were read: a column or channel that is always the same teaches nothing"
-    if grouped is not None and (silent := np.flatnonzero(grouped.all(axis=1))).size:
-        return judge.fail(
-            f"channel {', '.join(map(str, silent[:5]))} never changes in train", remedy, **measured
-        )
+    silent = np.flatnonzero(dead.reshape(channels, -1).all(axis=1))
+    if len(silent) and (x.ndim > 2 or channels > 1):
+        text = f"channel {', '.join(map(str, silent[:5]))} never changes in train"
+        return judge.fail(text, remedy, **measured)
     if not dead.any():
         return judge.passed(sentence, **measured)
-    raw_usual = (
-        np.mean([(flat[:, ~dead] == value).mean() for value in np.unique(flat[0, dead])[:5]])
-        if (~dead).any()
-        else 0.0
-    )
-    edge = raw_usual >= USUAL or (len(dead) > 50 and dead.mean() < FEW)
-    return (
-        judge.note(f"{sentence}, as at the border of images", **measured)
-        if edge
-        else judge.warn(sentence, remedy, **measured)
-    )
+    others = flat[:, ~dead]
+    values = np.unique(flat[0, dead])[:5]
+    usual = [(others == value).mean() for value in values if others.size]
+    if (usual and np.mean(usual) >= USUAL) or (len(dead) > 50 and dead.mean() < FEW):
+        return judge.note(f"{sentence}, as at the border of images", **measured)
+    return judge.warn(sentence, remedy, **measured)
 
 
 def extreme_values(x: Array, *, raw: Array | None = None, names: Sequence[str] = ()) -> Check:
