@@ -74,9 +74,8 @@ def read_range(
     end = int(np.flatnonzero(np.isfinite(middle))[-1]) + 1
     middle, grid = middle[:end], grid[:end]
     bottom = int(np.argmin(middle))
-    start, noise = _start(
-        table[:, :end], smooth[:, :end], grid, bottom=bottom if untrained else None
-    )
+    lowest = bottom if untrained else None
+    start, noise = _start(table[:, :end], smooth[:, :end], grid, bottom=lowest)
     read = Range(rates=tuple(grid.tolist()), losses=tuple(middle.tolist()))
     if start - middle[bottom] < max(FALL * abs(start), NOISE * noise):
         to_the_end = bottom > 0.9 * len(middle) and len(middle) == len(rates)
@@ -165,9 +164,7 @@ def _table(curves: Sequence[Sequence[float | None]], steps: int) -> Curve:
     """A row per seed, NaN behind its end and where a loss was not finite."""
     table = np.full((len(curves), steps), np.nan)
     for row, curve in zip(table, curves, strict=True):
-        values = np.array(
-            [math.nan if loss is None else loss for loss in curve[:steps]], dtype=float
-        )
+        values = np.array(curve[:steps], dtype=float)  # None is NaN
         row[: len(values)] = np.where(np.isfinite(values), values, np.nan)
     return table
 

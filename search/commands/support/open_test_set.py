@@ -37,11 +37,10 @@ def open_test_set(options: Namespace) -> None:
     with writes_told(COPY), folder.locked():
         ledger = Ledger(folder)
         earlier = _earlier(ledger, again=options.again)
-        prepared = prepare(config, metric=findings.plan.metric)
+        metric = findings.plan.metric
+        prepared = prepare(config, metric=metric)
         folder.check_contract(prepared.contract)
-        judge = Scorer(
-            prepared, metric=findings.plan.metric, predict=imported(config.trainer.predict)
-        )
+        judge = Scorer(prepared, metric=metric, predict=imported(config.trainer.predict))
         exported = folder.best / EXPORTED
         seconds = findings.winner.seconds if findings.winner is not None else 0.0
         judge.check(config, exported, seconds=seconds)
@@ -114,10 +113,8 @@ def _without_weights(findings: Findings, folder: Folder) -> list[str]:
         for row in findings.rows
         if row.spec.trial in trials and row.state == "complete" and row.spec.trial not in kept
     ]
-    numbers = ", ".join(map(str, lost))
-    return (
-        [f"not scored, without weights in checkpoints/: trial {numbers}"] if kept and lost else []
-    )
+    words = f"not scored, without weights in checkpoints/: trial {', '.join(map(str, lost))}"
+    return [words] if kept and lost else []
 
 
 def _several(findings: Findings, folder: Folder, judge: Scorer) -> dict[str, list[float]]:

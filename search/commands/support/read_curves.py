@@ -22,9 +22,8 @@ def of_search(options: Namespace) -> Reading:
     loaded = load_search(options.name, root=options.results_root)
     findings = loaded.findings
     if not findings.verdicts and findings.without_curves:
-        raise UsageError(
-            f"{loaded.folder.path}: {deleted(findings)[0]}", code="curves-were-deleted"
-        )
+        words = f"{loaded.folder.path}: {deleted(findings)[0]}"
+        raise UsageError(words, code="curves-were-deleted")
     if options.trial is not None:
         verdict = _verdict(findings, options.trial)
         verdicts = {options.trial: verdict}

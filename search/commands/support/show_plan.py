@@ -37,11 +37,8 @@ def show_plan(options: Namespace, config_dir: Path | None, console: Terminal) ->
     """Prints the plan; what a search of this name has done already is taken off."""
     plan, folder = plan_in_folder(composed(options, config_dir))
     folder.check_config(plan.config)
-    rows = (
-        open_results(str(plan.folder), root=plan.folder.parent)[1].rows
-        if folder.has_trials()
-        else ()
-    )
+    has, root = folder.has_trials(), plan.folder.parent
+    rows = open_results(str(plan.folder), root=root)[1].rows if has else ()
     slots = slots_of(plan)
     epochs = _show(plan, rows, console)
     missing = len(epochs)
@@ -101,10 +98,8 @@ def composed(options: Namespace, config_dir: Path | None) -> DictConfig:
             knobs, overrides = take(overrides, "knobs")
             overrides = sweep_words(knobs, overrides, config_dir)
         return protocol_from(overrides, config_dir=config_dir, source=source)[0]
-    config, _ = compose_from(
-        options.experiment, overrides=overrides, config_dir=config_dir, source=source
-    )
-    return config
+    name = options.experiment
+    return compose_from(name, overrides=overrides, config_dir=config_dir, source=source)[0]
 
 
 def _show(plan: Plan, rows: Sequence[TrialRecord], console: Terminal) -> list[int]:
@@ -138,14 +133,12 @@ def _show_sweep(plan: Plan, rows: Sequence[TrialRecord], console: Terminal) -> l
     for knob in plan.knobs:
         row = [knob.path, knob.describe(), written(plan.default(knob))]
         if knob.nuisance:
-            table.add_row(
-                *row, str(len(set(knob.grid()) | {plan.default(knob)})), "", "tuned beside"
-            )
+            values = {*knob.grid(), plan.default(knob)}
+            table.add_row(*row, str(len(values)), "", "tuned beside")
         else:
             count = sum(len(sweep.cells(plan, value)) for value in plan.first_round)
-            table.add_row(
-                *row, str(len(plan.first_round)), str(plan.seeds), str(count * plan.seeds)
-            )
+            numbers = (len(plan.first_round), plan.seeds, count * plan.seeds)
+            table.add_row(*row, *map(str, numbers))
     console.print(table)
     if isinstance(plan.settings, SweepSettings):
         first = ", ".join(map(written, plan.first_round))

@@ -46,9 +46,8 @@ def show_table(options: Namespace) -> None:
 
 def _frame(findings: Findings, options: Namespace) -> pd.DataFrame:
     whole = trials_frame if options.trials else view_of(findings.plan).teller.frame
-    return selected(
-        whole(findings), sort=options.sort, top=options.top, metric=findings.plan.metric
-    )
+    metric = findings.plan.metric
+    return selected(whole(findings), sort=options.sort, top=options.top, metric=metric)
 
 
 def _print_json(findings: Findings, frame: pd.DataFrame) -> None:

@@ -80,9 +80,8 @@ def _tested(findings: Findings, reference: Reference) -> Scores:
     with folder.locked():
         prepared = prepare(plan.config, metric=plan.metric)
         folder.check_contract(prepared.contract)
-        judge = Scorer(
-            prepared, metric=plan.metric, predict=imported(str(plan.config.trainer.predict))
-        )
+        predict = imported(str(plan.config.trainer.predict))
+        judge = Scorer(prepared, metric=plan.metric, predict=predict)
         trials = {
             model: [row.spec.trial for row in findings.rows if row.spec.knobs.get("model") == model]
             for model in reference.models

@@ -36,10 +36,8 @@ def csv_lines(path: Path, text: str) -> tuple[list[str], list[Line], dict[str, s
     """
     rows = _by_run(_rows(path, _table_in(text)))
     if len(rows) < 2:
-        rule, got = "needs a header and a row per epoch", f"{len(rows)} lines"
-        raise refused(
-            str(path), code="csv-needs-header-and-rows", rule=rule, got=got, remedy="write both"
-        )
+        rule, got, do = "needs a header and a row per epoch", f"{len(rows)} lines", "write both"
+        raise refused(str(path), code="csv-needs-header-and-rows", rule=rule, got=got, remedy=do)
     header = rows[0][1]
     numbers = sum(number_in(cell) is not None for cell in header)
     if 2 * numbers >= len(header):  # no names: the columns are numbered
@@ -64,10 +62,8 @@ def csv_lines(path: Path, text: str) -> tuple[list[str], list[Line], dict[str, s
         raise refused(str(path), code="file-holds-no-table", rule=TABLE, got=got, remedy=REMEDY)
     twice = next((name for name in names if name and names.count(name) > 1), None)
     if twice is not None and not ruled:
-        rule, remedy = "a column has one name", "rename one of them"
-        raise refused(
-            str(path), code="csv-column-twice", rule=rule, got=f"{twice} twice", remedy=remedy
-        )
+        rule, got, do = "a column has one name", f"{twice} twice", "rename one of them"
+        raise refused(str(path), code="csv-column-twice", rule=rule, got=got, remedy=do)
     return *_spread(names, lines), {names[at]: text for at, text in unsure.items()}
 
 
@@ -91,9 +87,7 @@ def is_table(text: str) -> bool:
 
 
 def _table_in(text: str) -> str:
-    """The table that the first line naming a loss heads, where other lines stand around it, such as
-    a model's summary; else the text.
-    """
+    """The table below the first line that names a loss, of other lines around it; else the text."""
     lines = text.splitlines()
     for at, line in enumerate(lines):
         delimiter = max(DELIMITERS, key=line.count)

@@ -29,16 +29,17 @@ def epochs_of(where: str, lines: Sequence[Line], *, layout: Layout) -> list[Cell
 
 
 def _without_evaluation(lines: Sequence[Line], *, layout: Layout) -> list[Line]:
-    """Without the last line that tells validation, where it tells the last epoch's once more and
-    nothing of train, as of the model that was kept.
-    """
-    told = [cells for _, cells in lines if all(is_told(cells, name) for name in layout.val)]
-    axis = layout.epoch or ""
-    at = [number_in(cells.get(axis, "")) for cells in told[-2:]]
-    again = layout.val and len(at) == len(set(at)) + 1 and None not in at
-    if not again or any(is_told(told[-1], name) for name in layout.train):
-        return list(lines)
-    return [line for line in lines if line[1] is not told[-1]]
+    """Without a last line that tells its epoch's loss again, as no other does."""
+    kept = list(lines)
+    for names, others in ((layout.val, layout.train), (layout.train, layout.val)):
+        told = [c for _, c in kept if any(is_told(c, name) for name in (*names, *others))]
+        own = [cells for cells in told if names and is_told(cells, names[0])]
+        at = [number_in(cells.get(layout.epoch or "", "")) for cells in own]
+        alone = names == layout.val and not any(is_told(told[-1], name) for name in others)
+        again = own and own[-1] is told[-1] and at[-1] in (at[:-1] if alone else at[-2:-1])
+        if again and None not in at and len(at) == len(set(at)) + 1 > FEW:
+            kept = [line for line in kept if line[1] is not told[-1]]
+    return kept
 
 
 def _in_order(lines: Sequence[Line], *, layout: Layout) -> list[Line]:
@@ -93,10 +94,8 @@ def _rows(where: str, lines: Sequence[Line], *, layout: Layout) -> list[Epoch]:
         if at is None and not any(is_told(cells, name) for name in layout.train):
             at = before  # what was evaluated after an epoch
         if at is None or not math.isfinite(at):
-            rule = "every row needs its epoch"
-            raise refused(
-                place, code="log-row-lacks-epoch", rule=rule, got="none", remedy="give it"
-            )
+            rule, got = "every row needs its epoch", "none"
+            raise refused(place, code="log-row-lacks-epoch", rule=rule, got=got, remedy="give it")
         if before is not None and at < before:
             remedy = "sort the rows; several trainings need their names in a column `trial`"
             rule, got = "epochs must rise", f"{at:g} after {before:g}"
@@ -104,9 +103,7 @@ def _rows(where: str, lines: Sequence[Line], *, layout: Layout) -> list[Epoch]:
         if at != before:
             rows.append(Epoch(cells={"epoch": at}))
         others = {"metric": layout.metric} | {name: name for name in layout.extra}
-        values = {
-            name: number_in(cells.get(column, "")) for name, column in others.items() if column
-        }
+        values = {name: number_in(cells.get(own, "")) for name, own in others.items() if own}
         values["train_loss"] = _sum(place, layout.train, cells)
         held = _sum(place, layout.val, cells)
         taken |= bool(held)
@@ -116,9 +113,7 @@ def _rows(where: str, lines: Sequence[Line], *, layout: Layout) -> list[Epoch]:
 
 
 def _told_once(lines: Sequence[Line], *, layout: Layout) -> bool:
-    """Whether most epochs tell train's loss in one line: further ones are of another training, if
-    no steps are told that rise on.
-    """
+    """Whether most epochs tell train's loss once, and no steps rise: more is of another one."""
     axis, name = layout.epoch or "", layout.train[0]
     told = [cells for _, cells in lines if is_told(cells, name)]
     often = Counter(cells.get(axis, "") for cells in told)
@@ -136,9 +131,7 @@ def _sum(place: str, names: Sequence[str], cells: Mapping[str, str]) -> float | 
 
 
 def _complete(place: str, row: Epoch, values: Cells, *, layout: Layout, several: bool) -> None:
-    """Some loggers write an epoch's losses into separate rows, or train's at every few steps, so
-    that `several` belong to one epoch.
-    """
+    """Adds what another row tells of the epoch: the other set's, or train's of `several` steps."""
     columns = {"train_loss": layout.train, "val_loss": layout.val}
     strict = ("val_loss",) if several else ("train_loss", "val_loss")
     for name, value in values.items():

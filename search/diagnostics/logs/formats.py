@@ -10,6 +10,7 @@ from search.diagnostics.logs.csv_lines import csv_lines, is_table
 from search.diagnostics.logs.json_lines import json_lines
 from search.diagnostics.logs.line import Table
 from search.diagnostics.logs.losses import FEW
+from search.diagnostics.logs.parts import parts_of
 from search.diagnostics.logs.printed_records import printed_records
 from search.diagnostics.logs.tensorboard_events import event_lines, is_events
 from search.diagnostics.logs.text_lines import is_text_log, text_lines
@@ -24,7 +25,8 @@ JSON = re.compile(r"\s*(\{\s*[\"}]|\[\s*[{\]])")
 MEASURED = re.compile(r"^\d+ ([-+\w.]+) (\d+)\b", re.M)  # a time, a value, a step
 ENGLISH = {  # words of other languages
     "训练": " train ", "验证": " val ", "测试": " test ", "损失": " loss ", "准确率": " accuracy ",
-    "完成": " done ", "最佳": " best ", "保存": " saving ", "加载": " loading ", "数据": " data ",
+    "完成": " done ", "最佳": " best ", "最优": " best ", "保存": " saving ", "加载": " loading ",
+    "数据": " data ",
     "эпоха": " epoch ", "итерация": " step ", "шаг": " step ", "época": " epoch ",
     "époque": " epoch ", "エポック": " epoch ", "에폭": " epoch ",
 }  # fmt: skip
@@ -47,7 +49,12 @@ def tables_of(path: Path) -> dict[str, Table]:
     content, share = _content(path)
     text = _text(path, content)
     texts = _printed(path, text) if path.suffix == ".ipynb" else {}
-    made = {place: _lines(path, own) for place, own in (texts or {str(path): text}).items()}
+    parts = {
+        place + lines: part
+        for place, own in (texts or {str(path): text}).items()
+        for lines, part in parts_of(own).items()
+    }
+    made = {place: _lines(path, own) for place, own in parts.items()}
     return {
         place: (header, lines, told | ({"": share} if share else {}))
         for place, (header, lines, told) in made.items()
@@ -83,19 +90,15 @@ def _printed(path: Path, text: str) -> dict[str, str]:
         if is_text_log(own) or printed_records(own)
     }
     if not told:
-        rule, remedy = "a cell must print losses", "save what a program printed as a text file"
-        raise refused(
-            str(path), code="notebook-tells-no-losses", rule=rule, got="none", remedy=remedy
-        )
+        rule, do = "a cell must print losses", "save what a program printed as a text file"
+        raise refused(str(path), code="notebook-tells-no-losses", rule=rule, got="none", remedy=do)
     often = {place: own for place, own in told.items() if len(_lines(path, own)[1]) >= FEW}
     told = often or told
     return told if len(told) > 1 else {str(path): own for own in told.values()}
 
 
 def _metric_files(path: Path) -> dict[str, dict[str, list[float]]]:
-    """Steps and values by name, where a run has a file per metric, as MLflow writes them: a time,
-    a value and a step in each line.
-    """
+    """Steps and values by name, of MLflow's files per metric: lines of a time, a value, a step."""
     folder = path / "metrics" if (path / "metrics").is_dir() else path
     series: dict[str, dict[str, list[float]]] = {}
     for file in sorted((*folder.glob("*"), *folder.glob("*/*"))):

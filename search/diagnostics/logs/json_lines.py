@@ -57,9 +57,7 @@ def _records(content: Any) -> list[Any]:
         return content
     if not isinstance(content, dict):
         return []
-    inner = next(
-        (content[key] for key in INSIDE if isinstance(content.get(key), dict | list)), None
-    )
+    inner = next((content[k] for k in INSIDE if isinstance(content.get(k), dict | list)), None)
     if inner is not None:
         return _records(inner)
     if stepped := _stepped(content):
@@ -71,10 +69,7 @@ def _records(content: Any) -> list[Any]:
     if tables:
         return _beside(series) or max(tables, key=len)
     length = max(map(len, series.values()))
-    return [
-        {name: values[at] for name, values in series.items() if at < len(values)}
-        for at in range(length)
-    ]
+    return [{name: v[at] for name, v in series.items() if at < len(v)} for at in range(length)]
 
 
 def _beside(series: Mapping[str, list[Any]]) -> list[Any]:

@@ -9,14 +9,15 @@ from search.diagnostics.logs.line import ROUND, Line
 from search.diagnostics.logs.measures import is_loss
 
 COUNTS = ("epoch", ROUND, "step", "batch", "bar", "of")  # `of`: how many steps there are
+FEW = 3  # epochs that show what is told once in each
+HELD_OUT = ("val_", "test_")
 STEPS = {"step", "bar"}  # a line that has one of these tells of a part of its epoch
 
 
 def once(lines: Sequence[Line], axis: str, *, averaged: bool) -> list[Line]:
-    """The lines without what others of the same epoch tell for it; of train, what several tell of
-    it stays, unless they are averages so far.
-    """
-    return _last(_without_parts(_without_steps(lines), axis), axis, averaged=averaged)
+    """The lines, without what others tell for their epoch; of train only averages so far go."""
+    lines = _without_parts(_without_steps(lines), axis)
+    return _last(_without_end(lines, axis), axis, averaged=averaged)
 
 
 def _without_steps(lines: Sequence[Line]) -> list[Line]:
@@ -44,9 +45,7 @@ def _without_steps(lines: Sequence[Line]) -> list[Line]:
 
 
 def _without_parts(lines: Sequence[Line], axis: str) -> list[Line]:
-    """Without losses of validation that most epochs tell several times, as of groups of rows, where
-    each tells another one once.
-    """
+    """Without validation's losses told several times an epoch, where each tells another once."""
     blocks = [
         Counter(name for _, cells in own for name in cells if name[:4] == "val_" and is_loss(name))
         for _, own in groupby(lines, key=lambda line: line[1][axis])
@@ -55,6 +54,21 @@ def _without_parts(lines: Sequence[Line], axis: str) -> list[Line]:
     whole = 1 in often.values()
     parts = {name for name, times in often.items() if whole and times > 1}
     return [(n, {k: v for k, v in cells.items() if k not in parts}) for n, cells in lines]
+
+
+def _without_end(lines: Sequence[Line], axis: str) -> list[Line]:
+    """Without what the last epoch alone tells of validation twice, as of the model kept."""
+    often = Counter((name, c[axis]) for _, c in lines for name in c if name.startswith(HELD_OUT))
+    epochs = Counter(name for name, _ in often)
+    last = lines[-1][1][axis] if lines else ""
+    twice = {name for (name, at), times in often.items() if times > 1 and at != last}
+    told = set[str]()
+    kept: list[Line] = []
+    for number, cells in lines:
+        own = {n: cell for n, cell in cells.items() if n not in told or cells[axis] != last}
+        kept += [(number, own)] if own == cells or own.keys() - set(COUNTS) else []
+        told |= {n for n in cells if cells[axis] == last and epochs[n] >= FEW} - twice
+    return kept
 
 
 def _last(lines: Sequence[Line], axis: str, *, averaged: bool) -> list[Line]:
@@ -70,7 +84,7 @@ def _last(lines: Sequence[Line], axis: str, *, averaged: bool) -> list[Line]:
         held_out = {
             (at, name)
             for name in cells
-            if (averaged and name not in COUNTS) or name.startswith(("val_", "test_"))
+            if (averaged and name not in COUNTS) or name.startswith(HELD_OUT)
         }
         own = {name: cell for name, cell in cells.items() if (at, name) not in again}
         again = held_out | {pair for pair in again if pair[0] == at}

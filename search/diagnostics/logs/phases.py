@@ -7,6 +7,8 @@ from search.diagnostics.logs.line import Line
 PHASE = ("phase", "split", "mode", "set", "subset", "stage")
 TRAIN = ("train", "training", "trn", "tr")
 VAL = ("val", "valid", "validation", "eval", "dev", "va")
+PHASES = dict.fromkeys(TRAIN, "train") | dict.fromkeys(VAL, "val")  # by the words of cells
+PHASES |= dict.fromkeys(("test", "testing"), "test")
 SHARED = (
     "epoch", "epochs", "step", "global_step", "iter", "iteration", "iters", "trial", "run",
     "run_id", "run_name", "fold", "lr", "",
@@ -14,18 +16,22 @@ SHARED = (
 
 
 def by_phase(header: Sequence[str], lines: Sequence[Line]) -> tuple[list[str], list[Line]]:
-    """`loss` of a row of train becomes `train_loss`; other phases, such as test, are left out.
+    """`loss` of a row of train becomes `train_loss`; other phases, such as test, are left out where
+    there are rows of validation.
 
-    Unchanged where no column names the phases.
+    Unchanged where no column names the phases: by its name, or as its cells are nothing else.
     """
-    told = {name: {_phase(c.get(name, "")) for _, c in lines} for name in PHASE if name in header}
-    column = next((name for name, phases in told.items() if {"train", "val"} <= phases), None)
+    told = {name: {c.get(name, "").strip().lower() for _, c in lines} for name in header}
+    known = (name for name in header if name in PHASE or told[name] <= PHASES.keys())
+    of = {name: {PHASES.get(cell, "") for cell in told[name]} for name in known}
+    column = next((name for name, sets in of.items() if {"train"} < sets - {""}), None)
     if column is None:
         return list(header), list(lines)
+    read = {"train", "val" if "val" in of[column] else "test"}
     renamed = []
     for number, cells in lines:
-        phase = _phase(cells.get(column, ""))
-        if phase:
+        phase = PHASES.get(cells.get(column, "").strip().lower(), "")
+        if phase in read:
             own = {
                 name if name in SHARED else f"{phase}_{name}": cell
                 for name, cell in cells.items()
@@ -33,8 +39,3 @@ def by_phase(header: Sequence[str], lines: Sequence[Line]) -> tuple[list[str], l
             }
             renamed.append((number, own))
     return list(dict.fromkeys(name for _, cells in renamed for name in cells)), renamed
-
-
-def _phase(cell: str) -> str:
-    word = cell.strip().lower()
-    return "train" if word in TRAIN else "val" if word in VAL else ""

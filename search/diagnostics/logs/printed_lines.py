@@ -90,9 +90,7 @@ def _lines_with_numbers(text: str) -> list[Line]:
 
 
 def _bar(line: str) -> tuple[str, float]:
-    """A progress bar's name, without its numbers but for how many there are to come, and the share
-    that is drawn; no name where the line is none.
-    """
+    """A progress bar's name, which holds its length, and the share drawn; no name of no bar."""
     bar = BAR.match(line[:LONGEST])
     if not bar:
         return "", 0.0
@@ -129,7 +127,7 @@ def _headed(lines: Sequence[Line]) -> list[Line]:
             blocks.append([])
     names = [{name for _, numbers in block for name in numbers} - set(COUNTS) for block in blocks]
     losses = {name for name in names[0] if tells_loss(name)}
-    closed = all(losses <= own for own in names[:-1]) and not losses <= names[-1]
+    closed = all(losses <= own for own in names[:-1] if own) and not losses <= names[-1]
     if not losses or not closed:
         return list(lines)
     return [line for block in blocks[:-1] for line in (*block[-1:], *block[:-1])]

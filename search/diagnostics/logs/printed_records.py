@@ -13,7 +13,7 @@ LEAST = 2  # records that tell a loss, from which a text is a log of them
 
 def printed_records(text: str) -> str:
     """The records, as lines of JSON; empty where fewer than two of them tell a loss."""
-    records = [record for line in text.splitlines() if (record := _record(line))]
+    records = [record for line in text.splitlines() if (record := record_of(line))]
     losses = [record for record in records if any("loss" in str(name) for name in record)]
     if len(losses) == 1 and any(isinstance(value, list) for value in losses[0].values()):
         return json.dumps(losses[0])  # a whole history
@@ -25,7 +25,7 @@ def printed_records(text: str) -> str:
     return "\n".join(map(json.dumps, of_training))
 
 
-def _record(line: str) -> dict[str, Any]:
+def record_of(line: str) -> dict[str, Any]:
     """The record of a line, its numbers and texts by name; empty if there is none."""
     found = RECORD.search(line)
     if not found:
@@ -38,6 +38,4 @@ def _record(line: str) -> dict[str, Any]:
         except ValueError:
             return {}
     cells = record.items() if isinstance(record, dict) else ()
-    return {
-        str(name): value for name, value in cells if isinstance(value, str | int | float | list)
-    }
+    return {str(name): v for name, v in cells if isinstance(v, str | int | float | list)}

@@ -39,7 +39,7 @@ from search.errors import UsageError, refused
 
 REWARDS = {"reward", "rewards", "advantage", "advantages", "critic", "episode", "episodes"}
 REWARDS |= {"policy", "vf"}
-OF_NAMES = ("valid", "eval")  # how names of files and folders begin that hold validation
+OF_NAMES = ("valid", "eval", "valres", "valloss")  # so names of what holds validation begin
 OF_TEST = re.compile(r"(?<![a-z])test(?:s|ed|ing)?[\W_]*loss", re.I)
 T = TypeVar("T")
 
@@ -123,9 +123,7 @@ def _each(
 
 
 def _by_log(tables: Mapping[str, Table]) -> dict[str, Table]:
-    """The tables by file; files of a folder that are an epoch each, whose number their names hold,
-    are one, under the folder's name.
-    """
+    """The tables by file; a folder's files of an epoch each, by their names, are one."""
     made: dict[str, Table] = {}
     for folder, group in groupby(tables, key=lambda file: Path(file).parent):
         own = {file: tables[file] for file in group}
@@ -196,7 +194,8 @@ def _of_no_set(path: Path, header: Sequence[str], *, layout: Layout) -> list[str
     folder = "" if set(TRAIN) & set(words) else path.parent.name.lower()
     of_val |= folder.startswith(OF_NAMES) or OF_TEST.search(path.stem) is not None
     rewards = next((name for name in header if REWARDS & set(name.split("_"))), "")
-    counted = layout.epoch is None and not layout.steps and "epoch" not in header
+    told = layout.epoch is not None or layout.steps or "epoch" in header
+    counted = not told and "history" not in words  # which is of epochs
     if of_val or rewards or counted:
         where = f"beside {rewards}" if rewards else "which no epoch, step nor set tells"
         where = "in a file or folder whose name tells of validation" if of_val else where
@@ -214,10 +213,8 @@ def _training(
     rows = epochs_of(place, lines, layout=layout)
     if not rows:
         both = " and ".join(" + ".join(names) for names in (layout.train, layout.val) if names)
-        rule = f"needs epochs with numbers in {both}"
-        raise refused(
-            place, code="log-lacks-numbers", rule=rule, got="none", remedy="give them, by epoch"
-        )
+        rule, do = f"needs epochs with numbers in {both}", "give them, by epoch"
+        raise refused(place, code="log-lacks-numbers", rule=rule, got="none", remedy=do)
     columns = {
         name: np.array([math.nan if (cell := row.get(name)) is None else cell for row in rows])
         for name in ("epoch", "train_loss", "val_loss", "metric", *layout.extra)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from search.diagnostics.logs.line import JOINED, ROUND
 from search.diagnostics.logs.measures import is_loss
 from search.diagnostics.logs.once import COUNTS
-from search.diagnostics.logs.phases import SHARED, TRAIN, VAL
+from search.diagnostics.logs.phases import PHASES, SHARED
 
 NUMBER = r"[-+]?(?:\d+\.?\d*(?:e[-+]?\d+)?|\.\d+|(?:nan|inf)\b)"
 WORD = r"(?<![a-z])[a-z](?:[\w@]|[-./](?=\w))*"
@@ -43,7 +43,8 @@ FORMS = [  # of frameworks; mostly a count without a word before it; and how the
     (re.compile(r"\bloss (\d+)(?:: *| +)(?=-?\d+\.)", re.I), r"step \1 loss "),  # its step first
     (  # of what stands behind, as `validation result at epoch 3, loss 0.5`, `loss at step 3: 0.5`
         re.compile(
-            rf"^(?!.*\bbest\b)(.*?)((?:{SET}|loss)[\w()@ ]*?) (?:at|after|for|of) ({COUNTED})", re.I
+            rf"^(?!.*\bbest\b)(.*?)((?:{SET}|loss|cost)[\w()@ ]*?) (?:at|after|for|of) ({COUNTED})",
+            re.I,
         ),
         r"\1\3 \2",
     ),
@@ -54,8 +55,8 @@ FORMS = [  # of frameworks; mostly a count without a word before it; and how the
 LONGEST = 5000  # letters of a line that are read: more is a text that was learned from
 MORE = re.compile(r" *, *[-+.\d]")  # of a list, behind its first number
 SHARE = re.compile(r" ?%")  # behind a number that is in percent, which no loss is
-PHASES = dict.fromkeys(TRAIN, "train") | dict.fromkeys(("test", "testing"), "test")
-PHASES |= dict.fromkeys((*VAL, "validate", "validating", "evaluation", "evaluating", "cv"), "val")
+OF_LINES = dict.fromkeys(("validate", "validating", "evaluation", "evaluating", "cv"), "val")
+OF_LINES |= PHASES
 COUNTERS = dict.fromkeys(("iter", "iteration", "iterations", "steps"), "step") | {"ep": "epoch"}
 FILLERS = {"average", "avg", "mean", "running", "end", "of", "set", "phase", "info", "epoch"}
 FILLERS |= {"is", "was", "so", "far", "current", "with", "s", "value"}
@@ -63,9 +64,7 @@ NOT_NOW = {"at", "best", "from", "last", "max", "num", "per", "total"}  # of ano
 
 
 def numbers_of(line: str, phase: str = "") -> dict[str, str]:
-    """What a line tells, by name; of `9806/10000`, behind what does not count, the share. `phase`:
-    of what the line does not say.
-    """
+    """What a line tells, by name; of `9806/10000`, no count, the share. `phase`: if it has none."""
     numbers: dict[str, str] = {}
     retold: set[str] = set()  # of the best epoch, as `saved the best model, val accuracy: 0.9`
     end = 0
@@ -109,12 +108,12 @@ def words_of(text: str) -> list[str]:
 
 def phase_of(words: Sequence[str], before: str) -> str:
     """The last one that is named."""
-    return next((PHASES[word] for word in reversed(words) if word in PHASES), before)
+    return next((OF_LINES[word] for word in reversed(words) if word in OF_LINES), before)
 
 
 def _name(words: Sequence[str], phase: str) -> str:
     """A number's name, with its phase in front, but for what counts or belongs to both."""
-    rest = [COUNTERS.get(word, word) for word in words if word not in PHASES]
+    rest = [COUNTERS.get(word, word) for word in words if word not in OF_LINES]
     if rest and rest[-1] == "epoch" and not (NOT_NOW | {"loss"}) & set(rest):
         return "epoch"
     plain = "_".join(word for word in rest if word not in FILLERS)

@@ -102,9 +102,8 @@ def _is_bad(shape: Shape) -> bool:
 
 def too_short(shape: Shape) -> str:
     """R15a: cut off while it fell."""
-    falls = (
-        shape.train[-1] < min(shape.first, float(shape.train[0])) and shape.val[-1] < shape.val[0]
-    )
+    train, val = shape.train, shape.val
+    falls = train[-1] < min(shape.first, float(train[0])) and val[-1] < val[0]
     if shape.count > SHORT or not falls or (shape.level < shape.bad / 2 and not _steep(shape)):
         return ""
     return (
@@ -157,9 +156,7 @@ def still_learning(shape: Shape) -> str:
 
 
 def _falls(shape: Shape) -> bool:
-    """Whether train still falls, by more in the last third of its epochs than the model shakes in
-    one, if it shakes.
-    """
+    """Whether train still falls, in its last third by more than the model shakes in an epoch."""
     return shape.falls and not (_shakes(shape) and -shape.late.change < wobble(shape))
 
 
@@ -253,6 +250,5 @@ def converged(shape: Shape) -> str:
     rests = f"train rests at {shape.stands}{shape.held}"
     if shape.level < shape.bad:
         return rests
-    return (
-        f"{rests}; the metric is {shape.score:.2f}, so label smoothing or noise holds the loss up"
-    )
+    metric = f"the metric is {shape.score:.2f}"
+    return f"{rests}; {metric}, so label smoothing or noise holds the loss up"

@@ -89,15 +89,9 @@ def lr_too_high(shape: Shape) -> str:
 def _killed(shape: Shape) -> str:
     """R19: units that were alive before training and now are not, and nothing was learned."""
     dead, share = shape.curves.dead_units, shape.last(shape.curves.dead_units)
-    if (
-        dead is None
-        or share is None
-        or share < ASLEEP
-        or not shape.curves.untrained
-        or dead[0] > 0.4
-    ):
+    if dead is None or share is None or share < ASLEEP or dead[0] > 0.4:
         return ""
-    if shape.level < HIGH or shape.lowest < 0.7 * shape.level:
+    if not shape.curves.untrained or shape.level < HIGH or shape.lowest < 0.7 * shape.level:
         return ""
     text = (
         f"training killed {100 * share:.0f} % of a layer's units, of which {100 * dead[0]:.0f} % "

@@ -49,9 +49,7 @@ def lasted(shape: Shape) -> str:
     last, axis = last_epoch(shape), shape.curves.axis
     if axis != "epoch" or not last.is_integer():
         return f"{shape.count} records of {plain(last)} {axis}s"
-    return (
-        f"{shape.count} epochs" if last <= shape.count else f"{shape.count} of {plain(last)} epochs"
-    )
+    return f"{shape.count} {'' if last <= shape.count else f'of {plain(last)} '}epochs"
 
 
 def last_epoch(shape: Shape) -> float:
@@ -190,9 +188,8 @@ def stuck(shape: Shape) -> str:
         or not shape.first
     ):
         return ""
-    return (
-        f"train came from {shape.loss(shape.first)} to {shape.stands} and stays there{shape.sure}"
-    )
+    came = f"train came from {shape.loss(shape.first)} to {shape.stands}"
+    return f"{came} and stays there{shape.sure}"
 
 
 def unstable(shape: Shape) -> str:

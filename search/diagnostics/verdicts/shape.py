@@ -40,19 +40,15 @@ class Shape:
         start = int(curves.untrained and len(train) > 1)
         self.train, self.val = (series[start:] / self.scale for series in (train, val))
         self.first = float(train[0]) / self.scale
-        self.val_first = (
-            float(val[0]) / self.scale if curves.untrained else 1.0 if self.chance else None
-        )
-        self.began = (
-            self.first if curves.began is None else (curves.began - self.floor) / self.scale
-        )
+        learned = 1.0 if self.chance else None
+        self.val_first = float(val[0]) / self.scale if curves.untrained else learned
+        began = train[0] if curves.began is None else curves.began - self.floor
+        self.began = float(began) / self.scale
         self.count = len(self.train)
 
     @property
     def bad(self) -> float:
-        """Train's level that is not learned, if it has come to rest there; a first epoch alone says
-        less of that.
-        """
+        """Train's level at rest that is not learned; a first epoch alone says less of it."""
         return BAD if self.anchored else UNSURE
 
     @cached_property
@@ -83,9 +79,7 @@ class Shape:
 
     @cached_property
     def falls(self) -> bool:
-        """Whether train still falls; slowly counts where there is much left to learn and the rate
-        is not at its end.
-        """
+        """Whether train still falls; slowly counts if much is to learn and the rate is not low."""
         fall = -self.late.change
         if self.annealed and self.level > self.bad and fall < SETTLES:
             return False
@@ -185,9 +179,7 @@ class Shape:
 
     @cached_property
     def val_goes(self) -> Direction:
-        """Where validation is going: over its last third, and up too where it has risen since its
-        lowest beyond its noise.
-        """
+        """Where validation goes in its last third; up too if it rose since its lowest, no noise."""
         since = self.val[self.turn :]
         if self.count <= SHORT:
             return (
