@@ -62,6 +62,7 @@ def rehearse(config: Config, shape: Sequence[Any]) -> str | None:
     return description
 
 
+FOUR = "config", "data", "device", "checkpoint"
 MOST_EPOCHS = 10**9
 EXITED = (
     "the trainer called sys.exit({!r}), which says that it failed; raise an error that says why"
@@ -131,17 +132,23 @@ def import_function(target: str, key: str) -> Any:
 
 
 def _check_takes_four(trainer: Any, target: str) -> None:
-    """Refuses the `main` of a script, which has other arguments, before anything is written."""
+    """Refuses the `main` of a script, or an order of one's own, before anything is written."""
     with suppress(ValueError):  # Python knows no signature of it
         signature = inspect.signature(trainer)
-        try:
-            signature.bind(*"four")
-        except TypeError as error:
+        if not _takes_four(signature):
             raise TypeError(
-                f"trainer._target_: must take (config, data, device, checkpoint), but {target!r} "
-                f"takes {signature}; write a function that takes these four, or train the script "
-                "as a program (own_command)"
-            ) from error
+                f"trainer._target_: must take ({', '.join(FOUR)}), but {target!r} takes "
+                f"{signature}; write a function that takes these four, in this order, or train "
+                "the script as a program (own_command)"
+            )
+
+
+def _takes_four(signature: inspect.Signature) -> bool:
+    try:
+        taken = signature.bind(*FOUR).arguments
+    except TypeError:
+        return False
+    return all(name == given or name not in FOUR for name, given in taken.items())
 
 
 def _is_hidden(package: str) -> bool:

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import pkgutil
 import random
+import re
 import shutil
 import sys
 import threading
@@ -646,9 +647,16 @@ def test_a_path_that_leads_nowhere_is_told_with_what_was_tried(target, error, me
 
 @pytest.mark.parametrize(
     ("signature", "fits"),
-    [("cfg=None", False), ("config, data, device, checkpoint", True), ("*four", True)],
+    [
+        ("cfg=None", False),
+        ("config, data, device, checkpoint", True),
+        ("cfg, rows, device, state", True),
+        ("*four", True),
+        ("config, data, checkpoint, device", False),
+        ("data, config, *more", False),
+    ],
 )
-def test_the_main_of_a_script_is_no_trainer_and_told_before_anything_is_written(
+def test_the_main_of_a_script_and_another_order_are_no_trainer_and_told_before_anything_is_written(
     signature, fits, tmp_path, monkeypatch
 ):
     name = f"script_{abs(hash(signature))}"
@@ -658,7 +666,9 @@ def test_the_main_of_a_script_is_no_trainer_and_told_before_anything_is_written(
     if fits:
         assert rehearse(config, (1, 1, "classification")) is None
         return
-    with pytest.raises(TypeError, match=rf"'{name}.main' takes \({signature}\); write a function"):
+    with pytest.raises(
+        TypeError, match=rf"'{name}.main' takes \({re.escape(signature)}\); write a function"
+    ):
         rehearse(config, (1, 1, "classification"))
 
 
