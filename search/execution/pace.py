@@ -59,3 +59,8 @@ def duration(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes} min"
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def in_words(seconds: float) -> str:
+    """As `duration`, but to two digits where it is less than 10 s."""
+    return f"{seconds:.2g} s" if seconds < 10 else duration(seconds)

@@ -322,3 +322,10 @@ def test_rows_in_order_are_no_fault_where_a_hidden_state_goes_on_and_are_meant_t
     seen = json.loads(json.dumps(plain(watched.watched(subject)), allow_nan=False))
     check = loop.shuffling(seen, ordered=False)
     assert (check.outcome, "hidden state" in check.told) == (outcome, "carried" in habit)
+
+
+def test_the_time_of_a_long_search_is_told_in_minutes_and_hours():
+    batch = {"batch": 32, "seconds": 1.0, "megabytes": 0.5}
+    answer = {"batches": [batch], "rows": 32 * 130}
+    check = learning.speed(answer, epochs=50, trainings=78, slots=2, batch=32)
+    assert "an epoch takes 2 min 10 s, all 78 trainings at most 70 h 25 min" in check.told

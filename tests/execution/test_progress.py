@@ -12,7 +12,7 @@ from search.config.compose import compose_experiment
 from search.config.knobs import short_names
 from search.config.plan import read_plan
 from search.execution.early_stopping import EarlyStopping
-from search.execution.pace import RecentEpochs, duration, epochs_left
+from search.execution.pace import RecentEpochs, duration, epochs_left, in_words
 from search.execution.progress import ShownProgress, growth_reason
 from search.execution.slots import Slot
 from search.execution.terminal import Line, Terminal, aligned
@@ -134,6 +134,11 @@ def test_time_left_does_not_fall_to_nothing_when_the_first_to_end_are_the_shorte
     )  # two ended after one epoch each
     assert epochs_left(trained=60, ended=6, most=50, running=[], waiting=1) == 10
     assert (duration(59.6), duration(61), duration(3660)) == ("1 min 0 s", "1 min 1 s", "1 h 1 min")
+
+
+def test_short_times_have_two_digits_and_long_ones_no_exponent():
+    told = [in_words(seconds) for seconds in (0.0694, 9.4, 10.2, 139.0, 50_700.0)]
+    assert told == ["0.069 s", "9.4 s", "10 s", "2 min 19 s", "14 h 5 min"]
 
 
 def test_a_total_that_grows_says_why_once():

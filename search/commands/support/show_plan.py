@@ -18,7 +18,7 @@ from search.config.sweep_settings import SweepSettings
 from search.config.sweep_words import sweep_words
 from search.config.tune_settings import TuneSettings
 from search.config.words import take
-from search.execution.pace import duration
+from search.execution.pace import duration, in_words
 from search.execution.slots import left_idle
 from search.execution.terminal import Terminal
 from search.execution.worker_pool import slots_of
@@ -63,7 +63,7 @@ def show_plan(options: Namespace, config_dir: Path | None, console: Terminal) ->
         about = "about" if dearer or is_tune else "at most about"
         more = f"; by the baseline: a trial takes longer with {dearer}" if dearer else ""
         console.say(
-            f"one epoch takes {measured.epoch:.3g} s here{begins}: these trials {about} "
+            f"one epoch takes {in_words(measured.epoch)} here{begins}: these trials {about} "
             f"{duration(max(total, 1.0))}, less where trials stop early{lanes}{more}"
         )
     if options.json:

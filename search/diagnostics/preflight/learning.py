@@ -13,6 +13,7 @@ from search.diagnostics.preflight.check import Check, Judge
 from search.diagnostics.preflight.model import NO_STEP
 from search.diagnostics.preflight.schedule import ends_early, misled
 from search.diagnostics.preflight.stepping import of_clip
+from search.execution.pace import in_words
 from trainers.api import IGNORED
 from trainers.probes.answers import LabelsMatter, Padding, Speed
 from trainers.probes.told import Answer, Watched
@@ -231,9 +232,9 @@ def speed(answer: Speed, *, epochs: int, trainings: int, slots: int, batch: int)
         for entry in (own, fastest)
     ]
     text = f"{', '.join(dict.fromkeys(rates))} ({fastest['megabytes']:.2g} MB kept)"
-    wanted = f", all {trainings} trainings at most {search:.2g} s" if trainings else ""
+    wanted = f", all {trainings} trainings at most {in_words(search)}" if trainings else ""
     return judge.note(
-        f"{text}; an epoch takes {epoch:.2g} s{wanted}",
+        f"{text}; an epoch takes {in_words(epoch)}{wanted}",
         batches=list(measured),
         epoch=epoch,
         search=search,

@@ -8,6 +8,7 @@ import pandas as pd
 
 from search.config.counted import count
 from search.config.plan import Plan
+from search.execution.pace import in_words
 from search.results.findings import Findings
 from search.results.report.blocks import Figures, Section, table_of
 from search.results.report.chart import Axis, Chart, Series
@@ -72,17 +73,13 @@ def _lead(total: "pd.Series[float]") -> str:
     ways = {"early stopping": total["stopped saved"], "pruning": total["pruned saved"]}
     saved = " and ".join(f"{epochs:.0f} by {way}" for way, epochs in ways.items() if epochs)
     trials = count(int(total["trials"]), "trial")
-    parts = [f"{trials} ran {count(run, 'epoch')} in {_seconds(total['seconds'])} of training."]
+    parts = [f"{trials} ran {count(run, 'epoch')} in {in_words(total['seconds'])} of training."]
     if saved:
-        parts.append(f"Epochs saved: {saved} (about {_seconds(total['seconds saved'])}).")
+        parts.append(f"Epochs saved: {saved} (about {in_words(total['seconds saved'])}).")
     if total["lost"]:
-        lost, seconds = total["lost"], _seconds(total["seconds lost"])
+        lost, seconds = total["lost"], in_words(total["seconds lost"])
         parts.append(f"Epochs that led to no result: {lost:.0f} ({seconds}).")
     return " ".join(parts)
-
-
-def _seconds(time: float) -> str:
-    return f"{time:.0f} s" if time >= 10 else f"{time:.2g} s"
 
 
 def _of_gpus(findings: Findings) -> str:
