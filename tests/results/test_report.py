@@ -309,6 +309,13 @@ def test_the_joint_stage_of_a_protocol_shows_the_knobs_that_it_turned(tmp_path):
     assert len(ids) == len(set(ids))
 
 
+def test_the_page_says_too_which_knobs_of_the_command_were_never_turned(tmp_path):
+    words = ("space=[lr,dropout,width,depth]", "budget_trials=45")
+    findings = staged_findings(lambda knobs, seed: 0.9 + 0.001 * (seed % 5), *words)
+    (line,) = (line for line in conclusion(findings) if line.startswith("never turned"))
+    assert page_of(findings, tmp_path).count(line.removesuffix(" (P1)")) == 1
+
+
 def test_a_protocol_that_finds_nothing_keeps_the_defaults(tmp_path):
     findings = staged_findings(lambda knobs, seed: 0.9 + 0.001 * (seed % 5))
     answer = answer_of(findings)

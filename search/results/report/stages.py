@@ -39,7 +39,7 @@ from search.results.step_record import (
 )
 from search.results.summary import view_of
 from search.results.summary.formatting import LABELS
-from search.results.summary.tune import caveats, did_not_help, unresolved
+from search.results.summary.tune import caveats, did_not_help, left_alone, unresolved
 from search.stages import joint
 from search.storage.folder import Folder
 
@@ -56,6 +56,7 @@ def overview_sections(findings: Findings) -> list[Section]:
     figures = Figures(
         charts=[_progress(findings)], table=table_of(frame, title="Every stage", open=True)
     )
+    cautions = [*caveats(findings), *left_alone(findings)]
     lists = [
         Section(name=f"list-{number}", title=title, blocks=[Words(lines=lines, listed=True)])
         for number, (title, read) in enumerate(LISTS.items())
@@ -70,9 +71,7 @@ def overview_sections(findings: Findings) -> list[Section]:
             blocks=[figures],
         ),
         *lists,
-        Section(
-            name="caveats", title="Caveats", blocks=[Words(lines=caveats(findings), listed=True)]
-        ),
+        Section(name="caveats", title="Caveats", blocks=[Words(lines=cautions, listed=True)]),
     ]
 
 

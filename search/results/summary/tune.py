@@ -85,11 +85,14 @@ def conclusion(findings: Findings) -> list[str]:
     lines += [f"{step['kind']}: {step['says']}" for step in told]
     near = _good_region(findings, final["trials"]) if final["learned"] else ""
     lines.append(f"{trained(findings)} in {count(len(steps), 'stage')}{near}")
-    lines += unused(findings)
-    never = _never_turned(findings)
-    if never and _are_named(findings) and not findings.stage:
-        lines.append(f"never turned, although the command names them: {', '.join(never)} (P1)")
-    return [*lines, *curve_lines(findings)]
+    return [*lines, *unused(findings), *left_alone(findings), *curve_lines(findings)]
+
+
+def left_alone(findings: Findings) -> list[str]:
+    """That knobs which the command names were turned by no stage of a protocol that has ended."""
+    never = [] if findings.stage or not _are_named(findings) else _never_turned(findings)
+    names = ", ".join(never)
+    return [f"never turned, although the command names them: {names} (P1)"] if never else []
 
 
 def _is_told(step: StepRecord) -> bool:
