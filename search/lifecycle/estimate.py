@@ -23,6 +23,7 @@ from search.storage.curves import followed, read_curves
 from search.storage.folder import Folder
 from search.storage.logs import log_tail
 
+DEARER = ("model.width", "model.depth", EPOCHS)  # parts whose greater values take longer
 SHORT = 60.0  # seconds; in a longer first epoch, what a trainer does once does not show
 
 
@@ -53,17 +54,16 @@ def dearer_knobs(plan: Plan) -> str:
     a single stage are left out, as each trial's own are counted.
     """
     settings, named = plan.settings, list[str]()
+    about, parts = [knob for knob in plan.knobs if knob.path != EPOCHS], dict[str, str]()
     if isinstance(settings, TuneSettings):
-        about = [knobs[0] for knobs in settings.spaces.values()]
-    else:
-        about = [knob for knob in plan.knobs if knob.path != EPOCHS]
+        about, parts = [knobs[0] for knobs in settings.spaces.values()], settings.parts
     for knob in about:
-        value = plan.default(knob)
+        value, part = plan.default(knob), parts.get(knob.path) or knob.path
         if knob.choices or not is_number(value):
             continue
-        if knob.group == "capacity" and knob.high > as_number(value):
+        if (knob.group == "capacity" or part in DEARER) and knob.high > as_number(value):
             named.append(f"{knob.path} up to {written(knob.typed(knob.high))}")
-        elif knob.path == BATCH and knob.low < as_number(value):
+        elif part == BATCH and knob.low < as_number(value):
             named.append(f"{knob.path} down to {written(knob.typed(knob.low))}")
     return ", ".join(named)
 

@@ -567,6 +567,11 @@ def test_knobs_by_which_a_trial_is_dearer_than_the_measured_baseline_are_named()
     )
     cheaper = ("trainer.epochs=200", "trainer.batch_size=8", "model.width=512")
     assert dearer_knobs(tune_plan("space=[lr,epochs_range,batch_size,width]", *cheaper)) == ""
+    own = ["trainer._target_=mine.train", "data.rows=400", "trainer.epochs=3", "+my.bs=64"]
+    own += ["knob.my.hidden_dim=int(log(4,64))", "knob.my.bs=int(log(16,256))", "+my.hidden_dim=8"]
+    own += ["knob.trainer.epochs=int(interval(3,20))", "knob.my.lr=log(1e-4,1)"]
+    named = "my.hidden_dim up to 64, my.bs down to 16, trainer.epochs up to 20"
+    assert dearer_knobs(tune_plan(*own)) == named
 
 
 def test_plan_of_epochs_as_a_knob_counts_each_trials_own_epochs(elsewhere):
