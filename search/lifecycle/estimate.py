@@ -4,7 +4,7 @@ Never writes results.
 """
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heapreplace
 from pathlib import Path
@@ -54,7 +54,8 @@ def dearer_knobs(plan: Plan) -> str:
     a single stage are left out, as each trial's own are counted.
     """
     settings, named = plan.settings, list[str]()
-    about, parts = [knob for knob in plan.knobs if knob.path != EPOCHS], dict[str, str]()
+    about = [knob for knob in plan.knobs if knob.path != EPOCHS]
+    parts: Mapping[str, str] = {}
     if isinstance(settings, TuneSettings):
         about, parts = [knobs[0] for knobs in settings.spaces.values()], settings.parts
     for knob in about:

@@ -170,13 +170,10 @@ def unresolved(steps: Sequence[StepRecord]) -> list[str]:
     return [f"{', '.join(names)}: {why}" for why, names in skipped.items()] + [
         f"{step['knob']}: a tie: {listed(tied)}: no significant difference from the best mean"
         for step in steps
-        if step["kind"] == "sweep" and len(tied := _tied(step)) > 1
+        if step["kind"] == "sweep"
+        for tied in [[each["value"] for each in candidates_of(step) if each["standing"] == "tie"]]
+        if len(tied) > 1  # the best itself is among them
     ]
-
-
-def _tied(step: StepRecord) -> list[Any]:
-    """The values of a sweep whose means cannot be told from the best, itself among them."""
-    return [each["value"] for each in candidates_of(step) if each["standing"] == "tie"]
 
 
 def caveats(findings: Findings) -> list[str]:
