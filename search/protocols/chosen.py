@@ -43,13 +43,14 @@ def chosen_words(findings: Findings, history: History, step: Step, *, val_rows: 
         return f"the baseline stays: {score}; {but[0]} (P5){nearest}{changed}"
     interval = gain_words(findings, decision.winner)
     text = f"{score}, against {was} at the baseline with the same seeds{interval} (P5)"
-    gain = winner.mean - baseline.mean
-    lost = _overtuning(plan, gain, history) or _fresh_is_lower(plan, winner.mean, history, step)
+    gain, by_seeds = winner.mean - baseline.mean, sounder(decision)
+    lost = "" if by_seeds else _overtuning(plan, gain, history)  # a baseline's noise is no gain
+    lost = lost or _fresh_is_lower(plan, winner.mean, history, step)
     rows = findings.of(winner.candidate)
     idle = (EPOCHS,) if mostly_out_of_patience(plan, rows) else ()
     edge = at_the_edge(history, plan.all_knobs(findings.chosen[winner.candidate]), idle=idle)
-    blind = "".join(f"; {line}" for line in untested(findings, decision) if decision.identical)
-    blind += "".join(f"; {line}" for line in sounder(decision))
+    alike = untested(findings, decision) if decision.identical else []
+    blind = "".join(f"; {line}" for line in [*alike, *by_seeds])
     few = few_rows(plan, gain / plan.metric.unit(row.value for row in findings.rows), val_rows)
     return text + _own_level(decision) + blind + lost + few + edge + changed
 
@@ -100,8 +101,7 @@ def _nearest(findings: Findings, decision: Decision) -> str:
     """The best configuration that lies above a baseline that stays by more than one standard error
     of their difference: what its seeds say, and that more of them would decide; empty without one.
     """
-    best = decision.ahead
-    if best is None:
+    if (best := decision.ahead) is None:
         return ""
     knobs = ", ".join(assigned(findings.chosen[findings.groups[best].candidate]))
     return (

@@ -268,6 +268,7 @@ def test_a_rate_that_explodes_by_decades_is_no_answer_where_every_seed_of_others
     assert findings.steps[-1]["decision"] in ("adopt", "done", "skipped")
     (why,) = [line for line in told if line.startswith("confirm: ")]
     assert "is better than the best of the baseline's 5, by more than 5 times the range" in why
+    assert "overtuning" not in why  # by means of which noise of the baseline's is all
     (near,) = [line for line in told if line.endswith("(P3)")]
     assert "within the noise of its seeds or better" in near
 
