@@ -49,11 +49,17 @@ def drift(old: DictConfig, new: DictConfig, *, grown: bool = False) -> list[str]
     `grown`: the keys instead by which the search has been extended, and which must be written down.
     """
     before, now = flat_config(old), flat_config(new)
-    return [
-        f"{key}: {before.get(key, 'missing')} there, {now.get(key, 'missing')} now"
-        + RENAMED.format(name=before.get(key)) * (key == "name")
-        for key in _drifting(before, now, new, grown=grown)
-    ]
+    lines = [_line(key, before, now) for key in _drifting(before, now, new, grown=grown)]
+    return list(dict.fromkeys(lines))
+
+
+def _line(key: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """How a key differs; of a knob that is turned no longer, once for all of its keys."""
+    knob = key.rpartition(".")[0]
+    if key.startswith("space.") and not any(each.startswith(f"{knob}.") for each in now):
+        return f"{knob}: turned there, not now"
+    text = f"{key}: {before.get(key, 'missing')} there, {now.get(key, 'missing')} now"
+    return text + RENAMED.format(name=before.get(key)) * (key == "name")
 
 
 def words_back(old: DictConfig, new: DictConfig) -> str:

@@ -7,6 +7,7 @@ measures, never imports torch.
 
 import math
 import os
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -20,6 +21,7 @@ from search.storage.sealed import parse_json, write_json
 from trainers.api import Pace
 
 FILE = "lanes.json"
+NUMBER = re.compile(r"[\d.]+")
 # Trials per second, in lanes against one by one, from which lanes are used: towards the end of a
 # search there are fewer of them.
 GAIN = 1.5
@@ -120,7 +122,8 @@ class Fusions:
                 fresh.replace(self._shared)
             with suppress(OSError):
                 fresh.unlink()
-        return self._decisions[key], self._news(self._decisions[key])
+        decided = self._decisions[key]  # of several programs the numbers alone would be new
+        return decided, self._news(decided, NUMBER.sub("", decided.why) if pace.lanes else "")
 
     def crowded(self, key: str, *, seats: int) -> tuple[Fusion, str]:
         """Records that memory ran out with more than `seats` lanes.
@@ -141,10 +144,11 @@ class Fusions:
     def _keep(self) -> None:
         write_json(self._path, {key: asdict(fusion) for key, fusion in self._decisions.items()})
 
-    def _news(self, fusion: Fusion) -> str:
-        """The reason, the first time."""
-        news = "" if not fusion.why or fusion.why in self._shown else f"lanes: {fusion.why}"
-        self._shown.add(fusion.why)
+    def _news(self, fusion: Fusion, thought: str = "") -> str:
+        """The reason, the first time that it, or another of the same `thought`, is given."""
+        thought = thought or fusion.why
+        news = "" if not fusion.why or thought in self._shown else f"lanes: {fusion.why}"
+        self._shown.add(thought)
         return news
 
 

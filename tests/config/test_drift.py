@@ -56,6 +56,15 @@ def test_a_key_that_is_gone_or_changed_is_refused(config):
     ]
 
 
+def test_a_knob_that_is_turned_no_longer_is_one_line():
+    config, other = (
+        compose_experiment("lr_sweep", overrides=[f"space={name}"], config_dir=None)
+        for name in ("lr", "dropout")
+    )
+    lines = ["chosen.space: lr there, dropout now", "space.optimizer.lr: turned there, not now"]
+    assert drift(config, other) == lines
+
+
 @pytest.mark.parametrize("word", ["placement=dask", "placement=inline", "preflight=on", "callbacks=mlflow"])  # fmt: skip
 def test_where_trials_run_what_is_checked_and_who_is_told_may_change_from_start_to_start(
     config, word

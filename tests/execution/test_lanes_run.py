@@ -293,6 +293,26 @@ def test_a_pace_decides_by_how_many_can_train_side_by_side():
     )
 
 
+def test_programs_that_differ_in_numbers_alone_are_told_of_once(tmp_path):
+    """As of six batch sizes: each is a program, with its own pace."""
+    fusions = Fusions(tmp_path, shared=tmp_path / "shared", most=None, slots=2)
+    paces = [Pace(alone=1.0, lanes={lanes: seconds}) for lanes, seconds in ((2, 1.9), (4, 3.5))]
+    paces += [Pace(alone=1.0, lanes={4: 2.0}), Pace(alone=1.0, lanes={8: 2.0})]
+    paces += [Pace(cause="Conv1d has 2 hooks"), Pace(cause="Conv1d has 3 hooks")]
+    told = [
+        fusions.settle(str(key), decide(pace, candidates=9, most=None), pace)[1]
+        for key, pace in enumerate(paces)
+    ]
+    assert told == [
+        "lanes: one by one: 2 at once would be 1.1 times as fast",
+        "",
+        "lanes: up to 4 trainings as one program, 4 of them 2.0 times as fast as one by one",
+        "",
+        "lanes: one by one: Conv1d has 2 hooks",
+        "lanes: one by one: Conv1d has 3 hooks",
+    ]
+
+
 def test_what_was_decided_first_holds_and_what_was_measured_is_kept_for_other_searches(tmp_path):
     (tmp_path / "a").mkdir()
     fusions = Fusions(tmp_path / "a", shared=tmp_path, most=None, slots=2)
