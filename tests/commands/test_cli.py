@@ -474,6 +474,33 @@ def test_tables_are_made_again_from_disk_without_torch(smoke):
     pd.testing.assert_frame_equal(pd.read_parquet(folder / "curves.parquet"), curves)
 
 
+CUT_OFF = """
+import os
+import signal
+import sys
+
+from search.__main__ import exit_with_main
+from search.commands.support import open_test_set
+
+def scores(*_):
+    os.kill(os.getpid(), signal.SIGTERM)
+
+if __name__ == "__main__":
+    open_test_set._several = scores
+    exit_with_main()
+"""
+
+
+def test_a_test_that_is_cut_off_names_the_command_that_opens_the_rows_once_more(smoke):
+    (smoke / "cut_off.py").write_text(CUT_OFF)
+    first = script("cut_off.py", "test", "smoke", cwd=smoke)
+    assert first.returncode == 130
+    check_told(first.stderr, "test-was-cut-off", "python -m search test smoke --again")
+    again = search("test", "smoke", "--again", cwd=smoke)
+    assert again.returncode == 0, again.stderr
+    assert "accuracy unknown, since that test was cut off" in again.stdout
+
+
 def test_the_test_set_is_opened_once_and_the_ledger_says_so(smoke):
     ledger = smoke / "results" / "smoke" / "test_ledger.jsonl"
     first = search("test", "smoke", cwd=smoke)

@@ -1,7 +1,8 @@
 """Scores what was exported on the sealed test rows; the ledger holds every opening (R8, P13)."""
 
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -17,7 +18,7 @@ from search.config.trial_config import plain_config
 from search.contract.arrays import FoldData
 from search.contract.contract import Prepared, prepare
 from search.contract.fingerprint import file_digest
-from search.errors import COPY, UsageError
+from search.errors import COPY, Interrupted, UsageError
 from search.results.by_group import write_test_groups
 from search.results.ensemble import judged_before, read_members
 from search.results.export import EXPORTED, REFIT, refit_note
@@ -51,15 +52,18 @@ def open_test_set(options: Namespace) -> None:
                 "rows": len(prepared.split.test),
             }
         )
-        several = _several(findings, folder, judge)
-        mean = float(np.mean(several.get(ANSWER) or judge.score(config, exported, seconds=seconds)))
-        averaged = _ensemble(config, folder, prepared, findings)
-        trained_again = _refit(findings, config, folder, judge)
-        ledger.finish(opening, score=mean if trained_again is None else trained_again)
+        with _told_if_cut_off(options.name):
+            several = _several(findings, folder, judge)
+            answer = several.get(ANSWER) or judge.score(config, exported, seconds=seconds)
+            averaged = _ensemble(config, folder, prepared, findings)
+            trained_again = _refit(findings, config, folder, judge)
+            score = float(np.mean(answer)) if trained_again is None else trained_again
+            ledger.finish(opening, score=score)
         by_group = _by_group(findings, folder, prepared)
     metric, rows = opening["metric"], opening["rows"]
     if not several:
-        print(f"test {metric}: {mean:.4g} on {rows} rows (validation: {config.expected:.4g})")
+        text = f"{np.mean(answer):.4g} on {rows} rows (validation: {config.expected:.4g})"
+        print(f"test {metric}: {text}")
     scores = {who: spread(values) for who, values in several.items()}
     if averaged is not None:
         scores["the ensemble"] = f"{averaged:.4g}"
@@ -75,6 +79,23 @@ def open_test_set(options: Namespace) -> None:
     for line in [*by_group, *_without_weights(findings, folder), *gap]:
         print(line)
     _say_earlier(earlier, number=opening["opening"])
+
+
+@contextmanager
+def _told_if_cut_off(name: str) -> Iterator[None]:
+    """Within it a signal says that the ledger has the opening: the same command would be refused.
+
+    Raises:
+        Interrupted: by a signal.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted(
+            f"test {name}: interrupted once the ledger had this opening, which has no score: "
+            f"python -m search test {name} --again opens the test set once more",
+            code="test-was-cut-off",
+        ) from None
 
 
 def _earlier(ledger: Ledger, *, again: bool) -> list[dict[str, Any]]:
