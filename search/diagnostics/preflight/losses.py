@@ -49,8 +49,7 @@ def reported_losses(seen: Watched, *, heart: ByHeart) -> Check:
     if divided := _divided(seen):
         remedy = "report it before it is divided by the batches whose gradients are added up"
         return judge.warn(divided, remedy)
-    scaled = _too_small(seen) or _too_large(seen, pairs) or _times_evaluated(seen)
-    if scaled:
+    if scaled := _too_small(seen) or _too_large(seen, pairs) or _times_evaluated(seen):
         return judge.warn(scaled, "report the mean over rows: a sum divided by their number")
     if not (seen["losses"] or seen["losses_again"] or heart.get("tries")):
         return judge.unknown("neither losses of steps nor predictions were seen beside them")
@@ -70,10 +69,8 @@ def reported_losses(seen: Watched, *, heart: ByHeart) -> Check:
 
 def _of_wrong_rows(seen: Watched, *, heart: ByHeart) -> tuple[str, str] | None:
     """How losses are of other steps or rows than they say, and the remedy; else None."""
-    kept = _kept_sum(seen)
-    if kept:
-        remedy = "set the running sum, and its count, to 0 at the start of every epoch"
-        return kept, remedy
+    if kept := _kept_sum(seen):
+        return kept, "set the running sum, and its count, to 0 at the start of every epoch"
     rows = seen["rows_seen"]
     if rows["on_train"] is not None and rows["on_train"] > 0.9 and rows["on_val"] == 0:
         text = "the rows that were evaluated are train rows; no validation row was"

@@ -46,24 +46,20 @@ def epoch_figures(
     known = sorted({name for trial in shown for name in columns_of[trial]})
     # Beside `lr`, those of further groups of parameters: `lr_2` and so on.
     named = {one: [n for n in known if re.fullmatch(rf"{one}(_\d+)?", n)] for one in QUANTITIES}
-    charts = [
-        chart
-        for chart in [
-            _chart(columns_of, shown, both if recorded else [], axis=metric),
-            *(
-                _chart(columns_of, shown, [(one, one) for one in named[name]], axis=axis, log=log)
-                for name, (axis, log) in QUANTITIES.items()
-            ),
-        ]
-        if chart is not None
+    drawn = [
+        _chart(columns_of, shown, both if recorded else [], axis=metric),
+        *(
+            _chart(columns_of, shown, [(one, one) for one in named[name]], axis=axis, log=log)
+            for name, (axis, log) in QUANTITIES.items()
+        ),
+        *(confidence_chart(shares_of(trial), title) for trial, title in shown.items()),
     ]
-    histograms = [confidence_chart(shares_of(trial), title) for trial, title in shown.items()]
-    charts += [chart for chart in histograms if chart is not None]
+    charts = [chart for chart in drawn if chart is not None]
     if not charts:
         return None
-    names = ["epoch", metric, f"train_{metric}", *chain(*named.values())]
+    names = ["epoch", metric, on_train, *chain(*named.values())]
     frames = [
-        pd.DataFrame({"trial": trial, **{name: columns[name] for name in names if name in columns}})
+        pd.DataFrame({"trial": trial} | {n: columns[n] for n in names if n in columns})
         for trial, columns in columns_of.items()
         if trial in shown
     ]
