@@ -5,6 +5,7 @@ import queue
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import psutil
@@ -84,6 +85,27 @@ def test_a_worker_that_nobody_can_end_fails_its_slot_and_holds_up_no_search(monk
     placement.kill(slot)
     joined.connection.close()
     assert isinstance(events.get(timeout=60), WorkerLeft)
+
+
+def test_a_kill_that_works_late_since_the_machine_stood_still_fails_no_slot(monkeypatch):
+    kill, late = os.killpg, []
+
+    def after_a_while(*words):
+        late.append(threading.Timer(0.2, kill, words))
+        late[-1].start()
+
+    monkeypatch.setattr(os, "killpg", after_a_while)
+    monkeypatch.setattr(local, "STUCK", 0.0)
+    events, slot = queue.SimpleQueue(), Slot(number=0, gpu=None, threads=1)
+    placement = local.LocalPlacement([slot], trainer="mine.train", post=events.put)
+    placement.start(slot)
+    joined = events.get(timeout=60)
+    placement.kill(slot)
+    assert isinstance(events.get(timeout=60), WorkerLeft)
+    joined.connection.close()
+    for timer in late:
+        timer.join()
+    placement.close(grace=0.0)
 
 
 def test_only_what_bears_the_mark_is_killed():

@@ -57,8 +57,8 @@ def open_test_set(options: Namespace) -> None:
             answer = several.get(ANSWER) or judge.score(config, exported, seconds=seconds)
             averaged = _ensemble(config, folder, prepared, findings)
             trained_again = _refit(findings, config, folder, judge)
-            score = float(np.mean(answer)) if trained_again is None else trained_again
-            ledger.finish(opening, score=score)
+            held = float(np.mean(answer)) if trained_again is None else trained_again
+            ledger.finish(opening, score=held)
         by_group = _by_group(findings, folder, prepared)
     metric, rows = opening["metric"], opening["rows"]
     if not several:
