@@ -599,6 +599,9 @@ def test_a_remedy_names_the_knob_as_the_user_calls_it():
         ["trainer._target_=mine.train", "data.rows=100", "knob.h.eta=log(1e-4,1)"], config_dir=None
     )
     assert excused([check], own_parts(own))[0].remedy.startswith("lower h.eta; ")
+    rare = sets.class_balance({"train": np.repeat([0, 1], [400, 20])}, classes=2, metric="f1")
+    weight = {"h.pos_weight": "trainer.balance"}  # 1 of which changes nothing
+    assert excused([rare], weight)[0].remedy == rare.remedy != ""
 
 
 def test_the_causes_of_a_check_are_checks():

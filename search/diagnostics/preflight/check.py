@@ -92,7 +92,7 @@ def excused(checks: Iterable[Check], parts: Mapping[str, str] | None = None) -> 
         if check.outcome not in ("warn", "fail") or cause == check.name:
             remedy = check.remedy
             for path, part in (parts or {}).items():
-                remedy = re.sub(rf"\b{re.escape(part)}\b", path, remedy)
+                remedy = re.sub(rf"\b{re.escape(part)}\b(?!=)", path, remedy)  # its values differ
             return replace(check, remedy=remedy)
         text = f"because {cause} has failed and explains it: {check.told}"
         return replace(check, outcome="not checkable", told=text, remedy="")

@@ -238,7 +238,7 @@ def class_balance(
         text = f"{sentence}: always naming the most frequent class gives an accuracy of {most:.1%}"
         return judge.warn(text, remedy, **measured)
     if metric not in ("", "accuracy"):
-        remedy = "trainer.balance=1 draws each class as often, if a model passes the rare one over"
+        remedy = "if a model passes the rare one over, draw it as often (stock: trainer.balance=1)"
     return judge.note(f"{sentence}: unbalanced", remedy, **measured)
 
 
