@@ -186,7 +186,8 @@ class _ManyStages:
             made = soundness(read_json(report, keys=keys)) if report.exists() else NOT_CHECKED
             return replace(step, says=made)
         if stage == "lr_range":
-            says, rates = range_once(run.plan, run.folder.path, slot=run.pool.slots[0])
+            plan = replace(run.plan, config=history.config)
+            says, rates = range_once(plan, run.folder.path, slot=run.pool.slots[0])
             return replace(step, says=says, rates=rates)
         if stage == "ensemble":
             return averaged(run.plan, run.folder, step, rows=self._rows)

@@ -37,12 +37,19 @@ def chosen_words(findings: Findings, history: History, step: Step, *, val_rows: 
             f"{score}, against {was} with fewer epochs: what follows begins here, and whether it "
             "is a gain is for the confirmation to say (R15a)"
         )
+    if step.request.stage == "regularisers_off" and decision.adopted and not decision.better:
+        return (
+            f"{score}, without the penalties, with which nothing is learned ({was}): no difference "
+            "tells nothing of them there, so they are off for now (R15, R26a)"
+        )
+    rival = "with the penalties" if step.request.configurations[0] else "at the baseline"
     if not decision.adopted:
         but = held_back(findings, decision) or ["nothing is better beyond chance"]
         nearest = _nearest(findings, decision) if step.request.stage == "confirm" else ""
-        return f"the baseline stays: {score}; {but[0]} (P5){nearest}{changed}"
+        stays = "the baseline stays" if rival == "at the baseline" else "they are on again"
+        return f"{stays}: {score}; {but[0]} (P5){nearest}{changed}"
     interval = gain_words(findings, decision.winner)
-    text = f"{score}, against {was} at the baseline with the same seeds{interval} (P5)"
+    text = f"{score}, against {was} {rival} with the same seeds{interval} (P5)"
     gain, by_seeds = winner.mean - baseline.mean, sounder(decision)
     lost = "" if by_seeds else _overtuning(plan, gain, history)  # a baseline's noise is no gain
     lost = lost or _fresh_is_lower(plan, winner.mean, history, step)

@@ -18,12 +18,7 @@ from search.errors import RunError
 from search.protocols.chosen import ahead_words, chosen_words, untested_once
 from search.protocols.evidence import coarse, constant, faster, mean_words, scores_of
 from search.protocols.history import BATCH, History
-from search.protocols.learned import (
-    beats_constant,
-    has_learned,
-    moves_nothing,
-    unusual_update,
-)
+from search.protocols.learned import has_learned, moves_nothing, unusual_update, without_test
 from search.protocols.stage_plan import with_all_knobs
 from search.protocols.step import Request, Step
 from search.results.findings import Findings
@@ -64,17 +59,13 @@ def conclude(
         val_rows: rows of validation; 0 where they do not matter.
         update_ratios: by trial, the norm of an update over that of the weights, if it was recorded.
     """
-    step = Step(
-        number=len(history.steps) + 1,
-        request=request,
-        decision="done",
-        says="",
+    step = replace(
+        history.opened(request),
         trials=len(trials),
         seconds=elapsed(trials),
         pace=epoch_pace(trials),
         clock=clock,
         gpu_seconds=gpu_seconds(trials, gpus=findings.plan.placement.gpus_per_slot),
-        held=history.held,
     )
     plan = findings.plan
     unit = plan.metric.unit(row.value for row in findings.rows)
@@ -86,7 +77,7 @@ def conclude(
         says = f"{mean_words(plan, rows)}{constant(plan, floor)}{coarse(plan, val_rows, unit=unit)}"
         step = _read(replace(step, says=says), findings, rows)
     else:
-        findings = _without_constants(findings, floor=floor, val_rows=val_rows)
+        findings = without_test(request.stage, findings, floor=floor, val_rows=val_rows)
         step = _compared(step, findings, history, val_rows=val_rows)
     scores = scores_of(plan, step.incumbent)
     learned = has_learned(step, findings, scores, floor=floor, val_rows=val_rows, rate=history.rate)
@@ -112,14 +103,14 @@ def _compared(step: Step, findings: Findings, history: History, *, val_rows: int
     if decision is None and findings.obstacle:
         raise RunError(findings.obstacle, code="baseline-has-no-result")
     assert decision is not None
-    if step.request.stage == "longer":
-        decision = _long_enough(findings, decision)
-        findings = replace(findings, decision=decision)
     if decision.winner is None:
         says = "no value is usable: every trial failed or diverged"
-        return replace(step, decision="none", says=says, incumbent=history.incumbent)
-    winner = findings.groups[decision.winner].candidate
-    rows = [row for row in findings.of(winner) if row.finished]
+        if step.request.stage == "regularisers_off":  # as where nothing is learned
+            off = plan.all_knobs(findings.chosen[findings.groups[1].candidate])
+            step, says = replace(step, held=off), f"{says}; the penalties are off for now (R15)"
+        return replace(step, decision="none", says=says)
+    winner = findings.groups[decision.winner]
+    rows = [row for row in findings.of(winner.candidate) if row.finished]
     is_sweep = step.request.stage == "sweep"
     unread = inert(findings) if is_sweep else []
     compared = zip(findings.groups, decision.standings, strict=True)
@@ -142,17 +133,17 @@ def _compared(step: Step, findings: Findings, history: History, *, val_rows: int
         )
         if is_sweep
         else chosen_words(findings, history, step, val_rows=val_rows),
-        held=plan.all_knobs(findings.chosen[winner]),
+        held=plan.all_knobs(findings.chosen[winner.candidate]),
         inert=bool(unread),
         effect="worse" in decision.standings or decision.adopted,
         good=tuple(group.value for group in good) if is_sweep else (),
         leaders=_undecided(findings, decision) if is_sweep else (),
-        evidence=_evidence(findings),
+        evidence=_evidence(findings, step.request.stage),
     )
-    if step.request.path == BATCH and not unread:
+    if history.settings.part(step.request.path) == BATCH and not unread:
         trained = {group.value: findings.of(group.candidate) for group in findings.groups}
-        chosen = findings.groups[decision.winner].value
-        step = replace(step, says=step.says + faster(trained, chosen=chosen, good=step.good))
+        told = faster(trained, chosen=winner.value, good=step.good, path=step.request.path)
+        step = replace(step, says=step.says + told)
     step, before = _read(step, findings, rows), history.incumbent
     # A sweep may have compared by fewer seeds than the incumbent that stays has had.
     has_more = is_sweep and not decision.adopted and len(before) > len(rows)
@@ -177,35 +168,6 @@ def _ahead_words(findings: Findings, decision: Decision, history: History) -> li
     return [f"{ahead}: the confirmation trains it too (P13)"]
 
 
-def _without_constants(findings: Findings, *, floor: float | None, val_rows: int) -> Findings:
-    """With a value that stays, where another's score is the same for every seed and is no better
-    than a constant prediction's: it was taken without a test, and nothing was learned (R11).
-    """
-    decision, plan = findings.decision, findings.plan
-    if decision is None or not decision.winner or not decision.identical:
-        return findings
-    rows = findings.of(findings.groups[decision.winner].candidate)
-    names = [verdict.name for verdict in findings.verdicts_on(rows)]
-    verdict = Counter(names).most_common(1)[0][0] if names else ""
-    scores = scores_of(plan, rows)
-    learned = beats_constant(plan.metric, scores, floor=floor, val_rows=val_rows, verdict=verdict)
-    if floor is None:
-        learned = not names or not set(names) <= {*NOT_LEARNED}
-    if learned or not findings.groups[0].clean:
-        return findings
-    return replace(findings, decision=replace(decision, winner=0, adopted=False))
-
-
-def _long_enough(findings: Findings, decision: Decision) -> Decision:
-    """More epochs are taken unless they are worse or break: what follows is to be judged by curves
-    that were not cut off. Whether they are a gain is for the confirmation to say.
-    """
-    short, longer = findings.groups
-    is_sound = len(longer.clean) == len(longer.scores)
-    taken = is_sound and (not short.clean or longer.mean >= short.mean)
-    return replace(decision, winner=int(taken), adopted=taken)
-
-
 def _cut_short(findings: Findings, *, val_rows: int) -> list[str]:
     """That a sweep ended before its last round; none where it did not."""
     resolution = 1 / val_rows if val_rows else 0.0
@@ -224,8 +186,7 @@ def _joint(step: Step, findings: Findings, history: History) -> Step:
     """The leaders that chance could still lift above the incumbent; the confirmation decides."""
     plan = findings.plan
     scores = scores_of(plan, history.incumbent)
-    spread = history.spread
-    least = (float(np.mean(scores)) if scores else -math.inf) - LIFT * spread
+    least = (float(np.mean(scores)) if scores else -math.inf) - LIFT * history.spread
     rows = {row.spec.trial: row for row in findings.rows}
     leaders = [
         rows[group.trial] for group in findings.groups[1:] if group.clean and group.mean >= least
@@ -235,7 +196,6 @@ def _joint(step: Step, findings: Findings, history: History) -> Step:
     return replace(
         step,
         says=says,
-        incumbent=history.incumbent,
         leaders=tuple(plan.all_knobs(row.spec.knobs) for row in leaders),
     )
 
@@ -246,12 +206,9 @@ def _leading(plan: Plan, leaders: Sequence[TrialRecord], *, incumbent: Sequence[
     mean = f" ({metric.name} {metric.words(float(np.mean(incumbent)))})" if incumbent else ""
     if not leaders:
         return f"none comes near the incumbent{mean} within what chance explains"
-    are = "configurations are" if len(leaders) > 1 else "configuration is"
-    best = metric.words(scores_of(plan, leaders[:1])[0])
-    return (
-        f"{len(leaders)} {are} better than the incumbent{mean} or within chance of it; the best "
-        f"has {metric.name} {best}, with one seed"
-    )
+    near = f"better than the incumbent{mean} or within chance of it"
+    best = f"the best has {metric.name} {metric.words(scores_of(plan, leaders[:1])[0])}"
+    return f"{count(len(leaders), 'configuration')} {near}; {best}, with one seed"
 
 
 def _read(step: Step, findings: Findings, rows: Sequence[TrialRecord]) -> Step:
@@ -285,11 +242,13 @@ def gain(plan: Plan, history: History) -> str:
     return f"{text} ({plan.metric.sign * (mean - float(np.mean(first))):+.3g} against the baseline)"
 
 
-def _evidence(findings: Findings) -> dict[str, object]:
+def _evidence(findings: Findings, stage: str) -> dict[str, object]:
     """On which numbers it was decided, as every search tells them, and on which knobs."""
     decision = findings.decision
     assert decision is not None
     told = evidence(findings, decision, noun="value")
     for entry, group in zip(told["values"], findings.groups, strict=True):
         entry["knobs"] = dict(findings.chosen[group.candidate])
+    if stage == "regularisers_off" and decision.adopted and not decision.better:
+        told["off_for_now"] = True  # untested: see `without_test`
     return told | {"tie": decision.tie}

@@ -20,7 +20,7 @@ FASTER = 1.5  # times as fast that an epoch must be to be named
 
 
 def faster(
-    rows: Mapping[Value, Sequence[TrialRecord]], *, chosen: Value, good: Sequence[Value]
+    rows: Mapping[Value, Sequence[TrialRecord]], *, chosen: Value, good: Sequence[Value], path: str
 ) -> str:
     """Which batch size trains an epoch much faster than the chosen one and is no worse beyond
     chance (P6); empty where none does.
@@ -29,6 +29,7 @@ def faster(
         rows: by batch size, its trials.
         chosen: the incumbent's.
         good: the sizes that do not lie below the best.
+        path: of the knob.
     """
     paces = {
         value: float(np.median([row.seconds / row.epochs for row in trials if row.epochs]))
@@ -41,7 +42,7 @@ def faster(
         return ""
     return (
         f"; {best} is no worse beyond chance, and an epoch takes {paces[chosen] / paces[best]:.1f} "
-        f"times less than with {chosen}: for speed, say trainer.batch_size={best} and tune the "
+        f"times less than with {chosen}: for speed, say {path}={best} and tune the "
         "rate again (P6, R39)"
     )
 

@@ -165,11 +165,8 @@ class History:
     @property
     def sweeps(self) -> list[Step]:
         """The sweeps that were carried out."""
-        return [
-            step
-            for step in self.steps
-            if step.request.stage == "sweep" and step.decision != "skipped"
-        ]
+        made = (step for step in self.steps if step.decision != "skipped")
+        return [step for step in made if step.request.stage == "sweep"]
 
     @property
     def undecided(self) -> tuple[Mapping[str, Value], ...]:

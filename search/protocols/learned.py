@@ -1,7 +1,10 @@
 """What scores say of the set-up: nothing was learned (R11), or no score can be better (R36)."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -39,10 +42,9 @@ def moves_nothing(findings: Findings) -> bool:
     """
     for row in findings.rows:
         verdict = findings.verdicts.get(row.spec.trial)
-        if verdict is not None and verdict.name not in (*NOT_LEARNED, "cannot_tell"):
-            return False
-        is_told = verdict is not None and verdict.name in NOT_LEARNED
-        if not is_told and not (row.epochs > 1 and row.best_epoch in (0, 1)):
+        name = "cannot_tell" if verdict is None else verdict.name
+        is_untold = name == "cannot_tell" and row.epochs > 1 and row.best_epoch in (0, 1)
+        if name not in NOT_LEARNED and not is_untold:
             return False
     return True
 
@@ -100,6 +102,38 @@ def beats_constant(
     return mean > constant + errors * max(of_rows, of_seeds)
 
 
+def without_test(stage: str, findings: Findings, *, floor: float | None, val_rows: int) -> Findings:
+    """With what is decided for another reason than a test; arguments as of `beats_constant`.
+
+    More epochs are taken unless they are worse or break: what follows is to be judged by curves
+    that were not cut off. Penalties go off unless that is worse or breaks, where nothing is learned
+    with them: there a tie tells nothing of them (R15, R26a). A value stays, where another's score
+    is the same for every seed and no better than a constant prediction's (R11).
+    """
+    decision = findings.decision
+    if decision is None or decision.winner is None:
+        return findings
+    first, second = findings.groups[0], findings.groups[decision.winner or -1]
+    is_off = stage == "regularisers_off"
+    group = first if is_off and not decision.winner else second
+    names = Counter(verdict.name for verdict in findings.verdicts_on(findings.of(group.candidate)))
+    ((main, _),) = names.most_common(1) or [("", 0)]
+    learned = not names or not set(names) <= {*NOT_LEARNED}
+    if floor is not None:
+        beats = partial(beats_constant, findings.plan.metric, floor=floor, val_rows=val_rows)
+        learned = beats(group.clean, verdict=main) and not (is_off and main in NOT_LEARNED)
+    if stage == "longer":
+        taken = not second.broken and (not first.clean or second.mean >= first.mean)
+        decision = replace(decision, winner=int(taken), adopted=taken)
+    elif is_off and (not decision.adopted or decision.identical):
+        is_worse = not decision.untested and decision.standings[1] == "worse"
+        if not (learned or is_worse or second.broken):
+            decision = replace(decision, winner=1, adopted=True, untested=True, better=())
+    elif decision.winner and decision.identical and first.clean and not learned:
+        decision = replace(decision, winner=0, adopted=False)
+    return replace(findings, decision=decision)
+
+
 def has_learned(
     step: Step,
     findings: Findings,
@@ -116,15 +150,10 @@ def has_learned(
     metric, verdict = findings.plan.metric, step.verdicts[0][0] if step.verdicts else ""
     if floor is None:
         return step.request.path != rate or not _rests(step, findings, scores)
-    if beats_constant(metric, scores, floor=floor, val_rows=val_rows, verdict=verdict):
-        return True
-    others = findings.groups if step.request.stage == "sweep" else ()
-    return any(
-        len(group.clean) > 1
-        and beats_constant(
-            metric, group.clean, floor=floor, val_rows=val_rows, verdict="", among_others=True
-        )
-        for group in others
+    beats = partial(beats_constant, metric, floor=floor, val_rows=val_rows)
+    others = [group.clean for group in findings.groups if step.request.stage == "sweep"]
+    return beats(scores, verdict=verdict) or any(
+        len(clean) > 1 and beats(clean, verdict="", among_others=True) for clean in others
     )
 
 
@@ -138,9 +167,8 @@ def _rests(step: Step, findings: Findings, scores: Sequence[float]) -> bool:
         return False
     own = float(np.var(scores, ddof=1))
     for group in findings.groups[1:]:
-        seeds, others = len(group.clean), own
-        if seeds > 1:
-            others = float(np.var(group.clean, ddof=1))
+        seeds = len(group.clean)
+        others = float(np.var(group.clean, ddof=1)) if seeds > 1 else own
         error = math.sqrt(own / len(scores) + others / max(seeds, 1))
         if seeds and group.mean > float(np.mean(scores)) + SURELY * error:
             return False

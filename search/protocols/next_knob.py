@@ -60,8 +60,7 @@ def sweep_request(
         about = affordable(about, history)
         about = replace(about, points=min(about.points, POINTS))
     room = sweep_trials(history)
-    cost = _cost(about, beside, history)
-    if cost > room and not about.choices and not beside:
+    if _cost(about, beside, history) > room and not about.choices and not beside:
         about = replace(about, points=max(2, int(room // history.seeds)))
     cost = _cost(about, beside, history)
     race = Race(first=history.seeds, most=history.settings.most_seeds).further
@@ -168,12 +167,8 @@ def _known(history: History, path: str) -> str:
 def _changed_since(history: History) -> str:
     last = history.swept(history.rate)
     assert last is not None
-    paths = [
-        step.request.path
-        for step in history.steps[last.number :]
-        if step.decision == "adopt" and step.request.path
-    ]
-    return ", ".join(dict.fromkeys(paths))
+    since = (step for step in history.steps[last.number :] if step.decision == "adopt")
+    return ", ".join(dict.fromkeys(step.request.path for step in since if step.request.path))
 
 
 def _in_order(history: History, entry: int, *, passes: int) -> Request:
@@ -228,6 +223,4 @@ def _pass_of(step: Step, steps: list[Step], swept: Collection[str]) -> int:
 
 
 def _stop(entry: int, why: str) -> Request:
-    return Request(
-        entry=entry, stage="sweeps", because="no further knob is swept", rules=(), skip=why
-    )
+    return Request(entry=entry, stage="sweeps", because="no further knob is swept", skip=why)

@@ -3,9 +3,12 @@
 Never trains, never reads a file: a resumed search asks the same question again.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
+
+from omegaconf import OmegaConf
 
 from search.config.knobs import Knob, Value, assigned
 from search.config.trial_config import is_program
@@ -44,9 +47,8 @@ def _asked_by(history: History, index: int) -> Request | None:
         return None if ended else next_sweep(history, index, entry.argument)
     if not done:
         return _STAGES[entry.stage](history, index, entry.argument)
-    if _says_more_now(history, done):
-        again = _regularisers_off(history, index, "")
-        return replace(again, because=f"no training gave a result before; {again.because}")
+    if (again := _penalties_again(history, done)) is not None:
+        return again
     is_joint = [step.request.stage for step in done] == ["joint"]
     if is_joint and done[0].trials and not done[0].leaders:
         again = joint_request(history, index)
@@ -128,49 +130,53 @@ def _regularisers_off(history: History, index: int, argument: str) -> Request:
     )
 
 
-def _says_more_now(history: History, done: Sequence[Step]) -> bool:
-    """Whether the penalties are to be switched off once more, right after a sweep of the rate: no
-    training of that stage gave a result, at a rate that is another one now.
+def _penalties_again(history: History, done: Sequence[Step]) -> Request | None:
+    """Right after the rate's sweep, the penalties on once more that were off only because nothing
+    was learned: now a comparison tells something. None where there are none.
     """
-    if [step.request.path for step in done] != [history.rate] or done[0].decision != "adopt":
-        return False
     before = [step for step in history.steps if step.request.stage == "regularisers_off"]
-    return (
-        bool(before)
-        and before[-1].decision == "none"
-        and bool(history.penalties_off)
-        and sweep_trials(history) >= history.seeds
-    )
+    is_open = [step.decision == "none" or "off_for_now" in step.evidence for step in before]
+    is_rate = [step.request.path for step in done] == [history.rate] and done[0].trials
+    trains = history.learned and any(row.value is not None for row in history.incumbent)
+    if is_open != [True] or not (is_rate and trains and sweep_trials(history) >= history.seeds):
+        return None
+    _, off = before[0].request.configurations
+    on = {path: OmegaConf.select(history.base, path) for path in off}
+    why = f"nothing was learned when they were switched off: {', '.join(assigned(on))}"
+    entry = done[0].request.entry
+    return replace(before[0].request, entry=entry, because=why, configurations=(on, off))
 
 
 def _longer(history: History, index: int, argument: str) -> Request:
     """Four times the epochs, where the incumbent's were too few to judge anything by (R15a)."""
-    main = history.verdict
+    main, needs, room = history.verdict, 0.0, math.inf
     epochs, name = int(history.config.trainer.epochs), history.settings.named(EPOCHS)
     more = epochs if name is None else _more(history.settings.spaces[name][0], epochs)
-    request = Request(
+    is_point = main == "cannot_tell" and epochs < FEWEST  # of which no curve can be told
+    because, skip = "curves that are cut off say too little", ""
+    if main != "too_short" and not is_point:
+        skip = f"the incumbent's curves say {main}, not too_short" if main else NO_VERDICT
+    elif history.ends_itself:
+        skip = "trainings end by themselves, whatever trainer.epochs is"
+    elif more <= epochs:
+        skip = "no knob of the protocol allows more epochs"
+    else:
+        because = f"nothing is judged by curves that were cut off while they fell: {more} epochs"
+        needs, room = history.seeds * more / epochs, sweep_trials(history)
+        if room < needs:
+            skip = (
+                f"it costs as much as {needs:.0f} trials, and the sweeps' share leaves {room:.0f}"
+            )
+    return Request(
         entry=index,
         stage="longer",
-        because=f"nothing is judged by curves that were cut off while they fell: {more} epochs",
+        because=because,
         rules=("R15a", "P10"),
         configurations=({}, {EPOCHS: more}),
+        needs=needs,
+        left=room,
+        skip=skip,
     )
-    is_point = main == "cannot_tell" and epochs < FEWEST  # of which no curve can be told
-    needless = ""
-    if main != "too_short" and not is_point:
-        needless = f"the incumbent's curves say {main}, not too_short" if main else NO_VERDICT
-    elif history.ends_itself:
-        needless = "trainings end by themselves, whatever trainer.epochs is"
-    elif more <= epochs:
-        needless = "no knob of the protocol allows more epochs"
-    if needless:
-        return replace(request, because="curves that are cut off say too little", skip=needless)
-    room, cost = sweep_trials(history), history.seeds * more / epochs
-    request = replace(request, needs=cost, left=room)
-    if room < cost:
-        left = f"it costs as much as {cost:.0f} trials, and the sweeps' share leaves {room:.0f}"
-        return replace(request, skip=left)
-    return request
 
 
 def _more(about: Knob, epochs: int) -> int:

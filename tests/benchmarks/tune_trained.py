@@ -53,7 +53,7 @@ def tune(
         step = history.opened(request)
         before = search.epochs
         if request.stage == "lr_range":
-            step = _range(plan, trainings, step)
+            step = _range(replace(plan, config=history.config), trainings, step)
         elif not request.skip and request.stage not in ("preflight", "ensemble"):
             step = _stage(plan, search, history, request, rows)
         history = history.with_step(step)

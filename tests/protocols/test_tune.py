@@ -454,8 +454,9 @@ def test_a_batch_size_that_is_much_faster_and_no_worse_is_told(seconds, said):
         ]
         for size, each in seconds.items()
     }  # fmt: skip
-    words = faster(rows, chosen=32, good=(32, 256))
+    words = faster(rows, chosen=32, good=(32, 256), path="my.batch")
     assert words.startswith(said) if said else words == ""
+    assert ("say my.batch=256" in words) == bool(said)
 
 
 def test_a_verdict_that_needs_a_hand_ends_the_sweeps_and_says_what_to_do():
@@ -1898,6 +1899,64 @@ def test_penalties_are_switched_off_once_where_that_told_something_or_no_rate_ga
     )
     steps = [step for step in history.steps if step.request.stage == "regularisers_off"]
     assert [step.decision for step in steps] == [decision]
+
+
+def _two_faults(words, *, most, gain=0.0, rates=(0.02, 0.5), floor=0.1):
+    """A protocol whose trainings learn at some rates alone, with a weight decay of at most so much,
+    of which `gain` is what the score has more; elsewhere the loss rests.
+    """
+
+    def learns(knobs):
+        given = dict(word.split("=") for word in words if not word.startswith("budget"))
+        rate, decay = (
+            float(knobs.get(path, given.get(path, usual)))
+            for path, usual in ((RATE, 0.1), ("optimizer.weight_decay", 0.0))
+        )
+        return rates[0] <= rate <= rates[1] and decay <= most, decay > 0
+
+    def value(knobs, seed):
+        learned, is_on = learns(knobs)
+        return 0.1 + (0.8 + gain * is_on) * learned + _noise(knobs, seed, 0.001)
+
+    def verdict(knobs):
+        return "converged" if learns(knobs)[0] else "dead"
+
+    return carried_out(tune_plan(*words, NO_JOINT), value, verdict, floor=floor)
+
+
+@pytest.mark.parametrize("floor", [0.1, None])  # None: nothing tells what a constant scores
+@pytest.mark.parametrize("rate", [1e-5, 10.0])
+def test_a_penalty_and_a_rate_that_hide_each_other_are_both_found(rate, floor):
+    words = f"{RATE}={rate}", "optimizer.weight_decay=10", "budget_trials=60"
+    history, _ = _two_faults(words, most=1.0, floor=floor)
+    assert history.learned
+    assert 0.02 <= history.held[RATE] <= 0.5
+    assert history.held["optimizer.weight_decay"] == 0.0
+    steps = [step for step in history.steps if step.request.stage == "regularisers_off"]
+    assert [(step.decision, "off_for_now" in step.evidence, step.trials) for step in steps] == [
+        ("adopt", True, 3),
+        ("adopt", False, 3),  # at the rate that was found the penalty costs all that is learned
+    ]
+    assert steps[1].number == history.sweeps[0].number + 1
+    assert " with the penalties with the same seeds; difference" in steps[1].says
+
+
+@pytest.mark.parametrize(("gain", "says"), [(0.0, "they are on again"), (0.02, "they are on")])
+def test_a_sound_penalty_that_went_off_beside_a_bad_rate_comes_back_with_a_good_one(gain, says):
+    words = f"{RATE}=1e-5", "optimizer.weight_decay=0.001", "budget_trials=60"
+    history, _ = _two_faults(words, most=1.0, gain=gain)
+    steps = [step for step in history.steps if step.request.stage == "regularisers_off"]
+    assert [step.decision for step in steps] == ["adopt", "keep"]
+    assert steps[0].held == {"optimizer.weight_decay": 0.0}
+    assert says in steps[1].says
+    assert [*steps[1].held] == [RATE]  # what the command says is in force once more
+
+
+def test_a_penalty_beside_which_something_is_learned_stays_where_a_test_finds_no_difference():
+    words = f"{RATE}=0.1", "optimizer.weight_decay=0.001", "budget_trials=60"
+    history, _ = _two_faults(words, most=1.0)
+    steps = [step for step in history.steps if step.request.stage == "regularisers_off"]
+    assert [(step.decision, dict(step.held)) for step in steps] == [("keep", {})]
 
 
 def _joint_rates(best, trials=90):

@@ -106,11 +106,17 @@ class ByHand:
         return [path for path in on if self.value(path) > lows.get(path, 0)]
 
     def off_again(self, seeds, left):
-        """Whether the penalties are switched off once more, right after the rate."""
+        """Whether penalties that went off untested are tried once more, right after the rate."""
         before = [line for line in self.before if line["kind"] == "regularisers_off"]
-        is_rate = self.before[-1]["path"] == self.rate() and self.before[-1]["decision"] == "adopt"
-        is_first = len(self.sweeps) == 1 and before and before[-1]["decision"] == "none"
-        return is_rate and is_first and self.penalties() and (left is None or left >= seeds)
+        is_rate = self.last["path"] == self.rate() and self.last["kind"] == "sweep"
+        is_first = self.sweeps == [self.last] and len(before) == 1
+        trains = self.last["learned"] and any(score is not None for score in self.last["scores"])
+        if not (is_rate and is_first and trains):
+            return False
+        untested = before[0]["decision"] == "none" or (before[0]["evidence"] or {}).get(
+            "off_for_now"
+        )
+        return untested and (left is None or left >= seeds)
 
     def most_epochs(self):
         """The most that a knob of the search allows; 0 without any."""
@@ -205,7 +211,7 @@ class ByHand:
         if kind == "ensemble":
             return self.config["trainer"].get("predict") is None
         if kind == "regularisers_off":
-            return not self.penalties()
+            return not self.penalties() and self.last["kind"] != "sweep"
         if kind == "longer":
             short = self.verdicts[:1] == ["too_short"]
             point = self.verdicts[:1] == ["cannot_tell"] and self.value("trainer.epochs") < 3
