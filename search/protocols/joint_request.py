@@ -4,7 +4,7 @@ Pure functions of the history; never decides when the stage comes.
 """
 
 import math
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from dataclasses import replace
 
 from search.config.counted import count
@@ -18,6 +18,8 @@ from search.protocols.learned import PERFECT
 from search.protocols.next_knob import IN_RANGE
 from search.protocols.step import Considered, Request, Step
 from search.protocols.swept_range import affordable
+
+Pair = tuple[Considered, Knob | None]  # what is turned; None in place of one that is left out
 
 FEWEST = 3  # trials of a joint stage per knob, below which it tells nothing
 ENOUGH = 6  # the same, so that knobs which the verdict merely names are turned too
@@ -43,7 +45,7 @@ def joint_request(history: History, index: int) -> Request:
     swept, untried = _swept(history), _untried(history)
     mattered = {each.knob for each, _ in swept if each.passed not in (NO_DIFFERENCE, DEAD)}
     dead = [each.knob for each, _ in swept if each.passed == DEAD]
-    pairs = [*swept, *untried, *_named_without_effect(history, mattered)]
+    pairs = _each_once([*swept, *untried, *_named_without_effect(history, mattered)])
     known = sum(knob is not None for _, knob in swept)
     paid = min(max(known, trials // ENOUGH, 2), max(trials // FEWEST, 2))
     fit = [knob for _, knob in pairs if knob is not None]
@@ -81,6 +83,16 @@ def joint_request(history: History, index: int) -> Request:
     return request
 
 
+def _each_once(pairs: Iterable[Pair]) -> list[Pair]:
+    """Each knob where it is turned first, else where it is first left out."""
+    once = dict[str, Pair]()
+    for each, knob in pairs:
+        if knob is not None and once.get(each.knob, (each, knob))[1] is None:
+            del once[each.knob]
+        once.setdefault(each.knob, (each, knob))
+    return list(once.values())
+
+
 def _too_few(trials: int, knobs: int, kept: int, settings: TuneSettings) -> str:
     """Why the budget pays for no joint stage, and the one that would, with the sweeps' share."""
     needed, budget = FEWEST * knobs, settings.budget_trials
@@ -115,7 +127,7 @@ def _at_least_around(knob: Knob, value: float) -> Knob:
     return replace(knob, low=min(knob.low, low), high=max(knob.high, high))
 
 
-def _swept(history: History) -> list[tuple[Considered, Knob | None]]:
+def _swept(history: History) -> list[Pair]:
     """The knobs that made a difference in a sweep, in their good region, and the rate: its best
     value moves with all others (R29). None in place of one that is left out, such as one whose last
     sweep changed nothing.
@@ -138,16 +150,14 @@ def _swept(history: History) -> list[tuple[Considered, Knob | None]]:
     return pairs
 
 
-def _untried(history: History) -> list[tuple[Considered, Knob | None]]:
+def _untried(history: History) -> list[Pair]:
     """The knobs that the verdict names and no sweep has tried, over their whole range; then, unless
     the verdict needs a hand, the user's own, of which no verdict speaks, and those that may
     generalise better where nothing is wrong. None in place of one that is left out.
     """
-    pairs, taken = list[tuple[Considered, Knob | None]](), set[str]()
+    pairs = list[Pair]()
     for each, _ in candidates(history, general=True):
         name, knob = history.settings.named(each.knob), None
-        if each.knob in taken:
-            continue
         if name is not None and not each.passed:
             about, *beside = history.settings.spaces[name]
             if (last := history.swept(about.path)) is not None:
@@ -156,14 +166,11 @@ def _untried(history: History) -> list[tuple[Considered, Knob | None]]:
                 each = replace(each, passed="another knob is tuned beside it")
             else:
                 knob = about if about.choices else affordable(about, history)
-                taken.add(each.knob)
         pairs.append((each, knob))
     return pairs
 
 
-def _named_without_effect(
-    history: History, among: Container[str]
-) -> list[tuple[Considered, Knob | None]]:
+def _named_without_effect(history: History, among: Container[str]) -> list[Pair]:
     """The knobs that the command names and whose sweep found no effect, over their whole range:
     what does nothing at one incumbent may matter beside other values. `among`: paths left out.
     """

@@ -1975,6 +1975,17 @@ def _joint_rates(best, trials=90):
     return (ends[1] - ends[0]) / step, (ends[2] - ends[1]) / step
 
 
+@pytest.mark.parametrize("verdict", ["converged", "overfitting", "underfitting"])
+def test_a_knob_stands_once_among_those_that_a_joint_stage_considers(verdict):
+    plan = tune_plan("space=[lr,dropout,width,weight_decay]", "budget_trials=120")
+    history, _ = carried_out(plan, _nothing, lambda knobs: verdict)
+    joint = next(step.request for step in history.steps if step.request.stage == "joint")
+    names = [each.knob for each in joint.considered]
+    turned = [each.knob for each in joint.considered if not each.passed]
+    assert len(names) == len({*names})
+    assert turned == [knob.path for knob in joint.knobs]
+
+
 def test_a_joint_stage_looks_two_steps_beyond_an_edge_at_which_a_sweep_ended():
     assert _joint_rates(1e-6) == pytest.approx((2, 1), abs=0.1)
     assert _joint_rates(0.01) == pytest.approx((1, 1), abs=0.1)
