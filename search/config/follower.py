@@ -57,8 +57,9 @@ def read_follower(config: DictConfig, knobs: Sequence[Knob]) -> Follower | None:
         return None
     (knob,) = (knob for knob in knobs if not knob.nuisance)
     start = OmegaConf.select(config, path)
-    for name, value in ((path, start), (knob.path, OmegaConf.select(config, knob.path))):
-        if not is_number(value) or not 0 < value < math.inf or knob.choices:
+    sizes = OmegaConf.select(config, knob.path), *knob.choices
+    for name, value in ((path, start), *((knob.path, size) for size in sizes)):
+        if not is_number(value) or not 0 < value < math.inf:
             raise _refused("are numbers above 0", f"{name}={value!r}", code="follower-not-positive")
     if path in [knob.path for knob in knobs]:
         raise _refused("are two keys", f"{path}, which is a knob itself", code="follower-is-a-knob")

@@ -22,6 +22,7 @@ OWN = (
     "preflight",
     "from",
 )
+ROUNDS = ("extend", "refine", "most_seeds")  # keys of a sweep's protocol
 LINK = {0.5: "sqrt", 1.0: "linear"}
 
 
@@ -55,16 +56,10 @@ def sweep_command(plan: Plan, knob: str, *, words: Sequence[str]) -> str:
         for key, value in (("low", about.low), ("high", about.high), ("points", about.points))
         if not about.choices
     ]
-    follows = (
-        [
-            f"protocol.follower={settings.follower.path}",
-            f"protocol.link={LINK[settings.follower.power]}",
-        ]
-        if settings.follower
-        else []
-    )
-    rounds = [f"protocol.extend={settings.extend}", f"protocol.refine={settings.refine}"]
-    rounds.append(f"protocol.most_seeds={settings.most_seeds}")
+    follows, follower = list[str](), settings.follower
+    if follower is not None:
+        follows = [f"protocol.follower={follower.path}", f"protocol.link={LINK[follower.power]}"]
+    rounds = [f"protocol.{key}={getattr(settings, key)}" for key in ROUNDS]
     rounds += ["protocol.halving=true"] if settings.halving else []
     search, _, stage = plan.name.rpartition("/")
     name = name_after(search, stage)

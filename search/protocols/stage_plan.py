@@ -14,7 +14,7 @@ from search.config.follower import Follower
 from search.config.incumbent import canonical
 from search.config.joint_settings import GP_MOST, JointSettings, active, default_point
 from search.config.knob_roles import default_of
-from search.config.knobs import Value
+from search.config.knobs import Value, is_number
 from search.config.plan import Plan, Settings
 from search.config.sweep_settings import SweepSettings
 from search.diagnostics.verdicts.advice import EPOCHS
@@ -106,9 +106,11 @@ def _found_before(history: History, configurations: Sequence[Mapping[str, Value]
 
 
 def _follower(history: History, request: Request) -> Follower | None:
-    """The rate moves with the root of the batch size (R39)."""
-    rate = OmegaConf.select(history.config, history.rate)
-    if request.path != BATCH or not isinstance(rate, int | float):
+    """The rate moves with the root of the batch size (R39), where all sizes are numbers."""
+    if history.settings.part(request.path) != BATCH:
+        return None
+    rate, knob = OmegaConf.select(history.config, history.rate), request.knobs[0]
+    if not all(is_number(each) and each > 0 for each in (rate, history.value(knob), *knob.grid())):
         return None
     least, most, name = -math.inf, math.inf, history.settings.named(history.rate)
     if name is not None and not (about := history.settings.spaces[name][0]).choices:

@@ -681,3 +681,25 @@ def test_a_measured_range_of_rates_is_cut_to_the_one_that_the_command_names(meas
     request = next_stage(begun(plan, ramp))
     assert (request.knobs[0].low, request.knobs[0].high) == swept
     assert request.because.endswith(f"matters most{told}")
+
+
+@pytest.mark.parametrize(
+    ("batch", "moves"),
+    [
+        ("knob.my.batch=int(log(8,128))", True),
+        ("knob.my.batch=choice(8,128)", True),
+        ("knob.my.rows=choice(8,128)", True),  # by what the user says of it
+        ("knob.my.rows=choice(8,half,128)", False),  # of which none is so many times another
+        ("knob.my.other=choice(8,128)", False),
+    ],
+)
+def test_the_rate_moves_with_the_root_of_a_batch_size_of_ones_own(batch, moves):
+    path = batch.removeprefix("knob.").partition("=")[0]
+    said = [f"space.{path}.acts_as=batch_size"] if path == "my.rows" else []
+    words = (*TRAINER, RATE, batch, *said, "my.lr=0.01", f"{path}=32", "protocol=coordinate")
+    _, rows = carried_out(tune_plan(*words), score(of=()))
+    tried = {row.spec.knobs[path]: row.spec.knobs for row in rows if path in row.spec.knobs}
+    rates = {size: knobs.get("my.lr", 0.01) for size, knobs in tried.items()}
+    assert {8, 128} <= {*rates}
+    at = lambda size: (size / 32) ** 0.5 if moves else 1  # noqa: E731
+    assert [rates[size] / 0.01 for size in (8, 128)] == pytest.approx([at(8), at(128)])
