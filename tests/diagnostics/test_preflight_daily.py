@@ -14,6 +14,7 @@ from search.diagnostics.preflight.first_loss import first_loss
 from search.diagnostics.preflight.inputs import otherwise_given
 from search.diagnostics.preflight.leaking_pairs import by_ratio
 from search.diagnostics.preflight.leaking_rows_around import made_of_targets
+from search.diagnostics.preflight.near_rows import are_windows
 from search.diagnostics.preflight.of_rows_seen import of_rows_seen
 from search.diagnostics.preflight.sets import shared_rows
 from search.diagnostics.preflight.target_leakage import telltale_feature
@@ -531,11 +532,50 @@ def test_visits_of_a_patient_in_both_sets_are_told_of_rows_that_a_trainer_loads_
 
 
 def test_other_forms_of_rows_are_not_looked_for_among_those_that_a_loop_gives():
-    dice = np.random.default_rng(4)
-    series = dice.normal(size=412)
-    windows = np.stack([series[at : at + 12] for at in range(400)])[dice.permutation(400)]
-    sets = {"train": windows[:320], "val": windows[320:]}
+    x = np.random.default_rng(4).normal(size=(400, 12))
+    sets = {"train": x[:320], "val": np.concatenate([x[320:], x[:20, ::-1]])}
     assert [shared_rows(sets, forms=forms).outcome for forms in (True, False)] == ["fail", "pass"]
+
+
+@pytest.mark.parametrize("stride", [1, 4])
+@pytest.mark.parametrize("steps_first", [True, False])
+@pytest.mark.parametrize("apart", [True, False])
+def test_windows_of_a_series_that_overlap_between_the_sets_are_told(stride, steps_first, apart):
+    series = np.random.default_rng(4).normal(size=(400 * stride + 24, 3))
+    windows = np.stack([series[at : at + 24] for at in range(0, 400 * stride, stride)])
+    rows = (windows if steps_first else windows.swapaxes(1, 2)).reshape(400, -1)
+    rows = rows if apart else rows[np.random.default_rng(5).permutation(400)]
+    sets = {"train": rows[:320], "val": rows[320:]}
+    checks = [shared_rows(sets, forms=forms) for forms in (True, False)]
+    assert [one.outcome for one in checks] == (["pass", "pass"] if apart else ["fail", "warn"])
+    assert are_windows(rows)
+    assert not are_windows(np.random.default_rng(6).permuted(rows, axis=1))
+
+
+def test_rows_whose_losses_make_val_loss_are_held_out_however_many_were_given():
+    torch.manual_seed(0)
+    batches = torch.randn(300, 5).split(64)
+    for reduction in ("mean", "sum"):
+        with Watch() as watch, torch.no_grad():
+            model = nn.Linear(5, 1)
+            losses = [F.mse_loss(model(x), x[:, :1], reduction=reduction).item() for x in batches]
+            watch.epoch()
+        shares = [len(x) / 300 if reduction == "mean" else 1 / 300 for x in batches]
+        own = float(np.dot(losses, shares))
+        assert watch.evaluated_losses.rows_of(own) == 300
+        assert [watch.evaluated_losses.rows_of(one) for one in (losses[-1], 1.01 * own)] == [0, 0]
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_pictures_whose_targets_are_maps_are_compared_between_the_sets(shared):
+    dice = np.random.default_rng(7)
+    x = dice.normal(size=(400, 1, 8, 8))
+    answers = _answers(x[:320], (x[:320] > 1).astype(float))
+    held = x[:80] + 0.01 * dice.normal(size=(80, 1, 8, 8)) if shared else x[320:]
+    for given in torch.tensor(held).split(32):
+        answers.evaluated([given])
+    checks = of_rows_seen(answers.handed_on(val_rows=80), CALM, metric="", alike=True)
+    assert [(one.name, one.outcome) for one in checks] == [("shared_rows", "fail" if shared else "pass")]  # fmt: skip
 
 
 def test_targets_that_a_batch_has_in_common_are_no_rows_of_a_table():

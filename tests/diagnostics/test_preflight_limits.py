@@ -115,7 +115,7 @@ def test_few_rows_that_chance_makes_harder_pass_and_as_many_wrong_labels_in_many
 
 @pytest.mark.parametrize(
     ("again", "told"),
-    [(lambda x: x[:, ::-1], "in another order"), (lambda x: np.roll(x, 1, axis=1) * [0, *[1] * 7], "moved by a column"),
+    [(lambda x: x[:, ::-1], "in another order"), (lambda x: np.roll(x, 1, axis=1) * [0, *[1] * 7], "at another place"),
      (lambda x: np.where(np.arange(8) % 2, x[::-1], x), "with three values or more"), (lambda x: x + 1.0, "")],
 )  # fmt: skip
 def test_rows_that_stand_in_train_in_another_form_are_told(again, told):
@@ -160,6 +160,19 @@ def test_classes_that_overlap_are_not_taken_for_wrong_labels(apart, seed):
     check = label_noise(reading, legible=True)
     assert check.outcome == ("pass" if noise_floor(reading).most <= UNSEEN else "note")
     assert noise_floor(reading).most < 0.05 or apart < 4.0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("apart", "noise", "outcome"), [(1.5, 0.0, "pass"), (2.5, 0.3, "warn")])
+def test_surest_rows_that_are_right_far_more_often_than_all_are_not_called_noisy(
+    apart, noise, outcome
+):
+    dice = np.random.default_rng(3)
+    y = dice.integers(0, 6, 900)
+    x = dice.normal(0, 1, (900, 10)) + apart * np.eye(10)[y]
+    y = np.where(dice.random(900) < noise, (y + dice.integers(1, 6, 900)) % 6, y)
+    check = label_noise(Reading(x=x, y=y, classification=True, trees=100), legible=True)
+    assert (check.outcome, check.measured["share"] > 0.15) == (outcome, True)
 
 
 @pytest.mark.slow

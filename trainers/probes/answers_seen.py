@@ -168,12 +168,10 @@ class AnswersSeen:
         full = sum(rows.size for rows, _ in self._pairs) >= HANDED
         if given is None or full or self._ended or not isinstance(targets, Tensor):
             return
-        if (
-            targets.ndim
-            and len(targets) == len(given)
-            and targets[0].numel() <= given[0].numel() / 2
-        ):
-            self._pairs.append((values_of(given), values_of(targets)))
+        if targets.ndim and len(targets) == len(given):
+            wide = targets[0].numel() > given[0].numel() / 2  # as maps are: rows alone are noted
+            aims = np.empty((len(given), 0)) if wide else values_of(targets)
+            self._pairs.append((values_of(given), aims))
             self._whole &= not targets.is_floating_point()
 
     def picked(self, outputs: Any, rows: Any) -> None:
@@ -239,28 +237,31 @@ class AnswersSeen:
         shape; texts are as long as the longest.
         """
         self._lost_by_hand()
-        widths = {rows.shape[1] for rows, _ in self._pairs}
-        shapes = len(widths if self._measures else {0}), len({a.shape[1] for _, a in self._pairs})
-        if shapes != (1, 1) or sum(len(rows) for rows, _ in self._pairs) < FEWEST:
+        pairs = [pair for pair in self._pairs if pair[1].size] or self._pairs
+        widths = {rows.shape[1] for rows, _ in pairs}
+        shapes = len(widths if self._measures else {0}), len({a.shape[1] for _, a in pairs})
+        if shapes != (1, 1) or sum(len(rows) for rows, _ in pairs) < FEWEST:
             return None
-        x = np.concatenate([widened(rows, max(widths)) for rows, _ in self._pairs])
-        y = np.concatenate([aims for _, aims in self._pairs])
+        x = np.concatenate([widened(rows, max(widths)) for rows, _ in pairs])
+        y = np.concatenate([aims for _, aims in pairs])
         return (x, y) if np.isfinite(x).all() and np.isfinite(y).all() else None
 
     def handed_on(self, *, val_rows: int = 0) -> dict[str, Any] | None:
         """The same for rules of tables: of rows of measures, or of texts, with few targets each,
-        which differ, and within batches, as those of a real and a made one do not; else None.
+        which differ, and within batches, as those of a real and a made one do not; or with none,
+        of rows with targets as wide as they are, such as maps; else None.
 
         `held`: the rows that were evaluated, if they are as many as there are `val_rows`: others
         may be rows of train; `held_targets`: what losses ask of these, if that is known of all;
         `mixed`: a row has several targets, by further losses, as of mixed rows.
         """
         pairs = self.pairs()
-        alike = {float(aims[0, 0]) for _, aims in self._pairs if len(aims) > 1 and not np.ptp(aims)}
+        several = [y for _, y in self._pairs if len(y) > 1 and y.size]
+        alike = {float(y[0, 0]) for y in several if not np.ptp(y)}
         if pairs is None or len(alike) > 1:
             return None
         width, aims = pairs[0].shape[1], pairs[1].shape[1]
-        if not np.ptp(pairs[1]) or aims > AIMS or (width < STEPS and not self._measures):
+        if aims > AIMS or (aims and not np.ptp(pairs[1])) or (width < STEPS and not self._measures):
             return None  # of a generator, or of pairs of which the first is the better
         least = width if self._measures else 0
         held = {key: row for key, row in self._held.items() if least <= len(row) <= width}

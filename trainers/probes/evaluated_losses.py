@@ -3,13 +3,16 @@
 Never judges.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 MOST = 400  # most losses of an epoch that are noted
+DIGITS = 1e-4  # relative difference of one loss, computed twice
 
 
 class EvaluatedLosses:
@@ -58,6 +61,15 @@ class EvaluatedLosses:
             losses.append(mean)
             if self._rows == "others" and isinstance(targets, Tensor) and targets.ndim:
                 self._noted["sizes"].append(len(targets))
+
+    def rows_of(self, loss: float) -> int:
+        """How many rows the last epoch evaluated, if this is their loss, to the digit; else 0."""
+        noted = self.epochs[-1] if self.epochs else self._fresh()
+        losses, sizes = noted["others"], noted["sizes"]
+        if not 0 < len(losses) == len(sizes) or noted["train"]:
+            return 0
+        means = np.average(losses, weights=sizes), np.mean(losses), sum(losses) / sum(sizes)
+        return sum(sizes) if any(math.isclose(loss, one, rel_tol=DIGITS) for one in means) else 0
 
     def epoch(self) -> None:
         """An epoch has ended."""

@@ -62,7 +62,7 @@ def watched(
     reseeded = reseeded and not (run.error or again.error or cut or cut_again)
     other = _with_another_seed(subject, data, budget=budget) if reseeded else Run()
     numbers = _numbers(run.epochs[-1][1] if run.epochs else {})
-    by_rows = _rows(watch, train=train_rows, val=_keys(data.val)) | _calls(watch, data)
+    by_rows = _rows(watch, train=train_rows, val=_keys(data.val)) | _calls(watch, data, run)
     by_rows |= _labels(watch, data, classes=subject.task == "classification")
     for batch in (*watch.seen.batches, *watch.seen.evaluated):
         batch.keys = ()
@@ -181,15 +181,16 @@ def _held_targets(watch: Watch, data: Data, *, classes: bool) -> Answer | None:
     return targets_against_labels([asked], labels, classes=classes)
 
 
-def _calls(watch: Watch, data: Data) -> Answer:
+def _calls(watch: Watch, data: Data, run: Run) -> Answer:
     """What single calls, and the inputs of single batches, show."""
     calls, answers = watch.calls_seen, watch.labels_seen.answers
+    held = watch.evaluated_losses.rows_of(next(reversed(run.series("val_loss")), math.nan))
     own = data.train.x is None  # the trainer loads its rows itself
     return {
         "evaluated_losses": watch.evaluated_losses.epochs,
         "evaluated_means": watch.evaluated_losses.means,
         "target_among_inputs": answers.target_among_inputs(),
-        "pairs": answers.handed_on(val_rows=len(data.val.index)) if own else None,
+        "pairs": answers.handed_on(val_rows=held or len(data.val.index)) if own else None,
         "never_taught": answers.never_taught(),
         "padding_taught": answers.padding_taught(),
         "viewed": answers.viewed,

@@ -20,6 +20,7 @@ SUREST, FEWEST, DOUBTED = 0.2, 40, 0.12
 SPARED = 0.05  # of rows that the user's own model is surest of: noise spares none
 UNSEEN = 0.2  # share of swapped labels that a set of rows must be able to rule out
 MOST = 0.8  # of all errors of plain models: swapped labels make so many, classes that overlap fewer
+EVEN = 0.6  # of more than two classes: errors of the surest rows, over those of all
 # Half of a class bears another label: of the rows that look like this class, the share that bears
 # it; how well its chance tells these from the others; the share of right labels among the rows that
 # surely look like the other class; and rows between the two, over those of the class. Classes that
@@ -45,9 +46,9 @@ def label_noise(reading: Reading, *, legible: bool, doubted: float | None = None
         return judge.unknown("there are too few rows, or too few outside the most frequent class")
     chances, classes = reading.chances
     guess, confidence = classes[chances.argmax(axis=1)], chances.max(axis=1)
-    of_more = Swapped(share=1.0, gain=0.0, most=0.0)
-    swapped = noise_floor(reading) if len(classes) == 2 else of_more
-    swaps = swapped.share >= MOST * (guess != y).mean()
+    errors, two = float((guess != y).mean()), len(classes) == 2
+    swapped = noise_floor(reading) if two else Swapped(share=0.0, gain=0.0, most=0.0)
+    swaps = swapped.share >= MOST * errors
     if swaps and swapped.gain > CERTAIN:
         text = f"plain models grow no surer than {1 - swapped.share:.0%} of any label"
         remedy = f"about {swapped.share:.0%} of the labels seem to be swapped: look at the surest"
@@ -61,7 +62,7 @@ def label_noise(reading: Reading, *, legible: bool, doubted: float | None = None
     wrong = float((guess[surest] != y[surest]).mean())
     error = math.sqrt(max(wrong * (1 - wrong), 0.01) / len(surest))
     sentence = f"{wrong:.0%} of the {len(surest)} rows that trees are surest of have another label"
-    if wrong - error > DOUBTED and swaps:
+    if wrong - error > DOUBTED and (swaps if two else wrong >= EVEN * errors):
         if doubted is not None and doubted < SPARED:
             text = f"{sentence}; of those that a copy of the model is surest of, {doubted:.0%}"
             return judge.passed(f"{text}: trees read these inputs badly", share=doubted)

@@ -55,6 +55,8 @@ def of_rows_seen(
         return  # of a language, whose steps tell each other
     if len(held):
         yield sets.shared_rows({"train": x, "val": held}, numbers=not tokens, forms=False)
+    if not y.size:  # whole maps, of which the losses ask
+        return
     if tokens:
         if word := telltale_word(x, codes, lengths=None):
             yield word
@@ -92,9 +94,7 @@ def _of_measures(
     if seen["first_layer"] is not None and shape:  # behind what a model does to them first
         spread = seen["first_layer"] * math.sqrt(math.prod(shape[0]["shape"][1:]))
     if spread < FAINT and not seen["batch_norms"]:
-        text = (
-            f"all that tells the rows apart that a first layer is given has a size of {spread:.2g}"
-        )
+        text = f"what tells the rows apart that a first layer is given is {spread:.2g} in size"
         remedy = "are they scaled twice? Beside its biases, a first layer hardly hears them (R5)"
         yield Judge(name="feature_scales", rule="R5").warn(text, remedy, spread=spread)
     if not classification and (scale := labels.targets(y)).outcome == "fail":

@@ -27,7 +27,7 @@ from search.diagnostics.preflight.by_chance import (
 from search.diagnostics.preflight.check import Check, Judge
 from search.diagnostics.preflight.class_words import spelt_alike
 from search.diagnostics.preflight.later_values import judged_in_time
-from search.diagnostics.preflight.near_rows import LEAST, continuous_columns, repeated
+from search.diagnostics.preflight.near_rows import LEAST, MOVED, continuous_columns, repeated
 
 ROWS, FEATURES = 1200, 500  # of each set, drawn at random, that the classifier sees
 SURE = 3.3  # standard errors: one false alarm in a thousand pairs
@@ -61,36 +61,23 @@ def same_distribution(
         )
         for one, other in combinations(sets, 2)
     }
-    text = ", ".join(
-        f"{pair} {area:.2f} ±{SURE * error:.2f}"
-        for pair, (area, error) in areas.items()
-        if math.isfinite(area)
-    )
-    measured = {
-        pair: {"auc": area, "standard_error": error} for pair, (area, error) in areas.items()
-    }
-    if not text:
+    measured = {pair: {"auc": area, "standard_error": of} for pair, (area, of) in areas.items()}
+    known = {pair: (area, SURE * of) for pair, (area, of) in areas.items() if math.isfinite(area)}
+    if not known:
         return judge.unknown("a set has fewer than ten rows, or too few groups", **measured)
-    least = {
-        pair: area - SURE * error for pair, (area, error) in areas.items() if math.isfinite(area)
-    }
+    least = {pair: area - of for pair, (area, of) in known.items()}
     worst = max(least, key=lambda pair: least[pair])
+    text = ", ".join(f"{pair} {area:.2f} ±{of:.2f}" for pair, (area, of) in known.items())
     sentence = f"a classifier tells the sets apart with an AUC of {text}; 0.5 is chance"
-    if least[worst] > SHIFTED and ordered:
+    if least[worst] <= SHIFTED:
+        return judge.passed(sentence, **measured)
+    if ordered:
         return judged_in_time(judge, sentence, sets, apart=worst, names=names, measured=measured)
-    if least[worst] > APART:
-        remedy = (
-            f"{worst} are not of one distribution, so no result can be read: draw the split at "
-            "random, or mend the set"
-        )
-        return judge.fail(sentence, remedy, **measured)
-    if least[worst] > SHIFTED:
-        return judge.warn(
-            sentence,
-            f"{worst} differ; see which features do, and whether the split should be so",
-            **measured,
-        )
-    return judge.passed(sentence, **measured)
+    if least[worst] <= APART:
+        remedy = f"{worst} differ; see which features do, and whether the split should be so"
+        return judge.warn(sentence, remedy, **measured)
+    remedy = f"{worst} are not of one distribution, so no result can be read"
+    return judge.fail(sentence, f"{remedy}: draw the split at random, or mend the set", **measured)
 
 
 def shared_rows(
@@ -134,19 +121,18 @@ def shared_rows(
         again = repeated(x, like=drawn_by_chance(x["train"]), forms=forms)
         if again:
             remedy = "keep what belongs together in one set, as split=grouped or split=ordered do"
-            return judge.fail(again, f"{remedy}; augment after the split", **measured)
+            say = judge.warn if MOVED in again and not forms else judge.fail
+            return say(again, f"{remedy}; augment after the split", **measured)
     if not exact:
         return judge.passed(sentence, **measured)
     if by_accident or (copies == 1 and not continuous_columns(x["train"])):
         chance = "as chance brings where values are few" if by_accident else "which may be chance"
         return judge.note(f"{sentence}, {chance}", "", **measured)
-    if exact >= (LEAKED if lengths is None else OFTEN) and copies > 1:
-        remedy = (
-            "drop the duplicates, or keep copies together, as split=grouped does; validation "
-            "measures memory otherwise"
-        )
-        return judge.fail(sentence, remedy, **measured)
-    return judge.warn(sentence, "drop the duplicates", **measured)
+    drop = "drop the duplicates"
+    if exact < (LEAKED if lengths is None else OFTEN) or copies == 1:
+        return judge.warn(sentence, drop, **measured)
+    remedy = f"{drop}, or keep copies together, as split=grouped does"
+    return judge.fail(sentence, f"{remedy}; validation measures memory otherwise", **measured)
 
 
 def _by_length(x: Sets) -> tuple[Sets, NDArray[np.int64] | None]:
@@ -225,11 +211,8 @@ def class_balance(
             text = f"{sentence}; their shares differ between the sets by up to {most:.0%}"
             return judge.warn(text, "draw a stratified split (split=holdout)", p=p, **measured)
     if train.min() < 5:
-        return judge.warn(
-            sentence,
-            "a class of fewer than five rows cannot be learned; merge it or find more",
-            **measured,
-        )
+        remedy = "a class of fewer than five rows cannot be learned; merge it or find more"
+        return judge.warn(sentence, remedy, **measured)
     if train.max() <= 10 * train.min():
         return judge.passed(sentence, **measured)
     remedy = "a metric such as balanced_accuracy or roc_auc sees the rare class"
@@ -243,42 +226,36 @@ def class_balance(
 
 
 def _area(
-    one: NDArray[Any], other: NDArray[Any], groups: NDArray[Any] | None, *, trees: int = FEW_TREES
+    one: NDArray[Any], other: NDArray[Any], given: NDArray[Any] | None, *, trees: int = FEW_TREES
 ) -> tuple[float, float]:
-    """Area under a cross-validated ROC curve, and its standard error (Hanley, McNeil 1982)."""
+    """Area under a cross-validated ROC curve, its error (Hanley, McNeil 1982); `given`: groups."""
     dice = np.random.default_rng(0)
     picks = [np.sort(dice.permutation(len(rows))[:ROWS]) for rows in (one, other)]
-    few = min(map(len, picks))
-    if few < 10:
+    if min(map(len, picks)) < 10:
         return math.nan, math.nan
-    x = np.concatenate(
-        [rows[pick].reshape(len(pick), -1) for rows, pick in zip((one, other), picks, strict=True)]
-    )
+    x = np.concatenate([one[picks[0]], other[picks[1]]]).reshape(sum(map(len, picks)), -1)
     if x.shape[1] > FEATURES:
         x = x[:, dice.permutation(x.shape[1])[:FEATURES]]
     labels = np.repeat([0, 1], [len(pick) for pick in picks])
+    n, m = map(len, picks)
     folds: Any = StratifiedKFold(3, shuffle=True, random_state=0)
-    held = None
-    if groups is not None:
-        held = groups[np.concatenate([picks[0], len(one) + picks[1]])]
-        if len(np.unique(held[labels == 0])) < 5 or len(np.unique(held[labels == 1])) < 5:
-            return math.nan, math.nan
+    groups = None
+    if given is not None:  # rows of a group are no independent witnesses: groups are counted
+        groups = given[np.concatenate([picks[0], len(one) + picks[1]])]
+        n, m = (len(np.unique(groups[labels == side])) for side in (0, 1))
         folds = GroupKFold(5)
+    if min(n, m) < 5:
+        return math.nan, math.nan
     forest = ExtraTreesClassifier(
         trees, min_samples_leaf=3, class_weight="balanced", random_state=0
     )
     scores = cross_val_predict(
-        forest, np.nan_to_num(x), labels, cv=folds, groups=held, method="predict_proba"
+        forest, np.nan_to_num(x), labels, cv=folds, groups=groups, method="predict_proba"
     )[:, 1]
     area = float(roc_auc_score(labels, scores))
-    # Rows of a group are no independent witnesses: then groups are counted.
-    n, m = (
-        len(pick) if held is None else len(np.unique(held[labels == side]))
-        for side, pick in enumerate(picks)
-    )
     q1, q2 = area / (2 - area), 2 * area**2 / (1 + area)
     variance = (area * (1 - area) + (n - 1) * (q1 - area**2) + (m - 1) * (q2 - area**2)) / (n * m)
     error = math.sqrt(max(variance, 0.25 / (n * m)))
     if trees < TREES and area - SURE * error > SHIFTED - SLACK:
-        return _area(one, other, groups, trees=TREES)
+        return _area(one, other, given, trees=TREES)
     return area, error
