@@ -120,3 +120,34 @@ def test_costs_after_iterations_are_losses_of_steps(tmp_path):
     named = "".join(f"epoch {e}: loss={t}\n" for e, t, _ in FIRST)
     with raises("log-tells-not-of-train", "whose name tells of validation"):
         read(tmp_path, named, "valresult.txt")
+
+
+def test_an_epoch_that_is_over_ends_the_heading_of_its_evaluation(tmp_path):
+    lines = "".join(
+        f"Epoch {e} | Step 10/10 | Loss: 9.5\nEvaluation Results:\nLoss: {v}\n"
+        f"Epoch {e} completed in 40.5s | Avg Loss: {t}\n"
+        for e, t, v in FIRST
+    )
+    assert numbers(read(tmp_path, lines)) == [[(t, v) for _, t, v in FIRST]]
+
+
+def test_a_bar_of_epochs_that_counts_from_none_is_no_epoch_of_the_bars_inside(tmp_path):
+    inside = "50%|##   | 5/10 [00:01<00:02, 4.3batch/s, loss=9.5]\n"
+    lines = "0epoch [00:00, ?epoch/s]\n" + "".join(
+        f"{inside}Epoch {e}: \nloss={t}, \nval_loss={v}\n" for e, t, v in FIRST
+    )
+    assert numbers(read(tmp_path, lines)) == [[(t, v) for _, t, v in FIRST]]
+
+
+def test_of_a_mean_beside_its_least_and_greatest_the_mean_is_the_loss(tmp_path):
+    rows = "epoch,avg_loss,min_loss,max_loss\n" + "".join(f"{e},{t},0.1,{v}\n" for e, t, v in FIRST)
+    assert "train = avg_loss, val = (none)" in read(tmp_path, rows, "some.csv").columns
+    with raises("log-lacks-losses", "--columns"):
+        read(tmp_path, rows.replace("max_loss", "cls_loss"), "some.csv")
+
+
+def test_of_metrics_by_class_that_of_all_is_the_metric(tmp_path):
+    rows = "epoch,train_loss,val_loss,val_cat_f1,val_dog_f1,val_overall_f1\n"
+    rows += "".join(f"{e},{t},{v},0.1,0.2,0.3\n" for e, t, v in FIRST)
+    assert "metric = val_overall_f1" in read(tmp_path, rows, "some.csv").columns
+    assert "metric = val_cat_f1" in read(tmp_path, rows.replace("overall", "cow"), "a.csv").columns

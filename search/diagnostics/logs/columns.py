@@ -33,6 +33,7 @@ TRIAL = ("trial", "run", "run_id", "run_name", "fold")
 WITHIN = ("batch", "batch_idx")  # counted anew in every epoch
 FEWEST, NEARLY = 5, 0.75  # rows, and the share of them in equal steps, of a column that counts
 EXACT = 9  # decimals to which steps are equal
+OF_ALL = {"overall", "mean", "average", "avg", "macro", "micro", "weighted", "total", "all"}
 ROLES = ("train", "val", "epoch", "metric", "trial")
 
 
@@ -128,11 +129,12 @@ def _metric(
     train: Sequence[str],
     val: Sequence[str],
 ) -> str:
-    """The metric's column; beside a plain `loss`, a plain `accuracy` is train's. One that few of
-    the epochs with validation tell, such as an evaluation at the end, is passed over.
+    """The metric's column, if not few epochs with validation tell it; `accuracy` beside a plain
+    `loss` is train's, and of a set's many that of all goes before those of single classes.
     """
     of_val = [before + name for before in (*OF_VAL, "validation_epoch_") for name in METRICS]
-    of_val += [name for name in header if name.startswith(OF_VAL) and measure_of(name)]
+    named = [name for name in header if name.startswith(OF_VAL) and measure_of(name)]
+    of_val += sorted(named, key=lambda name: OF_ALL.isdisjoint(name.split("_")))
     own = METRICS if tuple(train) != ("loss",) else ("metric",)
     rows = [cells for _, cells in lines if is_told(cells, train[0])]
     beside = {name for cells in rows for name, cell in cells.items() if cell.strip()}

@@ -189,9 +189,7 @@ def _rows(path: Path, text: str) -> list[tuple[int, list[str]]]:
 
 
 def _uncommented(text: str) -> str:
-    """The text with the names of its columns in a line of their own, where a comment above the
-    numbers holds as many words, as `numpy.savetxt` and others write it.
-    """
+    """The text, its columns' names no comment if one has as many words, as of `numpy.savetxt`."""
     lines = text.splitlines()
     above = sum(1 for _ in takewhile(lambda line: line.startswith("#"), lines))
     first = WORDS.findall(lines[above]) if above < len(lines) else []

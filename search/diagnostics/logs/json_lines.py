@@ -1,6 +1,4 @@
-"""Lines of a log in JSON: an object per line, a list of objects, a trainer's state with its
-`log_history`, or a history of lists by name, also by set and name, or with the steps of each.
-"""
+"""A log in JSON: objects by line or in a list, a trainer's state, lists by name, set or step."""
 
 import json
 import re

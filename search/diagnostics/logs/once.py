@@ -35,7 +35,7 @@ def _without_steps(lines: Sequence[Line]) -> list[Line]:
     left -= {
         name
         for name, stepped, epoch in told
-        if stepped and epoch != last and (name, False, epoch) not in told
+        if stepped and epoch not in (None, last) and (name, False, epoch) not in told
     }
     left -= set(COUNTS)
     return [

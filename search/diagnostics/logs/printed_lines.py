@@ -73,7 +73,8 @@ def _lines_with_numbers(text: str) -> list[Line]:
             bar = bar if set(lines[bar.place][1]) - {"bar"} < set(numbers) else None
             numbers = numbers if bar else numbers_of(line, below)
         unnamed = numbers_of(line) if below else numbers
-        if _goes_on(unnamed, below, trained):  # it trains again
+        over = below and "epoch" in unnamed and OVER & {*words_of(line)}  # `Epoch 3 done: …`
+        if over or _goes_on(unnamed, below, trained):  # it trains again
             below, numbers = "", unnamed
         if set(numbers) <= set(COUNTS):
             below = _heading(line, below)

@@ -24,6 +24,7 @@ COUNTED = r"(?:epoch|iteration|iter|step) *\d+"
 # Who writes a line, as `pkg.training.trainer - ` and `[train.py:31]`: no phase of what it tells.
 WRITER = re.compile(r"\b[a-z_]\w*(?:\.[a-z_]\w*)+(?:(?=\]| - | \| )|:\d+\b)", re.I)
 FORMS = [  # of frameworks; mostly a count without a word before it; and how they are read
+    (re.compile(r"\b\d+epoch \[.*"), ""),  # a bar of epochs that does not know how many
     (re.compile(r"\b(\d+)epoch\b"), r"epoch \1"),  # ESPnet
     (re.compile(r"\btrain: (\d+)(?= *\[)", re.I), r"train epoch \1"),  # timm
     (re.compile(r"\bepoch\((\w+)\) *\[ *(\d+)\]", re.I), r"\1 epoch \2"),  # OpenMMLab

@@ -179,7 +179,9 @@ class Shape:
 
     @cached_property
     def val_goes(self) -> Direction:
-        """Where validation goes in its last third; up too if it rose since its lowest, no noise."""
+        """Where validation is going: over its last third, and up too where it has risen since its
+        lowest beyond its noise.
+        """
         since = self.val[self.turn :]
         if self.count <= SHORT:
             return (
