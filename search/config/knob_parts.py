@@ -6,7 +6,7 @@ values fit. A part is the path that the stock trainer has for it.
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -114,10 +114,9 @@ def words_of(parts: Mapping[str, str]) -> list[str]:
 
 def own_parts(config: DictConfig) -> dict[str, str]:
     """By path, the part of each knob that the stock trainer calls otherwise; none but in `tune`."""
-    return dict(read_words(OmegaConf.select(config, "protocol.parts") or ()))
+    return read_words(OmegaConf.select(config, "protocol.parts") or ())
 
 
-def read_words(words: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Path and part of each word."""
-    for path, _, part in (word.rpartition("=") for word in words):
-        yield path, PARTS.get(part, "")
+def read_words(words: Iterable[str]) -> dict[str, str]:
+    """By path, the part of each word."""
+    return {path: PARTS.get(part, "") for path, _, part in (each.rpartition("=") for each in words)}

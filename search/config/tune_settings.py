@@ -224,7 +224,7 @@ def _parts(config: DictConfig, spaces: Mapping[str, tuple[Knob, ...]]) -> dict[s
             code="rate-is-no-knob",
         )
     if (words := config.protocol.get("parts")) is not None:
-        return dict(read_words(words))
+        return read_words(words)
     return parts_of((knob for knobs in spaces.values() for knob in knobs), rate=path)
 
 

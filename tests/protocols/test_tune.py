@@ -32,6 +32,7 @@ from search.config.plan import read_plan
 from search.config.sweep_settings import SweepSettings
 from search.contract.arrays import read_folds
 from search.contract.dataset import completed
+from search.diagnostics.preflight.report import soundness
 from search.diagnostics.verdicts.across_trials import Together
 from search.diagnostics.verdicts.advice import EPOCHS
 from search.errors import UsageError
@@ -978,6 +979,19 @@ def test_the_answer_says_which_knobs_of_the_command_were_never_turned():
     off = ("space=[lr,l1,width,depth]", "trainer.l1=0.1", "budget_trials=45")  # tried without it
     (line,) = (line for line in conclusion(staged_findings(_rate_matters, *off)) if "names" in line)
     assert "trainer.l1" not in line
+
+
+@pytest.mark.parametrize(("outcome", "truth", "told"), [("warn", _nothing, True), ("warn", _rate_matters, False), ("note", _nothing, False)])  # fmt: skip
+def test_where_nothing_is_better_the_end_repeats_what_the_preflight_doubts(outcome, truth, told):
+    """Of labels that belong to other rows it warned 60 trials before, and no line said it again."""
+    findings = staged_findings(truth, "space=[lr,dropout]", "budget_trials=60")
+    checks = [{"name": "held_out", "outcome": outcome, "told": "no more than chance"}]
+    first = {**findings.steps[0], "says": soundness({"checks": checks, "failed": []})}
+    lines = conclusion(replace(findings, steps=(first, *findings.steps[1:])))
+    line = (
+        "why nothing is better, the preflight may tell: warnings, to be looked at: held_out (R10)"
+    )
+    assert (line in lines) == told
 
 
 def test_what_the_confirmation_says_is_said_once_at_the_end(capsys):

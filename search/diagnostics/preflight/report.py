@@ -113,9 +113,8 @@ def soundness(content: Mapping[str, Any]) -> str:
         parts.append(f"failed, and let through: {', '.join(failed)}")
     if warned:
         parts.append(f"warnings, to be looked at: {', '.join(warned)}")
-    outcomes = [check["outcome"] for check in content["checks"]]
-    unseen = outcomes.count("not checkable")
-    missing = [f"{unseen} of {len(outcomes)} checks could not be made"] if unseen else []
+    unseen = sum(check["outcome"] == "not checkable" for check in content["checks"])
+    missing = [f"{unseen} of {len(content['checks'])} checks could not be made"] if unseen else []
     if unmade(content["checks"]):  # the reasons stand above, and in the file
         return "; ".join([*missing, *(parts or ["no other one failed"])])
     return "; ".join([*(parts or ["no check failed"]), *missing])

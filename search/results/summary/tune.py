@@ -26,6 +26,7 @@ COLUMNS = (
     "trials",
 )  # fmt: skip
 NEEDLESS = ("sweeps", "regularisers_off", "longer")  # stages whose absence leaves nothing open
+DOUBTS = ("warnings, ", "failed, ")  # as the preflight's line tells of checks that have some
 NOISE = 2.0  # standard deviations between seeds within which a trial may be as good as the answer
 
 
@@ -48,8 +49,7 @@ def text(findings: Findings, summary: pd.DataFrame) -> str:
         "\n## Stage by stage\n",
         markdown(summary.assign(value=summary["value"].map(written))),
     ]
-    commands = [f"    {step['command']}" for step in findings.steps if step["command"]]
-    if commands:
+    if commands := [f"    {step['command']}" for step in findings.steps if step["command"]]:
         parts += ["\n## Each stage by itself\n", *commands]
     return "\n".join(parts) + "\n"
 
@@ -85,6 +85,9 @@ def conclusion(findings: Findings) -> list[str]:
     lines += [f"{step['kind']}: {step['says']}" for step in told]
     near = _good_region(findings, final["trials"]) if final["learned"] else ""
     lines.append(f"{trained(findings)} in {count(len(steps), 'stage')}{near}")
+    doubts = [each for each in steps[0]["says"].split("; ") if each.startswith(DOUBTS)]
+    if doubts and not final["held"] and not findings.stage:
+        lines.append(f"why nothing is better, the preflight may tell: {'; '.join(doubts)} (R10)")
     return [*lines, *unused(findings), *left_alone(findings), *curve_lines(findings)]
 
 
@@ -118,9 +121,8 @@ def _are_named(findings: Findings) -> bool:
 
 def _no_result(findings: Findings) -> list[str]:
     """Why there is no answer, and what to do."""
-    lines = [f"no answer: {why_none(findings.rows)}"]
     names = Counter(verdict.name for verdict in findings.verdicts.values()).most_common(1)
-    return lines + [
+    return [f"no answer: {why_none(findings.rows)}"] + [
         f"next, by hand: {remedy.says} ({remedy.rule})"
         for name, _ in names
         for remedy in ADVICE[name][:1]
