@@ -52,10 +52,10 @@ def chosen_words(findings: Findings, history: History, step: Step, *, val_rows: 
     text = f"{score}, against {was} {rival} with the same seeds{interval} (P5)"
     gain, by_seeds = winner.mean - baseline.mean, sounder(decision)
     lost = "" if by_seeds else _overtuning(plan, gain, history)  # a baseline's noise is no gain
-    lost = lost or _fresh_is_lower(plan, winner.mean, history, step)
-    rows = findings.of(winner.candidate)
-    idle = (EPOCHS,) if mostly_out_of_patience(plan, rows) else ()
-    edge = at_the_edge(history, plan.all_knobs(findings.chosen[winner.candidate]), idle=idle)
+    if (knobs := findings.chosen[winner.candidate]) == history.held:
+        lost = lost or _fresh_is_lower(plan, winner.mean, history, step)
+    idle = (EPOCHS,) if mostly_out_of_patience(plan, findings.of(winner.candidate)) else ()
+    edge = at_the_edge(history, plan.all_knobs(knobs), idle=idle)
     alike = untested(findings, decision) if decision.identical else []
     blind = "".join(f"; {line}" for line in [*alike, *by_seeds])
     few = few_rows(plan, gain / plan.metric.unit(row.value for row in findings.rows), val_rows)

@@ -273,6 +273,23 @@ def test_a_rate_that_explodes_by_decades_is_no_answer_where_every_seed_of_others
     assert "within the noise of its seeds or better" in near
 
 
+@pytest.mark.parametrize("gain", [0.06, 0.0])
+def test_what_flattered_the_incumbent_is_told_of_the_incumbent_alone(gain):
+    """Its score on its own seeds says nothing of a leader that is confirmed in its place."""
+
+    def value(knobs, seed):
+        noise = np.random.default_rng([seed, *map(ord, str(knobs))]).normal(0, 0.002)
+        rate = abs(math.log10(float(knobs.get("my.lr", 3e-4))) + 2)
+        wide = gain * (knobs.get("my.width", 4) == 64)
+        return 0.6 - 0.05 * rate + wide + 0.1 * (seed < 6) + noise  # the first seeds flatter all
+
+    findings = staged_findings(value, *TRAINER[:2], RATE, WIDTH, "my.lr=3e-4", "budget_trials=50")
+    *_, before, confirm = (step for step in findings.steps if step["kind"] != "ensemble")
+    assert (confirm["kind"], confirm["decision"]) == ("confirm", "adopt")
+    assert (confirm["held"] == before["held"]) == (gain == 0.0)
+    assert ("on the seeds that chose it" in confirm["says"]) == (gain == 0.0)
+
+
 def test_a_knob_that_changes_no_score_is_told_and_turned_no_further():
     history, _ = carried_out(tune_plan(*TRAINER, RATE, WIDTH, "+my.lr=1e-4"), score(of=()))
     sweeps = [step for step in history.steps if step.request.stage == "sweep"]
