@@ -7,29 +7,51 @@ outlives its terminal, and a shell's script with the SIGINT of what it starts in
 import os
 import signal
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import Any
 
-NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+HANGUP = getattr(signal, "SIGHUP", None)  # Windows has none
+NUMBERS = tuple(filter(None, (signal.SIGINT, signal.SIGTERM, HANGUP)))
+_former: list[dict[signal.Signals, Any]] = []  # handlers to give back, of the outermost block first
 
 
 @contextmanager
 def signals_handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """While the block runs, `handler` gets the signals; then the earlier handlers do again."""
+    """While the block runs, `handler` gets the signals; then the earlier handlers do again.
+
+    A process that the block forks has the earlier handlers at once: SIGTERM ends it, as the workers
+    of a user's `multiprocessing.Pool`, which would print an error each.
+    """
     heard = [number for number in NUMBERS if signal.getsignal(number) != signal.SIG_IGN]
 
     def hear(number: int, frame: FrameType | None) -> None:
-        if number == signal.SIGHUP:
+        if number == HANGUP:
             _leave_closed_terminal()
         handler(number, frame)
 
-    earlier = {number: signal.signal(number, hear) for number in heard}
+    own = os.getpid()
+    _former.append({number: signal.signal(number, hear) for number in heard})
     try:
         yield
     finally:
-        for number, former in earlier.items():
-            signal.signal(number, former)
+        if os.getpid() == own:  # else a fork has them back already
+            _give_back(_former.pop())
+
+
+def _give_back(handlers: Mapping[signal.Signals, Any]) -> None:
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+def _in_fork() -> None:
+    while _former:
+        _give_back(_former.pop())
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_in_fork)
 
 
 def _leave_closed_terminal() -> None:

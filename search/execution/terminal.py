@@ -21,6 +21,16 @@ from search.config.text import for_terminal, one_line
 COMMANDS = (f"{MODULE} ", f"{SCRIPT} ")
 
 
+def is_terminal() -> bool:
+    """Whether standard output is one. None, a closed file, or a user's object that has no more than
+    `write`, is none.
+    """
+    try:
+        return sys.stdout.isatty()
+    except (AttributeError, ValueError):
+        return False
+
+
 class Terminal(Console):
     """Standard output; a reader that has gone, as in `… | head`, silences it and ends nothing.
 
@@ -30,10 +40,11 @@ class Terminal(Console):
     def __init__(self, **options: Any) -> None:
         # A notebook gets plain lines: rich would draw widgets, or move a cursor that is not there.
         is_notebook = Console().is_jupyter
-        is_piped = is_notebook or not sys.stdout.isatty()
-        plain: dict[str, Any] = {"force_jupyter": False, "force_terminal": not is_piped and None}
-        if is_piped and not is_notebook and os.environ.get("FORCE_COLOR"):
-            plain["color_system"] = "standard"
+        plain: dict[str, Any] = {"force_jupyter": False}
+        if is_notebook or not is_terminal():
+            plain["force_terminal"] = False
+            if os.environ.get("FORCE_COLOR") and not is_notebook:
+                plain["color_system"] = "standard"
         super().__init__(**plain | options)
 
     def on_broken_pipe(self) -> None:

@@ -73,6 +73,15 @@ def test_what_the_last_epoch_tells_once_more_at_the_end_is_left_out(form, tmp_pa
     assert numbers(log) == [[(t, v) for _, t, v in FIRST]]
 
 
+@pytest.mark.parametrize("count", [2, 3, 8])
+def test_a_last_row_that_evaluates_the_last_epoch_once_more_is_left_out_of_short_tables_too(
+    count, tmp_path
+):
+    rows = "".join(f"{e},{t},{v}\n" for e, t, v in FIRST[:count])
+    log = read(tmp_path, f"epoch,train_loss,val_loss\n{rows}{count},,9.0\n", "some.csv")
+    assert numbers(log) == [[(t, v) for _, t, v in FIRST[:count]]]
+
+
 def test_of_several_validations_in_each_epoch_the_last_counts_in_the_last_epoch_too(tmp_path):
     lines = "".join(
         f"Epoch {e}\nstep 10, Loss: {t}\nVal loss: 9.0\nVal loss: {v}\n" for e, t, v in FIRST

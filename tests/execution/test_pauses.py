@@ -11,6 +11,8 @@ import psutil
 import pytest
 from kit import TINY, command, environment, running, script, search, steady, trials, wait_for
 
+from search.execution.signals import signals_handled
+
 pytestmark = pytest.mark.slow
 PAUSE = 3.5  # longer than every limit of the search [s]
 WORDS = ["seeds=1", "trainer.epochs=20", "name=one"]
@@ -128,3 +130,20 @@ def test_a_signal_while_the_answer_is_written_is_told_and_the_same_command_write
     assert steady(trials(folder)).equals(undisturbed)
     assert (folder / file).exists()
     assert not list(folder.glob("*.new"))
+
+
+def test_a_fork_of_the_program_is_ended_by_sigterm_as_any_process():
+    """As the workers of a user's `multiprocessing.Pool`, which printed an error each."""
+    ready, begun = os.pipe()
+    with signals_handled(signal.default_int_handler):
+        if (child := os.fork()) == 0:
+            try:
+                os.write(begun, b"x")
+                signal.pause()
+            finally:
+                os._exit(1)
+        os.read(ready, 1)
+        os.kill(child, signal.SIGTERM)
+        status = os.waitpid(child, 0)[1]
+        assert signal.getsignal(signal.SIGTERM) != signal.SIG_DFL
+    assert os.waitstatus_to_exitcode(status) == -signal.SIGTERM

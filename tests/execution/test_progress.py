@@ -264,6 +264,27 @@ def test_a_pipe_is_given_colour_where_it_is_asked_for_and_no_cursor_is_moved_the
     _check_styles(Terminal(file=sys.stdout), codes, moves=False)
 
 
+class WriteOnly:
+    """What a script puts in place of `sys.stdout` to keep a log of it."""
+
+    def __init__(self):
+        self.written = []
+
+    def write(self, text):
+        self.written.append(text)
+
+    def flush(self):
+        pass
+
+
+def test_an_output_that_is_no_whole_file_gets_plain_lines(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", WriteOnly())
+    Terminal().say("a line", style="bold")
+    assert "".join(sys.stdout.written) == "a line\n"
+    monkeypatch.setattr(sys, "stdout", None)  # a program without a window, or `>&-`
+    Terminal().say("a line")
+
+
 def _check_styles(console, codes, *, moves):
     """Which styles arrive of a failed trial, and of words in bold and dim; whether a bar moves."""
     progress = ShownProgress(_plan(), rows=(), console=console)

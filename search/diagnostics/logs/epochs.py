@@ -29,16 +29,26 @@ def epochs_of(where: str, lines: Sequence[Line], *, layout: Layout) -> list[Cell
 
 
 def _without_evaluation(lines: Sequence[Line], *, layout: Layout) -> list[Line]:
-    """Without a last line that tells its epoch's loss again, as no other does."""
+    """Without a last line that evaluates the finished model: it alone tells the last epoch's loss
+    again, or of validation without train that of any epoch, such as the best.
+    """
     kept = list(lines)
     for names, others in ((layout.val, layout.train), (layout.train, layout.val)):
-        told = [c for _, c in kept if any(is_told(c, name) for name in (*names, *others))]
+        told = [cells for _, cells in kept if any(is_told(cells, n) for n in (*names, *others))]
         own = [cells for cells in told if names and is_told(cells, names[0])]
-        at = [number_in(cells.get(layout.epoch or "", "")) for cells in own]
-        alone = names == layout.val and not any(is_told(told[-1], name) for name in others)
-        again = own and own[-1] is told[-1] and at[-1] in (at[:-1] if alone else at[-2:-1])
-        if again and None not in at and len(at) == len(set(at)) + 1 > FEW:
-            kept = [line for line in kept if line[1] is not told[-1]]
+        if not own or own[-1] is not told[-1]:
+            continue  # the last line tells the other loss
+        *before, last = (number_in(cells.get(layout.epoch or "", "")) for cells in own)
+        if not before or None in (*before, last) or len(before) > len(set(before)):
+            continue  # no epochs, or each is told several times
+        of_val_alone = names == layout.val and not any(is_told(own[-1], n) for n in others)
+        once_more = before[-1] == last
+        if of_val_alone:
+            again = once_more or (len(own) > FEW and last in before)
+        else:
+            again = len(own) > FEW and once_more
+        if again:
+            kept = [line for line in kept if line[1] is not own[-1]]
     return kept
 
 
