@@ -24,7 +24,7 @@ BY_CHANCE = 4.0  # times what chance brings: more is no coincidence
 RARELY = 1e-3  # how often twice what chance brings may give so many copies
 LEAKED = 0.02  # share of held-out rows that nearly stand in train that is too much
 BLOCK, BLOCKED = 12, 512  # values in a row that two windows share; values that are looked at
-MOVED = "in part, at another place, as windows do that overlap"
+MOVED = "in part, at another place, as windows that overlap or pictures that were moved"
 LEAST = 3  # copies that are no single coincidence
 # Columns of many values from which rows are compared in other forms; triples of these that are
 # tried; share of the rows of a set that is too much.
