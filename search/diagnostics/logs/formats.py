@@ -49,11 +49,8 @@ def tables_of(path: Path) -> dict[str, Table]:
     content, share = _content(path)
     text = _text(path, content)
     texts = _printed(path, text) if path.suffix == ".ipynb" else {}
-    parts = {
-        place + lines: part
-        for place, own in (texts or {str(path): text}).items()
-        for lines, part in parts_of(own).items()
-    }
+    texts = texts or {str(path): text}
+    parts = {at + by: own for at, whole in texts.items() for by, own in parts_of(whole).items()}
     made = {place: _lines(path, own) for place, own in parts.items()}
     return {
         place: (header, lines, told | ({"": share} if share else {}))
