@@ -106,8 +106,8 @@ def without_test(stage: str, findings: Findings, *, floor: float | None, val_row
     """With what is decided for another reason than a test; arguments as of `beats_constant`.
 
     More epochs are taken unless they are worse or break: what follows is to be judged by curves
-    that were not cut off. Penalties go off unless that is worse or breaks, where nothing is learned
-    with them: there a tie tells nothing of them (R15, R26a). A value stays, where another's score
+    that were not cut off. Penalties go off unless that breaks, where nothing is learned with them:
+    there a difference tells nothing of them (R15, R26a). A value stays, where another's score
     is the same for every seed and no better than a constant prediction's (R11).
     """
     decision = findings.decision
@@ -126,8 +126,7 @@ def without_test(stage: str, findings: Findings, *, floor: float | None, val_row
         taken = not second.broken and (not first.clean or second.mean >= first.mean)
         decision = replace(decision, winner=int(taken), adopted=taken)
     elif is_off and (not decision.adopted or decision.identical):
-        is_worse = not decision.untested and decision.standings[1] == "worse"
-        if not (learned or is_worse or second.broken):
+        if not (learned or second.broken):
             decision = replace(decision, winner=1, adopted=True, untested=True, better=())
     elif decision.winner and decision.identical and first.clean and not learned:
         decision = replace(decision, winner=0, adopted=False)

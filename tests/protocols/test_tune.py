@@ -1966,6 +1966,18 @@ def test_a_sound_penalty_that_went_off_beside_a_bad_rate_comes_back_with_a_good_
     assert [*steps[1].held] == [RATE]  # what the command says is in force once more
 
 
+def test_penalties_go_off_where_nothing_is_learned_though_an_untrained_model_scores_better_with_them():
+    def value(knobs, seed):
+        shrinks = 0.02 * (knobs.get("trainer.l1", 1.0) > 0)  # outputs near the constant's
+        is_good = not shrinks and knobs.get(RATE, 1e-6) > 0.001
+        return 0.1 + shrinks + 0.7 * is_good + _noise(knobs, seed, 0.0001)
+
+    words = f"{RATE}=1e-6", "trainer.l1=1", "budget_trials=60", NO_JOINT
+    history, _ = carried_out(tune_plan(*words), value, lambda knobs: "dead", floor=0.2)
+    assert history.held["trainer.l1"] == 0.0
+    assert history.held[RATE] > 0.001
+
+
 def test_a_penalty_beside_which_something_is_learned_stays_where_a_test_finds_no_difference():
     words = f"{RATE}=0.1", "optimizer.weight_decay=0.001", "budget_trials=60"
     history, _ = _two_faults(words, most=1.0)
