@@ -25,15 +25,21 @@ RENAMED = " (a folder that was renamed goes on once it is named {name} again)"
 
 
 def as_begun(config: DictConfig, former: DictConfig) -> DictConfig:
-    """The config without the keys before which the search in its folder was begun."""
+    """The config as the search in its folder was begun: without keys that are newer, and with the
+    parts of its knobs as its version read them by their names; what a user says of a part is a key
+    of the knob.
+    """
     later = [key for key in LATER if key in config.protocol and key not in former.protocol]
-    if not later:
+    has_other_parts = former.protocol.get("parts") not in (None, config.protocol.get("parts"))
+    if not later and not has_other_parts:
         return config
     own = copy.deepcopy(config)
     OmegaConf.set_readonly(own, False)
     with open_dict(own):
         for key in later:
             del own.protocol[key]
+        if has_other_parts:
+            own.protocol.parts = former.protocol.parts
     OmegaConf.set_readonly(own, True)
     return own
 

@@ -87,7 +87,9 @@ def _rate_of(paths: Sequence[str]) -> str | None:
     names = {path: path.rpartition(".")[2] for path in paths}
     called = [path for path, name in names.items() if name in RATES]
     ends = [path for path, name in names.items() if name.endswith(tuple(f"_{n}" for n in RATES))]
-    return None if RATE in paths or not (called or len(ends) == 1) else (called or ends)[0]
+    if RATE in paths or not (called or len(ends) == 1):
+        return None
+    return (called or ends)[0]
 
 
 def _by_name(knob: Knob) -> str | None:

@@ -96,8 +96,10 @@ class TuneSettings:
 
     def named(self, path: str) -> str | None:
         """The name of the knob that turns a path."""
-        turned = ((n, knob) for n, knobs in self.spaces.items() for knob in knobs)
-        return next((n for n, knob in turned if knob.path == path and not knob.nuisance), None)
+        for name, knobs in self.spaces.items():
+            if any(knob.path == path and not knob.nuisance for knob in knobs):
+                return name
+        return None
 
     def part(self, path: str) -> str:
         """The part that a knob plays, as the stock trainer calls it; its path where it has none."""

@@ -77,12 +77,17 @@ class Findings(Outcome):
     @cached_property
     def is_perfect(self) -> bool:
         """Whether no score can be better than the answer's, with every seed."""
-        if self.steps or (winner := self.winner) is None:
-            return bool(self.steps) and self.steps[-1]["perfect"]
-        verdict, metric = self.verdicts.get(winner.spec.trial), self.plan.metric
-        values = [row.value for row in self.by_cell.get(cell_of(winner.spec.knobs), [winner])]
-        is_best = metric.is_best(values, unit=metric.unit(row.value for row in self.rows))
-        return is_best and (verdict is None or verdict.name not in NOT_LEARNED)
+        if self.steps:
+            return self.steps[-1]["perfect"]
+        winner, metric = self.winner, self.plan.metric
+        if winner is None:
+            return False
+        verdict = self.verdicts.get(winner.spec.trial)
+        if verdict is not None and verdict.name in NOT_LEARNED:
+            return False
+        seeds = self.by_cell.get(cell_of(winner.spec.knobs), [winner])
+        unit = metric.unit(row.value for row in self.rows)
+        return metric.is_best([row.value for row in seeds], unit=unit)
 
     @property
     def confirmed(self) -> dict[str, list[int]]:

@@ -59,7 +59,9 @@ class Decision:
     @property
     def word(self) -> Literal["none", "adopt", "keep"]:
         """The decision as decisions.jsonl holds it."""
-        return "none" if self.winner is None else "adopt" if self.adopted else "keep"
+        if self.winner is None:
+            return "none"
+        return "adopt" if self.adopted else "keep"
 
     @property
     def tied(self) -> tuple[int, ...]:

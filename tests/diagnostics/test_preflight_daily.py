@@ -212,9 +212,12 @@ def test_a_val_loss_divided_by_another_number_is_told_without_predictions(tmp_pa
 
 
 def test_a_train_loss_divided_for_accumulated_gradients_is_told(tmp_path):
-    check = losses.reported_losses(seen("a part", tmp_path), heart={})
+    divided = seen("a part", tmp_path)
+    check = losses.reported_losses(divided, heart={})
     assert check.outcome == "warn"
     assert "1/4 of the loss" in check.told
+    begun = losses.reported_losses({**divided, "train_loss": []}, heart={})  # no epoch has ended
+    assert "1/4 of the loss" not in begun.told
     for habit in ("a part, told whole", "both in parts"):
         assert losses.reported_losses(seen(habit, tmp_path), heart={}).outcome == "pass"
 

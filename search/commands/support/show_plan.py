@@ -37,8 +37,9 @@ def show_plan(options: Namespace, config_dir: Path | None, console: Terminal) ->
     """Prints the plan; what a search of this name has done already is taken off."""
     plan, folder = plan_in_folder(composed(options, config_dir))
     folder.check_config(plan.config)
-    has, root = folder.has_trials(), plan.folder.parent
-    rows = open_results(str(plan.folder), root=root)[1].rows if has else ()
+    rows: Sequence[TrialRecord] = ()
+    if folder.has_trials():
+        rows = open_results(str(plan.folder), root=plan.folder.parent)[1].rows
     slots = slots_of(plan)
     epochs = _show(plan, rows, console)
     missing = len(epochs)
@@ -137,7 +138,7 @@ def _show_sweep(plan: Plan, rows: Sequence[TrialRecord], console: Terminal) -> l
             table.add_row(*row, str(len(values)), "", "tuned beside")
         else:
             count = sum(len(sweep.cells(plan, value)) for value in plan.first_round)
-            numbers = (len(plan.first_round), plan.seeds, count * plan.seeds)
+            numbers = len(plan.first_round), plan.seeds, count * plan.seeds
             table.add_row(*row, *map(str, numbers))
     console.print(table)
     if isinstance(plan.settings, SweepSettings):

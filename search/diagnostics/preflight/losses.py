@@ -142,7 +142,8 @@ def _divided(seen: Watched) -> str:
     parts = round(call["value"] / backward)
     pairs = zip(seen["train_loss"], _epoch_means(seen), strict=False)
     is_part = 2 <= parts <= MOST and _is(call["value"], parts * backward)
-    if not is_part or not all(_is(loss, mean, NEAR) for loss, mean in pairs):
+    told = [_is(loss, mean, NEAR) for loss, mean in pairs]
+    if not is_part or not told or not all(told):
         return ""
     if any(times < 1 / TIMES for times in _times(seen, call["name"])):
         return ""
@@ -199,9 +200,7 @@ def _times_evaluated(seen: Watched) -> str:
 
 
 def _times(seen: Watched, name: str) -> list[float]:
-    """What multiple of the mean loss of that name of all evaluated targets `val_loss` is, by
-    epoch.
-    """
+    """By epoch, how many times the mean loss of that name, over all evaluated rows, `val_loss` is."""
     pairs = zip(seen["val_loss"], seen["evaluated_means"], strict=False)
     return [
         loss / noted[name] for loss, noted in pairs if loss is not None and noted.get(name, 0.0) > 0

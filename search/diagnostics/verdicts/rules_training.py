@@ -49,7 +49,9 @@ def lasted(shape: Shape) -> str:
     last, axis = last_epoch(shape), shape.curves.axis
     if axis != "epoch" or not last.is_integer():
         return f"{shape.count} records of {plain(last)} {axis}s"
-    return f"{shape.count} {'' if last <= shape.count else f'of {plain(last)} '}epochs"
+    if last <= shape.count:
+        return f"{shape.count} epochs"
+    return f"{shape.count} of {plain(last)} epochs"
 
 
 def last_epoch(shape: Shape) -> float:

@@ -71,7 +71,11 @@ def remarks(findings: Findings) -> list[Together]:
     it. More are not asked for where no score can be better.
     """
     is_settled = EPOCHS in tried_paths(findings) or never_gets(findings.plan.config, EPOCHS)
-    settled = LENGTHS if is_settled else LENGTHS[:1] if findings.is_perfect else ()
+    settled: tuple[str, ...] = ()
+    if is_settled:
+        settled = LENGTHS
+    elif findings.is_perfect:
+        settled = ("more_epochs",)
     return [each for each in findings.together if each.name not in settled]
 
 
@@ -83,8 +87,10 @@ def next_lines(findings: Findings) -> list[str]:
     verdict = findings.verdicts[agreed[0].spec.trial].name if agreed else ""
     if findings.steps and not findings.steps[-1]["learned"]:
         return _unstick(findings, verdict)
-    if not agreed or findings.is_perfect:
-        return [BEST] if agreed and not findings.steps else []
+    if not agreed:
+        return []
+    if findings.is_perfect:
+        return [] if findings.steps else [BEST]
     if _may_have_learned_nothing(findings, agreed[0], verdict):
         return _unstick(findings, verdict)
     return _remedy_lines(findings, agreed, verdict)

@@ -93,9 +93,10 @@ def conclusion(findings: Findings) -> list[str]:
 
 def left_alone(findings: Findings) -> list[str]:
     """That knobs which the command names were turned by no stage of a protocol that has ended."""
-    never = [] if findings.stage or not _are_named(findings) else _never_turned(findings)
-    names = ", ".join(never)
-    return [f"never turned, although the command names them: {names} (P1)"] if never else []
+    if findings.stage or not _are_named(findings):
+        return []
+    never = ", ".join(_never_turned(findings))
+    return [f"never turned, although the command names them: {never} (P1)"] if never else []
 
 
 def _is_told(step: StepRecord) -> bool:
@@ -138,7 +139,8 @@ def _good_region(findings: Findings, trials: Sequence[int]) -> str:
     if len(own) < 2 or not others:
         return ""
     least = statistics.mean(own) - NOISE * statistics.stdev(own)
-    near, better = sum(s >= least for s in others), sum(s > max(own) for s in others)
+    near = sum(score >= least for score in others)
+    better = sum(score > max(own) for score in others)
     best = f", {better} of them better than its best seed" if better else ""
     return (
         f"; of the {len(others)} other trials with a score, {near} are within the noise of its "
@@ -172,10 +174,13 @@ def unresolved(steps: Sequence[StepRecord]) -> list[str]:
     return [f"{', '.join(names)}: {why}" for why, names in skipped.items()] + [
         f"{step['knob']}: a tie: {listed(tied)}: no significant difference from the best mean"
         for step in steps
-        if step["kind"] == "sweep"
-        for tied in [[each["value"] for each in candidates_of(step) if each["standing"] == "tie"]]
-        if len(tied) > 1  # the best itself is among them
+        if step["kind"] == "sweep" and len(tied := _tied(step)) > 1
     ]
+
+
+def _tied(step: StepRecord) -> list[Any]:
+    """The values of a sweep whose means cannot be told from the best, itself among them."""
+    return [each["value"] for each in candidates_of(step) if each["standing"] == "tie"]
 
 
 def caveats(findings: Findings) -> list[str]:
