@@ -164,7 +164,12 @@ def test_a_protocol_begun_before_ranges_were_kept_goes_on_without_keeping_them()
 
 
 def test_a_search_begun_before_a_name_told_a_part_goes_on_without_it():
-    words = ["own_trainer", "+lm.nhid=8", "knob.lm.nhid=choice(8,16)", "knob.optimizer.lr=log(1e-4,1)"]
+    words = [
+        "own_trainer",
+        "+lm.nhid=8",
+        "knob.lm.nhid=choice(8,16)",
+        "knob.optimizer.lr=log(1e-4,1)",
+    ]
     now = compose_protocol(words, config_dir=None)
     assert now.protocol.parts == ["lm.nhid=width"]
     former = OmegaConf.create(OmegaConf.to_container(now, resolve=False))

@@ -576,6 +576,8 @@ def _in_batches(config, data, device, checkpoint):
     line = torch.nn.Linear(4, 3)
     optimizer = torch.optim.SGD(line.parameters(), lr=0.1)
     x, y = torch.as_tensor(data.train.x), torch.as_tensor(data.train.y)
+    if config.get("tells_untrained"):
+        yield {"epoch": 0, "val_loss": 1.0}
     for _ in range(config["trainer"]["epochs"]):
         for rows in torch.arange(len(x)).split(config.get("bs") or config["trainer"]["batch_size"]):
             torch.nn.functional.cross_entropy(line(x[rows]), y[rows]).backward()
@@ -590,7 +592,8 @@ def test_the_speed_of_a_trainer_is_told_at_the_batches_that_it_takes(tmp_path):
     data, config = Data(train=part, val=part), {"seed": 0, "trainer": {"batch_size": 32}}
     config["trainer"]["_target_"] = "test_probes._in_batches"
     for own, told in ((None, 32), (64, 64), (8, 8), (512, 256)):  # 256 rows are looked at
-        about = {"config": {**config, "bs": own}, "folder": tmp_path, "device": "cpu", "task": ""}
+        own_config = {**config, "bs": own, "tells_untrained": own == 64}
+        about = {"config": own_config, "folder": tmp_path, "device": "cpu", "task": ""}
         (entry,) = speed(Subject(data=data, **about), sizes=False)["batches"]
         assert entry["batch"] == told
 

@@ -3,11 +3,14 @@
 Measures; never judges.
 """
 
+import math
+from functools import partial
+
 import numpy as np
 import torch
 
 from trainers.probes.answers import Speed, StepTime
-from trainers.probes.run import with_batch
+from trainers.probes.run import Run, with_batch
 from trainers.probes.steer import Steer
 from trainers.probes.subject import Subject, patient
 
@@ -22,28 +25,38 @@ def speed(subject: Subject, *, sizes: bool) -> Speed:
     batches = [batch for batch in BATCHES if batch <= rows] if sizes else []
     measured: list[StepTime] = []
     for batch in sorted({*batches, min(subject.batch, rows)}):
-        data, kept = subject.sample(train=max(batch * 4, 256), val=64), Kept()
-        config, ends = with_batch(subject.config, batch), dict[int, int]()
+        data = subject.sample(train=max(batch * 4, 256), val=64)
+        config = with_batch(subject.config, batch)
         steer = Steer(most=24 if sizes else 72, until=patient(1.5))
+        ends: list[int] = []  # steps until the end of each epoch
         run = subject.train(
             data,
             epochs=72,
             config=config,
             contexts=[steer],
             compiled=True,
-            stop=lambda run, at=ends, by=steer: not at.setdefault(run.trained, len(by.times)),
+            stop=partial(_shows_no_step, steer=steer, ends=ends),
         )
         if len(steer.times) < 3:
             continue
         seconds = float(np.median(np.diff(steer.times[1:])))
-        steps, seen = ends.get(1, 0), len(data.train.index)  # of its first epoch
-        if not sizes and steps not in (0, -(-seen // batch)):
-            batch = -(-seen // steps)
+        if not sizes and ends and ends[0] != math.ceil(len(data.train.index) / batch):
+            batch = math.ceil(len(data.train.index) / ends[0])  # its own
+        kept = Kept()
         subject.train(data, epochs=1, config=config, contexts=[Steer(most=1), kept])
         measured.append(
             {"batch": batch, "seconds": seconds, "megabytes": kept.most / 2**20, "error": run.error}
         )
     return {"batches": measured, "rows": rows}
+
+
+def _shows_no_step(run: Run, *, steer: Steer, ends: list[int]) -> bool:
+    """Whether an epoch has passed of whose steps none is seen; those until its end go into `ends`.
+    The untrained model's has none.
+    """
+    if run.trained > len(ends):
+        ends.append(len(steer.times))
+    return ends[:1] == [0]
 
 
 class Kept(torch.autograd.graph.saved_tensors_hooks):
