@@ -53,8 +53,9 @@ def run(words: list[str], config_dir: Path | None) -> int:
     folder = open_folder(options.name, root=options.results_root)
     rows = read_slots(folder.path) if folder.alive() else []
     if options.order is not None:
-        name, runs = options.name, folder.alive()
-        order = _checked(options.order, options.target, rows, name=name, running=runs)
+        order = _checked(
+            options.order, options.target, rows, name=options.name, running=folder.alive()
+        )
         print(_given(folder.path, order))
     elif options.json:
         print_document("workers", {"slots": [asdict(row) for row in rows]})

@@ -54,7 +54,9 @@ def resolved(config: DictConfig) -> Any:
 
 
 def _foreign(config: DictConfig) -> list[str]:
-    """Import paths that ship neither here nor with torch; programs; addresses of callbacks."""
+    """Import paths that neither ship with this program nor are torch's classes; programs; addresses
+    that callbacks send to.
+    """
     node = resolved(config)
     code = [
         path

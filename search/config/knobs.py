@@ -185,7 +185,9 @@ class Knob:
 
 
 def written(value: object) -> str:
-    """A value of a knob, or of what is compared, as tables and sentences show it: 1 for 1.0."""
+    """A value of a knob, or what else is compared, as tables and sentences show it: in full, but 1
+    for 1.0.
+    """
     return f"{value:.12g}" if isinstance(value, float) else str(value)
 
 

@@ -23,7 +23,9 @@ def drawn_rows(count: int, *, taken: int, seed: int, labels: NDArray[np.generic]
 
 
 def _in_proportion(sizes: Numbers, total: int, dice: np.random.RandomState) -> Numbers:
-    """How many of each class make `total`: rounded down, one more by remainder, then by chance."""
+    """How many of each class make `total`: rounded down, then the largest remainders get one more,
+    equal ones by chance.
+    """
     exact = sizes / sizes.sum() * total
     whole = np.floor(exact)
     remainders, missing = exact - whole, int(total - whole.sum())

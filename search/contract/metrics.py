@@ -107,7 +107,9 @@ class Metric:
     @cached_property
     def parts(self) -> tuple[str, ...]:
         """The metrics to compute from outputs: itself, or those that its formula names."""
-        return tuple(n for n in self.names if n in METRICS) if self.formula else (self.name,)
+        if not self.formula:
+            return (self.name,)
+        return tuple(name for name in self.names if name in METRICS)
 
     def combine(self, values: Mapping[str, float]) -> float:
         """A composite metric's value from its parts; NaN where one is missing, or is NaN: min() and

@@ -222,7 +222,9 @@ def _trimmed(data: DataSet, lengths: NDArray[np.int64]) -> DataSet:
 
 
 def _is_per_step(data: DataSet, real: NDArray[np.bool_]) -> bool:
-    """Whether y has a value per step: x's width, or its longest one and one value as padding."""
+    """Whether y has a value per step: the width of x, or that of its longest sequence and one
+    value in all padding.
+    """
     if data.y.ndim != 2 or data.target_lengths is not None:
         return False
     width = data.y.shape[1]

@@ -73,7 +73,9 @@ def coarse(plan: Plan, val_rows: int, *, unit: float) -> str:
 
 
 def few_rows(plan: Plan, gain: float, val_rows: int) -> str:
-    """That seeds agree on a gain of so few validation rows that other rows might not show it."""
+    """That seeds agree on a gain, as a share, that is of so few validation rows that others might
+    not show it.
+    """
     if not val_rows or plan.metric.name not in SHARES or not 0 < gain * val_rows < FEW_ROWS:
         return ""
     return (

@@ -29,7 +29,9 @@ BAND = (1e-4, 1e-2)  # of an update's norm over the weights': outside it is slow
 
 
 def nothing_learned(verdict: str, *, unmoved: bool) -> str:
-    """Why nothing more is turned where nothing was learned; arguments: as of `first_by_hand`."""
+    """Why nothing more is turned where nothing was learned, and what to do; the arguments are those
+    of `first_by_hand`.
+    """
     why = UNMOVED if unmoved else "no training beats a constant prediction beyond chance"
     names = f" ({verdict})" if verdict in NOT_LEARNED else ""
     first = first_by_hand(verdict, unmoved=unmoved)

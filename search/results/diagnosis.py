@@ -182,7 +182,9 @@ def by_trial(curves: pd.DataFrame) -> dict[int, Columns]:
         for name in main
         if pd.api.types.is_numeric_dtype(main[name]) and main[name].notna().any()
     ]
-    columns = {own: main[own].to_numpy(dtype=float, na_value=np.nan) for own in map(str, numeric)}
+    columns = {
+        name: main[name].to_numpy(dtype=float, na_value=np.nan) for name in map(str, numeric)
+    }
     trials, starts = np.unique(main["trial"].to_numpy(), return_index=True)
     ends = [*starts[1:], len(main)]
     return {

@@ -138,7 +138,9 @@ def change_nothing(groups: Sequence[Group]) -> bool:
 
 
 def losses_differ(groups: Sequence[Group]) -> bool:
-    """Whether all curves are known and some value's differ: what moves no score moves these."""
+    """Whether all curves are known, and some value's differ from another's: what moves no score has
+    moved these.
+    """
     return all(group.curves and all(group.curves) for group in groups) and not train_alike(groups)
 
 

@@ -114,7 +114,9 @@ def repeats(plan: Plan, point: Point) -> list[UnnumberedTrial]:
 
 def room(plan: Plan, rows: Sequence[TrialRecord]) -> int:
     """Trials that may still be begun."""
-    return 0 if spent_budget(plan, rows) else max(0, settings(plan).n_trials - count(rows))
+    if spent_budget(plan, rows):
+        return 0
+    return max(0, settings(plan).n_trials - count(rows))
 
 
 def count(rows: Sequence[TrialRecord]) -> int:

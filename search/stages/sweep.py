@@ -266,7 +266,9 @@ def _dropped(plan: Plan, rows: Sequence[TrialRecord]) -> frozenset[Value]:
         for value, group in groups.items()
         if value not in first and not scores_of([group])[0, :HALVED].mean() >= least
     }
-    return frozenset((*later, *(own for own, stays in zip(first, on, strict=True) if not stays)))
+    return frozenset(
+        (*later, *(value for value, stays in zip(first, on, strict=True) if not stays))
+    )
 
 
 def _groups_by_value(

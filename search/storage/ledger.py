@@ -42,7 +42,9 @@ class Ledger:
         shared, own = _read(self.path), _read(self._folder.ledger)
         known = {_key(opening) for opening in shared}
         name = self._folder.path.name
-        return [{"search": name, **begun} for begun in own if _key(begun) not in known] + shared
+        return [
+            {"search": name, **opening} for opening in own if _key(opening) not in known
+        ] + shared
 
     def begin(self, record: Mapping[str, Any]) -> Opening:
         """Writes an opening down, without a score yet: before the rows are shown to any code."""

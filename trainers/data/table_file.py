@@ -177,7 +177,9 @@ def _other_separator(header: Sequence[str]) -> str:
 
 
 def _row_names(header: Sequence[str], path: Path, form: Format) -> str:
-    """The remedy where rows have a field more than the header, as R writes row names; or empty."""
+    """The remedy where each row begins with a field more than there are names, as R writes the
+    names of rows; else empty.
+    """
     with suppress(Exception):  # of the parser: the rows differ
         rows = form.read(path, header=None, skiprows=1, nrows=100, dtype=str, na_values=[])
         if rows.shape[1] == len(header) + 1 > 2 and rows[0].is_unique:

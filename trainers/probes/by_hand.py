@@ -34,7 +34,9 @@ def leaves_of(loss: Tensor) -> list[Tensor]:
 
 
 class StepsByHand:
-    """Finds steps by hand: what changes parameters between two backward passes."""
+    """Looks at parameters before and after every backward pass; what was done to them between two
+    such passes was a step.
+    """
 
     def __init__(self, seen: Seen) -> None:
         self._seen = seen

@@ -86,7 +86,9 @@ def first_targets(noted: Sequence[Noted]) -> list[float]:
 
 
 def target_counts(noted: Sequence[Noted]) -> list[int]:
-    """How often each class is a target of a pass's first loss; empty without classes."""
+    """How often each class is a target of the first loss of a pass; empty where targets are no
+    classes.
+    """
     numbers = np.array(first_targets(noted) or [-1.0])
     if numbers.min() < 0 or numbers.max() >= MOST_CLASSES or (numbers != np.round(numbers)).any():
         return []

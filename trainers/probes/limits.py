@@ -51,7 +51,9 @@ class Budget:
 
 
 def own_time() -> float:
-    """Seconds of a clock that rests while this thread waits for a processor (on Linux)."""
+    """Seconds of a clock that rests while this thread waits for a processor; elsewhere than on
+    Linux it never rests.
+    """
     try:
         with open(SCHEDULED, encoding="ascii") as file:
             waited = int(file.read().split()[1]) / 1e9

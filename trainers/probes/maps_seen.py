@@ -32,7 +32,9 @@ class MapsSeen:
 
 
 def between(maps: Tensor) -> Tensor:
-    """Which pixels of maps [n, height, width] have a lower class at one side, a higher opposite."""
+    """Which pixels of maps [n, height, width] have a lower class on one side and a higher one on
+    the other.
+    """
     found = torch.zeros_like(maps, dtype=torch.bool)
     for axis in (1, 2):
         inner = maps.shape[axis] - 2

@@ -1,4 +1,6 @@
-"""By which operation outputs and targets got their shape, over which axis. Never judges."""
+"""How the shapes of outputs and targets came about: by which operation, over which axis, against
+what. Never judges.
+"""
 
 from collections.abc import Sequence
 from typing import Any

@@ -115,7 +115,9 @@ def _chosen(role: str, names: str, header: Sequence[str]) -> tuple[str, ...]:
 
 
 def _trial(header: Sequence[str], lines: Sequence[Line]) -> str:
-    """The column that names the trainings; not one that only a few lines have, as a summary."""
+    """The column that names the trainings; one that only a few lines have, as a summary at the end
+    of each, names none.
+    """
     told = Counter(name for _, cells in lines for name in TRIAL if cells.get(name, "").strip())
     often = (name for name in TRIAL if told[name] >= FILLED * len(lines))
     return next((name for name in often if name in header), "")
@@ -145,7 +147,9 @@ def _metric(
         and not name.startswith(OF_TRAIN)
     ]
     names = [*of_val, *own, *of_data]
-    often = Counter({n: epochs_telling(lines, n, axis) for n in header if n in (*names, *val)})
+    often = Counter(
+        {name: epochs_telling(lines, name, axis) for name in header if name in (*names, *val)}
+    )
     least = FILLED * min((often[name] for name in val), default=0)
     known = [name for name in header if often[name] >= least]
     return (fullest(of_val, often, known) if val else "") or fullest(names, often, known)
@@ -160,14 +164,17 @@ def _axis(
     val: Sequence[str],
     trial: str,
 ) -> str | None:
-    """Epochs told beside a loss, no setting; else, or if validated twice in each, steps."""
+    """Epochs, if they are told beside a loss and no setting; steps where there are none, or where
+    validation was taken twice in an epoch.
+    """
     beside = {name for _, cells in lines if cells.keys() & {*train, *val} for name in cells}
     counts = [name for name in EPOCH if name in header and (name or filled[name])]
     epoch = next((name for name in counts if name in beside), None)
     step = next((name for name in STEP if filled[name] == len(lines)), None)
     if step and epoch is not None and _begins_anew(lines, step, trial=trial):
         step = None
-    counter = step or _counter(header, [own for own in lines if is_told(own[1], train[0])], epoch)
+    of_train = [line for line in lines if is_told(line[1], train[0])]
+    counter = step or _counter(header, of_train, epoch)
     if epoch is None:
         return counter
     taken = Counter(
@@ -192,12 +199,16 @@ def _counter(header: Sequence[str], lines: Sequence[Line], epoch: str | None) ->
         at = [number_in(cells.get(name, "")) for _, cells in lines]
         if None in at or len(at) <= FEWEST or name in WITHIN or is_loss(name) or measure_of(name):
             continue
-        strides = Counter(round((after or 0.0) - (b or 0.0), EXACT) for b, after in pairwise(at))
+        strides = Counter(
+            round((after or 0.0) - (before or 0.0), EXACT) for before, after in pairwise(at)
+        )
         stride, times = max(strides.items(), key=lambda item: item[1])
         equal = stride > 0 and times >= NEARLY * (len(at) - 1)
         rises = sum(n for own, n in strides.items() if own > 0) >= NEARLY * (len(at) - 1)
         rises &= equal or all(own.is_integer() for own in strides)  # a momentum that rises does not
-        told = [(cells.get(epoch or ""), own) for (_, cells), own in zip(lines, at, strict=True)]
+        told = [
+            (cells.get(epoch or ""), number) for (_, cells), number in zip(lines, at, strict=True)
+        ]
         counts = equal and stride.is_integer() and name == header[0]
         if counts or (rises and told[0] in told[2:]):
             return name

@@ -31,7 +31,9 @@ def with_points_in_text(text: str) -> str:
 
 
 def with_points(columns: Sequence[Sequence[str]]) -> tuple[list[list[str]], dict[int, str]]:
-    """The cells with points for commas; and of the unsure columns one cell and how it was read."""
+    """The cells with points in place of commas; and of the columns whose commas may mean either,
+    one cell and how it was read.
+    """
     read, unsure = [], {}
     for number, cells in enumerate(columns):
         written = [cell for cell in cells if _has_comma(cell)]
@@ -67,7 +69,9 @@ def _are_thousands(cells: Sequence[str], written: Sequence[str]) -> bool | None:
         return True  # a point is the decimal mark here
     if any(abs(number) >= 1000 for number in others):
         return False  # a thousand is written without one
-    whole, parts = ([number_in(_plain(c, thousands=way)) for c in cells] for way in (True, False))
+    whole, parts = (
+        [number_in(_plain(cell, thousands=way)) for cell in cells] for way in (True, False)
+    )
     if others and _rises(whole) and not _rises(parts):
         return True
     if len(texts) >= FEWEST and all(text.endswith(ROUND) for text in texts) and _rises(whole):

@@ -36,8 +36,10 @@ def csv_lines(path: Path, text: str) -> tuple[list[str], list[Line], dict[str, s
     """
     rows = _by_run(_rows(path, _table_in(text)))
     if len(rows) < 2:
-        rule, got, do = "needs a header and a row per epoch", f"{len(rows)} lines", "write both"
-        raise refused(str(path), code="csv-needs-header-and-rows", rule=rule, got=got, remedy=do)
+        rule, got = "needs a header and a row per epoch", f"{len(rows)} lines"
+        raise refused(
+            str(path), code="csv-needs-header-and-rows", rule=rule, got=got, remedy="write both"
+        )
     header = rows[0][1]
     numbers = sum(number_in(cell) is not None for cell in header)
     if 2 * numbers >= len(header):  # no names: the columns are numbered
@@ -62,8 +64,10 @@ def csv_lines(path: Path, text: str) -> tuple[list[str], list[Line], dict[str, s
         raise refused(str(path), code="file-holds-no-table", rule=TABLE, got=got, remedy=REMEDY)
     twice = next((name for name in names if name and names.count(name) > 1), None)
     if twice is not None and not ruled:
-        rule, got, do = "a column has one name", f"{twice} twice", "rename one of them"
-        raise refused(str(path), code="csv-column-twice", rule=rule, got=got, remedy=do)
+        rule, remedy = "a column has one name", "rename one of them"
+        raise refused(
+            str(path), code="csv-column-twice", rule=rule, got=f"{twice} twice", remedy=remedy
+        )
     return *_spread(names, lines), {names[at]: text for at, text in unsure.items()}
 
 
@@ -87,7 +91,9 @@ def is_table(text: str) -> bool:
 
 
 def _table_in(text: str) -> str:
-    """The table below the first line that names a loss, of other lines around it; else the text."""
+    """The table that the first line naming a loss heads, where other lines stand around it, such as
+    a model's summary; else the text.
+    """
     lines = text.splitlines()
     for at, line in enumerate(lines):
         delimiter = max(DELIMITERS, key=line.count)
@@ -145,7 +151,9 @@ def _by_run(rows: list[tuple[int, list[str]]]) -> list[tuple[int, list[str]]]:
 
 
 def _spread(names: list[str], lines: list[Line]) -> tuple[list[str], list[Line]]:
-    """A table in long form, whose cells name what they measure, as columns; others as they are."""
+    """A table in long form, whose cells name what they measure, with a column for each; others are
+    left as they are.
+    """
     by = next((name for name in NAMED if name in names and VALUE in names), None)
     if by is None or any(number_in(cells.get(by, "")) is not None for _, cells in lines):
         return names, lines
@@ -189,7 +197,9 @@ def _rows(path: Path, text: str) -> list[tuple[int, list[str]]]:
 
 
 def _uncommented(text: str) -> str:
-    """The text, its columns' names no comment if one has as many words, as of `numpy.savetxt`."""
+    """The text with the names of its columns in a line of their own, where a comment above the
+    numbers holds as many words, as `numpy.savetxt` and others write it.
+    """
     lines = text.splitlines()
     above = sum(1 for _ in takewhile(lambda line: line.startswith("#"), lines))
     first = WORDS.findall(lines[above]) if above < len(lines) else []

@@ -113,7 +113,9 @@ def _rows(where: str, lines: Sequence[Line], *, layout: Layout) -> list[Epoch]:
         if at != before:
             rows.append(Epoch(cells={"epoch": at}))
         others = {"metric": layout.metric} | {name: name for name in layout.extra}
-        values = {name: number_in(cells.get(own, "")) for name, own in others.items() if own}
+        values = {
+            name: number_in(cells.get(column, "")) for name, column in others.items() if column
+        }
         values["train_loss"] = _sum(place, layout.train, cells)
         held = _sum(place, layout.val, cells)
         taken |= bool(held)
@@ -123,7 +125,9 @@ def _rows(where: str, lines: Sequence[Line], *, layout: Layout) -> list[Epoch]:
 
 
 def _told_once(lines: Sequence[Line], *, layout: Layout) -> bool:
-    """Whether most epochs tell train's loss once, and no steps rise: more is of another one."""
+    """Whether most epochs tell train's loss in one line: further ones are of another training, if
+    no steps are told that rise on.
+    """
     axis, name = layout.epoch or "", layout.train[0]
     told = [cells for _, cells in lines if is_told(cells, name)]
     often = Counter(cells.get(axis, "") for cells in told)
@@ -141,7 +145,9 @@ def _sum(place: str, names: Sequence[str], cells: Mapping[str, str]) -> float | 
 
 
 def _complete(place: str, row: Epoch, values: Cells, *, layout: Layout, several: bool) -> None:
-    """Adds what another row tells of the epoch: the other set's, or train's of `several` steps."""
+    """Some loggers write an epoch's losses into separate rows, or train's at every few steps, so
+    that `several` belong to one epoch.
+    """
     columns = {"train_loss": layout.train, "val_loss": layout.val}
     strict = ("val_loss",) if several else ("train_loss", "val_loss")
     for name, value in values.items():

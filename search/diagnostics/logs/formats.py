@@ -87,8 +87,10 @@ def _printed(path: Path, text: str) -> dict[str, str]:
         if is_text_log(own) or printed_records(own)
     }
     if not told:
-        rule, do = "a cell must print losses", "save what a program printed as a text file"
-        raise refused(str(path), code="notebook-tells-no-losses", rule=rule, got="none", remedy=do)
+        rule, remedy = "a cell must print losses", "save what a program printed as a text file"
+        raise refused(
+            str(path), code="notebook-tells-no-losses", rule=rule, got="none", remedy=remedy
+        )
     often = {place: own for place, own in told.items() if len(_lines(path, own)[1]) >= FEW}
     told = often or told
     return told if len(told) > 1 else {str(path): own for own in told.values()}

@@ -1,4 +1,6 @@
-"""A log in JSON: objects by line or in a list, a trainer's state, lists by name, set or step."""
+"""Lines of a log in JSON: an object per line, a list of objects, a trainer's state with its
+`log_history`, or a history of lists by name, also by set and name, or with the steps of each.
+"""
 
 import json
 import re
@@ -55,7 +57,9 @@ def _records(content: Any) -> list[Any]:
         return content
     if not isinstance(content, dict):
         return []
-    inner = next((content[k] for k in INSIDE if isinstance(content.get(k), dict | list)), None)
+    inner = next(
+        (content[key] for key in INSIDE if isinstance(content.get(key), dict | list)), None
+    )
     if inner is not None:
         return _records(inner)
     if stepped := _stepped(content):
@@ -67,7 +71,10 @@ def _records(content: Any) -> list[Any]:
     if tables:
         return _beside(series) or max(tables, key=len)
     length = max(map(len, series.values()))
-    return [{name: v[at] for name, v in series.items() if at < len(v)} for at in range(length)]
+    return [
+        {name: values[at] for name, values in series.items() if at < len(values)}
+        for at in range(length)
+    ]
 
 
 def _beside(series: Mapping[str, list[Any]]) -> list[Any]:

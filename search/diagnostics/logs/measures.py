@@ -56,7 +56,9 @@ def is_of_val(name: str) -> bool:
 
 
 def measure_of(name: str) -> str:
-    """What a column measures, without the set or data in front; no best so far, of other epochs."""
+    """What a column measures, without the set or the data that stand in front of it; a best so far
+    measures another epoch.
+    """
     if OF_ANOTHER & set(name.split("_")):
         return ""
     ends = (each for each in METRICS if f"_{name}".endswith(f"_{each}"))

@@ -15,7 +15,9 @@ STEPS = {"step", "bar"}  # a line that has one of these tells of a part of its e
 
 
 def once(lines: Sequence[Line], axis: str, *, averaged: bool) -> list[Line]:
-    """The lines, without what others tell for their epoch; of train only averages so far go."""
+    """The lines without what others of the same epoch tell for it; of train, what several tell of
+    it stays, unless they are averages so far.
+    """
     lines = _without_parts(_without_steps(lines), axis)
     return _last(_without_end(lines, axis), axis, averaged=averaged)
 
@@ -45,7 +47,9 @@ def _without_steps(lines: Sequence[Line]) -> list[Line]:
 
 
 def _without_parts(lines: Sequence[Line], axis: str) -> list[Line]:
-    """Without validation's losses told several times an epoch, where each tells another once."""
+    """Without losses of validation that most epochs tell several times, as of groups of rows, where
+    each tells another one once.
+    """
     blocks = [
         Counter(name for _, cells in own for name in cells if name[:4] == "val_" and is_loss(name))
         for _, own in groupby(lines, key=lambda line: line[1][axis])
@@ -57,17 +61,25 @@ def _without_parts(lines: Sequence[Line], axis: str) -> list[Line]:
 
 
 def _without_end(lines: Sequence[Line], axis: str) -> list[Line]:
-    """Without what the last epoch alone tells of validation twice, as of the model kept."""
-    often = Counter((name, c[axis]) for _, c in lines for name in c if name.startswith(HELD_OUT))
+    """Without what the last epoch tells of validation once more, where no other epoch tells it
+    twice: it is of the finished model.
+    """
+    often = Counter(
+        (name, cells[axis]) for _, cells in lines for name in cells if name.startswith(HELD_OUT)
+    )
     epochs = Counter(name for name, _ in often)
     last = lines[-1][1][axis] if lines else ""
     twice = {name for (name, at), times in often.items() if times > 1 and at != last}
     told = set[str]()
     kept: list[Line] = []
     for number, cells in lines:
-        own = {n: cell for n, cell in cells.items() if n not in told or cells[axis] != last}
-        kept += [(number, own)] if own == cells or own.keys() - set(COUNTS) else []
-        told |= {n for n in cells if cells[axis] == last and epochs[n] >= FEW} - twice
+        if cells[axis] != last:
+            kept.append((number, cells))
+            continue
+        own = {name: cell for name, cell in cells.items() if name not in told}
+        if own == cells or own.keys() - set(COUNTS):
+            kept.append((number, own))
+        told |= {name for name in cells if epochs[name] >= FEW} - twice
     return kept
 
 

@@ -23,9 +23,12 @@ def parts_of(text: str) -> dict[str, str]:
     """The parts by their lines, behind empty ones for those before; a whole text has no name."""
     lines = text.splitlines()
     ends = [end for pair in pairwise(_spans(lines)) if (end := _end(lines, *pair))]
-    spans = list(zip((0, *ends), (*ends, len(lines)), strict=True)) if ends else []
-    own = {f": lines {a + 1} to {b}": "\n" * a + "\n".join((*lines[a:b], "")) for a, b in spans}
-    return own or {"": text}
+    if not ends:
+        return {"": text}
+    return {
+        f": lines {begin + 1} to {end}": "\n" * begin + "\n".join((*lines[begin:end], ""))
+        for begin, end in pairwise((0, *ends, len(lines)))
+    }
 
 
 def _spans(lines: Sequence[str]) -> list[tuple[int, int]]:

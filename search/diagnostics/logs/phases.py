@@ -21,13 +21,16 @@ def by_phase(header: Sequence[str], lines: Sequence[Line]) -> tuple[list[str], l
 
     Unchanged where no column names the phases: by its name, or as its cells are nothing else.
     """
-    told = {name: {c.get(name, "").strip().lower() for _, c in lines} for name in header}
-    known = (name for name in header if name in PHASE or told[name] <= PHASES.keys())
-    of = {name: {PHASES.get(cell, "") for cell in told[name]} for name in known}
-    column = next((name for name, sets in of.items() if {"train"} < sets - {""}), None)
+    words = {name: {cells.get(name, "").strip().lower() for _, cells in lines} for name in header}
+    phases = {
+        name: {PHASES[word] for word in words[name] & PHASES.keys()}
+        for name in header
+        if name in PHASE or words[name] <= PHASES.keys()
+    }
+    column = next((name for name, told in phases.items() if {"train"} < told), None)
     if column is None:
         return list(header), list(lines)
-    read = {"train", "val" if "val" in of[column] else "test"}
+    read = {"train", "val" if "val" in phases[column] else "test"}
     renamed = []
     for number, cells in lines:
         phase = PHASES.get(cells.get(column, "").strip().lower(), "")

@@ -91,7 +91,9 @@ def _lines_with_numbers(text: str) -> list[Line]:
 
 
 def _bar(line: str) -> tuple[str, float]:
-    """A progress bar's name, which holds its length, and the share drawn; no name of no bar."""
+    """A progress bar's name, without its numbers but for how many there are to come, and the share
+    that is drawn; no name where the line is none.
+    """
     bar = BAR.match(line[:LONGEST])
     if not bar:
         return "", 0.0

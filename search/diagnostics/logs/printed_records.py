@@ -38,4 +38,6 @@ def record_of(line: str) -> dict[str, Any]:
         except ValueError:
             return {}
     cells = record.items() if isinstance(record, dict) else ()
-    return {str(name): v for name, v in cells if isinstance(v, str | int | float | list)}
+    return {
+        str(name): value for name, value in cells if isinstance(value, str | int | float | list)
+    }

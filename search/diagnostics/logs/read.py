@@ -123,7 +123,9 @@ def _each(
 
 
 def _by_log(tables: Mapping[str, Table]) -> dict[str, Table]:
-    """The tables by file; a folder's files of an epoch each, by their names, are one."""
+    """The tables by file; files of a folder that are an epoch each, whose number their names hold,
+    are one, under the folder's name.
+    """
     made: dict[str, Table] = {}
     for folder, group in groupby(tables, key=lambda file: Path(file).parent):
         own = {file: tables[file] for file in group}
@@ -213,8 +215,8 @@ def _training(
     rows = epochs_of(place, lines, layout=layout)
     if not rows:
         both = " and ".join(" + ".join(names) for names in (layout.train, layout.val) if names)
-        rule, do = f"needs epochs with numbers in {both}", "give them, by epoch"
-        raise refused(place, code="log-lacks-numbers", rule=rule, got="none", remedy=do)
+        rule, remedy = f"needs epochs with numbers in {both}", "give them, by epoch"
+        raise refused(place, code="log-lacks-numbers", rule=rule, got="none", remedy=remedy)
     columns = {
         name: np.array([math.nan if (cell := row.get(name)) is None else cell for row in rows])
         for name in ("epoch", "train_loss", "val_loss", "metric", *layout.extra)

@@ -48,8 +48,10 @@ def event_lines(path: Path) -> tuple[list[str], list[Line]]:
                 cells = rows.setdefault((run, event.step), own)
                 cells[_named("" if run else before, tag)] = repr(event.value)
     if not rows:
-        got, do = "no scalars", "log losses as scalars"
-        raise refused(str(path), code="events-hold-no-scalars", rule=RULE, got=got, remedy=do)
+        remedy = "log losses as scalars"
+        raise refused(
+            str(path), code="events-hold-no-scalars", rule=RULE, got="no scalars", remedy=remedy
+        )
     lines = [(number, rows[at]) for number, at in enumerate(sorted(rows), start=1)]
     return list(dict.fromkeys(name for _, cells in lines for name in cells)), lines
 

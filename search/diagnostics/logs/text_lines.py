@@ -80,7 +80,9 @@ def _with_their_epochs(told: Sequence[Line]) -> tuple[list[Line], dict[str, str]
 
 
 def _idle(lines: Sequence[Line], at: Mapping[str, str]) -> str:
-    """The count that is a setting, as `iterations: 5000`, or of an epoch or two told by line."""
+    """The count that counts nothing here: a setting, such as `iterations: 5000`, or the number of
+    an epoch or two that are told line by line.
+    """
     steps = {cells["step"] for _, cells in lines if "step" in cells}
     if len(steps) == 1 and "epoch" not in at:
         return "step"

@@ -65,7 +65,9 @@ NOT_NOW = {"at", "best", "from", "last", "max", "num", "per", "total"}  # of ano
 
 
 def numbers_of(line: str, phase: str = "") -> dict[str, str]:
-    """What a line tells, by name; of `9806/10000`, no count, the share. `phase`: if it has none."""
+    """What a line tells, by name; of `9806/10000`, behind what does not count, the share. `phase`:
+    of what the line does not say.
+    """
     numbers: dict[str, str] = {}
     retold: set[str] = set()  # of the best epoch, as `saved the best model, val accuracy: 0.9`
     end = 0

@@ -200,7 +200,7 @@ def _times_evaluated(seen: Watched) -> str:
 
 
 def _times(seen: Watched, name: str) -> list[float]:
-    """By epoch, how many times the mean loss of that name, over all evaluated rows, `val_loss` is."""
+    """How many times the mean of that loss over all evaluated rows `val_loss` is, by epoch."""
     pairs = zip(seen["val_loss"], seen["evaluated_means"], strict=False)
     return [
         loss / noted[name] for loss, noted in pairs if loss is not None and noted.get(name, 0.0) > 0

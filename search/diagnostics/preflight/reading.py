@@ -80,7 +80,9 @@ class Reading:
 
 
 def readable(reading: Reading) -> tuple[float, float]:
-    """How far a plain model, held out, beats a constant, and how sure that is, in deviations."""
+    """How much of the labels a plain model reads, held out, above a constant; and how sure that is,
+    in standard deviations.
+    """
     if len(reading.y) < 20:
         return 0.0, 0.0
     if reading.classification:
@@ -108,7 +110,9 @@ def some_rows(x: Array, y: Array) -> tuple[Array, Array]:
 
 
 def some_features(flat: Array, most: int) -> Array:
-    """At most so many columns, drawn at random: the same of all sets, whatever their rows."""
+    """At most so many columns, drawn at random: of all sets the same, however many rows they
+    have.
+    """
     if flat.shape[1] <= most:
         return flat
     return flat[:, np.random.default_rng(1).permutation(flat.shape[1])[:most]]

@@ -210,7 +210,9 @@ def _rises(groups: Mapping[float, Sequence[Trained]], best: float) -> bool:
     """
     below = sorted(value for value in groups if 0 < value < best)
     decade = [value for value in below if value >= best / DECADE] or below[-1:]
-    points = [(math.log(at), _score(trial)) for at in (*decade, best) for trial in groups[at]]
+    points = [
+        (math.log(value), _score(trial)) for value in (*decade, best) for trial in groups[value]
+    ]
     if not decade or len(points) < 4:
         return False
     places, scores = np.array(points).T

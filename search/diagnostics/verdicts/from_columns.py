@@ -77,7 +77,9 @@ def _column(columns: Columns, name: str) -> Array | None:
 
 
 def _whole(train: Array, val: Array, *, ended: bool) -> NDArray[np.bool_]:
-    """Epochs that count: what lacks was not told, but at the end of a training that `ended`."""
+    """Epochs that count: what is missing before other numbers was not told, nor at the end, but if
+    it `ended`.
+    """
     finite = ~(np.isnan(train) | np.isnan(val))
     if ended:
         finite[np.flatnonzero(finite).max(initial=-1) + 1 :] = True

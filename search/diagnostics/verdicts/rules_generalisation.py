@@ -156,7 +156,9 @@ def still_learning(shape: Shape) -> str:
 
 
 def _falls(shape: Shape) -> bool:
-    """Whether train still falls, in its last third by more than the model shakes in an epoch."""
+    """Whether train still falls, by more in the last third of its epochs than the model shakes in
+    one, if it shakes.
+    """
     return shape.falls and not (_shakes(shape) and -shape.late.change < wobble(shape))
 
 

@@ -46,7 +46,9 @@ def _unit(began: float) -> float:
 
 
 def _began(train: Array, *, untrained: bool) -> float:
-    """Where a training began; a first epoch far above the second does not count in full."""
+    """Where a training began; a first epoch far above the second, in which training began, does not
+    count in full.
+    """
     if untrained or len(train) < 2:
         return float(train[0])
     return float(min(train[0], 3 * train[1])) or float(train.max())

@@ -79,7 +79,9 @@ class Shape:
 
     @cached_property
     def falls(self) -> bool:
-        """Whether train still falls; slowly counts if much is to learn and the rate is not low."""
+        """Whether train still falls; slowly counts where there is much left to learn and the rate
+        is not at its end.
+        """
         fall = -self.late.change
         if self.annealed and self.level > self.bad and fall < SETTLES:
             return False

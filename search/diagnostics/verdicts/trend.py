@@ -36,7 +36,9 @@ class Trend:
     high: float
 
     def direction(self, tolerance: float) -> Direction:
-        """Up or down, by more than `tolerance` beyond chance; flat, certainly by not much more."""
+        """Whether it goes up or down by more than `tolerance` and beyond chance; flat: certainly by
+        not much more.
+        """
         if self.low > 0 and self.change > tolerance:
             return "up"
         if self.high < 0 and self.change < -tolerance:
@@ -53,7 +55,9 @@ def median(values: Array) -> float:
 
 
 def trend(values: Array) -> Trend:
-    """The trend of values [n] at equal distances (Theil 1950, Sen 1968); of under four, unsure."""
+    """The trend of values [n] at equal distances (Theil 1950, Sen 1968); nothing is certain of
+    fewer than four.
+    """
     points = _reduced(values)
     count = len(points)
     if count < 2:
@@ -71,7 +75,9 @@ def trend(values: Array) -> Trend:
 
 
 def noise(values: Array) -> float:
-    """Standard deviation around a smooth curve, by second differences (robust to spikes)."""
+    """Standard deviation of what is left when a smooth curve is taken away, by second differences
+    (robust to spikes).
+    """
     if len(values) < FEWEST:
         return 0.0
     bends = values[2:] - 2 * values[1:-1] + values[:-2]

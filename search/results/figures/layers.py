@@ -84,4 +84,6 @@ def _pictures(array: Array) -> list[Array]:
     if array.ndim == 4:
         flat = array.reshape(-1, *array.shape[2:])
         return list(flat[np.linspace(0, len(flat) - 1, min(MOST, len(flat))).astype(int)])
-    return list(array[:MOST]) if array.ndim == 3 else [array.reshape(len(array), -1)]
+    if array.ndim == 3:
+        return list(array[:MOST])
+    return [array.reshape(len(array), -1)]

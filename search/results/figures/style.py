@@ -31,7 +31,9 @@ MANY_CHOICES = 4  # choices above which their names are turned
 
 
 def svg(figure: Figure) -> str:
-    """The figure as a file's text, in the reader's own fonts: one that lacks here is no matter."""
+    """The figure as a file's text. Its letters are the reader's to draw, so a font here that lacks
+    some is no matter.
+    """
     text = io.StringIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph", UserWarning)

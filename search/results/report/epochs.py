@@ -44,13 +44,17 @@ def epoch_figures(
     both = [(metric, metric), (on_train, f"{metric} on train")]
     recorded = any(on_train in columns_of[trial] for trial in shown)
     known = sorted({name for trial in shown for name in columns_of[trial]})
-    # Beside `lr`, those of further groups of parameters: `lr_2` and so on.
-    named = {one: [n for n in known if re.fullmatch(rf"{one}(_\d+)?", n)] for one in QUANTITIES}
+    named = {  # beside `lr`, those of further groups of parameters: `lr_2` and so on
+        quantity: [name for name in known if re.fullmatch(rf"{quantity}(_\d+)?", name)]
+        for quantity in QUANTITIES
+    }
     drawn = [
         _chart(columns_of, shown, both if recorded else [], axis=metric),
         *(
-            _chart(columns_of, shown, [(one, one) for one in named[name]], axis=axis, log=log)
-            for name, (axis, log) in QUANTITIES.items()
+            _chart(
+                columns_of, shown, [(name, name) for name in named[quantity]], axis=axis, log=log
+            )
+            for quantity, (axis, log) in QUANTITIES.items()
         ),
         *(confidence_chart(shares_of(trial), title) for trial, title in shown.items()),
     ]
@@ -59,7 +63,7 @@ def epoch_figures(
         return None
     names = ["epoch", metric, on_train, *chain(*named.values())]
     frames = [
-        pd.DataFrame({"trial": trial} | {n: columns[n] for n in names if n in columns})
+        pd.DataFrame({"trial": trial} | {name: columns[name] for name in names if name in columns})
         for trial, columns in columns_of.items()
         if trial in shown
     ]

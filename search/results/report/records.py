@@ -135,7 +135,9 @@ def provenance_section(findings: Findings, folder: Folder) -> Section:
     devices = ", ".join(sorted({row.device for row in rows if row.device})) or "not known"
     kept = folder.best / "provenance.json"
     best: Mapping[str, Any] = read_json(kept) if kept.exists() else {}
-    libraries = ", ".join(f"{name} {own}" for name, own in best.get("libraries", {}).items())
+    libraries = ", ".join(
+        f"{name} {version}" for name, version in best.get("libraries", {}).items()
+    )
     pairs = [
         ("search", f"{plan.name} in {from_here(plan.folder)}/"),
         (

@@ -236,9 +236,12 @@ def _looks(race: Race) -> dict[str, float]:
     that adopt, and the share of sweeps in which a look errs.
     """
     return {
-        "halved_after": race.halved, "first": race.first, "most": race.most,
-        "fewest": race.fewest, "level": race.level,
-    }  # fmt: skip
+        "halved_after": race.halved,
+        "first": race.first,
+        "most": race.most,
+        "fewest": race.fewest,
+        "level": race.level,
+    }
 
 
 def evidence(findings: Findings, decision: Decision, *, noun: str) -> dict[str, Any]:
@@ -260,10 +263,14 @@ def evidence(findings: Findings, decision: Decision, *, noun: str) -> dict[str, 
             compared = decision.comparisons[index]
             ends = sorted(map(metric.value_of, (compared.low, compared.high)))
             entry |= {
-                "broken": compared.broken, "difference": metric.value_of(compared.difference),
-                "interval": ends, "p": compared.p, "critical_p": compared.critical_p,
-                "p_breaks": compared.p_breaks, "p_steadier": compared.p_steadier,
-            }  # fmt: skip
+                "broken": compared.broken,
+                "difference": metric.value_of(compared.difference),
+                "interval": ends,
+                "p": compared.p,
+                "critical_p": compared.critical_p,
+                "p_breaks": compared.p_breaks,
+                "p_steadier": compared.p_steadier,
+            }
         values.append(entry)
     record: dict[str, Any] = plain(
         {

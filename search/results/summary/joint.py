@@ -102,7 +102,9 @@ def text(findings: Findings, summary: pd.DataFrame) -> str:
 
 
 def table(findings: Findings, *, width: int) -> Group:
-    """The first ranks, for a terminal: the narrower it is, the more stands below its rank."""
+    """The first ranks, for a terminal; on a narrow one knobs stand below their rank, on a very
+    narrow one the decision too.
+    """
     summary, plan = frame(findings), findings.plan
     wide, narrow = width >= WIDE, width < NARROW
     mean = "fresh seeds" if joint.settings(plan).confirm else "mean"

@@ -33,7 +33,9 @@ def tie(findings: Findings, decision: Decision, *, more: str) -> list[str]:
 
 
 def _fewer_seeds(findings: Findings, decision: Decision) -> str:
-    """That values in a tie had fewer seeds than the best, so a large difference may not show."""
+    """That values which tie had fewer seeds than the best one, so even a large difference may not
+    show.
+    """
     seeds = [compared.trained for compared in decision.comparisons]
     most = seeds[decision.best] if decision.best is not None else 0
     ties = [(findings.groups[index].candidate, seeds[index]) for index in decision.tied]
