@@ -39,7 +39,7 @@ def chosen_words(findings: Findings, history: History, step: Step, *, val_rows: 
         )
     if step.request.stage == "regularisers_off" and decision.adopted and not decision.better:
         return (
-            f"{score}, without the penalties, with which nothing is learned ({was}): no difference "
+            f"{score}, without the penalties, with which nothing is learned ({was}): a comparison "
             "tells nothing of them there, so they are off for now (R15, R26a)"
         )
     rival = "with the penalties" if step.request.configurations[0] else "at the baseline"
