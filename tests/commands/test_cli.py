@@ -493,9 +493,12 @@ if __name__ == "__main__":
 
 def test_a_test_that_is_cut_off_names_the_command_that_opens_the_rows_once_more(smoke):
     (smoke / "cut_off.py").write_text(CUT_OFF)
-    first = script("cut_off.py", "test", "smoke", cwd=smoke)
+    first = script(
+        "cut_off.py", "test", str(smoke / "results" / "smoke"), "--unfinished", cwd=smoke
+    )
     assert first.returncode == 130
-    check_told(first.stderr, "test-was-cut-off", "python -m search test smoke --again")
+    command = "python -m search test smoke --again --unfinished"
+    check_told(first.stderr, "test-was-cut-off", command)
     again = search("test", "smoke", "--again", cwd=smoke)
     assert again.returncode == 0, again.stderr
     assert "accuracy unknown, since that test was cut off" in again.stdout

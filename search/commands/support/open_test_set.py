@@ -14,6 +14,7 @@ from search.commands.support.scoring import Scorer, imported, kept_rows, spread,
 from search.commands.support.writes_told import writes_told
 from search.config.counted import count
 from search.config.foreign_code import say_code
+from search.config.results_root import address
 from search.config.trial_config import plain_config
 from search.contract.arrays import FoldData
 from search.contract.contract import Prepared, prepare
@@ -52,7 +53,8 @@ def open_test_set(options: Namespace) -> None:
                 "rows": len(prepared.split.test),
             }
         )
-        with _told_if_cut_off(options.name):
+        more = " --unfinished" if options.unfinished else ""
+        with _told_if_cut_off(f"python -m search test {address(folder.path)} --again{more}"):
             several = _several(findings, folder, judge)
             answer = several.get(ANSWER) or judge.score(config, exported, seconds=seconds)
             averaged = _ensemble(config, folder, prepared, findings)
@@ -82,8 +84,9 @@ def open_test_set(options: Namespace) -> None:
 
 
 @contextmanager
-def _told_if_cut_off(name: str) -> Iterator[None]:
-    """Within it a signal says that the ledger has the opening: the same command would be refused.
+def _told_if_cut_off(command: str) -> Iterator[None]:
+    """Within it a signal says that the ledger has the opening: the same command would be refused,
+    and this one opens the rows once more.
 
     Raises:
         Interrupted: by a signal.
@@ -92,8 +95,8 @@ def _told_if_cut_off(name: str) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         raise Interrupted(
-            f"test {name}: interrupted once the ledger had this opening, which has no score: "
-            f"python -m search test {name} --again opens the test set once more",
+            "test: interrupted once the ledger had this opening, which has no score: "
+            f"{command} opens the test set once more",
             code="test-was-cut-off",
         ) from None
 
