@@ -7,7 +7,7 @@ from pathlib import Path
 from hydra.errors import MissingConfigException
 from omegaconf import DictConfig
 
-from search.config.catalogue import CONF, roots
+from search.config.catalogue import CONF, roots, verbs
 from search.config.check_keys import options_with
 from search.config.drift import flat_config
 from search.config.trial_config import PRIVATE
@@ -129,8 +129,12 @@ def _no_such_option(missing: str, *, where: str, config_dir: Path | None) -> Usa
     return UsageError(f"{where}: {text}", code="unknown-option-of-group") if group else None
 
 
-def _page(where: str) -> str:  # of an experiment or a verb, with keys and options; not of a file
-    return f"python -m search help {where}" if where.isidentifier() else ""
+def _page(where: str) -> str:
+    """The command that lists keys and options of an experiment or a verb that ships; empty for a
+    file, and for a user's experiment, which no command knows without --config-dir.
+    """
+    ships = where in verbs() or (CONF / "experiment" / f"{where}.yaml").exists()
+    return f"python -m search help {where}" if ships else ""
 
 
 def _added(key: str) -> str:

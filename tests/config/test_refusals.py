@@ -5,6 +5,7 @@ import pytest
 from refusals import check_told
 
 from search.__main__ import main
+from search.config.catalogue import CONF
 
 FILES = {
     "empty.csv": "",
@@ -184,3 +185,13 @@ def test_what_cannot_be_right_is_refused_and_nothing_is_written(words, message, 
     check_told(capsys.readouterr().err, *message)
     assert {path: path.read_bytes() for path in files.rglob("*") if path.is_file()} == before
     assert not (files / "results").exists()
+
+
+def test_no_command_that_is_refused_lists_the_keys_of_an_experiment_of_ones_own(elsewhere, capsys):
+    (elsewhere / "own" / "experiment").mkdir(parents=True)
+    text = (CONF / "experiment" / "lr_sweep.yaml").read_text()
+    (elsewhere / "own" / "experiment" / "mine.yaml").write_text(text)
+    assert main(["mine", "trainer.batchsize=1", "--config-dir", "own"]) == 2
+    told = capsys.readouterr().err
+    check_told(told, "unknown-key", "'trainer.batch_size'", "there are:")
+    assert "search help mine" not in told
