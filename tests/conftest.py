@@ -10,12 +10,15 @@ from pathlib import Path
 import pytest
 from composed_once import compose_once
 from forked import FORKING
+from hypothesis import settings
 from kit import INLINE, PATH, search
 from slow import is_heavy
 
 from search.execution import process_guard
 from search.execution.slots import STEADY
 
+settings.register_profile("patient", deadline=None)  # no example fails for a busy machine
+settings.load_profile("patient")  # `--hypothesis-profile` comes after it
 os.environ["PYTHONPATH"] = PATH
 # As in a worker, set before torch is imported: one thread each, and bits that do not depend on where in memory something lies.
 os.environ["OMP_NUM_THREADS"] = "1"

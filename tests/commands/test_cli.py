@@ -120,9 +120,7 @@ VALUES = st.one_of(
 
 
 @pytest.mark.slow
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(pairs=st.lists(st.tuples(KEYS, VALUES), min_size=1, max_size=3))
 def test_whatever_is_thrown_at_the_door_never_gives_a_traceback_and_never_writes(pairs, elsewhere):
     """Through `plan` up to its measurement: everything that a search checks before it writes, without the training."""

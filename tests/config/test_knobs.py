@@ -52,7 +52,7 @@ def _one_of_no_shipped_path(node):
 
 
 @pytest.mark.slow
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(nodes())
 def test_a_grid_rises_keeps_both_ends_exactly_and_is_even_on_its_scale(node):
     knob = _one_of_no_shipped_path(node)
@@ -70,7 +70,7 @@ def test_a_grid_rises_keeps_both_ends_exactly_and_is_even_on_its_scale(node):
 
 
 @pytest.mark.slow
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(nodes(), st.floats(-1, 2), st.floats(-3, 3), st.integers(0, 39), st.floats(0, 1))
 def test_no_value_leaves_its_range_or_its_limits_and_whole_numbers_stay_whole(
     node, share, shift, index, part

@@ -46,7 +46,7 @@ def _softmax(logits):
 
 
 @pytest.mark.slow
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 2**32 - 1), st.integers(2, 60), st.integers(2, 6), st.booleans())
 def test_metrics_of_classes_are_scikit_learns(seed, rows, classes, rough):
     dice = np.random.default_rng(seed)
@@ -84,7 +84,7 @@ def test_metrics_of_classes_are_scikit_learns(seed, rows, classes, rough):
     )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 2**32 - 1), st.integers(8, 60), st.integers(2, 4))
 def test_the_area_under_the_roc_curve_is_scikit_learns(seed, rows, classes):
     dice = np.random.default_rng(seed)

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from refusals import raises
 from sklearn.model_selection import train_test_split
@@ -18,7 +18,6 @@ def _node(kind, **keys):
     return {"kind": kind, "test": 0.3, "val": 0.2, "folds": 4, "seed": 0, **keys}
 
 
-@settings(deadline=None)
 @given(st.integers(60, 300), st.integers(1, 5), st.integers(0, 1000), st.floats(0.1, 0.9))
 def test_rows_are_drawn_as_scikit_learn_draws_them(rows, classes, seed, share):
     """With labels and without: a search that an earlier version began has its rows by that function."""
@@ -33,7 +32,6 @@ def test_rows_are_drawn_as_scikit_learn_draws_them(rows, classes, seed, share):
         assert sorted(ours) == sorted(drawn)
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from(["holdout", "kfold", "grouped", "ordered", "predefined"]),
     st.integers(60, 200),

@@ -210,7 +210,7 @@ def test_groups_that_differ_are_no_shift_where_whole_groups_are_held_out():
 
 
 @given(copies=st.integers(0, 30))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_every_copied_row_is_counted(copies):
     train, val = _cloud(200, 4), np.array(_cloud(100, 5))
     val[:copies] = train[:copies]

@@ -39,7 +39,7 @@ def _read(**settings):
 
 @pytest.mark.slow
 @given(best=st.floats(1e-4, 1.0), noise=st.floats(0, 0.15), width=st.floats(0.8, 2.5))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_range_holds_the_fall_is_two_decades_wide_and_scales_with_the_curve(best, noise, width):
     found = _read(best=best, noise=noise, width=width)
     assert found.because == ""
@@ -50,7 +50,7 @@ def test_the_range_holds_the_fall_is_two_decades_wide_and_scales_with_the_curve(
 
 @pytest.mark.slow
 @given(factor=st.floats(1e-3, 1e3))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_another_unit_of_the_loss_changes_nothing(factor):
     curves = [_curve(seed=seed) for seed in range(5)]
     scaled = [[factor * loss for loss in curve] for curve in curves]

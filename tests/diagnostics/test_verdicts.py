@@ -116,7 +116,7 @@ def test_sound_trainings_that_have_converged_raise_no_alarm():
 
 @pytest.mark.slow
 @given(st.sampled_from(sorted(ADVICE)), st.floats(-6, 6))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_unit_of_a_loss_does_not_matter(label, power):
     """Of a regression, whose gradients have that unit too."""
     unit = 10.0**power
@@ -136,7 +136,7 @@ def test_the_unit_of_a_loss_does_not_matter(label, power):
 
 @pytest.mark.slow
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 def test_rounding_does_not_matter(seed):
     dice = np.random.default_rng(seed)
     for name, (_, curves, _) in planted().items():
@@ -185,7 +185,7 @@ def drawn(train, val, *, epochs, every=1, seed=0, spread=0.002):
     ("name", "train", "val"), [pytest.param(*shape, id=shape[0]) for shape in shapes()]
 )
 @given(seed=st.integers(0, 10**6), epochs=st.integers(24, 400), every=st.sampled_from([1, 2]))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_a_formula_with_noise_is_told_whatever_the_number_of_epochs_and_every_second_one_left_out(
     name, train, val, seed, epochs, every
 ):
@@ -293,7 +293,7 @@ def test_noise_is_measured_beside_a_smooth_curve_and_spikes():
     st.booleans(),
     st.booleans(),
 )
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_whatever_the_numbers_there_is_a_verdict_with_words(rows, classes, untrained, comparable):
     train, val, metric = (np.array(series) for series in zip(*rows, strict=True))
     verdict = judge(

@@ -37,7 +37,7 @@ def test_a_booking_takes_the_freest_gpus_or_nothing(tmp_path):
     assert bookings.book({}, gpus=gpus, number=2, gpu_share=Fraction(1, 2)).gpus == gpus
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.sampled_from([1, 2, 3, 4]), max_size=12))
 def test_shares_of_different_sizes_fill_a_gpu_and_never_more(tmp_path_factory, sizes):
     bookings = Bookings(tmp_path_factory.mktemp("bookings"))

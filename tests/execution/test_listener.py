@@ -104,7 +104,7 @@ PIECES = st.lists(st.binary(max_size=100) | MESSAGE | st.just(b"x" * 70_000), ma
 
 
 @given(pieces=PIECES, speaks_first=st.booleans(), knows_token=st.booleans())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_no_bytes_of_a_stranger_and_none_of_a_worker_do_more_than_end_their_connection(
     pieces, speaks_first, knows_token
 ):

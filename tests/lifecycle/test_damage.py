@@ -36,9 +36,7 @@ _undamaged = cache(_read)
 
 
 @pytest.mark.slow
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(FILES), st.floats(0, 1, exclude_max=True), st.integers(0, 7))
 def test_one_flipped_bit_anywhere_is_named_or_changes_nothing(smoke_once, tmp_path, name, at, bit):
     source = smoke_once / "results" / "smoke"
@@ -293,9 +291,7 @@ def test_what_belongs_to_other_trainings_or_is_cut_off_is_named_and_opens_no_tes
 
 
 @pytest.mark.slow
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
         st.tuples(st.text(), st.integers(), st.floats(0, 1)),

@@ -469,7 +469,7 @@ def test_a_verdict_that_needs_a_hand_ends_the_sweeps_and_says_what_to_do():
 
 
 @pytest.mark.slow
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=4)
 @given(st.integers(38, 180), st.sampled_from([2.5, 8.0, 100.0]))
 @example(45, 100.0)
 @example(138, 100.0)
@@ -822,7 +822,7 @@ def _under_load(load):
 
 @pytest.mark.slow
 @given(begins=st.floats(100, 4000), lasts=st.floats(0, 4000), times=st.floats(1, 100))
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 def test_the_confirmation_is_made_by_the_clock_whatever_the_load(begins, lasts, times):
     steps, history = _under_load(lambda now: times if begins < now < begins + lasts else 1.0)
     confirm = steps["confirm"]

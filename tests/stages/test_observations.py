@@ -22,7 +22,7 @@ def _point(rate, dropout=0.1):
     return {"optimizer.lr": rate, "model.dropout": dropout}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.floats(-100, 1), min_size=1, max_size=8),
     st.floats(-100, 1),

@@ -251,7 +251,7 @@ def test_two_tensors_of_one_dotted_path_are_kept_apart():
     assert (back["a.b"][0], back["a"]["b"][0]) == (1.0, 2.0)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.sampled_from([LAST, BEST]), st.floats(0, 1, exclude_max=True), st.integers(0, 7))
 def test_a_flipped_bit_anywhere_in_a_checkpoint_means_a_fresh_start_or_changes_nothing(
     name, at, bit

@@ -306,7 +306,7 @@ for value in (5, 7):
         _records("""print('{"mode": "train", "accuracy": 0.6}')""", tmp_path / "alone")
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     values=st.lists(st.floats(0, 1), min_size=1, max_size=5),
     first=st.sampled_from([0, 1]),

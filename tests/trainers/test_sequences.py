@@ -83,7 +83,7 @@ def _model(kind, *, steps, task="tagging", **keys):
 # The contract
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(st.integers(0, 5), st.sampled_from([0, 1, -7, 1e6, float("nan")]))
 def test_content_and_amount_of_padding_change_nothing_that_is_trained_on(extra, fill):
     plain = _prepared("a.npz", _tagged())
@@ -295,7 +295,7 @@ def test_bad_tables_of_sequences_are_named(keys, message):
 # Models and losses
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     st.sampled_from([*CELLS, "transformer"]),
     st.sampled_from([*POOLS, "none"]),

@@ -35,7 +35,7 @@ def _node(path="t.csv", **keys):
     return OmegaConf.create({**node, **keys})
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     offset=st.sampled_from([0, 1e6, 1.7e9, 1e12, -1e12]),
     spread=st.sampled_from([1.0, 50.0, 1e4]),

@@ -46,7 +46,6 @@ def _distance(one, other):
 LABELS = st.lists(st.integers(1, 3), max_size=5)
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(LABELS, LABELS.filter(len)), min_size=1, max_size=4))
 def test_edit_distance_is_levenshteins_per_label(pairs):
     labels, targets = _rows([a for a, _ in pairs], 5), _rows([b for _, b in pairs])
@@ -178,7 +177,7 @@ def test_a_decoder_writes_a_sequence_from_a_row_of_numbers(tmp_path):
     assert scores(EDITS, targets=val, kind="labels", output=written)["edit_distance"] < 0.2
 
 
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 @given(st.integers(0, 4), st.integers(0, 11))
 def test_padding_changes_no_label_that_is_written(extra, fill):
     torch.manual_seed(0)
