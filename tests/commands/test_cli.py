@@ -70,7 +70,7 @@ def test_without_a_word_it_lists_experiments_and_verbs_and_exits_2(elsewhere):
         (["run"], ("missing-words", "[key=value")),
         (["smoke", "optimizer.lrr=1"], ("unknown-key", "'optimizer.lrr'", "'optimizer.lr'", "optimizer._target_")),
         (["smoke", "epochs=3"], ("unknown-key", "'epochs'", "'trainer.epochs'")),
-        (["smoke", "trainer.lr=1"], ("unknown-key", "'trainer.lr'", "'optimizer.lr'", "trainer._target_")),
+        (["smoke", "trainer.lr=1"], ("unknown-key", "'trainer.lr'", "'optimizer.lr'", "18, listed by python -m search help smoke")),
         (["joint", "trainer=command", "data.rows=9"], ("unknown-key", "'data.rows'", "data=own")),
         (["smoke", "trainr.epochs=3"], ("unknown-key", "'trainr'", "'trainer'", "+trainr.epochs")),
         (["smoke", "optimizer=adamm"], ("unknown-option-of-group", "'adamm'", "'adam'")),
