@@ -37,6 +37,7 @@ def words(framework: str, name: str) -> list[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # three searches: beside the suite they took over three minutes
 @pytest.mark.filterwarnings("ignore")  # those of a framework, which trains in this process too
 @pytest.mark.parametrize("framework", ROWS)
 def test_a_framework_s_own_loop_goes_on_after_a_kill_to_the_same_epochs(
