@@ -2,7 +2,6 @@
 
 import inspect
 import json
-import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import lru_cache, partial
@@ -21,6 +20,7 @@ from torch.optim.optimizer import (
 
 from trainers.api import Config, Part
 from trainers.rows import share_of_rows
+from trainers.seeding import seed_generators
 
 # inputs and targets of some rows, and the lengths of those that are sequences
 RowSet = tuple[Tensor, ...]
@@ -223,17 +223,13 @@ def drawn_rows(chances: Tensor | None, count: int) -> Tensor:
 
 
 def seed_all(seed: int, device: torch.device) -> None:
-    """Seeds all that a user's model may draw from, so that one seed is one training: the generators
-    of Python, of numpy and of this device.
+    """Seeds all that a user's model may draw from; on a GPU, steps are repeatable besides.
 
-    `torch.manual_seed` would search for every device. On a GPU, convolutions sum in another order
-    each time unless told otherwise; the orders that repeat cost nothing that was measured.
+    Convolutions sum there in another order each time unless told otherwise; the orders that repeat
+    cost nothing that was measured.
     """
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.default_generator.manual_seed(seed)
+    seed_generators(seed, cuda=device.type == "cuda")
     if device.type == "cuda":
-        torch.cuda.manual_seed(seed)
         torch.backends.cudnn.deterministic = True
 
 

@@ -5,7 +5,6 @@ import difflib
 import inspect
 import logging
 import os
-import random
 import sys
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -13,7 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from hydra.utils import get_object
 
 from trainers.api import (
@@ -37,6 +35,7 @@ from trainers.isolation.process_state import StepState
 from trainers.isolation.shared_files import LIGHTNING_ROOT, SharedFiles
 from trainers.reporting import epochs_reported, with_losses
 from trainers.rows import own_rows
+from trainers.seeding import seed_generators
 
 
 def rehearse(config: Config, shape: Sequence[Any]) -> str | None:
@@ -163,20 +162,6 @@ def _seats_class(trainer: Any) -> bool:
     )
 
 
-def _seed_all(seed: int, *, device: str) -> None:
-    """Seeds the global generators, so that one seed is one training for code that seeds nothing.
-
-    Else a trial would draw on from wherever the trial before it had left this process.
-    """
-    random.seed(seed)
-    np.random.seed(seed % 2**32)
-    torch = sys.modules.get("torch")  # code that has not imported it does without
-    if torch is not None:
-        torch.default_generator.manual_seed(seed)
-        if device == "cuda":
-            torch.cuda.manual_seed(seed)
-
-
 class CallableSeats:
     """One seat for a generator function, or for one that blocks and calls `trainers.report`."""
 
@@ -200,7 +185,7 @@ class CallableSeats:
         )
         self.code.watch(config)
         call = partial(self._train, own_config, data, self._device, checkpoint)
-        _seed_all(int(config["seed"]), device=self._device)
+        seed_generators(int(config["seed"]), cuda=self._device == "cuda")
         blocks = not inspect.isgeneratorfunction(self._train)
         self._trial, self._generator = trial, epochs_reported(call) if blocks else call()
         self._last_epoch = checkpoint.epoch or -1
