@@ -13,6 +13,7 @@ from search.diagnostics.verdicts.advice import NOT_LEARNED
 from search.protocols.step import Step
 from search.results.findings import Findings
 from search.results.summary.advise import UNMOVED, first_by_hand
+from search.stages.group import Group
 
 # Metrics that count rows, so that their error follows from the number of rows.
 SHARES = ("accuracy", "balanced_accuracy", "f1", "precision", "recall")
@@ -112,27 +113,44 @@ def without_test(stage: str, findings: Findings, *, floor: float | None, val_row
     there a difference tells nothing of them (R15, R26a). A value stays, where another's score
     is the same for every seed and no better than a constant prediction's (R11).
     """
-    decision = findings.decision
+    decision, groups = findings.decision, findings.groups
     if decision is None or decision.winner is None:
         return findings
-    first, second = findings.groups[0], findings.groups[decision.winner or -1]
-    is_off = stage == "regularisers_off"
-    group = first if is_off and not decision.winner else second
-    names = Counter(verdict.name for verdict in findings.verdicts_on(findings.of(group.candidate)))
-    ((main, _),) = names.most_common(1) or [("", 0)]
-    learned = not names or not set(names) <= {*NOT_LEARNED}
-    if floor is not None:
-        beats = partial(beats_constant, findings.plan.metric, floor=floor, val_rows=val_rows)
-        learned = beats(group.clean, verdict=main) and not (is_off and main in NOT_LEARNED)
+    chosen = groups[decision.winner]
+    learned = partial(_has_shown, findings, chosen, floor=floor, val_rows=val_rows)
     if stage == "longer":
-        taken = not second.broken and (not first.clean or second.mean >= first.mean)
+        short, longer = groups
+        taken = not longer.broken and (not short.clean or longer.mean >= short.mean)
         decision = replace(decision, winner=int(taken), adopted=taken)
-    elif is_off and (not decision.adopted or decision.identical):
-        if not (learned or second.broken):
+    elif stage == "regularisers_off":
+        is_tested = decision.adopted and not decision.identical
+        if not (is_tested or groups[1].broken or learned(and_curves=True)):
             decision = replace(decision, winner=1, adopted=True, untested=True, better=())
-    elif decision.winner and decision.identical and first.clean and not learned:
+    elif decision.winner and decision.identical and groups[0].clean and not learned():
         decision = replace(decision, winner=0, adopted=False)
     return replace(findings, decision=decision)
+
+
+def _has_shown(
+    findings: Findings,
+    group: Group,
+    *,
+    floor: float | None,
+    val_rows: int,
+    and_curves: bool = False,
+) -> bool:
+    """Whether a configuration beats a constant prediction; by its curves, where that one's score is
+    not known. `and_curves`: these have to say so besides.
+    """
+    verdicts = findings.verdicts_on(findings.of(group.candidate))
+    names = Counter(verdict.name for verdict in verdicts)
+    if floor is None:
+        return not names or not set(names) <= {*NOT_LEARNED}
+    main = names.most_common(1)[0][0] if names else ""
+    if and_curves and main in NOT_LEARNED:
+        return False
+    metric = findings.plan.metric
+    return beats_constant(metric, group.clean, floor=floor, val_rows=val_rows, verdict=main)
 
 
 def has_learned(
