@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from search.config.catalogue import CONF
 from search.config.drift import flat_config
+from search.config.knobs import RATES
 from search.config.schema import TABLE
 from search.config.trial_config import STOCK, hidden_keys, plain_config
 from search.config.yaml_text import read_shipped
@@ -88,6 +89,18 @@ def unusual_keys(config: DictConfig) -> list[str]:
     if "command" in config.trainer:  # other trainers are seeded, whatever they read
         keys.append("seed")
     return list(dict.fromkeys(keys))
+
+
+def own_rate(config: DictConfig) -> str:
+    """The one key of those that a trainer of the user's own should read which is called a learning
+    rate, such as `args.lr`; empty where none is, or several are.
+    """
+    own = tuple(f"{key}." for key in unusual_keys(config))
+    leaves = flat_config(config) if own else {}
+    called = [
+        key for key in leaves if key.rpartition(".")[2] in RATES and f"{key}.".startswith(own)
+    ]
+    return called[0] if len(called) == 1 else ""
 
 
 def changed_settings(config: DictConfig) -> dict[str, Any]:

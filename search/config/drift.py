@@ -18,7 +18,8 @@ FREE_KEYS = (
     "lanes", "results_root", "rehearse", "report", "accept_code", "storage.patience",
     "chosen.placement", "chosen.preflight", "chosen.callbacks",
 )  # fmt: skip
-LATER = ("own_ranges", "parts")  # of `protocol`: a search begun before them goes on without
+# Keys of `protocol` without which a search goes on that was begun before them.
+LATER = ("own_ranges", "parts", "trials_per_knob")
 OF_THE_SEARCH = ("name", "chosen.", "choices.", "from")  # no words of a resumption
 MOST_WORDS = 3
 RENAMED = " (a folder that was renamed goes on once it is named {name} again)"

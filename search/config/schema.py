@@ -77,6 +77,7 @@ TABLE: dict[str, Rule] = {
     "protocol.passes": whole(1, 1000, null=True),
     "protocol.share": number(above=0),
     "protocol.trials": whole(2, 10**6),
+    "protocol.trials_per_knob": whole(1, 1000),
     "protocol.known": mappings(),
     **{f"protocol.{key}": truth() for key in ("halving", "own_level")},
     "protocol.rate": text(null=True),

@@ -24,6 +24,7 @@ PLAIN = (
 )  # fmt: skip
 ORDERS = ("verdict", "given", "passes")
 STAGES = (*PLAIN, "sweep", "sweeps")
+ENOUGH = 6  # trials of a joint stage per knob, so that any knob is turned which may help
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +51,8 @@ class TuneSettings:
     knobs.
     `until`: verdicts at which the sweeps go on; empty where verdicts do not end them.
     `share`: of the budget, for the sweeps; without a joint stage they get what the confirmation
-    leaves, if that is more. `trials`: of the joint stage.
+    leaves, if that is more. `trials`: of the joint stage. `trials_per_knob`: that pay there for a
+    knob which the command names and no sweep tried.
     `confirm`: fresh seeds, for the baseline, the incumbent and at most `leaders` more (P13): the
     best of a joint stage, and what sweeps found ahead and could not decide.
     `halving`: whether only the better half goes on, of a sweep's values after one seed, of the
@@ -71,6 +73,7 @@ class TuneSettings:
     until: tuple[str, ...]
     share: float
     trials: int
+    trials_per_knob: int
     confirm: int
     confirm_most: int
     most_seeds: int
@@ -133,6 +136,8 @@ def read_tune(config: DictConfig, knobs: tuple[Knob, ...]) -> TuneSettings:
         until=tuple(protocol.get("until") or ()),
         share=share,
         trials=protocol.trials,
+        # Searches from before asked as many for a knob that is named as for any other.
+        trials_per_knob=protocol.get("trials_per_knob", ENOUGH),
         confirm=protocol.confirm,
         confirm_most=protocol.confirm_most,
         most_seeds=protocol.most_seeds,

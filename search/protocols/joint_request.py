@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from search.config.counted import count
 from search.config.knobs import Knob, as_number
-from search.config.tune_settings import TuneSettings
+from search.config.tune_settings import ENOUGH, TuneSettings
 from search.diagnostics.verdicts.advice import MOMENTUM
 from search.protocols.budget import joint_rivals, kept_for_confirm, trials_left
 from search.protocols.candidates import candidates, hand, nothing_left
@@ -22,7 +22,6 @@ from search.protocols.swept_range import affordable
 Pair = tuple[Considered, Knob | None]  # what is turned; None in place of one that is left out
 
 FEWEST = 3  # trials of a joint stage per knob, below which it tells nothing
-ENOUGH = 6  # the same, so that knobs which the verdict merely names are turned too
 MOST_SHARE = 0.9  # of the sweeps, where all of a budget may be theirs
 TIMES = 10.0  # by which the best rate may move beside a knob that moves it: momentum 0.9 for 0
 BEYOND = 2  # steps of its grid that a knob may move beyond the edge of its sweep
@@ -46,8 +45,7 @@ def joint_request(history: History, index: int) -> Request:
     mattered = {each.knob for each, _ in swept if each.passed not in (NO_DIFFERENCE, DEAD)}
     dead = [each.knob for each, _ in swept if each.passed == DEAD]
     pairs = _each_once([*swept, *untried, *_named_without_effect(history, mattered)])
-    known = sum(knob is not None for _, knob in swept)
-    paid = min(max(known, trials // ENOUGH, 2), max(trials // FEWEST, 2))
+    paid = _paid(history, swept, untried, trials=trials)
     fit = [knob for _, knob in pairs if knob is not None]
     knobs, beyond = _with_room(tuple(fit[:paid]), history), {id(knob) for knob in fit[paid:]}
     too_many = f"{count(trials, 'trial')} pay for {paid} knobs"
@@ -81,6 +79,17 @@ def joint_request(history: History, index: int) -> Request:
     if trials < FEWEST * len(knobs):
         return replace(request, skip=_too_few(trials, len(knobs), kept, history.settings))
     return request
+
+
+def _paid(history: History, swept: list[Pair], untried: list[Pair], *, trials: int) -> int:
+    """How many knobs the trials pay for: those that made a difference in a sweep, then those that
+    the command names and nothing has tried, at a price of their own, then any other.
+    """
+    known = {each.knob for each, knob in swept if knob is not None}
+    is_named = history.base.protocol.get("chosen")
+    asked = {each.knob for each, knob in untried if knob is not None} if is_named else set[str]()
+    named = min(len(known | asked), trials // history.settings.trials_per_knob)
+    return min(max(len(known), named, trials // ENOUGH, 2), max(trials // FEWEST, 2))
 
 
 def _each_once(pairs: Iterable[Pair]) -> list[Pair]:

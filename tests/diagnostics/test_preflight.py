@@ -18,6 +18,7 @@ from refusals import check_told, raises
 from rich.console import Console
 from sklearn.datasets import load_digits
 
+from search.config.check_keys import own_rate
 from search.config.compose import compose_experiment
 from search.config.compose_protocol import compose_protocol
 from search.config.knob_parts import own_parts
@@ -599,6 +600,15 @@ def test_a_remedy_names_the_knob_as_the_user_calls_it():
         ["trainer._target_=mine.train", "data.rows=100", "knob.h.eta=log(1e-4,1)"], config_dir=None
     )
     assert excused([check], own_parts(own))[0].remedy.startswith("lower h.eta; ")
+    unturned = ["trainer._target_=mine.train", "data.rows=100", "+h.eta=0.1"]  # no knob is the rate
+    for words, key in (
+        (unturned, "h.eta"),
+        ([*unturned, "+g.lr=0.1"], ""),  # which of the two?
+        ([*unturned, "optimizer.lr=0.2"], ""),
+        (unturned[:2], ""),
+        (["optimizer.lr=0.2"], ""),
+    ):
+        assert own_rate(compose_protocol(words, config_dir=None)) == key
     rare = sets.class_balance({"train": np.repeat([0, 1], [400, 20])}, classes=2, metric="f1")
     weight = {"h.pos_weight": "trainer.balance"}  # 1 of which changes nothing
     assert excused([rare], weight)[0].remedy == rare.remedy != ""

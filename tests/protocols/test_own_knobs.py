@@ -70,6 +70,21 @@ def test_a_trainer_of_ones_own_is_advised_only_what_it_reads():
     assert "compare train and validation" in advice("data_suspect", turnable={"my.lr"})[0]
 
 
+def test_the_joint_stage_turns_untried_knobs_of_the_command_while_three_trials_pay_for_each():
+    """A search begun before there was such a key asks for six, as for knobs that nobody names."""
+    words = (*TRAINER, RATE, *(f"knob.my.k{place}=interval(0,1)" for place in range(5)))
+
+    def turned(*more):
+        # The sweeps' share of the budget goes to the rate, so that no sweep tries another knob.
+        history, _ = carried_out(tune_plan(*words, "budget_trials=48", *more), score(of=("my.lr",)))
+        request = next(s.request for s in history.steps if s.request.stage == "joint")
+        left_out = [each.passed for each in request.considered if "pay for" in each.passed]
+        return request.trials, len(request.knobs), left_out
+
+    assert turned() == (20, 6, [])
+    assert turned("protocol.trials_per_knob=6") == (20, 3, ["20 trials pay for 3 knobs"] * 3)
+
+
 def test_knobs_of_one_word_are_all_that_is_turned_and_a_rate_by_name_is_the_rate():
     plan = tune_plan(*TRAINER, RATE, WIDTH)
     assert {name: knobs[0].path for name, knobs in plan.settings.spaces.items()} == {

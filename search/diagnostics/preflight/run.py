@@ -14,7 +14,8 @@ from typing import cast
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from search.config.knob_parts import own_parts
+from search.config.check_keys import own_rate
+from search.config.knob_parts import RATE, own_parts
 from search.config.plan import Plan
 from search.contract.contract import Prepared
 from search.contract.metric_functions import entropy
@@ -68,7 +69,13 @@ def preflight(
             plan, prepared, answered, data_checks=checks, slots=slots, trainings=trainings
         )
     spent = {**answered["seconds"], "data": math.fsum(budget.spent.values())}
-    return Preflight(checks=excused(checks, own_parts(plan.config)), seconds=spent)
+    return Preflight(checks=excused(checks, _parts(plan)), seconds=spent)
+
+
+def _parts(plan: Plan) -> dict[str, str]:
+    """By path of a key of the user's, the stock trainer's name of it, for remedies."""
+    parts, rate = own_parts(plan.config), own_rate(plan.config)
+    return {**parts, rate: RATE} if rate and RATE not in parts.values() else parts
 
 
 def of_training(
