@@ -47,6 +47,12 @@ def digits(fault="", seed=0, rows=None):
         x, y = x[order], y[order]
     elif fault == "lost_class":
         given = {"val": np.flatnonzero(y != 3)[:250]}
+    elif fault in ("own labels", "others labels"):
+        order = dice.permutation(len(x))
+        sets = np.split(order, [len(x) * 6 // 10, len(x) * 8 // 10])
+        given = dict(zip(("val", "test"), sets[1:], strict=True))
+        if fault == "others labels":
+            y[sets[0]] = dice.permutation(y[sets[0]])
     elif fault == "missing":
         x[dice.integers(len(x))] = np.nan
     elif fault == "random":
@@ -480,6 +486,7 @@ def _loop(fault):
 
 INPUTS = "${data.inputs}"
 REGRESSION = ["data=diabetes", "metric=r2", "loss=mse"]
+GIVEN = ["split=predefined", "split.val=given", "split.test=given"]
 NO_SHUFFLE = [*_data("digits", "sorted"), *_loop("unshuffled")]
 ADAM = ["optimizer=adam", "optimizer.lr=0.003"]
 
@@ -491,6 +498,7 @@ FAULTS = [
     SetUp("label noise 40 %", _data("digits", "noisy"), ("label_noise",)),
     SetUp("label noise 40 %, two classes", ["data=breast_cancer", *_data("cancer", "noisy")], ("label_noise", "labels_matter")),
     SetUp("random labels", _data("digits", "random"), ("labels_matter",)),
+    SetUp("train labels shuffled alone", [*_data("digits", "others labels"), *GIVEN], ("label_signal",)),
     SetUp("contradicting twins", _data("digits", "contradicting"), ("contradictions",), ("shared_rows",)),
     SetUp("all-zero input channel", _data("digits", "dead_channel"), ("constant_features",)),
     SetUp("a dead column", ["data=breast_cancer", *_data("cancer", "dead")], ("constant_features",)),
@@ -573,6 +581,7 @@ SOUND = [
     SetUp("last layer of zeros", _net("zero_last")),
     SetUp("residual blocks of zeros", [*_own("Residual", inputs=INPUTS), *ADAM]),
     SetUp("minmax, one cycle", ["normalise=minmax", "schedule=one_cycle"]),
+    SetUp("sets that are given", [*_data("digits", "own labels"), *GIVEN]),
     SetUp("sorted file", _data("digits", "sorted")),
     SetUp("five folds", ["split=kfold"]),
     SetUp("a loop of one's own", _loop("none")),

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from search.diagnostics.preflight.check import Check, Judge
 from search.diagnostics.preflight.leaking_columns import each_alone
 from search.diagnostics.preflight.marks import mark_at_the_end
+from search.diagnostics.preflight.others_labels import of_other_rows
 from search.diagnostics.preflight.reading import Reading, readable
 
 # Shares of the squared distances, above which it is said that such a part of the rows holds them.
@@ -130,12 +131,19 @@ def contradictions(x: Array, y: Array, *, chance: Callable[[], float]) -> Check:
     )
 
 
-def label_signal(reading: Reading, *, moved: Mapping[int, tuple[Array, Array]]) -> Check:
+def label_signal(
+    reading: Reading,
+    *,
+    moved: Mapping[int, tuple[Array, Array]],
+    val: tuple[Array, Array] | None = None,
+    alike: bool = True,
+) -> Check:
     """Does a plain model read the labels in the inputs? Or much better in those of the next row, or
-    of the one before (R10)?
+    of the one before; or in validation alone (R10)?
 
     `moved`: by how many rows of the file → rows of train and the labels found there. They are not
-    read where even all of them read rightly would prove nothing.
+    read where even all of them read rightly would prove nothing. `val`: inputs and labels of
+    validation; `alike`: whether the sets were drawn alike.
     """
     judge = Judge(name="label_signal", rule="R10")
     classification = reading.classification
@@ -170,6 +178,8 @@ def label_signal(reading: Reading, *, moved: Mapping[int, tuple[Array, Array]]) 
             )
     if sure > SURE:
         return judge.passed(sentence, **measured)
+    if val is not None and (apart := of_other_rows(reading, val, alike=alike)):
+        return apart
     return judge.note(sentence, "no proof of a fault; `labels_matter` asks your model", **measured)
 
 

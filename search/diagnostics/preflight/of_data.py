@@ -122,17 +122,21 @@ def _of_labels(
     )
     yield in_time(budget, "telltale_feature", telling)
     reading = Reading.of(train_x, train_y, classification=classification)
+    held, val_y = val
+    assert held is not None
+    alike = plan.config.split.kind not in ("ordered", "grouped")
     signal = in_time(
-        budget, "label_signal", lambda: labels.label_signal(reading, moved=_moved(data, index))
+        budget,
+        "label_signal",
+        lambda: labels.label_signal(
+            reading, moved=_moved(data, index), val=(held, val_y), alike=alike
+        ),
     )
     yield signal
     if classification:
         legible = signal.measured.get("score", 1.0) >= labels.READABLE
         yield in_time(budget, "label_noise", lambda: label_noise(reading, legible=legible))
     yield labels.label_order(train_y)
-    held, val_y = val
-    assert held is not None
-    alike = plan.config.split.kind not in ("ordered", "grouped")
     yield in_time(
         budget, "validation_labels", lambda: validation_labels(reading, (held, val_y), alike=alike)
     )

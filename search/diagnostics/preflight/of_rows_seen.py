@@ -17,6 +17,7 @@ from search.diagnostics.preflight.label_noise import label_noise
 from search.diagnostics.preflight.leaking_columns import each_alone
 from search.diagnostics.preflight.leaking_words import word_counts
 from search.diagnostics.preflight.near_rows import are_windows
+from search.diagnostics.preflight.others_labels import of_other_rows
 from search.diagnostics.preflight.reading import Reading, readable
 from search.diagnostics.preflight.target_leakage import PARTLY, telltale_feature, telltale_word
 from search.diagnostics.preflight.validation_labels import validation_labels
@@ -79,7 +80,10 @@ def of_rows_seen(
         epoch = seen["batches"][: seen["epochs"][0] if seen["epochs"] else 0]
         several = sum(batch["shape"][0] for batch in epoch) > COPIES * seen["rows"]
         # of a row that comes several times, as augmented, trees know a copy
-        yield validation_labels(reading, (held, asked), alike=alike and not several)
+        alike = alike and not several
+        yield validation_labels(reading, (held, asked), alike=alike)
+        if apart := of_other_rows(reading, (held, asked), alike=alike):
+            yield apart
 
 
 def _of_measures(

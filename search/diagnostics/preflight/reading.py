@@ -97,6 +97,22 @@ def readable(reading: Reading) -> tuple[float, float]:
     return max((_read_numbers(*column) for column in columns), key=lambda read: read[1])
 
 
+def as_sure(reading: Reading, x: Array) -> float:
+    """How sure trees are of other rows, over how sure they are of held-out rows of their own: near
+    1 where both are of one kind, far less where these are nearer to each other, as frames of films.
+
+    Of classes: how far the highest chance is above the share of the most frequent class; of
+    numbers: how far predictions are spread.
+    """
+    if reading.classification:
+        often = float(np.unique(reading.y, return_counts=True)[1].max() / len(reading.y))
+        own = float(reading.chances[0].max(axis=1).mean()) - often
+        other = float(reading.forest.predict_proba(x).max(axis=1).mean()) - often
+    else:
+        own, other = float(reading.numbers[0].std()), float(reading.forest.predict(x).std())
+    return other / own if own > 0 else 0.0
+
+
 def drawn_rows(count: int) -> NDArray[np.intp]:
     """Which rows plain models see, of so many: the same ones in every check."""
     return np.random.default_rng(0).permutation(count)[:ROWS]

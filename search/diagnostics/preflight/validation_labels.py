@@ -13,12 +13,15 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from search.diagnostics.preflight.check import Check, Judge
-from search.diagnostics.preflight.reading import Reading, some_rows
+from search.diagnostics.preflight.reading import Reading, as_sure, some_rows
 
 FEWEST = 20  # rows of validation; of a class, a quarter
 READ = 0.3  # of what trees read in train rows, held out, from which validation can be compared
 SURE = 4.0  # standard errors
 LOST = 0.15  # share of correct rows
+# Of how sure trees are of held-out train rows, below which others are of another kind: frames of
+# other films, say, where those of one film are alike.
+UNLIKE, STRANGE = 0.5, ", of which they are less sure: rows of another kind"
 SWAPPED, USUAL = 0.5, 0.2  # share of a class that trees take for one other: in validation, in train
 SLOPE, OFFSET = 0.4, 1.0  # logarithm of a factor of targets; their offset in deviations
 Array = NDArray[Any]
@@ -53,6 +56,8 @@ def _of_classes(judge: Judge, reading: Reading, val: tuple[Array, Array], *, ali
     )
     numbers = {"train": usual, "val": here}
     pair = swapped((train[1], guess), (val[1], got))
+    if (pair or usual - here >= LOST) and as_sure(reading, val[0]) < UNLIKE:
+        return judge.passed(f"{sentence}{STRANGE}", **numbers)
     if pair is not None:
         text = f"{sentence}; classes {pair[0]} and {pair[1]} are swapped in validation"
         return judge.fail(text, REMEDY, **numbers)
@@ -124,6 +129,8 @@ def _of_numbers(judge: Judge, reading: Reading, val: tuple[Array, Array], *, ali
         )
         return judge.fail(text, REMEDY, **numbers)
     if lost > SURE * error and usual - here > LOST:
+        if as_sure(reading, val[0]) < UNLIKE:
+            return judge.passed(f"{sentence}{STRANGE}", **numbers)
         say = judge.fail if here < 2 / math.sqrt(len(val_y)) else judge.warn
         return say(f"{sentence}: targets may belong to other rows", REMEDY, **numbers)
     return judge.passed(sentence, **numbers)
