@@ -840,7 +840,7 @@ def test_a_cliff_beside_the_best_rate_asks_for_warm_up():
     )
     (found,) = across(made, knob="optimizer.lr", role="rate")
     assert (found.name, found.rule) == ("unstable", "P11")
-    assert "optimizer.lr = 0.1 is best and 0.3, close above it, diverges" in found.says
+    assert "optimizer.lr = 0.1 is best and 0.3, 3 times as high, diverges" in found.says
     assert "(schedule=one_cycle) or clipping (trainer.clip=5)" in found.says
     (own,) = across(made, knob="optimizer.lr", role="rate", stock=False)
     assert "diverges: warm-up or clipping lets higher rates live" in own.says
@@ -855,7 +855,7 @@ def test_a_cliff_beside_the_best_rate_asks_for_warm_up():
         for remark in across(shaken, knob="optimizer.lr", role="rate")
         if remark.rule == "P11"
     ]
-    assert "0.3, close above it, shakes: warm-up" in kept.says
+    assert "0.3, 3 times as high, shakes: warm-up" in kept.says
 
 
 @pytest.mark.parametrize("refined", [(), (0.0681, 0.0825, 0.121, 0.147)])

@@ -26,5 +26,5 @@ def test_a_rate_whose_trials_broke_by_an_error_of_their_code_has_not_diverged(ho
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    said = "optimizer.lr = 0.1 is best and 0.3, close above it, diverges"
+    said = "optimizer.lr = 0.1 is best and 0.3, 3 times as high, diverges"
     assert (said in done.stdout) == (how == "diverged"), done.stdout

@@ -177,8 +177,8 @@ def _cliff(trials: Sequence[Trained], knob: str, *, stock: bool) -> Together | N
     # A trial that shakes and still has its score has not diverged.
     what = "diverges" if any(t.score is None for t in trials if t.value == cliff) else "shakes"
     says = (
-        f"{knob} = {best:g} is best and {cliff:g}, close above it, {what}: warm-up{warm_up} "
-        f"or clipping{clipping} lets higher rates live, rather than a lower rate"
+        f"{knob} = {best:g} is best and {cliff:g}, {cliff / best:.2g} times as high, {what}: "
+        f"warm-up{warm_up} or clipping{clipping} lets higher rates live, rather than a lower rate"
     )
     return Together(name="unstable", rule="P11", says=says)
 
