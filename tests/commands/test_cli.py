@@ -631,7 +631,7 @@ def test_plan_refuses_a_knob_without_effect(elsewhere):
 
 def test_plan_takes_off_what_is_done(smoke):
     done = search("plan", "smoke", *INLINE, cwd=smoke)
-    assert "0 trials to run, 4 done already" in done.stdout
+    assert "0 trials to run, 4 done already, on 1 slot" in done.stdout
     assert (
         "smoke: done, 4 of 4 trials finished (3 complete, 1 infeasible)"
         in search("status", cwd=smoke).stdout

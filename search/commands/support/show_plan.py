@@ -47,9 +47,9 @@ def show_plan(options: Namespace, config_dir: Path | None, console: Terminal) ->
     labels = [slot.label for slot in slots]
     is_tune = isinstance(plan.settings, TuneSettings)
     each = "of the baseline's" if is_tune else "up to"
+    length = f"{each} {count(max(epochs), 'epoch')} each, " if epochs else ""
     console.say(
-        f"{count(missing, 'trial')} to run, {done} done already, "
-        f"{each} {count(max(epochs, default=plan.most_epochs), 'epoch')} each, "
+        f"{count(missing, 'trial')} to run, {done} done already, {length}"
         f"on {count(len(slots), 'slot')}: {', '.join(labels)}"
     )
     if idle := left_idle(plan.placement, slots, by_torch=plan.stock):
