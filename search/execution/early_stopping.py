@@ -13,6 +13,7 @@ from search.execution.end_reasons import StopDecision
 
 LARGEST = 1e150  # a metric beyond it has a square that no number holds, and so no variance
 RESTS = 0.01  # a share of hits up to which none has been learned yet
+BEGUN = 0.1  # a loss that has fallen by less than this share of its first value has hardly begun to
 DIVERGED = 10  # a loss above so many times the loss of the untrained model has diverged
 
 
@@ -29,9 +30,11 @@ class EarlyStopping:
         highest, highest_epoch: the best metric so far, for patience.
         epoch: the last epoch seen; 0 before the first trained one.
         first_loss: the loss of the untrained model, where the trainer reports it.
+        first_val_loss: the first one of validation, of the untrained model if that is reported.
         lowest_loss, lowest_epoch: of validation, since the first trained epoch.
         rests: whether the metric still is what it was at the first trained epoch, or about 0.
-        learning_epoch: the last one at which the validation loss fell while it rested (R17).
+        learning_epoch: the last one at which the validation loss fell while the metric rested, or
+            while that loss had hardly fallen yet: until then a better metric may be luck (R17).
         reason: why the trial has stopped, if it has.
     """
 
@@ -46,6 +49,7 @@ class EarlyStopping:
     highest: float | None = None
     highest_epoch: int = 0
     first_loss: float | None = None
+    first_val_loss: float | None = None
     lowest_loss: float = math.inf
     lowest_epoch: int = 0
     rests: bool = True
@@ -61,6 +65,8 @@ class EarlyStopping:
         """
         self.epoch = epoch
         reported = [loss for loss in losses if loss is not None]
+        val_loss = losses[1] if len(losses) > 1 else None
+        self.first_val_loss = val_loss if self.first_val_loss is None else self.first_val_loss
         if what := self._divergence(epoch, value=value, losses=reported):
             self.reason = f"diverged: {what}"
             return StopDecision.DIVERGED
@@ -72,10 +78,9 @@ class EarlyStopping:
             self.highest, self.highest_epoch = value, epoch
         if self.score_last or self.highest_epoch == epoch:
             self.value, self.best_epoch = value, epoch
-        val_loss = losses[1] if len(losses) > 1 else None
         if val_loss is not None and val_loss < self.lowest_loss:
             self.lowest_loss, self.lowest_epoch = val_loss, epoch
-            self.learning_epoch = epoch if self.rests else self.learning_epoch
+            self.learning_epoch = epoch if self.rests or self._begins else self.learning_epoch
         if self.last_epoch is not None and epoch >= self.last_epoch:
             self.reason = f"trained up to epoch {epoch}"
             return StopDecision.STOP
@@ -102,6 +107,12 @@ class EarlyStopping:
         if self._by_loss:
             return self.lowest_epoch
         return max(self.highest_epoch, self.learning_epoch)
+
+    @property
+    def _begins(self) -> bool:
+        """Whether the validation loss has fallen by less than a tenth of what it was at first."""
+        first = self.first_val_loss
+        return first is not None and self.lowest_loss > first - BEGUN * abs(first)
 
     def _stays(self, value: float) -> bool:
         """Whether the metric has not moved: an intersection over union, or an average precision,

@@ -108,6 +108,13 @@ def test_patience_can_wait_for_a_lower_validation_loss_while_the_best_epoch_stay
     assert early_stopping.best_epoch == 4
 
 
+def _feed_validation(early_stopping, values, losses):
+    return [
+        early_stopping.see(epoch, value=value, losses=(None, loss))
+        for epoch, (value, loss) in enumerate(zip(values, losses, strict=True), 1)
+    ]
+
+
 FALLING = [1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4]
 LATE = [0.0, 0.0, 0.0, 0.0, 0.0, 0.2, 0.5]  # as an intersection over union that learns
 
@@ -128,13 +135,29 @@ LATE = [0.0, 0.0, 0.0, 0.0, 0.0, 0.2, 0.5]  # as an intersection over union that
 )
 def test_patience_waits_for_the_loss_only_while_the_metric_has_never_moved(values, losses, ended):
     early_stopping = EarlyStopping(metric=UP, patience=2)
-    epochs = list(zip(values, losses, strict=True))[:ended]
-    told = [
-        early_stopping.see(epoch, value=value, losses=(None, loss))
-        for epoch, (value, loss) in enumerate(epochs, 1)
-    ]
+    told = _feed_validation(early_stopping, values[:ended], losses[:ended])
     assert [each == "stop" for each in told] == [False] * (len(told) - 1) + [ended is not None]
     assert early_stopping.best_epoch == values.index(max(values[:ended])) + 1
+
+
+SLOW = [1.964, 1.962, 1.958, 1.957, 1.955, 1.953, 1.95]  # a graph network's first epochs
+
+
+@pytest.mark.parametrize(
+    ("losses", "ended"),
+    [
+        (SLOW, None),
+        ([-each for each in reversed(SLOW)], None),  # a negative log-likelihood of densities
+        ([loss - 1.7 for loss in SLOW], None),
+        ([2.5, *SLOW[1:]], 4),  # it has fallen by a fifth: what comes now is the end
+        ([1.964, 1.95, *[1.96] * 5], 4),
+        ([None] * 7, 4),
+    ],
+)
+def test_a_lucky_first_epoch_ends_no_training_whose_loss_has_hardly_begun_to_fall(losses, ended):
+    early_stopping = EarlyStopping(metric=UP, patience=2)
+    told = _feed_validation(early_stopping, [0.157, 0.22, 0.18, 0.15, 0.15, 0.15, 0.15], losses)
+    assert (told.index("stop") + 1 if "stop" in told else None) == ended
 
 
 def test_a_trainer_without_a_validation_loss_is_stopped_by_the_metric_and_told_so():
