@@ -93,8 +93,10 @@ def test_a_table_says_once_how_a_rule_that_it_cites_is_spelled_out(smoke, capsys
     assert cited[-1] in cited[:-1]
 
 
-def test_messages_name_the_program_that_was_started(capsys, monkeypatch):
+def test_messages_name_the_program_that_was_started(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "argv", ["/usr/bin/knobwise"])
+    assert main(["status", f"results_root={tmp_path}"]) == 0
+    assert "start one: knobwise lr_sweep" in capsys.readouterr().out
     assert main(["table"]) == 2
     check_told(capsys.readouterr().err, "missing-words", "usage: `knobwise table")
     assert main(["help", "table"]) == 0

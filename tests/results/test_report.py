@@ -4,6 +4,7 @@ import io
 import math
 import os
 import re
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -90,6 +91,15 @@ def test_a_command_stands_at_the_top_of_the_page_and_is_no_line_of_a_decision():
     (entry,) = decision_sections(findings)[0].blocks
     assert entry.lines[0].startswith("optimizer.lr = 0.01 is adopted")
     assert not [line for line in entry.lines if "python -m search" in line]
+
+
+def test_commands_of_the_page_name_the_program_that_was_started(tmp_path, monkeypatch):
+    findings = findings_of(planted(0.01))
+    assert "python -m search train " in page_of(findings, tmp_path)
+    monkeypatch.setattr(sys, "argv", ["/usr/bin/knobwise"])
+    page = page_of(findings, tmp_path)  # a search.py of the user's would be what Python runs
+    assert "knobwise train " in page
+    assert "python -m search" not in page
 
 
 def test_one_seed_is_called_not_tested_and_an_open_search_names_what_is_missing():

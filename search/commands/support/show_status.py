@@ -7,6 +7,7 @@ from typing import Any
 
 from search.commands.support.documents import print_document
 from search.config.counted import count
+from search.config.program_name import as_started
 from search.errors import SearchError, UsageError, disk_error
 from search.execution.pace import duration
 from search.execution.progress import shown_knobs, shown_trial
@@ -40,7 +41,7 @@ def show_status(options: Namespace) -> int:
         print_document("status", {"searches": [_record(entry) for entry in entries]})
     else:
         if not entries:
-            print(f"no search in {root}/ yet; start one: python -m search lr_sweep")
+            print(as_started(f"no search in {root}/ yet; start one: python -m search lr_sweep"))
         for entry in entries:
             _show(entry, trials=options.name is not None)
     return 1 if any(entry.error for entry in entries) else 0
@@ -90,7 +91,7 @@ def _show(entry: _Entry, *, trials: bool) -> None:
     if status.elsewhere:
         print(f"  {status.elsewhere}")
     if status.command and status.state in ("stopped", "died"):
-        print(f"  goes on by: {status.command}")
+        print(as_started(f"  goes on by: {status.command}"))
     if trials:
         _show_trials(status, findings)
 

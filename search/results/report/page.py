@@ -9,6 +9,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from search.config.program_name import as_started
 from search.config.text import for_terminal, one_line
 from search.results.report.blocks import Group, Page
 from search.results.report.chart import script
@@ -21,7 +22,7 @@ RULE = Markup('<span class="rule" tabindex="0" role="note">{}<span class="tip">{
 
 
 def render(page: Page) -> str:
-    """The page's text."""
+    """The page's text; its commands, which are copied, name the program that was started."""
     environment = Environment(
         loader=FileSystemLoader(BROWSER),
         autoescape=True,
@@ -33,13 +34,14 @@ def render(page: Page) -> str:
     data = PageData(page.title)
     parts = [(BROWSER / name).read_text("utf-8") for name in SCRIPTS]
     scripts = {"plotly": script(), "page": '(() => {\n"use strict";\n' + "\n".join(parts) + "})();"}
-    return environment.get_template("page.html.j2").render(
+    text = environment.get_template("page.html.j2").render(
         page=page,
         groups=[_prepared(group, data, alone=len(page.groups) == 1) for group in page.groups],
         data=Markup(data.text()),
         style=Markup((BROWSER / "page.css").read_text("utf-8")),
-        scripts={name: Markup(text) for name, text in scripts.items()},
+        scripts={name: Markup(source) for name, source in scripts.items()},
     )
+    return as_started(text)
 
 
 def cited(text: str) -> Markup:
