@@ -13,7 +13,7 @@ from torch import Tensor, cat, nn, zeros_like
 from trainers.api import Config, Data
 from trainers.predicted import predicted
 from trainers.settings import fits
-from trainers.teacher import read_teacher, teacher_files
+from trainers.teacher import read_teacher, teacher_files, teacher_of
 
 SMALL = 1e-12  # the least probability whose logarithm is taken
 
@@ -87,8 +87,7 @@ def with_teacher(config: Config, data: Data, *, device: str) -> Data:
         ValueError: the teacher's files cannot be read, it cannot predict, or rows have no single
             answer.
     """
-    source = (config.get("distillation") or {}).get("teacher")
-    train = data.train
+    source, train = teacher_of(config), data.train
     if not source or train.soft is not None:
         return data
     if (
@@ -101,7 +100,7 @@ def with_teacher(config: Config, data: Data, *, device: str) -> Data:
             f"{'row numbers only' if train.x is None else 'an answer per step'}; "
             "say distillation=none"
         )
-    file, weights = teacher_files(str(source))
+    file, weights = teacher_files(source)
     teacher = read_teacher(file)
     try:
         predict = get_object(str(teacher["trainer"]["predict"]))

@@ -21,6 +21,7 @@ from trainers.models.steps import TokensNotRead
 from trainers.penalties import read_penalties
 from trainers.schedules import COLUMNS, Schedule, apply
 from trainers.sequences import check_reads_lengths, is_forced, loss_of, outputs_of, real_steps
+from trainers.teacher import teacher_of
 
 ROWS, SEED = 4, 20170905  # a seed that nobody's code sets
 
@@ -89,7 +90,7 @@ def rehearse(config: Config, shape: Sequence[Any]) -> str | None:
     own = [trainer.get(key) for key in ("epochs", "batch_size", "fraction", "balance")]
     own += [penalties, [buffer.tolist() for buffer in loss.buffers()], config.get("augment")]
     own += [config.get("features"), read_distillation(config, classes=not numbers)]
-    own += [(config.get("distillation") or {}).get("teacher")]
+    own += [teacher_of(config)]
     settings = [
         {key: value for key, value in group.items() if key not in ("params", *COLUMNS)}
         for group in optimizer.param_groups

@@ -10,6 +10,7 @@ from typing import cast
 
 from trainers.api import Checkpoint, Config, Data, Fusable, Key, Outcome, Pace, Seats
 from trainers.features import widened, with_features
+from trainers.teacher import teacher_of
 
 PLAIN = ""  # the choice of the rows as they are
 MARK = " rows "  # between a key's name and its choice
@@ -118,7 +119,7 @@ def _fusable(seats: Seats) -> Fusable:
 
 def prepared_rows(config: Config, data: Data, *, device: str) -> tuple[Config, Data]:
     """The rows of a trial: with its teacher's outputs, then with its features; and its config."""
-    if (config.get("distillation") or {}).get("teacher"):
+    if teacher_of(config):
         # Imports torch, which a trainer of the user's own may not need.
         from trainers.distillation import with_teacher
 
@@ -128,7 +129,7 @@ def prepared_rows(config: Config, data: Data, *, device: str) -> tuple[Config, D
 
 def _choice_of(config: Config) -> str:
     """What the rows of a trial depend on: teacher, steps, the train rows they are fitted on."""
-    steps, teacher = config.get("features"), (config.get("distillation") or {}).get("teacher")
+    steps, teacher = config.get("features"), teacher_of(config)
     if not steps and not teacher:
         return PLAIN
     fraction = config["trainer"].get("fraction", 1.0)

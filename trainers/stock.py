@@ -39,6 +39,7 @@ from trainers.lanes.program import Program
 from trainers.replay import LONG, first_bad
 from trainers.seat import EVALUATION_ROWS, Seat
 from trainers.sequences import as_yielded, outputs_of, own_shape
+from trainers.teacher import teacher_of
 
 
 class Stock:
@@ -228,7 +229,7 @@ def _rows_of_its_own(config: Config) -> str:
     """Why a training cannot share a program's rows, or nothing."""
     if (config.get("augment") or {}).get("_target_"):
         return "its rows are augmented"
-    if (config.get("distillation") or {}).get("teacher"):
+    if teacher_of(config):
         return "it learns from a teacher"
     if config["loss"].get("heads"):
         return "it has several heads"

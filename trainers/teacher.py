@@ -1,12 +1,20 @@
 """Where a teacher lies, and its config (R52). Never imports torch: a search looks at it too."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from trainers.api import Config
 
 WEIGHTS = "weights.safetensors"  # in best/, beside config.yaml
+
+
+def teacher_of(config: Mapping[Any, Any]) -> str | None:
+    """Where a config says that its teacher lies; None or empty without one."""
+    place: str | None = (config.get("distillation") or {}).get("teacher")
+    return place
 
 
 def teacher_files(source: str) -> tuple[Path, Path]:

@@ -9,7 +9,7 @@ from search.errors import UsageError, refused
 from search.storage.folder import Folder
 from search.storage.sealed import read_json, write_json
 from trainers.state import check_weights
-from trainers.teacher import read_teacher, teacher_files
+from trainers.teacher import read_teacher, teacher_files, teacher_of
 
 RECORD = "teacher.json"
 SAME = ("data.task", "data.impute", "normalise")  # what both must share beside the contract
@@ -22,12 +22,12 @@ def check_teacher(config: DictConfig, contract: Contract) -> str:
         UsageError: a teacher that cannot be read, of another contract, or that has seen the
             validation rows.
     """
-    source = (config.get("distillation") or {}).get("teacher")
+    source = teacher_of(config)
     if not source:
         return ""
     where = "distillation.teacher"
     try:
-        file, weights = teacher_files(str(source))
+        file, weights = teacher_files(source)
         teacher = OmegaConf.create(read_teacher(file))
         check_weights(weights)
     except (ValueError, TypeError) as error:
