@@ -16,7 +16,7 @@ from search.config.catalogue import CONF
 from search.config.drift import flat_config
 from search.config.knobs import RATES
 from search.config.schema import TABLE
-from search.config.trial_config import STOCK, hidden_keys, plain_config
+from search.config.trial_config import hidden_keys, is_stock, plain_config
 from search.config.yaml_text import read_shipped
 from search.errors import UsageError, refused
 
@@ -48,7 +48,6 @@ LINKED = re.compile(r"\$\{(\w+)")  # the first part of a link's path
 
 def check_keys(config: DictConfig) -> None:
     """Every key of a config is one that somebody reads; a trainer of the user's own reads any."""
-    stock = OmegaConf.select(config, "trainer._target_") == STOCK
     for group in READ:
         if isinstance(config.get(group), DictConfig):
             _check(config, group, known=_group_keys(group))
@@ -59,7 +58,7 @@ def check_keys(config: DictConfig) -> None:
         if isinstance(config.get(group), DictConfig):
             paths = (path for path in TABLE if path.startswith(f"{group}."))
             _check(config, group, known=frozenset(path.partition(".")[2] for path in paths))
-    if not stock:
+    if not is_stock(config):
         return
     _check(config, "trainer", known=_keys("trainer/stock.yaml") | frozenset(TRAINER))
     linked = LINKED.findall(str(OmegaConf.to_container(config, resolve=False)))
@@ -72,7 +71,7 @@ def check_keys(config: DictConfig) -> None:
 
 def unusual_keys(config: DictConfig) -> list[str]:
     """The keys that a trainer of the user's own should read: knobs, new keys and changed values."""
-    if OmegaConf.select(config, "trainer._target_") == STOCK:
+    if is_stock(config):
         return []
     keys = [path for path in _knobs(config.get("space"), "") if path.partition(".")[0] in GIVEN]
     for group in GIVEN:
@@ -108,7 +107,7 @@ def changed_settings(config: DictConfig) -> dict[str, Any]:
 
     A key that others are linked to acts by them, and is left out.
     """
-    if OmegaConf.select(config, "trainer._target_") != STOCK:
+    if not is_stock(config):
         return {}
     links = str(OmegaConf.to_container(config, resolve=False))
     changed: dict[str, Any] = {}

@@ -22,7 +22,7 @@ from search.config.ranges import ENDS
 from search.config.space import read_space
 from search.config.sweep_grammar import read_domain
 from search.config.sweep_words import KNOB, LISTING, knob_names
-from search.config.trial_config import STOCK
+from search.config.trial_config import STOCK, is_stock
 from search.config.words import take, with_experiment
 from search.config.yaml_text import read_shipped
 from search.errors import UsageError, refused, unknown
@@ -108,8 +108,7 @@ def _nested(path: Path) -> Any:
 
 def _listed(draft: DictConfig, config_dir: Path | None) -> dict[str, Any]:
     """Of the knobs that the protocol lists, those that make sense for these data and this model."""
-    is_stock = str(draft.trainer._target_) == STOCK
-    names = list(map(str, draft.protocol.knobs or ())) if is_stock else ANY_TRAINER
+    names = list(map(str, draft.protocol.knobs or ())) if is_stock(draft) else ANY_TRAINER
     if not names:
         rule, remedy = "a protocol turns at least one knob", "say 'space=[lr]'"
         raise refused(

@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from search.config.overrides import baseline_of, value_word
 from search.config.shipped_defaults import is_shipped_default
-from search.config.trial_config import STOCK, plain_config
+from search.config.trial_config import is_stock, plain_config
 from trainers.settings import flat
 
 # Keys that may change from start to start: those that begin so, and these.
@@ -127,4 +127,4 @@ def _came_from_domain(key: str, before: object, now: object, new: DictConfig) ->
     """
     node = OmegaConf.select(new, f"space.{key}")
     is_shipped = node is not None and is_shipped_default(key, before)
-    return is_shipped and new.trainer.get("_target_") != STOCK and now == baseline_of(key, node)
+    return is_shipped and not is_stock(new) and now == baseline_of(key, node)

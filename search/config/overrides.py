@@ -21,7 +21,7 @@ from search.config.shipped_defaults import is_shipped_default
 from search.config.space import read_space
 from search.config.sweep_grammar import read_domain
 from search.config.sweep_words import KNOB
-from search.config.trial_config import STOCK
+from search.config.trial_config import is_stock
 from search.config.words import key_of
 from search.errors import UsageError, refused, shortened
 
@@ -111,7 +111,7 @@ class Overrides:
         """Whether a class or function of the user's own may read a knob's key that nobody gave:
         a new one, or one whose shipped value, meant for our trainer, lies outside the domain.
         """
-        reader_is_own = config.trainer.get("_target_") != STOCK
+        reader_is_own = not is_stock(config)
         reader_is_own |= path.startswith("model.") and bool(self.model)
         is_option = any(path.startswith(f"{group}.") for group in self.domains if group != path)
         if not reader_is_own or is_option:

@@ -30,7 +30,7 @@ from search.config.settings import (
 )
 from search.config.space import read_space
 from search.config.sweep_settings import SweepSettings, read_sweep
-from search.config.trial_config import STOCK, is_program, resolved_config, trial_base
+from search.config.trial_config import is_program, is_stock, resolved_config, trial_base
 from search.config.tune_settings import TuneSettings, knobs_of, read_tune
 from search.contract.metrics import Metric, read_metric, tasks_of
 from search.contract.tasks import TASKS
@@ -141,7 +141,7 @@ class Plan:
     @property
     def stock(self) -> bool:
         """Whether the stock trainer trains."""
-        return str(self.config.trainer._target_) == STOCK
+        return is_stock(self.config)
 
     @property
     def program(self) -> bool:
@@ -216,8 +216,7 @@ def read_plan(config: DictConfig, *, root: Path) -> Plan:
     for knob in knobs:
         check_knob(config, knob)
         check_values(resolved, knob)
-    own_metric = resolved["trainer"]["_target_"] != STOCK
-    metric = read_metric(resolved["metric"], reported=own_metric)
+    metric = read_metric(resolved["metric"], reported=not is_stock(config))
     check_watched(config, metric)
     folder = root_of(config, start=root) / name
     return Plan(

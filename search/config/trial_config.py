@@ -83,6 +83,11 @@ class _Chosen:
                     del OmegaConf.select(self._config, path.rpartition(".")[0])[key]
 
 
+def is_stock(config: DictConfig) -> bool:
+    """Whether the stock trainer trains."""
+    return str(OmegaConf.select(config, "trainer._target_")) == STOCK
+
+
 def is_program(config: DictConfig) -> bool:
     """Whether a program trains, in a process of its own."""
     return str(config.trainer._target_) == COMMAND

@@ -15,7 +15,7 @@ from search.config.knob_roles import check_knob, check_roles, default_of, fits, 
 from search.config.knobs import RATES, Knob
 from search.config.settings import in_seconds
 from search.config.space import read_space
-from search.config.trial_config import STOCK
+from search.config.trial_config import is_stock
 from search.errors import UsageError, refused, unknown
 
 PLAIN = (
@@ -175,8 +175,7 @@ def _spaces(config: DictConfig) -> tuple[dict[str, tuple[Knob, ...]], tuple[str,
     plain = OmegaConf.to_container(config.get("space") or {}, resolve=True)
     assert isinstance(plain, dict)
     chosen = bool(config.protocol.get("chosen"))
-    stock = OmegaConf.select(config, "trainer._target_") == STOCK
-    listed = (config.protocol.get("knobs") or ()) if stock and not chosen else ()
+    listed = (config.protocol.get("knobs") or ()) if is_stock(config) and not chosen else ()
     own = own_ranges(config)
     read = {
         str(name): tuple(_kept(knob) if knob.path in own else knob for knob in read_space(node))

@@ -12,7 +12,7 @@ from search.config.incumbent import incumbent_config
 from search.config.knob_parts import RATE
 from search.config.knob_roles import default_of, lacks
 from search.config.knobs import Knob, Value, is_number
-from search.config.trial_config import STOCK
+from search.config.trial_config import is_stock
 from search.config.tune_settings import TuneSettings, own_ranges
 from search.diagnostics.verdicts.advice import EPOCHS
 from search.protocols.learned import nothing_learned
@@ -208,8 +208,7 @@ class History:
         """
         last, part = self.swept(path), self.settings.part
         if last is not None and last.acts_nowhere and last.held != self.held:
-            stock = OmegaConf.select(self.base, "trainer._target_") == STOCK
-            return may_be_limit(path, stock=stock)
+            return may_be_limit(path, stock=is_stock(self.base))
         # A lower rate needs more epochs (R27).
         movers = {RATE: MOVES_THE_RATE, EPOCHS: (RATE,)}.get(part(path), ())
         return last is not None and any(
