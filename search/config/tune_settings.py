@@ -97,6 +97,11 @@ class TuneSettings:
         """Whether a joint stage follows the sweeps, and takes what their share leaves."""
         return any(entry.stage == "joint" for entry in self.stages)
 
+    @property
+    def knobs(self) -> list[Knob]:
+        """All knobs, of every name."""
+        return [knob for knobs in self.spaces.values() for knob in knobs]
+
     def named(self, path: str) -> str | None:
         """The name of the knob that turns a path."""
         for name, knobs in self.spaces.items():

@@ -223,11 +223,10 @@ class History:
     @property
     def penalties_on(self) -> Mapping[str, Value]:
         """The penalties that are on in the incumbent, each with its value when it is off."""
-        knobs = (knob for knobs in self.settings.spaces.values() for knob in knobs)
         part = self.settings.part
         own = {  # in the knob's type: a script may index by a whole number, or ask `is True`
             knob.path: next((each for each in knob.choices if each == 0), knob.typed(0.0))
-            for knob in knobs
+            for knob in self.settings.knobs
             if knob.path not in PENALTIES and PENALTIES.get(part(knob.path)) == 0
         }
         return {

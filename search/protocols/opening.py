@@ -46,7 +46,7 @@ def assumed(settings: TuneSettings) -> list[str]:
     """
     said, named, others = list[str](), list[str](), list[str]()
     stock = {*PARTS.values(), *shipped_limits()}
-    for knob in (knob for knobs in settings.spaces.values() for knob in knobs):
+    for knob in settings.knobs:
         part = settings.parts.get(knob.path)
         if part:
             (said if knob.acts_as else named).append(f"{knob.path} as {part.rpartition('.')[2]}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 
-from search.config.knobs import Value
+from search.config.knobs import Knob, Value
 from search.config.plan import Plan, read_plan
 from search.config.tune_settings import TuneSettings
 from search.diagnostics.verdicts.across_trials import Together
@@ -121,6 +121,11 @@ class Findings(Outcome):
         if len(complete) < ENOUGH or len(knobs) < 2:
             return {}
         return importances(complete, knobs=knobs, direction=self.plan.metric.direction)
+
+    @property
+    def knobs_by_importance(self) -> list[Knob]:
+        """All knobs, the most important first."""
+        return sorted(self.plan.knobs, key=lambda knob: -self.importance.get(knob.path, 0.0))
 
     @property
     def why_no_importance(self) -> str:

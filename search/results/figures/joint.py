@@ -46,7 +46,7 @@ def knobs_figure(findings: Findings, rows: Sequence[TrialRecord]) -> Figure:
     A panel leaves out the trials in which its knob is idle.
     """
     plan, shares, near = findings.plan, findings.importance, _near(findings, rows)
-    knobs = sorted(plan.knobs, key=lambda knob: -shares.get(knob.path, 0.0))
+    knobs = findings.knobs_by_importance
     columns = min(COLUMNS, len(knobs))
     lines, views = math.ceil(len(knobs) / columns), 2 if near else 1
     size = (0.8 + max(2.6 * columns, 5.2), 0.8 + 2.1 * lines * views)

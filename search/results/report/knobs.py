@@ -25,7 +25,7 @@ def knob_sections(findings: Findings, rows: Rows, table: Table) -> list[Section]
     `rows`: the search's own trials; `table`: every trial, which stands behind these figures.
     """
     plan, shares = findings.plan, findings.importance
-    knobs = sorted(plan.knobs, key=lambda knob: -shares.get(knob.path, 0.0))
+    knobs = findings.knobs_by_importance
     valued = [row for row in rows if row.value is not None]
     shown, note = thinned(valued, DOTS, sign=plan.metric.sign)
     every = Figures(

@@ -177,8 +177,7 @@ def _look(step: StepRecord, values: Sequence[Candidate], index: int) -> str:
 def _knobs(findings: Findings) -> list[Knob]:
     """All knobs that the search may turn."""
     settings = findings.plan.settings
-    spaces = settings.spaces if isinstance(settings, TuneSettings) else {}
-    return [knob for knobs in spaces.values() for knob in knobs]
+    return settings.knobs if isinstance(settings, TuneSettings) else []
 
 
 def _joint_sections(findings: Findings, step: StepRecord) -> list[Section]:
