@@ -25,6 +25,7 @@ from trainers.api import IGNORED, Part
 from trainers.data import DataSet
 from trainers.probes.limits import Budget, OutOfTime
 
+APART = ("ordered", "grouped")  # splits whose sets are not drawn alike
 # Checks that need the rows themselves.
 OF_FEATURES = ("missing_values", "constant_features", "extreme_values", "feature_scales")
 OF_ROWS = (
@@ -124,7 +125,7 @@ def _of_labels(
     reading = Reading.of(train_x, train_y, classification=classification)
     held, val_y = val
     assert held is not None
-    alike = plan.config.split.kind not in ("ordered", "grouped")
+    alike = plan.config.split.kind not in APART
     signal = in_time(
         budget,
         "label_signal",

@@ -17,6 +17,7 @@ from search.storage.sealed import read_json, write_json
 
 RATE_CHECK = "learning_rate"  # the check of the rate
 MANY = 3  # checks that one reason leaves out, from which they stand in one line
+DOUBTS = ("failed, ", "warnings, ")  # so parts of the line on them begin, in any version's folder
 STYLES = {"pass": "green", "note": "", "warn": "yellow", "fail": "bold red", "not checkable": "dim"}
 
 
@@ -118,3 +119,8 @@ def soundness(content: Mapping[str, Any]) -> str:
     if unmade(content["checks"]):  # the reasons stand above, and in the file
         return "; ".join([*missing, *(parts or ["no other one failed"])])
     return "; ".join([*(parts or ["no check failed"]), *missing])
+
+
+def doubts_in(told: str) -> list[str]:
+    """What the line of `soundness` tells of checks that failed or warned."""
+    return [part for part in told.split("; ") if part.startswith(DOUBTS)]

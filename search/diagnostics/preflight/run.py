@@ -31,7 +31,7 @@ from search.diagnostics.preflight import (
 )
 from search.diagnostics.preflight.check import Check, Preflight, excused
 from search.diagnostics.preflight.first_loss import first_loss
-from search.diagnostics.preflight.of_data import of_data
+from search.diagnostics.preflight.of_data import APART, of_data
 from search.diagnostics.preflight.of_rows_seen import of_rows_seen
 from search.diagnostics.probe import probed
 from search.execution.slots import Slot
@@ -41,7 +41,6 @@ from trainers.probes.told import Watched
 
 ASKED = ("overfit", "labels_matter", "speed", "padding")  # of every training
 OF_DATA = 90.0  # seconds of all checks of the data together
-APART = ("ordered", "grouped")  # splits whose sets are not drawn alike
 
 
 def preflight(

@@ -12,6 +12,7 @@ from rich.text import Text
 from search.config.counted import count
 from search.config.knobs import Value, assigned, written
 from search.config.tune_settings import TuneSettings
+from search.diagnostics.preflight.report import doubts_in
 from search.diagnostics.verdicts.advice import ADVICE
 from search.results.findings import Findings
 from search.results.step_record import StepRecord, candidates_of, passed_over
@@ -26,7 +27,6 @@ COLUMNS = (
     "trials",
 )  # fmt: skip
 NEEDLESS = ("sweeps", "regularisers_off", "longer")  # stages whose absence leaves nothing open
-DOUBTS = ("warnings, ", "failed, ")  # as the preflight's line tells of checks that have some
 NOISE = 2.0  # standard deviations between seeds within which a trial may be as good as the answer
 
 
@@ -85,7 +85,7 @@ def conclusion(findings: Findings) -> list[str]:
     lines += [f"{step['kind']}: {step['says']}" for step in told]
     near = _good_region(findings, final["trials"]) if final["learned"] else ""
     lines.append(f"{trained(findings)} in {count(len(steps), 'stage')}{near}")
-    doubts = [each for each in steps[0]["says"].split("; ") if each.startswith(DOUBTS)]
+    doubts = doubts_in(steps[0]["says"])
     if doubts and not final["held"] and not findings.stage:
         lines.append(f"why nothing is better, the preflight may tell: {'; '.join(doubts)} (R10)")
     return [*lines, *unused(findings), *left_alone(findings), *curve_lines(findings)]
