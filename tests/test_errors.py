@@ -10,6 +10,7 @@ from functools import cache
 import pytest
 from kit import ROOT
 from refusals import check_told
+from source import PARSED_ONCE, parsed
 
 from search.__main__ import main
 from search.errors import Interrupted, RunError, UsageError, refused, unknown
@@ -17,7 +18,7 @@ from search.errors import Interrupted, RunError, UsageError, refused, unknown
 KEBAB = re.compile(r"[a-z]+(-[a-z0-9]+){0,5}")
 NAMED = re.compile(r"""["'\[]([a-z]+(?:-[a-z0-9]+)+|interrupted)["'\]]""")
 RAISED = {"refused", "UsageError", "RunError", "Interrupted", "ServerAway"}
-pytestmark = pytest.mark.xdist_group("errors")  # one process reads the source once
+pytestmark = PARSED_ONCE
 
 
 @cache
@@ -29,8 +30,9 @@ def _calls():
             getattr(node.func, "id", getattr(node.func, "attr", "")),
             _code_of(node),
         )
-        for path in sorted((ROOT / "search").rglob("*.py"))
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for path, tree in parsed().items()
+        if path.is_relative_to(ROOT / "search")
+        for node in ast.walk(tree)
         if isinstance(node, ast.Call)
     ]
 

@@ -12,6 +12,7 @@ import pytest
 import yaml
 from kit import INLINE, ROOT, search
 from refusals import raises
+from source import PARSED_ONCE, parsed
 
 from search.__main__ import main
 from search.config.catalogue import needed_words
@@ -25,7 +26,6 @@ MODULES = {
     for package in ("search", "trainers")
     for path in sorted((ROOT / package).rglob("*.py"))
 }
-READ_ONCE = pytest.mark.xdist_group("imports")  # one process reads the source once
 # The rooms, from the top: a room imports lower ones only.
 ROOMS = [
     "commands",
@@ -49,7 +49,7 @@ def _tracked():
 @cache
 def _imports(name):
     names = []
-    for node in ast.walk(ast.parse(MODULES[name].read_text())):
+    for node in ast.walk(parsed()[MODULES[name]]):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -74,7 +74,7 @@ def test_the_rooms_are_the_folders_of_search_and_only_the_door_and_the_errors_li
     }
 
 
-@READ_ONCE
+@PARSED_ONCE
 def test_a_room_imports_lower_rooms_only():
     wrong = [
         f"{name} imports {target}"
@@ -86,7 +86,7 @@ def test_a_room_imports_lower_rooms_only():
     assert wrong == []
 
 
-@READ_ONCE
+@PARSED_ONCE
 def test_there_is_no_import_cycle():
     graph = {
         name: {target for target in _imports(name) if target in MODULES and target != name}
@@ -99,7 +99,7 @@ def test_there_is_no_import_cycle():
         done |= ready
 
 
-@READ_ONCE
+@PARSED_ONCE
 def test_search_never_imports_torch_and_trainers_never_import_search():
     for name in MODULES:
         for target in _imports(name):
@@ -147,10 +147,10 @@ for imported, absent in {LIGHT!r}.items():
     assert done.stdout.split("\n") == [""] * (len(LIGHT) + 1)
 
 
+@PARSED_ONCE
 def test_every_module_and_public_name_has_a_docstring_and_every_file_a_bearable_size():
     for name, path in MODULES.items():
-        text = path.read_text()
-        tree = ast.parse(text)
+        text, tree = path.read_text(), parsed()[path]
         assert ast.get_docstring(tree), name
         assert text.count("\n") <= 300, f"{name}: {text.count(chr(10))} lines"
         functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]

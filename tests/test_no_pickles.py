@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from kit import ROOT
 from refusals import raises
+from source import PARSED_ONCE, parsed
 
 from search.contract.arrays import FoldData, read_folds, write_folds
 from trainers.api import Data, Part
@@ -28,16 +29,15 @@ CALLS = (
 EXAMPLES = ROOT / "trainers" / "examples"  # plain scripts; numpy's own default refuses pickles
 
 
-def _calls(path):
-    tree = ast.parse(path.read_text())
+def _calls(tree):
     return [(ast.unparse(node.func), node) for node in ast.walk(tree) if isinstance(node, ast.Call)]
 
 
+@PARSED_ONCE
 def test_nothing_reads_or_writes_a_pickle():
-    sources = [path for room in ("search", "trainers") for path in (ROOT / room).rglob("*.py")]
-    assert len(sources) > 100
-    for path in sources:
-        for name, call in _calls(path):
+    assert len(parsed()) > 100
+    for path, tree in parsed().items():
+        for name, call in _calls(tree):
             where = f"{path.relative_to(ROOT)}:{call.lineno}"
             assert name not in CALLS, where
             assert name.partition(".")[0] not in READERS, where
