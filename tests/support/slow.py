@@ -9,14 +9,21 @@ from types import CodeType, FunctionType
 
 import pytest
 
-from trainers.probes import watched
-
 TESTS = Path(__file__).parents[1]
-HEAVY = (subprocess, watched, watched.watched)  # as modules or functions of the tests name them
+
+
+@cache
+def _heavy() -> tuple[object, ...]:
+    """What is heavy, as modules or functions of the tests name it. Imported here: the process that only hands tests out
+    to others needs no torch, and they begin after it.
+    """
+    from trainers.probes import watched
+
+    return subprocess, watched, watched.watched
 
 
 def is_heavy(item: pytest.Function) -> bool:
-    """Whether a test or one of its fixtures, or a function of the tests that they call, uses one of `HEAVY`."""
+    """Whether a test or one of its fixtures, or a function of the tests that they call, uses something heavy."""
     fixtures = item._fixtureinfo.name2fixturedefs.values()
     functions = [item.function, *(definition[-1].func for definition in fixtures)]
     return any(_is_heavy(function) for function in functions)
@@ -31,7 +38,7 @@ def _is_heavy(function: object) -> bool:
             continue
         reached.add(function.__code__)
         used = _used(function)
-        if any(each is heavy for each in used for heavy in HEAVY):
+        if any(each is heavy for each in used for heavy in _heavy()):
             return True
         ahead += used
     return False
@@ -46,7 +53,7 @@ def _used(function: FunctionType) -> tuple[object, ...]:
         value
         for name in _names(function.__code__)
         if callable(value := function.__globals__.get(name))
-        or any(value is heavy for heavy in HEAVY)
+        or any(value is heavy for heavy in _heavy())
     )
 
 
