@@ -186,13 +186,12 @@ def test_trainings_one_behind_the_other_are_told_apart_and_columns_may_be_chosen
     first, second = read_logs(path, columns=chosen).trainings.values()
     assert first.val.tolist() == second.val.tolist() == pytest.approx(VAL)
     apart = "Epoch {e}, train loss: {t}\nEpoch {e}, test loss: {v}\n"
-    for further, trainings in ((apart, 2), ("Epoch {e}, train loss: {t}\n", None)):
+    alone = "Epoch {e}, train loss: {t}\n"  # nothing of the one goes into the other's epochs
+    for further, trainings in ((apart, 2), (alone, 1)):
         logs = [Path(written_alone(tmp_path, form)).read_text() for form in (apart, further)]
-        if trainings:
-            assert len(read_of(tmp_path, "".join(logs)).trainings) == trainings
-        else:  # nothing of the one goes into the other's epochs
-            with raises("log-lacks-numbers"):
-                read_of(tmp_path, "".join(logs))
+        log = read_of(tmp_path, "".join(logs))
+        assert len(log.trainings) == trainings
+        assert ("no epoch has both losses" in log.columns) == (trainings == 1)
 
 
 def test_a_training_that_ended_before_its_first_epoch_is_left_out(tmp_path):
@@ -980,8 +979,9 @@ def test_a_first_column_that_counts_is_the_axis_and_falls_where_another_training
     assert len(read_of(tmp_path, f"Generation\tloss\trate\n{rows}{rows}").trainings) == 2
     begun = "".join(f"epoch=0 i={e}/530 loss={t}\n" for e, t in enumerate(TRAIN))
     assert len(read_of(tmp_path, begun + begun).trainings) == 2
-    for on in (begun, begun + begun.replace("epoch=0", "epoch=1")):  # each counts its own
-        assert "epoch = (the rows, counted)" in read_of(tmp_path, on).columns
+    assert "epoch = step" in read_of(tmp_path, begun).columns
+    on = begun + begun.replace("epoch=0", "epoch=1")  # each counts its own
+    assert "epoch = (the rows, counted)" in read_of(tmp_path, on).columns
 
 
 def test_each_cell_of_a_notebook_that_printed_the_losses_of_epochs_is_a_log(tmp_path):

@@ -184,7 +184,7 @@ def _axis(
     )
     often = taken.total() - len(taken) > (len(taken) > 1)  # one more may be the finished model's
     at = [number_in(cells.get(epoch, "")) or 0.0 for _, cells in lines]
-    if not val and len(taken) < FEW <= len(lines) and at == sorted(at):
+    if not val and len(taken) < min(FEW, len(lines)) and at == sorted(at):
         return counter  # an epoch or two, told step by step: the rows, where these begin anew
     return step if step and (often or filled[epoch] < len(lines)) else epoch
 

@@ -10,13 +10,17 @@ from search.diagnostics.logs.csv_lines import csv_lines, is_table
 from search.diagnostics.logs.json_lines import json_lines
 from search.diagnostics.logs.line import Table
 from search.diagnostics.logs.losses import FEW
+from search.diagnostics.logs.named_runs import runs_of
 from search.diagnostics.logs.parts import parts_of
+from search.diagnostics.logs.printed_lines import tells_loss_of_train
 from search.diagnostics.logs.printed_records import printed_records
+from search.diagnostics.logs.tables_in_text import tables_in
 from search.diagnostics.logs.tensorboard_events import event_lines, is_events
 from search.diagnostics.logs.text_lines import is_text_log, text_lines
 from search.diagnostics.logs.thinned import thinned
-from search.errors import refused
+from search.errors import UsageError, refused
 
+OTHERS = ": the other lines"  # beside tables
 NUL = "\0"  # in no text
 GZIP = b"\x1f\x8b"
 # An object, or a list of objects: a dict that Python printed, {'lr': 0.1}, is a line of text.
@@ -36,8 +40,9 @@ PRINTED = re.compile(r"\"?\b(?:tf\.T|t)ensor\(\[?([-+.\w]+)\]?(?:, *\w+=(?:\(\)|
 CONTROL = re.compile(r"\x1b\[[\d;]*[a-z]|[\x08]", re.I)  # of a terminal: colours, steps back
 
 
-def tables_of(path: Path) -> dict[str, Table]:
-    """The log's table by its place; of a notebook, one of each cell that printed losses.
+def tables_of(path: Path, left_out: dict[str, UsageError]) -> dict[str, Table]:
+    """The log's table by its place; of a notebook, one of each cell that printed losses. What of
+    several cannot be read is `left_out`, with the reason.
 
     Raises:
         UsageError: no such file, no text, another format, no row, or a column's name twice.
@@ -49,13 +54,52 @@ def tables_of(path: Path) -> dict[str, Table]:
     content, share = _content(path)
     text = _text(path, content)
     texts = _printed(path, text) if path.suffix == ".ipynb" else {}
-    texts = texts or {str(path): text}
-    parts = {at + by: own for at, whole in texts.items() for by, own in parts_of(whole).items()}
-    made = {place: _lines(path, own) for place, own in parts.items()}
+    parts = dict[str, Table | UsageError]()
+    for at, whole in (texts or {str(path): text}).items():
+        parts |= {at + by: own for by, own in _parts(path, whole).items()}
+    made = {place: own for place, own in parts.items() if not isinstance(own, UsageError)}
+    for place, error in parts.items():
+        if isinstance(error, UsageError):
+            left_out[place] = error
     return {
         place: (header, lines, told | ({"": share} if share else {}))
         for place, (header, lines, told) in made.items()
     }
+
+
+def _parts(path: Path, text: str) -> dict[str, Table | UsageError]:
+    """The tables of the trainings in a text, by their lines or names, or why one cannot be read.
+
+    Raises:
+        UsageError: there is only one, and it cannot be read; or runs that cannot be told apart.
+    """
+    of_text = not JSON.match(text) and not is_table(text)
+    tables, rest = tables_in(text) if of_text and _tells_by_line(text) else ({}, text)
+    made = dict[str, Table | UsageError]()
+    for at, table in tables.items():
+        made[at] = _or_why(path, table)
+    goes_on = is_text_log(rest, least=FEW, tells=tells_loss_of_train) or printed_records(rest)
+    if tables and not goes_on:
+        return made
+    parts = {
+        (at + by) or (OTHERS if tables else ""): own
+        for at, whole in parts_of(rest).items()
+        for by, own in runs_of(path, whole).items()
+    }
+    if len(parts) == 1 and not made:
+        return {at: _lines(path, own) for at, own in parts.items()}
+    return made | {at: _or_why(path, own) for at, own in parts.items()}
+
+
+def _tells_by_line(text: str) -> bool:
+    return is_text_log(text) or bool(printed_records(text))
+
+
+def _or_why(path: Path, text: str) -> Table | UsageError:
+    try:
+        return _lines(path, text)
+    except UsageError as error:
+        return error
 
 
 def _lines(path: Path, text: str) -> Table:

@@ -9,9 +9,8 @@ from itertools import pairwise
 
 from search.diagnostics.logs.line import ROUND, number_in, plain_name
 from search.diagnostics.logs.losses import EPOCH, FEW, STEP
-from search.diagnostics.logs.measures import is_of_val
 from search.diagnostics.logs.once import COUNTS
-from search.diagnostics.logs.printed_lines import BAR, tells_loss
+from search.diagnostics.logs.printed_lines import BAR, tells_loss, tells_loss_of_train
 from search.diagnostics.logs.printed_records import record_of
 from search.diagnostics.logs.told_numbers import LONGEST, numbers_of
 
@@ -39,7 +38,7 @@ def _spans(lines: Sequence[str]) -> list[tuple[int, int]]:
         if (plain := DIGITS.sub("0", line[:LONGEST])) not in known:
             kind, told = _named(line)
             names = sorted(name for name in told if tells_loss(name) or name in COUNTS)
-            train = any(tells_loss(name) and not is_of_val(name) for name in names)
+            train = any(map(tells_loss_of_train, names))
             known[plain] = (kind, *names) if train else ()
         if known[plain]:
             places.setdefault(known[plain], []).append(at)

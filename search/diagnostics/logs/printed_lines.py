@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from search.diagnostics.logs.line import ROUND, Line
-from search.diagnostics.logs.measures import ERRORS, is_loss
+from search.diagnostics.logs.measures import ERRORS, is_loss, is_of_val
 from search.diagnostics.logs.once import COUNTS
 from search.diagnostics.logs.told_numbers import LONGEST, numbers_of, phase_of, words_of
 
 # A progress bar, and how far it has come, of how much where it says so.
-BAR = re.compile(r"\s*(\d+)/(\d+) |\s*step +(\d+)/(\d+) \[|.*?(\d+)%\|")
+BAR = re.compile(r"\s*(\d+)/(\d+) |\s*step +(\d+)/(\d+) \[|.*?(\d+)%\||.*?\b(\d+)it \[")
 BEST_ROUND = re.compile(r"\bbest iteration\b", re.I)  # is told once more in the line below
 SETTING = re.compile(r"\s*\w+=\S+,$|.*\bNamespace\(")  # of a config printed in front of a training
 OF_BATCHES = "Averaged stats:"  # told already, by the last batch
@@ -28,6 +28,11 @@ OVER = {"complete", "completed", "done", "end", "ended", "finished", "over"}
 def tells_loss(name: str) -> bool:
     """Also an error that is told of a set, as boosting does."""
     return is_loss(name) or name.partition("_")[2] in ERRORS
+
+
+def tells_loss_of_train(name: str) -> bool:
+    """Also a loss that names no set."""
+    return tells_loss(name) and not is_of_val(name)
 
 
 def printed_lines(text: str) -> list[Line]:
@@ -98,6 +103,9 @@ def _bar(line: str) -> tuple[str, float]:
     if not bar:
         return "", 0.0
     done, every = (bar[5], "100") if bar[5] else (bar[1] or bar[3], bar[2] or bar[4])
+    if bar[6]:  # it does not know of how many
+        done, every = bar[6], str(int(bar[6]) + 1)
+        return re.sub(r"[\d.\s]+", "", bar[0]), float(done) / float(every)
     return re.sub(r"[\d.\s]+", "", bar[0]) + every, float(done) / max(float(every), 1.0)
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from search.config.counted import count
 from search.diagnostics.logs.columns import Layout, layout_of
 from search.diagnostics.logs.doubts import unread, without_other_scale
-from search.diagnostics.logs.epochs import are_apart, epochs_of, untaken
+from search.diagnostics.logs.epochs import Cells, are_apart, epochs_of, untaken
 from search.diagnostics.logs.formats import tables_of
 from search.diagnostics.logs.line import ROUND, Line, Table, number_in
 from search.diagnostics.logs.measures import (
@@ -81,7 +81,7 @@ def read_logs(
     pattern = f"{glob.escape(place)}/*epoch*.json" if Path(place).is_dir() else place
     files = [] if Path(place).is_file() else sorted(glob.glob(pattern, recursive=True))
     left_out: dict[str, UsageError] = {}
-    read = _each(files or [place], lambda file: tables_of(Path(file)), left_out=left_out)
+    read = _each(files or [place], lambda file: tables_of(Path(file), left_out), left_out=left_out)
     tables = _by_log({part: table for parts in read.values() for part, table in parts.items()})
     logs = _each(
         tables,
@@ -156,12 +156,19 @@ def _read(
     is_error = layout.train[0].rpartition("_")[2] in ERRORS and "train" not in chosen
     scale = (0, scale[1]) if is_error else scale  # classes are the scale of a loss
     trainings: dict[str, Curves] = {}
-    apart: list[str] = []
+    apart, empty = list[str](), list[str]()
     for name, own in runs.items():
         at = f"{path}: {name}" if layout.trial else str(path)
-        curves = _training(at, own, layout=layout, scale=scale)
+        if not (rows := epochs_of(at, own, layout=layout)):
+            empty.append(name)
+            continue
+        curves = _training(rows, own, layout=layout, scale=scale)
         trainings[name], why = without_other_scale(curves) if "val" not in chosen else (curves, "")
         apart += [why] if why else []
+    if not trainings:
+        both = " and ".join(" + ".join(names) for names in (layout.train, layout.val) if names)
+        rule, remedy = f"needs epochs with numbers in {both}", "give them, by epoch"
+        raise refused(str(path), code="log-lacks-numbers", rule=rule, got="none", remedy=remedy)
     used = (layout.epoch, *layout.train, *layout.val, layout.metric)
     zeros = sum(untaken(str(path), own, layout=layout) for own in runs.values())
     taken = f"not taken: a validation loss of 0 in {count(zeros, 'row')} before any other"
@@ -174,6 +181,7 @@ def _read(
         *(["an error in place of a loss, which classes are no scale of"] if is_error else []),
         *([taken] if zeros else []),
         *([] if "train" in chosen else _of_no_set(path, header, layout=layout)),
+        *([f"left out, as no epoch has both losses: {' '.join(empty)}"] if empty else []),
         *apart[:1],
         *unread(header, lines, layout=layout),
     ]
@@ -209,14 +217,13 @@ def _of_no_set(path: Path, header: Sequence[str], *, layout: Layout) -> list[str
 
 
 def _training(
-    place: str, lines: Sequence[Line], *, layout: Layout, scale: tuple[int, float | None]
+    rows: Sequence[Cells],
+    lines: Sequence[Line],
+    *,
+    layout: Layout,
+    scale: tuple[int, float | None],
 ) -> Curves:
     classes, constant = scale
-    rows = epochs_of(place, lines, layout=layout)
-    if not rows:
-        both = " and ".join(" + ".join(names) for names in (layout.train, layout.val) if names)
-        rule, remedy = f"needs epochs with numbers in {both}", "give them, by epoch"
-        raise refused(place, code="log-lacks-numbers", rule=rule, got="none", remedy=remedy)
     columns = {
         name: np.array([math.nan if (cell := row.get(name)) is None else cell for row in rows])
         for name in ("epoch", "train_loss", "val_loss", "metric", *layout.extra)

@@ -5,8 +5,8 @@ A line belongs to the last epoch that was named.
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from itertools import dropwhile
+from collections.abc import Callable, Mapping, Sequence
+from itertools import dropwhile, pairwise
 from statistics import median
 
 from search.diagnostics.logs.commas import with_points_in_text
@@ -22,14 +22,19 @@ AVERAGED = re.compile(rf"({NUMBER}) *\( *(?=\d+\.)({NUMBER}) *\)", re.I)
 SO_FAR = re.compile(r"\bloss so far\b", re.I)
 NEAR = 3.0  # how far averages lie from their batches at most; a deviation in brackets lies farther
 LOSSES = re.compile("|".join(("loss", "learn: ", "entropy", *ENTROPIES, *ERRORS)), re.I)
+VALIDATION = re.compile(r"val|test|eval", re.I)
 LEAST = 2  # lines that tell a loss, from which a text is a log
+# A bar that counts epochs, or the batches of each: `Epoch:  10%|█   | 1/10 [00:05<…, loss=0.5]`.
+EPOCH_BAR = re.compile(r"\bepochs?:? *(?=\d+%\|[^|\n]*\| *(\d+)/\d+(.*))", re.I)
 
 
-def is_text_log(text: str) -> bool:
-    """Whether lines tell losses by name: in a table, the names stand in its first line alone."""
+def is_text_log(
+    text: str, *, least: int = LEAST, tells: Callable[[str], bool] = tells_loss
+) -> bool:
+    """Whether so many lines tell losses by name: a table's names stand in its first line alone."""
     named = (line for line in text.splitlines() if LOSSES.search(line))
-    tell = (line for line in named if any(map(tells_loss, numbers_of(line))))
-    return sum(1 for _ in zip(range(LEAST), tell, strict=False)) == LEAST
+    tell = (line for line in named if any(map(tells, numbers_of(line))))
+    return sum(1 for _ in zip(range(least), tell, strict=False)) == least
 
 
 def text_lines(text: str) -> Table:
@@ -39,7 +44,7 @@ def text_lines(text: str) -> Table:
     `batch` counts lines where an epoch tells a loss several times; of validation, and of averages
     so far, the last counts.
     """
-    text = with_points_in_text(text)
+    text = _without_epochs_of_batches(with_points_in_text(text))
     averaged = _tells_averages(text)
     text = AVERAGED.sub(r"\2", text) if averaged else text
     so_far = averaged or SO_FAR.search(text) is not None
@@ -57,6 +62,16 @@ def text_lines(text: str) -> Table:
     kept = [(n, {k: v for k, v in cells.items() if k in header}) for n, cells in lines]
     brackets = {n: "brackets as averages so far" for n in header if averaged and is_loss(n)}
     return header, kept, brackets
+
+
+def _without_epochs_of_batches(text: str) -> str:
+    """The text with bars that are drawn anew, and so are one of each epoch, as bars of batches; of
+    epochs they tell validation's loss, or are drawn once.
+    """
+    bars = [(int(count), behind) for count, behind in EPOCH_BAR.findall(text)]
+    anew = any(after < before for (before, _), (after, _) in pairwise(bars))
+    of_epochs = not anew or any(VALIDATION.search(behind) for _, behind in bars)
+    return text if of_epochs else EPOCH_BAR.sub("", text)
 
 
 def _with_their_epochs(told: Sequence[Line]) -> tuple[list[Line], dict[str, str]]:

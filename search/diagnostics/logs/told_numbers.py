@@ -21,10 +21,15 @@ TOLD = re.compile(
 TIME = re.compile(r"\s?(?:m?s|secs?|seconds?|min(?:ute)?s?|h(?:ou)?rs?)\b", re.I)  # behind a number
 SET = r"\b(?:train|val|eval|test)[a-z]*\b"
 COUNTED = r"(?:epoch|iteration|iter|step) *\d+"
-# Who writes a line, as `pkg.training.trainer - ` and `[train.py:31]`: no phase of what it tells.
-WRITER = re.compile(r"\b[a-z_]\w*(?:\.[a-z_]\w*)+(?:(?=\]| - | \| )|:\d+\b)", re.I)
+# Who writes a line, as `pkg.training.trainer - `, `[train.py:31]` and `__main__:train:35 - `: no
+# phase of what it tells.
+WRITER = re.compile(
+    r"\b[a-z_]\w*(?:\.[a-z_]\w*)+(?:(?=\]| - | \| )|:\d+\b)|\b[a-z_][\w.]*:[\w<>]+:\d+(?= - )", re.I
+)
 FORMS = [  # of frameworks; mostly a count without a word before it; and how they are read
     (re.compile(r"\b\d+epoch \[.*"), ""),  # a bar of epochs that does not know how many
+    (re.compile(r"\bepochs?:? *\d+%\|[^|]*\| *(\d+)/\d+", re.I), r"epoch \1"),  # a bar of epochs
+    (re.compile(r"\b(?:i|it|idx)(?: *[=:] *| +)(?=\d+/\d+\b)"), "step "),  # in an epoch
     (re.compile(r"\b(\d+)epoch\b"), r"epoch \1"),  # ESPnet
     (re.compile(r"\btrain: (\d+)(?= *\[)", re.I), r"train epoch \1"),  # timm
     (re.compile(r"\bepoch\((\w+)\) *\[ *(\d+)\]", re.I), r"\1 epoch \2"),  # OpenMMLab

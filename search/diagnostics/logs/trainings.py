@@ -5,6 +5,7 @@ Of a training that went on from an earlier epoch, as after a crash, what it gave
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from statistics import median
 
 from search.diagnostics.logs.columns import Layout
@@ -46,22 +47,24 @@ def trainings_of(
 
 def _begun_anew(stem: str, lines: Sequence[Line], *, layout: Layout) -> dict[str, list[Line]]:
     """The trainings that were written into one file, one behind the other: each begins at the
-    first epoch again. Steps of one whole, as `step 10/100`, may begin anew in each epoch.
+    first epoch again, or in the middle of that at its first step. Steps of one whole, as
+    `step 10/100`, may begin anew in each epoch.
     """
     axis = layout.epoch or ""
-    if axis in STEP and len({cells["of"] for _, cells in lines if "of" in cells}) == 1:
+    if axis in STEP and _are_of_epochs(lines, axis=axis):
         return {stem: list(lines)}
+    broken_off = set() if axis in STEP else _broken_off(lines, axis=axis, loss=layout.train[0])
     trainings, before = [list[Line]()], -math.inf
     losses = (*layout.train, *layout.val)
     first, last = (number_in(lines[at][1].get(axis, "")) for at in (0, -1))
     begin = 1.0 if first and not first.is_integer() else 0.0  # of parts, within the first epoch
     twice = not begin and not layout.steps and first != last  # the first again, and then on
-    for line in lines:
+    for number, line in enumerate(lines):
         at = number_in(line[1].get(axis, ""))
         both = (line, *trainings[-1][-1:])  # tell all losses, the line before this one too
         again = twice and at == before and all(is_told(c, n) for _, c in both for n in losses)
         begins = at is not None and (at == first or at <= begin) and (at < before or again)
-        trainings += [[]] if begins else []
+        trainings += [[]] if begins or number in broken_off else []
         trainings[-1].append(line)
         before = before if at is None else at
     measured = [own for own in trainings if any(is_told(c, layout.train[0]) for _, c in own)]
@@ -69,6 +72,33 @@ def _begun_anew(stem: str, lines: Sequence[Line], *, layout: Layout) -> dict[str
     if len(trainings) == 1:
         return {stem: trainings[0]}
     return {f"{stem}:{number}": own for number, own in enumerate(trainings, start=1)}
+
+
+def _are_of_epochs(lines: Sequence[Line], *, axis: str) -> bool:
+    """Whether steps are of one whole, which they come to the half of before they begin anew."""
+    whole = {cells["of"] for _, cells in lines if "of" in cells}
+    steps = [number_in(cells.get(axis, "")) or 0.0 for _, cells in lines]
+    last = [before for before, after in pairwise(steps) if after < before]
+    return len(whole) == 1 and max(last, default=math.inf) >= 0.5 * float(next(iter(whole)))
+
+
+def _broken_off(lines: Sequence[Line], *, axis: str, loss: str) -> set[int]:
+    """The places of lines where the first epoch begins once more, at the first step again, as the
+    start before was broken off; none where a later epoch does so too, which has several parts.
+    """
+    told = [
+        (place, cells.get(axis, ""), step)
+        for place, (_, cells) in enumerate(lines)
+        if is_told(cells, loss) and (step := number_in(cells.get("step", ""))) is not None
+    ]
+    if len({epoch for _, epoch, _ in told}) < 2:
+        return set()
+    again = {
+        place: epoch
+        for (_, last, before), (place, epoch, step) in pairwise(told)
+        if epoch == last and step < before and step == told[0][2]
+    }
+    return set(again) if set(again.values()) <= {told[0][1]} else set()
 
 
 def _taken_up(lines: Sequence[Line], *, axis: str, loss: str) -> tuple[list[Line], list[float]]:
