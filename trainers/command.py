@@ -11,6 +11,7 @@ worker that reads them dies. Whatever else it prints goes to the trial's log.
 """
 
 import json
+import math
 import os
 import re
 import shutil
@@ -34,9 +35,14 @@ from trainers.printed import LAST_EPOCH, Printed, Record, needed_names
 LINES, ERRORS, CONFIG, ENDED = "lines.jsonl", "errors.log", "config.json", "ended"
 BREAKS = re.compile(rb"[\r\n]")  # a progress bar ends its line by \r
 PAUSE = 0.02  # seconds between two looks for new lines
+LINGERS = 0.5  # share of trainer.epoch_timeout for which it may be silent behind its last epoch
 KEPT = 50  # last lines of errors in which a traceback is looked for
 ANEW = (
     "begun anew in an empty folder: after an interruption the program did not go on from its files"
+)
+STAYED = (
+    "did not end after its last epoch and was stopped, silent for {:g} s: a thread or process that "
+    "it has begun may keep it"
 )
 LEFT = (
     "trainer.command: must end after its training, but it ended while a process in the background "
@@ -69,7 +75,9 @@ def train(
         resumes=bool(earlier),
         told=before.told,
     )
-    program = _Program(command, variables, folder, grace=float(config["trainer"]["grace"]))
+    patience = LINGERS * float(config["trainer"].get("epoch_timeout", math.inf))
+    grace = float(config["trainer"]["grace"])
+    program = _Program(command, variables, folder, grace=grace, patience=patience)
     try:
         records = program.records(printed)
         first = next(records, None)
@@ -87,7 +95,9 @@ def train(
             yield first
         yield from records
         at = f"epoch {printed.last} of {most}" if first and printed.last < most < LAST_EPOCH else ""
-        remark = check_end(program.wait(), command, program.said, late=program.late, at=at)
+        remark = STAYED.format(patience)
+        if not program.stays:
+            remark = check_end(program.wait(), command, program.said, late=program.late, at=at)
         (folder / ENDED).touch()
         if first is None and not earlier:
             raise silent(command, printed, needed=needed, said=program.said)
@@ -182,10 +192,20 @@ class _Program:
         variables: further ones of its environment.
         folder: where its output goes.
         grace: time that it has to end, and that what it leaves running may be silent for [s].
+        patience: time that it may be silent for behind its last epoch [s].
+
+    Attributes:
+        stays: whether it was silent for longer, so that nothing more is read; it still runs.
     """
 
     def __init__(
-        self, command: Sequence[str], variables: Mapping[str, Path], folder: Path, *, grace: float
+        self,
+        command: Sequence[str],
+        variables: Mapping[str, Path],
+        folder: Path,
+        *,
+        grace: float,
+        patience: float,
     ) -> None:
         named = {name: str(path) for name, path in variables.items()}
         with (folder / LINES).open("ab") as output, (folder / ERRORS).open("wb") as errors:
@@ -199,7 +219,7 @@ class _Program:
                 start_new_session=True,
                 env={**os.environ, "PYTHONUNBUFFERED": "1", **named},
             )
-        self._grace = grace
+        self._grace, self._patience, self.stays = grace, patience, False
         self._complaints, self._others = deque[str](maxlen=KEPT), deque[str](maxlen=KEPT)
         self._late = deque[str](maxlen=KEPT)
 
@@ -226,7 +246,8 @@ class _Program:
         Raises:
             CommandFailed: the training goes on in the background, so its end is not known.
         """
-        heard, in_background, ended = time.monotonic(), False, False
+        heard = spoke = time.monotonic()
+        in_background = ended = False
         while True:
             before, ended = ended, self._process.poll() is not None
             complaints, more_errors = self._errors.lines(ended=ended)
@@ -244,11 +265,16 @@ class _Program:
                     self._late = deque(complaints, maxlen=KEPT)
                 yield from records
                 in_background |= before and bool(records)  # printed after the program's own end
+            if more or more_errors:
+                spoke = time.monotonic()
             if not ended or more or more_errors:
                 heard = time.monotonic()
             elif not self._goes_on() or time.monotonic() > heard + self._grace:
                 if in_background and self._goes_on():
                     raise CommandFailed(LEFT)
+                return
+            self.stays = not ended and printed.is_last and heard > spoke + self._patience
+            if self.stays:
                 return
             if not more:
                 time.sleep(PAUSE)

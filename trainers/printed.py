@@ -92,6 +92,11 @@ class Printed:
         # One more of the last epoch: a summary too, if none of a later epoch follows.
         self._repeated: Record | None = None
 
+    @property
+    def is_last(self) -> bool:
+        """Whether the last record that was read is of the last epoch."""
+        return self.last >= self._most
+
     def read(self, line: str) -> tuple[list[Record], bool]:
         """The records of a line, and whether it holds anything else."""
         line = COLOURS.sub("", line)

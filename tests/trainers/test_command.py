@@ -166,6 +166,34 @@ print('{"epoch": 1, "accuracy": 0.5}', flush=True)
     assert record["epoch"] == 1
 
 
+STAYS = """
+import threading, time
+print('{"epoch": 1, "accuracy": 0.5}', flush=True)
+print('{"epoch": 2, "accuracy": 0.6}', flush=True)
+threading.Event().wait(300)
+"""
+
+
+@pytest.mark.slow
+def test_a_program_that_does_not_end_after_its_last_epoch_keeps_all_its_epochs(tmp_path):
+    config = _config(STAYS)
+    config["trainer"] |= {"epochs": 2, "epoch_timeout": 1}
+    generator = train(config, DATA, "cpu", FolderCheckpoint(tmp_path))
+    assert [next(generator)["epoch"] for _ in range(2)] == [1, 2]
+    with pytest.raises(StopIteration) as end:
+        next(generator)
+    assert end.value.value.startswith("did not end after its last epoch and was stopped")
+
+
+def test_a_program_that_works_behind_its_last_epoch_or_between_two_is_waited_for(tmp_path):
+    code = STAYS.replace("300", "0.2") + "print('saved')"
+    config = _config(code)
+    config["trainer"] |= {"epochs": 2, "epoch_timeout": 60}
+    assert len(list(train(config, DATA, "cpu", FolderCheckpoint(tmp_path / "saves")))) == 2
+    config["trainer"] |= {"epochs": 3, "epoch_timeout": 0.1}  # the conductor's clock rules there
+    assert len(list(train(config, DATA, "cpu", FolderCheckpoint(tmp_path / "trains")))) == 2
+
+
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-8-sig"])
 def test_records_in_another_encoding_are_read(encoding, tmp_path):
     code = f"""
