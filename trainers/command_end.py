@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from textwrap import shorten
 
 from trainers.api import NothingReported
-from trainers.printed import Printed
+from trainers.printed import UNREAD, Printed
 
 TRACEBACK = "Traceback (most recent call last"
 HANDLED = ("Exception ignored in", "Exception in thread")  # before a traceback that ends nothing
@@ -23,6 +23,10 @@ RANK_KILLED = re.compile(rf"^rank \d+ was killed by ({'|'.join(each.name for eac
 SILENT = (
     "print one, as trainers/examples/script.py does; or, if it has ended a training that an "
     "earlier trial began, save in the folder that {folder} in trainer.command becomes"
+)
+NAMED = (
+    "; if another of its numbers is the metric, say metric.name=… and metric.direction=maximize or "
+    "minimize"
 )
 AS_ERRORS = "it prints them as errors, as logging does: use print, or log to standard output"
 BOX = re.compile("[\u2500-\u257f]+")  # the lines around a message, as rich and typer draw them
@@ -96,7 +100,8 @@ def silent(
     if any(errors.read(line)[0] for line in said):
         instead = AS_ERRORS
     elif printed.other:
-        instead = f"the last other object was {printed.other}"
+        remedy = "" if printed.other.endswith(UNREAD) else NAMED
+        instead = f"the last other object was {printed.other}{remedy}"
     return CommandSilent(
         f"must print a JSON object with {wanted} on one line per epoch, to standard output, but "
         f"printed none; {instead}{_of(command)}"

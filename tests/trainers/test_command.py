@@ -470,7 +470,7 @@ def test_a_metric_that_is_no_number_is_told_as_such(value, tmp_path):
         ("import sys; sys.stderr.write('FATAL Flags parsing error:\\n  Unknown flag x\\nPass --helpshort\\n'); sys.exit(1)", "exit status 1: FATAL Flags parsing error: Unknown flag x Pass --helpshort; it was "),
         ("import sys; print('out of ideas'); sys.exit(3)", "ended with exit status 3: out of ideas"),
         ("import os; os.kill(os.getpid(), 9)", r"ended with signal 9 \(Killed\)"),
-        ("print('hello {\"loss\": 3}')", "must print a JSON object with 'accuracy' on one line per epoch, to standard output, but printed none; the last other object was"),
+        ("print('hello {\"loss\": 3}')", "must print a JSON object with 'accuracy' on one line per epoch, to standard output, but printed none; the last other object was {\"loss\": 3}; if another of its numbers is the metric, say metric.name=… and metric.direction=maximize or minimize; it was "),
         ("print('{\"accuracy\": \"97.9%\"}\\n{\"done\": 1}')", "whose 'accuracy' is no plain number"),
         ("print('{\"accuracy\": 0.9, \"epoch\": \"1/5\"}')", "whose 'epoch' is no plain number"),
         ("print('{\"accuracy\": 1' + '0' * 400 + '}')", "whose 'accuracy' is no plain number"),
