@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from search.config.catalogue import CONF
 from search.config.drift import flat_config
-from search.config.knobs import RATES
+from search.config.knobs import is_rate
 from search.config.schema import TABLE
 from search.config.trial_config import hidden_keys, is_stock, plain_config
 from search.config.yaml_text import read_shipped
@@ -96,9 +96,7 @@ def own_rate(config: DictConfig) -> str:
     """
     own = tuple(f"{key}." for key in unusual_keys(config))
     leaves = flat_config(config) if own else {}
-    called = [
-        key for key in leaves if key.rpartition(".")[2] in RATES and f"{key}.".startswith(own)
-    ]
+    called = [key for key in leaves if is_rate(key) and f"{key}.".startswith(own)]
     return called[0] if len(called) == 1 else ""
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from omegaconf import DictConfig, OmegaConf
 
 from search.config.grids import rounded
-from search.config.knobs import RATES, Knob, Value, is_number
+from search.config.knobs import Knob, Value, is_number, is_rate
 from search.config.ranges import shipped_limits
 from search.config.trial_config import hidden_keys
 from search.errors import UsageError, refused
@@ -72,7 +72,7 @@ def read_follower(config: DictConfig, knobs: Sequence[Knob]) -> Follower | None:
     is_whole = isinstance(start, int)
     shipped_least, shipped_most = shipped_limits().get(path, (None, None))
     floor = 1.0 if is_whole else -math.inf
-    against = path == EPOCHS and knob.path.rpartition(".")[2] in RATES
+    against = path == EPOCHS and is_rate(knob.path)
     return Follower(
         path=path,
         start=start,

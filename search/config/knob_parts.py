@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from omegaconf import DictConfig, OmegaConf
 
-from search.config.knobs import RATES, Knob
+from search.config.knobs import RATES, Knob, plain_name
 
 RATE = "optimizer.lr"
 NONE = "none"  # what `acts_as` says of a knob that plays no part, whatever its name is
@@ -54,7 +54,10 @@ PARTS = {part.rpartition(".")[2]: part for part in _NAMED}
 _BY_NAME = {name: part for part, (_, names) in _NAMED.items() for name in names.split()}
 # What a longer name may end with, such as `encoder_dropout`. Not `momentum`, which batch norm has
 # too, nor `epochs`, which a warm-up has.
-_ENDS = ("dropout", "pdrop", "weight_decay", "hidden_dim", "hidden_size", "num_layers", "n_layers")
+_ENDS = (
+    *("dropout", "pdrop", "dropout_rate", "dropout_prob", "drop_rate", "drop_prob"),
+    *("weight_decay", "hidden_dim", "hidden_size", "num_layers", "n_layers"),
+)
 
 
 def parts_of(knobs: Iterable[Knob], *, rate: str | None = None) -> dict[str, str]:
@@ -84,7 +87,7 @@ def _rate_of(paths: Sequence[str]) -> str | None:
     """The path that is called a learning rate (`my.lr`), or is the only one whose name ends so
     (`head_lr`); None where the stock trainer's own is among them, or none is.
     """
-    names = {path: path.rpartition(".")[2] for path in paths}
+    names = {path: plain_name(path) for path in paths}
     called = [path for path, name in names.items() if name in RATES]
     ends = [path for path, name in names.items() if name.endswith(tuple(f"_{n}" for n in RATES))]
     if RATE in paths or not (called or len(ends) == 1):
@@ -96,8 +99,7 @@ def _by_name(knob: Knob) -> str | None:
     """The part by the last word of a path, `numLayers` as `num_layers` and `dropout_2` as
     `dropout`; None where no name fits, or the values do not.
     """
-    last = knob.path.rpartition(".")[2]
-    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", last).lower().replace("-", "_")
+    name = plain_name(knob.path)
     short = re.sub(r"_?\d+$", "", name)
     ends = (end for end in _ENDS if short.endswith(f"_{end}"))
     part = _BY_NAME.get(name) or _BY_NAME.get(short) or _BY_NAME.get(next(ends, ""))

@@ -1,6 +1,7 @@
 """A knob: what can be turned, over which values. Never proposes a value."""
 
 import math
+import re
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,17 @@ ABOVE_ZERO = math.ulp(0.0)  # the least positive number: the open end of a range
 RATES = ("lr", "learning_rate", "learning_rate_init", "base_lr", "eta", "eta0", "shrinkage")
 MANY = 10_000  # whole numbers that are no longer listed one by one
 HIGHEST_PLACE = 690.0  # on a log scale; its number is just below the greatest float
+
+
+def plain_name(path: str) -> str:
+    """The last word of a path as Python writes names: `batch_size` of `DATA.batchSize`."""
+    last = path.rpartition(".")[2]
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", last).lower().replace("-", "_")
+
+
+def is_rate(path: str) -> bool:
+    """Whether a path is called a learning rate: `optimizer.lr`, `SOLVER.BASE_LR`."""
+    return plain_name(path) in RATES
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from omegaconf import OmegaConf
 
-from search.config.knobs import RATES, is_number
+from search.config.knobs import RATES, is_number, plain_name
 from search.config.plan import Plan
 from search.config.sweep_settings import SweepSettings
 from search.contract.arrays import has_rows, train_targets
@@ -242,7 +242,7 @@ def _question(findings: Findings) -> tuple[str, Role]:
     knob = findings.plan.knob
     if knob.group == "capacity":
         return knob.path, "size"
-    return knob.path, "rate" if knob.path.rpartition(".")[2] in ROLE_RATES else ""
+    return knob.path, "rate" if plain_name(knob.path) in ROLE_RATES else ""
 
 
 def _constant(plan: Plan, folder: Folder) -> tuple[int, float | None]:

@@ -160,6 +160,9 @@ def _by_width(knobs, seed):
         (["min_lr", "head_lr"], "optimizer.lr"),  # which of the two is not known
         (["my.width", "sgd.eta0"], "sgd.eta0"),
         (["my.width", "boost.shrinkage"], "boost.shrinkage"),
+        (["my.width", "SOLVER.BASE_LR"], "SOLVER.BASE_LR"),
+        (["TRAIN.EPOCHS", "TRAIN.MAX_LR"], "TRAIN.MAX_LR"),
+        (["my.width", "net.learningRate"], "net.learningRate"),
         (["my.width", "my.beta"], "optimizer.lr"),
         (["my.width"], "optimizer.lr"),
     ],
@@ -189,6 +192,10 @@ def test_a_rate_of_another_name_is_what_protocol_rate_says():
         ("my.dropout_2", "choice(true,false)", "model.dropout"),
         ("my.batch", "choice(32,64)", "trainer.batch_size"),
         *((f"my.{name}", "interval(0,0.5)", "model.dropout") for name in ("p_drop", "attn_pdrop")),
+        *(
+            (f"M.{name}", "interval(0,0.5)", "model.dropout")
+            for name in ("FF_DROP_RATE", "hidden_dropout_prob")
+        ),
         *((f"lm.{name}", "choice(100,200)", "model.width") for name in ("nhid", "emsize")),
         ("bpr.lamda", "log(1e-4,1)", "optimizer.weight_decay"),
         ("lm.nlayers", "choice(1,2)", "model.depth"),

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from search.config.counted import averaged, count
 from search.config.knob_roles import unequal_settings
-from search.config.knobs import RATES, as_number, written
+from search.config.knobs import as_number, is_rate, written
 from search.config.text import one_line
 from search.results.findings import Findings
 from search.results.summary.advise import curve_lines
@@ -223,7 +223,6 @@ def records(findings: Findings) -> list[dict[str, Any]]:
     plan, decision = findings.plan, findings.decision
     if decision is None:
         return []
-    is_rate = plan.knob.path.rpartition(".")[2] in RATES
     return [
         {
             "stage": findings.rows[0].spec.stage,
@@ -232,7 +231,7 @@ def records(findings: Findings) -> list[dict[str, Any]]:
             "value": None if decision.winner is None else findings.groups[decision.winner].value,
             "baseline": findings.groups[0].value,
             "tie": decision.tie,
-            "rules": ["R28", *(["R29"] if is_rate else []), "P5", "P9"],
+            "rules": ["R28", *(["R29"] if is_rate(plan.knob.path) else []), "P5", "P9"],
             "evidence": evidence(findings, decision, noun="value"),
             "followers": _followers(findings),
             "caveats": caveats(findings),
