@@ -1,5 +1,6 @@
 """Logs whose lines name their run, tables among lines of text, and bars of epochs."""
 
+import json
 import re
 
 import pytest
@@ -176,3 +177,33 @@ def test_who_writes_a_line_names_no_set_and_makes_no_curve_of_many_runs(tmp_path
     )
     with raises("log-tells-not-of-train", "loss"):
         read(tmp_path, text)
+
+
+def test_a_coloured_bar_in_a_notebook_is_one_bar_though_a_callback_prints_between(tmp_path):
+    bar = "\x1b[1m9/9\x1b[0m \x1b[32m━━━━\x1b[0m\x1b[37m\x1b[0m \x1b[1m{s}s\x1b[0m 9ms/step - loss: {t}"
+    form = f"Epoch {{e}}/6\n{bar}\nEpoch {{e}}: saving model to a.keras\n{bar} - val_loss: {{v}}\n"
+    text = "".join(
+        form.replace("{t}", "9.0", 1).format(e=e, t=t, v=v, s=e) for e, t, v in losses_of(1)
+    )
+    cells = [{"cell_type": "code", "outputs": [{"text": text.splitlines(keepends=True)}]}]
+    log = read(tmp_path, json.dumps({"cells": cells}), "train.ipynb")
+    assert numbers(log) == {"train": without_epochs(losses_of(1))}
+
+
+def test_a_test_at_the_end_of_each_training_takes_no_epochs_from_them(tmp_path):
+    tested = "".join(f"Epoch {e}: loss {t}\n" for e, t, _ in losses_of(1)) + "Test loss: 9.0\n"
+    log = read(tmp_path, tested + tested)
+    assert [curves.train.tolist() for curves in log.trainings.values()] == [
+        [t for _, t, _ in losses_of(1)]
+    ] * 2
+    assert "once, at its end" in log.columns
+
+
+def test_the_mean_so_far_counts_and_not_the_batch_in_front_of_it(tmp_path):
+    text = "".join(
+        f"Epoch {e}: {50 * half}%|██| {half}/2 [00:01<00:00, loss:{7.0 + half},epoch mean:{t}]\n"
+        for e, t, _ in losses_of(1)
+        for half in (1, 2)
+    )
+    (curves,) = read(tmp_path, text).trainings.values()
+    assert curves.train.tolist() == [t for _, t, _ in losses_of(1)]

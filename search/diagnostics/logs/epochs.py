@@ -96,6 +96,7 @@ def _rows(where: str, lines: Sequence[Line], *, layout: Layout) -> list[Epoch]:
     told = (number_in(cells.get(layout.epoch or "", "")) or 0.0 for _, cells in lines)
     several = any(not at.is_integer() for at in told)  # parts of epochs, rounded to the same number
     several = several or (layout.steps and not _told_once(lines, layout=layout))
+    others = {"metric": layout.metric} | {name: name for name in layout.extra}
     taken = False  # validation: a loss of 0 before any other stands for none
     for counted, (number, cells) in enumerate(lines, start=1):
         place = f"{where}: line {number}"
@@ -112,7 +113,6 @@ def _rows(where: str, lines: Sequence[Line], *, layout: Layout) -> list[Epoch]:
             raise refused(place, code="log-epochs-do-not-rise", rule=rule, got=got, remedy=remedy)
         if at != before:
             rows.append(Epoch(cells={"epoch": at}))
-        others = {"metric": layout.metric} | {name: name for name in layout.extra}
         values = {
             name: number_in(cells.get(column, "")) for name, column in others.items() if column
         }

@@ -122,7 +122,7 @@ def _printed(path: Path, text: str) -> dict[str, str]:
     try:
         cells = json.loads(text)["cells"]
         outputs = [[out.get("text", ()) for out in cell.get("outputs", ())] for cell in cells]
-        printed = ["".join("".join(part) for part in own) for own in outputs]
+        printed = [_plain("".join("".join(part) for part in own)) for own in outputs]
     except (ValueError, TypeError, KeyError, AttributeError):
         return {}
     told = {
@@ -175,6 +175,11 @@ def _text(path: Path, content: bytes) -> str:
         rule, remedy = "must be text in UTF-8 or UTF-16", "save it so"
         got = "bytes that are no text"
         raise refused(str(path), code="log-not-utf8", rule=rule, got=got, remedy=remedy)
+    return _plain(text)
+
+
+def _plain(text: str) -> str:
+    """Without what a terminal does with it, and with English words."""
     if not text.isascii():
         text = FOREIGN.sub(lambda word: ENGLISH[word[0].lower()], text)
     text = PRINTED.sub(r"\1", text) if "ensor(" in text else text

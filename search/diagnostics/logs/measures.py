@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from search.diagnostics.logs.line import Line, number_in
 
@@ -44,6 +45,7 @@ VAL = (
 )  # fmt: skip
 
 
+@lru_cache(maxsize=1024)
 def is_loss(name: str) -> bool:
     """Whether a column of this name holds a loss, as one of each epoch."""
     return LOSS.search(name) is not None and not OF_ANOTHER & set(name.split("_"))

@@ -33,6 +33,7 @@ WORD = re.compile(r"(?<![\w.])[a-z_][\w.-]*", re.I)
 NO_NAMES = {*NEWS, *OVER, *FILLERS, *OF_LINES, "start", "started", "begin", "new", "info", "debug"}
 MONTHS = {"jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"}
 NO_NAMES |= MONTHS | {"mon", "tue", "wed", "thu", "fri", "sat", "sun", "am", "pm"}
+DRAWN, STRETCH = 4000, 50  # lines that are looked at first, and so many behind each other
 LEAST = 2  # epochs that several names tell, from which these are runs
 Name = tuple[str, ...]
 At = tuple[float, float]  # epoch and step
@@ -45,10 +46,9 @@ def runs_of(path: Path, text: str) -> dict[str, str]:
         UsageError: several names tell the same epochs, and which lines are of which run is unsure.
     """
     lines = text.splitlines()
-    names = [_name(line[:LONGEST]) for line in lines]
-    often = Counter(name for name in names if name is not None)
-    if sum(times >= LEAST for times in often.values()) < 2:
+    if len(_often(_drawn(lines))) < 2:
         return {"": text}
+    names = [_name(line[:LONGEST]) for line in lines]
     told = _told(lines, names)
     runs = set[Name]()
     for by_name in told.values():
@@ -71,6 +71,18 @@ def runs_of(path: Path, text: str) -> dict[str, str]:
         assert current is not None  # the first of them was not
         kept[current][number] = line
     return {f": {shown[name]}": "\n".join((*own, "")) for name, own in kept.items()}
+
+
+def _drawn(lines: Sequence[str]) -> list[str]:
+    """All lines, or of very many stretches that lie evenly among them."""
+    apart = max(STRETCH, len(lines) * STRETCH // DRAWN)
+    return [line for at in range(0, len(lines), apart) for line in lines[at : at + STRETCH]]
+
+
+def _often(lines: Sequence[str]) -> set[Name]:
+    """The names that several lines have."""
+    names = Counter(name for line in lines if (name := _name(line[:LONGEST])) is not None)
+    return {name for name, times in names.items() if times >= LEAST}
 
 
 def _name(line: str) -> Name | None:

@@ -1,6 +1,6 @@
 """Logs whose rows are of train or of validation, as a column says: made one of columns."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from search.diagnostics.logs.line import Line
 
@@ -21,11 +21,14 @@ def by_phase(header: Sequence[str], lines: Sequence[Line]) -> tuple[list[str], l
 
     Unchanged where no column names the phases: by its name, or as its cells are nothing else.
     """
-    words = {name: {cells.get(name, "").strip().lower() for _, cells in lines} for name in header}
+
+    def words(name: str) -> Iterator[str]:
+        return (cells.get(name, "").strip().lower() for _, cells in lines)
+
     phases = {
-        name: {PHASES[word] for word in words[name] & PHASES.keys()}
+        name: {PHASES[word] for word in words(name) if word in PHASES}
         for name in header
-        if name in PHASE or words[name] <= PHASES.keys()
+        if name in PHASE or all(word in PHASES for word in words(name))
     }
     column = next((name for name, told in phases.items() if {"train"} < told), None)
     if column is None:

@@ -10,7 +10,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import TypeVar
@@ -22,7 +22,8 @@ from search.diagnostics.logs.columns import Layout, layout_of
 from search.diagnostics.logs.doubts import unread, without_other_scale
 from search.diagnostics.logs.epochs import Cells, are_apart, epochs_of, untaken
 from search.diagnostics.logs.formats import tables_of
-from search.diagnostics.logs.line import ROUND, Line, Table, number_in
+from search.diagnostics.logs.line import ROUND, Line, Table, is_told, number_in
+from search.diagnostics.logs.losses import FEW
 from search.diagnostics.logs.measures import (
     ERRORS,
     LOWER,
@@ -129,12 +130,12 @@ def _by_log(tables: Mapping[str, Table]) -> dict[str, Table]:
     made: dict[str, Table] = {}
     for folder, group in groupby(tables, key=lambda file: Path(file).parent):
         own = {file: tables[file] for file in group}
+        named = {file: list(map(float, re.findall(r"\d+", Path(file).stem))) for file in own}
         rows = {
             epoch: cells
             for file, (_, lines, _) in own.items()
-            for _, cells in lines
-            if (epoch := number_in(cells.get("epoch", "")))
-            in [float(number) for number in re.findall(r"\d+", Path(file).stem)]
+            for _, cells in (lines if named[file] else ())
+            if (epoch := number_in(cells.get("epoch", ""))) in named[file]
         }
         if not 1 < len(rows) == len(own) == sum(len(lines) for _, lines, _ in own.values()):
             made |= own
@@ -157,6 +158,9 @@ def _read(
     scale = (0, scale[1]) if is_error else scale  # classes are the scale of a loss
     trainings: dict[str, Curves] = {}
     apart, empty = list[str](), list[str]()
+    if len(runs) > 1 and "val" not in chosen and _only_at_the_end(runs, layout=layout):
+        layout = replace(layout, val=(), metric="")
+        apart.append("left out: a loss of validation that each training tells once, at its end")
     for name, own in runs.items():
         at = f"{path}: {name}" if layout.trial else str(path)
         if not (rows := epochs_of(at, own, layout=layout)):
@@ -188,6 +192,17 @@ def _read(
     boosted = layout.epoch == ROUND or all("logloss" in name for name in layout.train)
     columns = "; ".join(filter(None, (remarks[0], ", ".join(remarks[1:]))))
     return Log(trainings=trainings, columns=columns, boosted=boosted)
+
+
+def _only_at_the_end(runs: Mapping[str, Sequence[Line]], *, layout: Layout) -> bool:
+    """Whether no training tells validation's loss more than once, beside epochs of train."""
+    often = [
+        max((sum(is_told(cells, name) for _, cells in own) for name in names), default=0)
+        for names in (layout.train, layout.val)
+        for own in runs.values()
+    ]
+    of_train, of_val = often[: len(runs)], often[len(runs) :]
+    return max(of_val) == 1 and max(of_train) >= FEW
 
 
 def _of_no_set(path: Path, header: Sequence[str], *, layout: Layout) -> list[str]:

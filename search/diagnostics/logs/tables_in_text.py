@@ -1,7 +1,6 @@
 """Tables of losses among the lines of a text: drawn with lines, as CSV, or in columns of spaces."""
 
 import re
-from collections import Counter
 from collections.abc import Sequence
 
 from search.diagnostics.logs.csv_lines import DELIMITERS, LEAST, RULER, WALLS
@@ -10,6 +9,7 @@ from search.diagnostics.logs.measures import is_loss
 
 # A column's name, whose words begin with letters: lines of text hold numbers, or marks like `:`.
 NAME = re.compile(r"#?[a-z_][\w/()%@.#-]*(?: [a-z_(%/-][\w/()%@.#-]*)*", re.I)
+NUMBER = re.compile(r"(?<![\w.])[-+.]?\d")
 GAP = re.compile(r" {2,}|\t")  # between the columns of a table that is aligned with spaces
 COMMA = ","
 NEAR = 10  # lines below the names within which the first row stands
@@ -20,13 +20,13 @@ def tables_in(text: str) -> tuple[dict[str, str], str]:
     them. A table whose header stands there again is one of many, and stays in the text.
     """
     lines = text.splitlines()
-    headers = Counter(line.strip() for line in lines)
     tables: dict[str, str] = {}
     rest = list(lines)
     at = 0
     while at < len(lines):
-        delimiter = _delimiter(lines[at]) if headers[lines[at].strip()] == 1 else ""
-        rows = _rows(lines, at, delimiter) if delimiter else []
+        delimiter = _delimiter(lines[at])
+        alone = bool(delimiter) and lines.count(lines[at]) == 1
+        rows = _rows(lines, at, delimiter) if alone else []
         at += 1
         if len(rows) <= LEAST:
             continue
@@ -44,7 +44,7 @@ def tables_in(text: str) -> tuple[dict[str, str], str]:
 
 def _delimiter(line: str) -> str:
     """What stands between the names of columns, one of which is a loss; empty of another line."""
-    if not any(letter.isalpha() for letter in line) or "loss" not in line.lower():
+    if "loss" not in line.lower() or NUMBER.search(line):
         return ""
     delimiters: list[str] = [*DELIMITERS, "  "]
     for delimiter in delimiters:

@@ -6,7 +6,7 @@ A line belongs to the last epoch that was named.
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from itertools import dropwhile, pairwise
+from itertools import dropwhile, islice, pairwise
 from statistics import median
 
 from search.diagnostics.logs.commas import with_points_in_text
@@ -20,6 +20,7 @@ from search.diagnostics.logs.told_numbers import NUMBER, numbers_of
 # A batch's number, and the average so far in brackets.
 AVERAGED = re.compile(rf"({NUMBER}) *\( *(?=\d+\.)({NUMBER}) *\)", re.I)
 SO_FAR = re.compile(r"\bloss so far\b", re.I)
+LOOKED_AT = 5000  # pairs of a number and one in brackets, which show what brackets hold
 NEAR = 3.0  # how far averages lie from their batches at most; a deviation in brackets lies farther
 LOSSES = re.compile("|".join(("loss", "learn: ", "entropy", *ENTROPIES, *ERRORS)), re.I)
 VALIDATION = re.compile(r"val|test|eval", re.I)
@@ -113,6 +114,7 @@ def _within(lines: Sequence[Line]) -> bool:
 
 def _tells_averages(text: str) -> bool:
     """Whether a number in brackets is the average so far of the one before it."""
-    pairs = ((abs(float(a)), abs(float(b))) for a, b in AVERAGED.findall(text))
+    found = islice(AVERAGED.finditer(text), LOOKED_AT)
+    pairs = ((abs(float(pair[1])), abs(float(pair[2]))) for pair in found)
     ratios = [average / own for own, average in pairs if own and average]
     return len(ratios) >= LEAST and 1 / NEAR < median(ratios) < NEAR

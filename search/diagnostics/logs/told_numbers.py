@@ -5,6 +5,7 @@ A line tells numbers behind names, of the last phase that was named before them.
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from search.diagnostics.logs.line import JOINED, ROUND
 from search.diagnostics.logs.measures import is_loss
@@ -26,38 +27,47 @@ COUNTED = r"(?:epoch|iteration|iter|step) *\d+"
 WRITER = re.compile(
     r"\b[a-z_]\w*(?:\.[a-z_]\w*)+(?:(?=\]| - | \| )|:\d+\b)|\b[a-z_][\w.]*:[\w<>]+:\d+(?= - )", re.I
 )
-FORMS = [  # of frameworks; mostly a count without a word before it; and how they are read
-    (re.compile(r"\b\d+epoch \[.*"), ""),  # a bar of epochs that does not know how many
-    (re.compile(r"\bepochs?:? *\d+%\|[^|]*\| *(\d+)/\d+", re.I), r"epoch \1"),  # a bar of epochs
-    (re.compile(r"\b(?:i|it|idx)(?: *[=:] *| +)(?=\d+/\d+\b)"), "step "),  # in an epoch
-    (re.compile(r"\b(\d+)epoch\b"), r"epoch \1"),  # ESPnet
-    (re.compile(r"\btrain: (\d+)(?= *\[)", re.I), r"train epoch \1"),  # timm
-    (re.compile(r"\bepoch\((\w+)\) *\[ *(\d+)\]", re.I), r"\1 epoch \2"),  # OpenMMLab
-    (re.compile(r"\biter\((train)\) *\[ *(\d+)(?=/)", re.I), r"\1 iter \2"),
-    (re.compile(r"\biter\((\w+)\) *\[[ \d/]+\]", re.I), r"\1"),  # of evaluation's own batches
-    # Of boosting.
-    (re.compile(r"^\[(\d+)\]\s+(?!\w+-loss)(?=[\w.]+(?:-|'s )[\w@]+: *[-\d.])"), rf"{ROUND} \1 "),
-    (re.compile(r"^(\d+):\s+learn: (\S+)\s+test: "), rf"{ROUND} \1 train loss: \2 test loss: "),
-    (re.compile(r"^ *(\d+): \S+, (\S+) avg loss,"), r"step \1 loss: \2,"),  # Darknet
-    (re.compile(r"\bsaving dict for global step (\d+):", re.I), r"val step \1 "),  # TF's Estimator
-    (re.compile(r"\bEp\. (\d+) : Up\. (\d+)"), r"epoch \1 step \2"),  # Marian
-    (re.compile(r"(?:^|\] )\[(\d+)\] (?=\w+=)"), r" step \1 "),  # JAX's writers
-    (re.compile(r"^\[ *0*(\d+) */ *\d+\](?= .*\bloss\b)", re.I), r"step \1 "),
-    (re.compile(r"\b(epoch|iteration|batch) *\[ *(\d+)", re.I), r"\1 \2 "),
-    (re.compile(r"s/epoch\b", re.I), "s per epoch"),
-    (re.compile(r"\b(iteration \d+) \([^)]*\), (?=loss)", re.I), r"train \1 "),  # Caffe
-    (re.compile(r"\bloss (\d+)(?:: *| +)(?=-?\d+\.)", re.I), r"step \1 loss "),  # its step first
-    (  # of what stands behind, as `validation result at epoch 3, loss 0.5`, `loss at step 3: 0.5`
-        re.compile(
-            rf"^(?!.*\bbest\b)(.*?)((?:{SET}|loss|cost)[\w()@ ]*?) (?:at|after|for|of) ({COUNTED})",
-            re.I,
-        ),
-        r"\1\3 \2",
-    ),
-    (re.compile(r"\) *@\[ *IoU=0\.50:0\.95 *(?:\| *area= *all[^\]]*)?\]"), ""),  # COCO's metric
-    (re.compile(r"@\[[^\]]*\]"), ""),  # at which overlaps it measures the others
-    (re.compile(r"\bvalidation_(\d)-"), r"set\1_"),  # which of its sets is train's, XGBoost hides
+# Of what a count stands behind, as `validation result at epoch 3, loss 0.5`, `loss at step 3: 0.5`.
+PLACES = (" at ", " after ", " for ", " of ")
+BEHIND = re.compile(
+    rf"^(?!.*\bbest\b)(.*?)((?:{SET}|loss|cost)[\w()@ ]*?) (?:at|after|for|of) ({COUNTED})", re.I
+)
+BOOSTED = re.compile(r"^\[(\d+)\]\s+(?!\w+-loss)(?=[\w.]+(?:-|'s )[\w@]+: *[-\d.])")
+STEPPED = re.compile(r"^\[ *0*(\d+) */ *\d+\](?= .*\bloss\b)", re.I)
+CATBOOST = re.compile(r"^(\d+):\s+learn: (\S+)\s+test: ")
+# Of frameworks, mostly a count without a word before it: letters without which a line in small
+# letters has no such form, the form, and how it is read.
+FORMS = [
+    ("epoch [", re.compile(r"\b\d+epoch \[.*"), ""),  # a bar of epochs that does not know how many
+    # A bar of epochs; what stands for a step within an epoch.
+    ("%|", re.compile(r"\bepochs?:? *\d+%\|[^|]*\| *(\d+)/\d+", re.I), r"epoch \1"),
+    ("/", re.compile(r"\b(?:i|it|idx)(?: *[=:] *| +)(?=\d+/\d+\b)"), "step "),
+    ("epoch", re.compile(r"\b(\d+)epoch\b"), r"epoch \1"),  # ESPnet
+    ("train: ", re.compile(r"\btrain: (\d+)(?= *\[)", re.I), r"train epoch \1"),  # timm
+    # OpenMMLab, at last of evaluation's own batches.
+    ("epoch(", re.compile(r"\bepoch\((\w+)\) *\[ *(\d+)\]", re.I), r"\1 epoch \2"),
+    ("iter(", re.compile(r"\biter\((train)\) *\[ *(\d+)(?=/)", re.I), r"\1 iter \2"),
+    ("iter(", re.compile(r"\biter\((\w+)\) *\[[ \d/]+\]", re.I), r"\1"),
+    ("learn: ", CATBOOST, rf"{ROUND} \1 train loss: \2 test loss: "),
+    ("avg loss,", re.compile(r"^ *(\d+): \S+, (\S+) avg loss,"), r"step \1 loss: \2,"),  # Darknet
+    # TF's Estimator; Marian; JAX's writers.
+    ("saving dict", re.compile(r"\bsaving dict for global step (\d+):", re.I), r"val step \1 "),
+    ("ep. ", re.compile(r"\bEp\. (\d+) : Up\. (\d+)"), r"epoch \1 step \2"),
+    ("]", re.compile(r"(?:^|\] )\[(\d+)\] (?=\w+=)"), r" step \1 "),
+    ("[", re.compile(r"\b(epoch|iteration|batch) *\[ *(\d+)", re.I), r"\1 \2 "),
+    ("s/epoch", re.compile(r"s/epoch\b", re.I), "s per epoch"),
+    # Caffe; a loss with its step in front.
+    ("iteration ", re.compile(r"\b(iteration \d+) \([^)]*\), (?=loss)", re.I), r"train \1 "),
+    ("loss ", re.compile(r"\bloss (\d+)(?:: *| +)(?=-?\d+\.)", re.I), r"step \1 loss "),
+    # A batch's loss with the mean so far behind it.
+    ("mean", re.compile(r"\b(loss: *)[-+.\de]+, *(?:epoch )?mean: *(?=[-+.\d])", re.I), r"\1"),
+    # COCO's metric, and at which overlaps it measures the others.
+    ("@[", re.compile(r"\) *@\[ *IoU=0\.50:0\.95 *(?:\| *area= *all[^\]]*)?\]"), ""),
+    ("@[", re.compile(r"@\[[^\]]*\]"), ""),
+    # Which of its sets is train's, XGBoost hides.
+    ("validation_", re.compile(r"\bvalidation_(\d)-"), r"set\1_"),
 ]
+KEPT = 4096  # names that are not read anew in every line
 LONGEST = 5000  # letters of a line that are read: more is a text that was learned from
 MORE = re.compile(r" *, *[-+.\d]")  # of a list, behind its first number
 SHARE = re.compile(r" ?%")  # behind a number that is in percent, which no loss is
@@ -77,12 +87,19 @@ def numbers_of(line: str, phase: str = "") -> dict[str, str]:
     retold: set[str] = set()  # of the best epoch, as `saved the best model, val accuracy: 0.9`
     end = 0
     line = WRITER.sub("", line[:LONGEST])
-    for form, told in FORMS:
-        line = form.sub(told, line)
+    small = line.lower()
+    if line.startswith("["):
+        line = STEPPED.sub(r"step \1 ", BOOSTED.sub(rf"{ROUND} \1 ", line))
+    for letters, form, told in FORMS:
+        line = form.sub(told, line) if letters in small else line
+    line = BEHIND.sub(r"\1\3 \2", line) if any(place in small for place in PLACES) else line
+    of_best = "best" in small
     for match in TOLD.finditer(line):
         words, mark, number, whole = match.groups()
-        behind = line[: match.start()].rstrip()[-1:].isdigit()  # a number: `0.5 loss, 0.8 acc`
-        if "," in mark and ("loss" not in words.lower() or behind):
+        if "," in mark and (
+            "loss" not in words.lower()
+            or line[: match.start()].rstrip()[-1:].isdigit()  # behind a number: `0.5 loss, 0.8 acc`
+        ):
             continue  # a comma joins a loss to its number, and mostly parts others
         if TIME.match(line, match.end()):
             end = match.end()
@@ -96,9 +113,10 @@ def numbers_of(line: str, phase: str = "") -> dict[str, str]:
             last = words.split()[-1].lower()
             if mark.isspace() and number.isdigit() and COUNTERS.get(last, last) in COUNTS:
                 name = COUNTERS.get(last, last)  # as in `loss and iteration 3 is 0.5`
-        if name == "epoch" and "best" in words_of(line[: match.start()]):
+        if of_best and name == "epoch" and "best" in words_of(line[: match.start()]):
             continue  # as in `Best metric: 0.9 (epoch 4)`
-        retold |= {name} if "best" in words_of(line[end : match.start()]) else set()
+        if of_best and "best" in words_of(line[end : match.start()]):
+            retold.add(name)
         end = match.end()
         if whole and name == "step":
             numbers["of"] = whole
@@ -108,10 +126,11 @@ def numbers_of(line: str, phase: str = "") -> dict[str, str]:
     return numbers if "epoch" in numbers else {k: v for k, v in numbers.items() if k not in retold}
 
 
-def words_of(text: str) -> list[str]:
+@lru_cache(maxsize=KEPT)
+def words_of(text: str) -> tuple[str, ...]:
     """In small letters, `ValLoss` being two."""
     words = re.findall(r"[a-z][a-z0-9]*", text.lower().replace("@", ""))
-    return [part for word in words for part in JOINED.get(word, word).split("_")]
+    return tuple(part for word in words for part in JOINED.get(word, word).split("_"))
 
 
 def phase_of(words: Sequence[str], before: str) -> str:
@@ -119,7 +138,8 @@ def phase_of(words: Sequence[str], before: str) -> str:
     return next((OF_LINES[word] for word in reversed(words) if word in OF_LINES), before)
 
 
-def _name(words: Sequence[str], phase: str) -> str:
+@lru_cache(maxsize=KEPT)
+def _name(words: tuple[str, ...], phase: str) -> str:
     """A number's name, with its phase in front, but for what counts or belongs to both."""
     rest = [COUNTERS.get(word, word) for word in words if word not in OF_LINES]
     if rest and rest[-1] == "epoch" and not (NOT_NOW | {"loss"}) & set(rest):
