@@ -506,6 +506,20 @@ def test_a_metric_that_loses_again_what_it_gained_is_no_sign_of_overconfidence(l
     assert told(rises) == name
 
 
+@pytest.mark.parametrize(
+    ("right", "name", "beside"),
+    [(0.7, "overconfident", False), (0.35, "overfitting", True)],
+)
+def test_a_model_that_is_wrong_on_most_rows_of_validation_overfits_before_it_is_too_sure(
+    right, name, beside
+):
+    metric = lambda t: right - 0.2 * (1 - np.minimum(4 * t, 1))  # noqa: E731
+    rises = logged(level(0.05, 2), lambda t: 1.0 + np.exp(-30 * t) + t, metric=metric, classes=10)
+    verdict = judge(rises)
+    assert verdict.name == name
+    assert ("overconfident" in [side.name for side in verdict.sides]) == beside
+
+
 @pytest.mark.parametrize(("echo", "name"), [(0.23, "unstable"), (0.0, "underfitting")])
 def test_validation_shows_shocks_that_a_mean_over_batches_hides_if_train_rises_with_it(echo, name):
     calm = logged(level(1.4, 0.8), level(1.45, 0.8), classes=10)

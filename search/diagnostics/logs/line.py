@@ -19,9 +19,8 @@ ROUND = "boosting_round"
 GAPS = ("", "na", "n/a", "-", "none", "null", "no log")  # in a cell: nothing was measured
 
 
-SAME = {"learning_rate": "lr", "ep": "epoch", "itr": "iter", "loss_total": "total_loss"} | dict.fromkeys(
-    ("num_updates", "train_num_updates", "valid_num_updates"), "step"
-)
+SAME = {"learning_rate": "lr", "ep": "epoch", "itr": "iter", "loss_total": "total_loss"}
+SAME |= dict.fromkeys(("num_updates", "train_num_updates", "valid_num_updates"), "step")
 
 
 def plain_name(name: str) -> str:

@@ -194,6 +194,7 @@ SIDES: dict[str, tuple[Collection[str], Callable[[Shape], str]]] = {
         ("unstable", "lr_drop_due", "still_learning"),
         rules_generalisation.overfitting,
     ),
+    "overconfident": (("overfitting",), rules_generalisation.rises_while_better),
     "data_suspect": (("unstable", "lr_too_high_late"), rules_training.data_suspect),
     "lr_too_high": (("data_suspect",), rules_rate.lr_too_high),
     "rate_fell_early": (FALLING, rules_rate.fell_early),

@@ -23,6 +23,7 @@ AT_ONCE = 1.5  # times the second epoch, from which a first one is no part of th
 BETTER = 0.2  # share of what a metric lacked at first, which only a model that learns gains
 NEVER = 0.9  # validation above this share of its first epoch has not fallen
 LARGE = 50.0  # a loss that is large in the usual units, nats or variances
+HALF = 0.5  # a share of rows named rightly, below which more are wrong than right
 WORDS = 1000  # classes from which labels are words, or as hard to foretell
 SHAKES = 0.008  # from epoch to epoch, of a plateau whose rate is to be lowered
 CHANCE = 3.0  # shakes that a series may fall in a third of its epochs by chance
@@ -70,7 +71,16 @@ def _is_learned(shape: Shape) -> bool:
 
 
 def overconfident(shape: Shape) -> str:
-    """R21: validation's loss rises, and its metric gets better."""
+    """R21: validation's loss rises, and its metric gets better; where it still names most rows
+    wrongly, that is overfitting first, and this is told beside it.
+    """
+    if shape.score is not None and shape.score < HALF:
+        return ""
+    return rises_while_better(shape)
+
+
+def rises_while_better(shape: Shape) -> str:
+    """Validation's loss from its lowest, where its metric has gained since, in words."""
     if shape.val_goes != "up" or shape.metric_gain < 2 or _is_bad(shape):
         return ""
     rose = (
