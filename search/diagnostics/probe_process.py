@@ -28,6 +28,7 @@ with quick_imports():
     from trainers.api import Data, Epoch
     from trainers.probes import gradients, questions
     from trainers.probes.answers import Answers, ByHeart, Ramps, Unanswered
+    from trainers.probes.heard import heard
     from trainers.probes.held_out import held_out
     from trainers.probes.limits import Budget, OutOfTime
     from trainers.probes.padding import padding_counts
@@ -40,7 +41,7 @@ with quick_imports():
 # Seconds that the question of a check may take, of those that all have together. Those of several
 # trainings begin no further one after `questions.ENOUGH` of them.
 MOST = {
-    "overfit": 90, "labels_matter": 90, "speed": 40, "held_out": 20, "padding": 40,
+    "overfit": 90, "labels_matter": 90, "speed": 40, "held_out": 20, "heard": 20, "padding": 40,
     "own_gradients": 30,
 }  # fmt: skip
 
@@ -87,6 +88,7 @@ def _preflight(
             subject, rate=_taught(answers.get("overfit", {}))
         ),
         "held_out": lambda: held_out(subject),
+        "heard": lambda: heard(subject),
         "speed": lambda: speed(subject, sizes=asked["stock"]),
     }
     if subject.data.train.lengths is not None and subject.data.train.x is not None:

@@ -1,11 +1,12 @@
 """Faults planted in set-ups: how many are named by the right check, and how many alarms sound set-ups raise.
 
-    python tests/benchmarks/preflight.py [--collection planted|foreign|aside|scripts|styles|everyday|daily|desk|guests] [--seeds 1] [--only TEXT] [--minutes 60] [--log FILE]
+    python tests/benchmarks/preflight.py [--collection planted|foreign|aside|scripts|styles|everyday|daily|desk|guests|tutorials|repositories|workshop] [--seeds 1] [--only TEXT] [--minutes 60] [--log FILE]
 
 `foreign`: set-ups that the rules were not made with at first; `aside`: a third of them, put aside until the rules stood; `scripts`: in
 the styles of strangers, made after both; `styles`: others once more, after all of these; `everyday`: the
 last ones, after those; `daily`: of a working day, after all; `desk`: further members of three of its kinds; `guests`: named
-tables, own models, trainers and losses, after those, of which `--part` picks what was looked at or put aside.
+tables, own models, trainers and losses, after those, of which `--part` picks what was looked at or put aside; `workshop`: loops with masks, added gradients and
+own scores, the last.
 `--minutes`: after which no further set-up begins; the sound ones come first, in an order drawn at random. `--log`: gets a line per
 set-up; those that stand in it are not run again, and the shares are of all of them.
 Trains in a pool of processes, one thread each, without a process of its own per set-up.
@@ -39,6 +40,7 @@ import planted
 import repositories
 import torch
 import tutorials
+import workshop
 
 from search.config.compose import compose_experiment
 from search.config.plan import check_task, read_plan
@@ -48,7 +50,7 @@ from search.contract.contract import prepare
 from search.contract.dataset import completed
 from search.diagnostics.preflight.check import excused
 from search.diagnostics.preflight.of_data import of_data
-from search.diagnostics.preflight.run import of_training
+from search.diagnostics.preflight.run import OF_OWN, of_training
 from search.diagnostics.probe_process import answer
 from search.errors import SearchError
 from search.execution.slots import Slot
@@ -61,7 +63,7 @@ SLOTS = (Slot(number=0, gpu=None, threads=1),)
 def checked(plan, prepared, place, *, quick):
     """All checks but that of speed, as `preflight` makes them, in this process; `quick`: without learning by heart."""
     questions = ["padding"] if quick else ["padding", "overfit", "labels_matter"]
-    questions += ["held_out"] * (not plan.stock)
+    questions += [*OF_OWN] * (not plan.stock)
     questions += ["own_gradients"] * (plan.preflight.gradcheck and plan.stock)
     write_folds(place / "arrays", prepared.folds(), stamp=prepared.stamp)
     asked = {
@@ -127,6 +129,7 @@ def main():
             "guests",
             "tutorials",
             "repositories",
+            "workshop",
         ),
         default="planted",
     )
@@ -148,6 +151,7 @@ def main():
         "guests": guests,
         "tutorials": tutorials,
         "repositories": repositories,
+        "workshop": workshop,
     }
     source = others.get(words.collection, foreign)
     parts = {"looked-at": (False,), "aside": (True,), "all": (False, True)}[words.part]

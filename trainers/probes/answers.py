@@ -83,6 +83,18 @@ class HeldOut(Unanswered, total=False):
     doubted: Number
 
 
+class Heard(Unanswered, total=False):
+    """Of `heard.heard`: scores and `val_loss` of two epochs as they are, and where the model
+    answers otherwise to all evaluated batches but the last, then to the last alone; rows of these
+    batches (`sizes`); numbers of an epoch's train batches by name (`train`).
+    """
+
+    plain: Sequence[Sequence[Number]]
+    changed: Sequence[Sequence[Number]]
+    sizes: Sequence[int]
+    train: Sequence[Mapping[str, Number]]
+
+
 class Padding(Unanswered, total=False):
     """Of `padding.padding_counts`: losses by name; `changed`: by what was done to the padding."""
 
@@ -121,6 +133,7 @@ class Answers(TypedDict, total=False):
     overfit: ByHeart
     labels_matter: LabelsMatter
     held_out: HeldOut
+    heard: Heard
     padding: Padding
     speed: Speed
     own_gradients: OwnGradients

@@ -15,6 +15,7 @@ from trainers.probes import functions
 from trainers.probes.answers_seen import AnswersSeen
 from trainers.probes.hooks import DROPOUTS, unwatched
 from trainers.probes.maps_seen import MapsSeen
+from trainers.probes.maps_turned import MapsTurned
 from trainers.probes.shapes import CATEGORIES, PASSED, last_operation, measures
 
 KEPT, DEEP = 32, 12  # nodes of dropouts that are kept; steps back from a loss that are followed
@@ -40,7 +41,7 @@ class CallsSeen:
         self.divergence = ""  # what it is given that it does not take
         self.soft_targets = 0  # divergences from fixed shares, as a teacher's
         self.logarithm_of = ""  # what ends the numbers of whose softmax a logarithm is taken
-        self.maps = MapsSeen()
+        self.maps, self.turned = MapsSeen(), MapsTurned()
         self._nodes: list[Any] = []  # of the last dropouts
         self._read: dict[int, tuple[Tensor, Tensor]] = {}  # embedding → its weights, its counts
         self._ids: list[Tensor] = []  # columns of ids that embeddings were asked for
@@ -62,6 +63,8 @@ class CallsSeen:
         if func in functions.OF_IDS and args[0].ndim and args[0].numel():
             tokens = args[0].detach().reshape(len(args[0]), -1).T
             self._ids = [*self._ids, *tokens[:CATEGORIES]][-KEPT:]
+        elif func in functions.LOSSES:
+            self.turned.asked(functions.targets_of(func, args, dict(kwargs), ()))
         if not torch.is_grad_enabled():
             return
         if func in DROPOUTS:
@@ -83,6 +86,7 @@ class CallsSeen:
     @unwatched
     def measures(self, given: Sequence[Tensor]) -> Tensor:
         """What the model was given in this pass whose size means something."""
+        self.turned.given(given, teaches=torch.is_grad_enabled())
         ids, self._ids = self._ids, []
         return measures(given, ids)
 

@@ -104,6 +104,7 @@ class Watched(TypedDict):
     answer_dropped: int  # losses whose outputs come straight from a dropout
     divergence: str  # what kl_div was given that it does not take
     blurred: float  # greatest share of a class's pixels between a lower and a higher class
+    maps_turned: Answer | None  # as `MapsTurned.told` says
     soft_targets: int  # divergences from fixed shares, as a teacher's
 
     # The model.

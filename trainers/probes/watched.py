@@ -201,6 +201,7 @@ def _calls(watch: Watch, data: Data, run: Run) -> Answer:
         "divergence": calls.divergence,
         "soft_targets": calls.soft_targets,
         "blurred": calls.maps.blurred(),
+        "maps_turned": calls.turned.told(),
         "logarithm_of": calls.logarithm_of,
         "tokens": _tokens(watch, data),
     }

@@ -9,6 +9,7 @@ from search.config.counted import count
 from search.diagnostics.preflight.check import Check, Judge
 from search.diagnostics.preflight.class_words import drawn
 from search.diagnostics.preflight.inputs import otherwise_given
+from search.diagnostics.preflight.maps import apart
 from trainers.probes.told import Watched
 
 # Share of the train rows below which an epoch leaves most out.
@@ -103,7 +104,7 @@ def batches(seen: Watched, *, fraction: float = 1.0) -> Check:
         if seen["loss"] is not None and seen["loss"]["targets"][:1] == [seen["rows"]]:
             return judge.note(f"{text}, and its loss is of these alone, as with graphs")
         return judge.warn(text, "do validation rows take part in the training?", taught=taught)
-    if told := drawn(seen["drawn"]):
+    if told := drawn(seen["drawn"]) or apart(seen["maps_turned"]):
         return judge.warn(*told)
     if check := _left_out(seen, judge, fraction=fraction) or otherwise_given(seen, judge, given):
         return check

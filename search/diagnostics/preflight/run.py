@@ -33,6 +33,7 @@ from search.diagnostics.preflight.check import Check, Preflight, excused
 from search.diagnostics.preflight.first_loss import first_loss
 from search.diagnostics.preflight.of_data import APART, of_data
 from search.diagnostics.preflight.of_rows_seen import of_rows_seen
+from search.diagnostics.preflight.scores import of_scores
 from search.diagnostics.probe import probed
 from search.execution.slots import Slot
 from trainers.probes.answers import Answers
@@ -40,6 +41,7 @@ from trainers.probes.limits import Budget
 from trainers.probes.told import Watched
 
 ASKED = ("overfit", "labels_matter", "speed", "padding")  # of every training
+OF_OWN = ("held_out", "heard")  # of trainers of the user's
 OF_DATA = 90.0  # seconds of all checks of the data together
 
 
@@ -57,7 +59,11 @@ def preflight(
         "kind": "preflight",
         "stock": plan.stock,
         "seconds": plan.preflight.seconds,
-        "questions": (*ASKED, *(["own_gradients"] * gradcheck), *(["held_out"] * (not plan.stock))),
+        "questions": (
+            *ASKED,
+            *(["own_gradients"] * gradcheck),
+            *(OF_OWN if not plan.stock else ()),
+        ),
     }
     budget = Budget(min(OF_DATA, plan.preflight.seconds), of="all checks of the data")
     # Plain models of few rows: further threads wait for each other longer than they compute.
@@ -101,7 +107,7 @@ def of_training(
         doubted = answers["held_out"].get("doubted")
         yield from of_rows_seen(pairs, seen, metric=plan.metric.name, alike=alike, doubted=doubted)
     yield loop.trains(seen, flood=float(trainer.get("flood") or 0.0) if plan.stock else 0.0)
-    yield losses.reported_losses(seen, heart=heart)
+    yield of_scores(losses.reported_losses(seen, heart=heart), answers["heard"])
     yield loop.batches(seen, fraction=float(trainer.get("fraction") or 1.0))
     yield loop.shuffling(seen, ordered=outcomes.get("label_order") == "note")
     counts = [] if labels is None or labels.ndim > 1 else np.bincount(labels).tolist()
@@ -143,7 +149,7 @@ def _complete(answers: Answers, *, stock: bool) -> Answers:
     unseen = seen["cut"] or "no step of a torch optimizer was seen in this process"
     cause = {"cause": "the training raised" if seen["error"] else unseen}
     own = {} if stock else {"cause": "a trainer of yours builds its model itself"}
-    causes = {**dict.fromkeys((*ASKED, "held_out"), cause), "own_gradients": own}
+    causes = {**dict.fromkeys((*ASKED, *OF_OWN), cause), "own_gradients": own}
     return cast(Answers, {**causes, **answers})
 
 

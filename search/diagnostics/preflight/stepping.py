@@ -4,6 +4,7 @@ between (R12).
 Pure functions of what `trainers.probes` has measured; never trains.
 """
 
+import itertools
 import math
 from collections.abc import Sequence
 from statistics import median
@@ -60,9 +61,29 @@ def optimizer_steps(seen: Watched) -> Check:
     if seen["discarded"] > steps / 2:
         text = f"{seen['discarded']} gradients were cleared before any of {steps} steps used them"
         return judge.warn(text, "call zero_grad() after a step, not before every backward pass")
+    if lost := _group_left_out(seen):
+        remedy = "take a step after the last batch of an epoch, too"
+        return judge.warn(lost, remedy)
     return _by_hand(seen, judge, steps=steps) or judge.passed(
         f"{steps} steps, each with fresh gradients"
     )
+
+
+def _group_left_out(seen: Watched) -> str:
+    """How the gradients of an epoch's last batches, fewer than those of a step, are cleared where
+    the next epoch begins; empty if they are not, as where they are added to the next step's.
+    """
+    passes, steps = (
+        {end - begin for begin, end in itertools.pairwise([0, *ends])}
+        for ends in (seen["losses_until"], seen["steps_until"])
+    )
+    if seen["discarded"] != len(seen["steps_until"]) - 1 or not len(passes) == len(steps) == 1:
+        return ""
+    each, left = divmod(min(passes), min(steps)) if min(steps) else (0, 0)
+    if not 0 < left < each or not seen["discarded"]:
+        return ""
+    text = f"each step takes the gradients of {each} batches, and those of the last {left} of"
+    return f"{text} {min(passes)} batches are cleared before any step uses them"
 
 
 def _by_helpers(seen: Watched, judge: Judge, *, steps: int) -> Check | None:
