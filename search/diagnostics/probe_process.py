@@ -35,14 +35,15 @@ with quick_imports():
     from trainers.probes.seen import LossCall
     from trainers.probes.speed import speed
     from trainers.probes.subject import PATIENCE, Subject, is_cut, ramp
+    from trainers.probes.uphill import uphill
     from trainers.probes.watched import WATCHED_ROWS, watched
     from trainers.stock import warm
 
 # Seconds that the question of a check may take, of those that all have together. Those of several
 # trainings begin no further one after `questions.ENOUGH` of them.
 MOST = {
-    "overfit": 90, "labels_matter": 90, "speed": 40, "held_out": 20, "heard": 20, "padding": 40,
-    "own_gradients": 30,
+    "overfit": 90, "labels_matter": 90, "speed": 40, "held_out": 20, "heard": 20, "uphill": 30,
+    "padding": 40, "own_gradients": 30,
 }  # fmt: skip
 
 
@@ -89,6 +90,7 @@ def _preflight(
         ),
         "held_out": lambda: held_out(subject),
         "heard": lambda: heard(subject),
+        "uphill": lambda: uphill(subject, higher=asked["metric"]["direction"] == "maximize"),
         "speed": lambda: speed(subject, sizes=asked["stock"]),
     }
     if subject.data.train.lengths is not None and subject.data.train.x is not None:
@@ -96,6 +98,9 @@ def _preflight(
     asking["own_gradients"] = lambda: gradients.wrong_gradients(subject.config, subject.data)
     for name, question in asking.items():
         if name not in asked["questions"]:
+            continue
+        if name == "uphill" and not seen["draws"]:
+            answers[name] = {"cause": "no actions are drawn"}
             continue
         if by_hand and name != "overfit":
             answers[name] = {"cause": "no optimizer of torch takes its steps"}

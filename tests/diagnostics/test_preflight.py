@@ -370,7 +370,7 @@ CALM = {
     "targets": None, "held_targets": None, "between_batches": [], "plateaus": [], "scores": [], "over_rows": 0, "summed": 0,
     "not_finite": [], "again": {}, "again_error": "", "cut": "", "unread": "", "discarded": 0, "backwards": 0, "forgetful": 0, "next_tokens": None, "hand_steps": 0, "hand_rates": [],
     "schedules": [], "scaled": 0, "unscaled": 0, "unloaded": 0, "loaded": 0, "drawn": None, "never_cleared": 0, "changed_late": 0, "betas": [], "divergence": "", "logarithm_of": "", "prepared": False,
-    "padding_taught": None, "blurred": 0.0, "maps_turned": None, "viewed": [], "other_seed": {},
+    "padding_taught": None, "blurred": 0.0, "maps_turned": None, "draws": False, "viewed": [], "other_seed": {},
 }  # fmt: skip
 
 

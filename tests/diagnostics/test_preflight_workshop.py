@@ -1,4 +1,4 @@
-"""Masks beside their pictures, groups of batches, scores and what they hear: planted faults are told, sound twins are left alone."""
+"""Masks beside their pictures, groups of batches, scores and what they hear, ways of steps: planted faults are told, sound twins are left alone."""
 
 import json
 from itertools import pairwise
@@ -12,10 +12,11 @@ from torch.utils.data import DataLoader
 
 from search.diagnostics.preflight import maps, stepping
 from search.diagnostics.preflight.check import Judge
+from search.diagnostics.preflight.direction import of_direction
 from search.diagnostics.preflight.scores import of_scores
 from search.storage.json_numbers import plain
 from trainers.api import Data, Part
-from trainers.probes import heard
+from trainers.probes import heard, uphill
 from trainers.probes.maps_turned import MapsTurned
 from trainers.probes.subject import Subject
 
@@ -89,6 +90,23 @@ def test_gradients_of_a_last_group_that_are_cleared_are_told_and_not_those_that_
     assert (check.outcome == "warn", told in check.told) == (bool(told), True)
 
 
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def _subject(script, fault, place, *, rows):
+    trainer = {"_target_": f"workshop.{script}", "batch_size": 25, "epochs": 9, "fault": fault}
+    parts = [Part(index=np.arange(*places)) for places in ((0, rows[0]), rows)]
+    return Subject(
+        config={"trainer": trainer, "seed": 0, "optimizer": {"lr": 0.003}}, device="cpu",
+        data=Data(train=parts[0], val=parts[1]), folder=place, task="classification", metric="score",
+    )  # fmt: skip
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "told"),
@@ -102,12 +120,7 @@ def test_gradients_of_a_last_group_that_are_cleared_are_told_and_not_those_that_
     ],
 )
 def test_a_score_that_hears_one_batch_or_train_alone_is_told_and_no_other(fault, told, tmp_path):
-    trainer = {"_target_": "workshop.tags", "batch_size": 25, "epochs": 3, "fault": fault}
-    train, val = (Part(index=np.arange(*places)) for places in ((0, 300), (300, 414)))
-    subject = Subject(
-        config={"trainer": trainer, "seed": 0, "optimizer": {"lr": 0.003}}, device="cpu",
-        data=Data(train=train, val=val), folder=tmp_path, task="classification", metric="score",
-    )  # fmt: skip
+    subject = _subject("tags", fault, tmp_path, rows=(300, 414))
     answer = json.loads(json.dumps(plain(heard.heard(subject)), allow_nan=False))
     check = of_scores(CLEAR, answer)
     assert (check.outcome, told in check.told) == ("warn" if told else "pass", True), check.told
@@ -153,3 +166,43 @@ def test_each_evaluated_batch_but_those_named_keeps_its_answer():
     assert torch.equal(second, -first.roll(1, 0))
     assert answering.sizes == [[6, 6, 6]]
     assert all(torch.equal(net(rows), first) for _ in pairwise(range(3)))  # the hooks are gone
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("fault", "told", "trainings"),
+    [("uphill", "warn", 3), ("advantage turned", "warn", 3), ("", "pass", 1), ("no baseline", "pass", 1)],
+)  # fmt: skip
+def test_a_policy_whose_steps_make_its_score_worse_is_told_and_one_that_learns_asks_one_seed(
+    fault, told, trainings, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(uphill, "ENOUGH", 300.0)  # of a busy machine
+    subject = _subject("walks", fault, tmp_path, rows=(96, 160))
+    answer = json.loads(json.dumps(plain(uphill.uphill(subject, higher=True)), allow_nan=False))
+    assert [len(answer[kind]) for kind in ("still", "own")] == [trainings] * 2
+    assert of_direction(CLEAR, answer, higher=True).outcome == told
+
+
+@pytest.mark.parametrize(
+    ("still", "own", "turned", "told"),
+    [
+        ([1.0, 1.2, 0.9], [0.1, 0.2, 0.1], [2.0, 2.1, 2.2], "warn"),
+        ([1.0, 1.2, 0.9], [0.1, 1.3, 0.1], [2.0, 2.1, 2.2], "pass"),  # one seed learns
+        ([1.0, 1.2, 0.9], [0.9, 1.1, 0.8], [1.1, 1.3, 1.0], "pass"),  # chance
+        (
+            [1.0, 1.0, 1.0],
+            [0.1, 0.1, 0.1],
+            [2.0, 2.0, 2.0],
+            "pass",
+        ),  # no seed is heeded: one training
+        ([1.0], [2.0], [], "pass"),
+    ],
+)
+def test_steps_the_wrong_way_are_told_where_each_seed_says_so_beyond_chance(
+    still, own, turned, told
+):
+    answer = {"still": still, "own": own, "turned": turned}
+    assert of_direction(CLEAR, answer, higher=True).outcome == told
+    lower = {kind: [-score for score in scores] for kind, scores in answer.items()}
+    assert of_direction(CLEAR, lower, higher=False).outcome == told
+    assert of_direction(CLEAR, {"cause": "no actions are drawn"}, higher=True) is CLEAR

@@ -1,5 +1,5 @@
-"""Own loops with own rows: cells that are segmented, digits whose gradients are added up, tags with a score of their own. Each as it is, with
-sound habits, and with one wrong line. Lines, and the checks that may name them, were written down before any rule was looked at."""
+"""Own loops with own rows: cells that are segmented, digits whose gradients are added up, tags with a score of their own, a policy. Each as
+it is, with sound habits, and with one wrong line. Lines, and the checks that may name them, were written down before any rule was looked at."""
 
 import random
 
@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812  # the field's name for it
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-ROWS, SIDE, GROUP = {"cells": 300, "groups": 1797, "tags": 569}, 32, 4
+ROWS, SIDE, GROUP = {"cells": 300, "groups": 1797, "tags": 569, "walks": 400}, 32, 4
 WRONG = {
     "cells": {
         "mask not mirrored": "batches", "mask not turned": "batches", "mask cropped elsewhere": "batches",
@@ -22,11 +22,13 @@ WRONG = {
         "score of the last batch": "reported_losses", "score of train's last batch": "reported_losses",
         "score of train": "reported_losses", "targets shifted in validation": "validation_labels",
     },
+    "walks": {"uphill": "trains learning_rate", "advantage turned": "trains", "chances detached": "gradients"},
 }  # fmt: skip
 HABITS = {
     "cells": ("cropped", "noise", "darker"),
     "groups": ("last group kept", "not divided"),
     "tags": ("score in one pass", "score by the weights"),
+    "walks": ("no baseline",),
 }
 
 
@@ -251,6 +253,51 @@ def tags(config, data, device, checkpoint):
             "score of train": own.mean, "score in one pass": whole, "score by the weights": whole,
         }.get(fault, scores.mean)  # fmt: skip
         yield {"train_loss": losses.mean, "val_loss": held.mean, "score": score}
+
+
+# Walks
+
+
+def _walked(net, places, *, greedy):
+    """Chances and gains of twelve steps towards a corner."""
+    moves, aim = torch.tensor([[0, 1], [0, -1], [1, 0], [-1, 0]]), torch.tensor([5, 5])
+    chances, gains = [], []
+    for _ in range(12):
+        drawn = torch.distributions.Categorical(logits=net(places / 7))
+        action = drawn.probs.argmax(1) if greedy else drawn.sample()
+        there = (places + moves[action]).clamp(0, 6)
+        gains.append((places - aim).abs().sum(1) - (there - aim).abs().sum(1) - 0.05)
+        chances.append(drawn.log_prob(action))
+        places = there
+    return torch.stack(chances), torch.stack(gains)
+
+
+def walks(config, data, device, checkpoint):
+    """REINFORCE from many places."""
+    fault = config["trainer"]["fault"]
+    torch.manual_seed(config["seed"])
+    places = torch.tensor(np.random.default_rng(1).integers(0, 7, (ROWS["walks"], 2)))
+    train, val = places[data.train.index], places[data.val.index]
+    net = nn.Sequential(nn.Linear(2, 32), nn.Tanh(), nn.Linear(32, 4))
+    optimizer = torch.optim.Adam(net.parameters(), lr=3 * config["optimizer"]["lr"])
+    for _ in range(config["trainer"]["epochs"]):
+        losses = []
+        for rows in train[torch.randperm(len(train))].split(32):
+            chances, gains = _walked(net, rows, greedy=False)
+            later = gains.flip(0).cumsum(0).flip(0)
+            better = later if fault == "no baseline" else later - later.mean(1, keepdim=True)
+            better = -better if fault == "advantage turned" else better
+            if fault == "chances detached":
+                chances = chances.detach() + 0 * net(rows / 7).sum()
+            loss = (chances * better).mean()
+            loss = loss if fault == "uphill" else -loss
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        with torch.no_grad():
+            _, gains = _walked(net, val, greedy=True)
+        yield {"train_loss": np.mean(losses).item(), "score": gains.sum(0).mean().item()}
 
 
 def _words(script, fault):

@@ -95,6 +95,16 @@ class Heard(Unanswered, total=False):
     train: Sequence[Mapping[str, Number]]
 
 
+class Uphill(Unanswered, total=False):
+    """Of `uphill.uphill`: scores of trainings without steps, as they are, and with steps the other
+    way, seed by seed.
+    """
+
+    still: Sequence[Number]
+    own: Sequence[Number]
+    turned: Sequence[Number]
+
+
 class Padding(Unanswered, total=False):
     """Of `padding.padding_counts`: losses by name; `changed`: by what was done to the padding."""
 
@@ -134,6 +144,7 @@ class Answers(TypedDict, total=False):
     labels_matter: LabelsMatter
     held_out: HeldOut
     heard: Heard
+    uphill: Uphill
     padding: Padding
     speed: Speed
     own_gradients: OwnGradients

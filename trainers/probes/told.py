@@ -84,6 +84,8 @@ class Watched(TypedDict):
     pairs: Answer | None
     one_answer: bool  # all rows of every batch had the same outputs
 
+    draws: bool  # classes are drawn, as a policy draws its actions
+
     # Losses.
     loss: Answer | None  # a `seen.LossCall`
     losses: Sequence[float | None]  # whose gradient was asked for

@@ -194,6 +194,7 @@ def _calls(watch: Watch, data: Data, run: Run) -> Answer:
         "never_taught": answers.never_taught(),
         "padding_taught": answers.padding_taught(),
         "viewed": answers.viewed,
+        "draws": answers.draws,
         "one_answer": answers.one_answer(),
         "centred_batches": _centred_batches(_trained(watch)),
         "dropped": calls.dropped,

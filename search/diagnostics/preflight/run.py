@@ -30,6 +30,7 @@ from search.diagnostics.preflight import (
     stepping,
 )
 from search.diagnostics.preflight.check import Check, Preflight, excused
+from search.diagnostics.preflight.direction import of_direction
 from search.diagnostics.preflight.first_loss import first_loss
 from search.diagnostics.preflight.of_data import APART, of_data
 from search.diagnostics.preflight.of_rows_seen import of_rows_seen
@@ -41,7 +42,7 @@ from trainers.probes.limits import Budget
 from trainers.probes.told import Watched
 
 ASKED = ("overfit", "labels_matter", "speed", "padding")  # of every training
-OF_OWN = ("held_out", "heard")  # of trainers of the user's
+OF_OWN = ("held_out", "heard", "uphill")  # of trainers of the user's
 OF_DATA = 90.0  # seconds of all checks of the data together
 
 
@@ -106,7 +107,9 @@ def of_training(
     if outcomes.get("telltale_feature") == "not checkable" and (pairs := seen["pairs"]):
         doubted = answers["held_out"].get("doubted")
         yield from of_rows_seen(pairs, seen, metric=plan.metric.name, alike=alike, doubted=doubted)
-    yield loop.trains(seen, flood=float(trainer.get("flood") or 0.0) if plan.stock else 0.0)
+    metric, higher = plan.metric.name, plan.metric.direction == "maximize"
+    trains = loop.trains(seen, flood=float(trainer.get("flood") or 0.0) if plan.stock else 0.0)
+    yield of_direction(trains, answers["uphill"], higher=higher)
     yield of_scores(losses.reported_losses(seen, heart=heart), answers["heard"])
     yield loop.batches(seen, fraction=float(trainer.get("fraction") or 1.0))
     yield loop.shuffling(seen, ordered=outcomes.get("label_order") == "note")
@@ -120,7 +123,6 @@ def of_training(
     steps, optimizers = _steps(plan, seen, rows=count), seen["optimizers"]
     yield loop.evaluation_mode(seen, steps=steps)
     yield model.batch_norm(seen, rows=count, batch=batch if plan.stock else None)
-    metric, higher = plan.metric.name, plan.metric.direction == "maximize"
     yield learning.learning_rate(seen, steps=steps, epochs=plan.epochs, higher=higher)
     yield loop.repeatable(seen, exact=slots[0].gpu is None, metric=metric)
     yield model.capacity(seen, rows=count)
