@@ -5,7 +5,7 @@ by `Recorder.record_epoch`.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from search.config.counted import count
 from search.contract.metrics import Metric
@@ -15,6 +15,33 @@ LARGEST = 1e150  # a metric beyond it has a square that no number holds, and so 
 RESTS = 0.01  # a share of hits up to which none has been learned yet
 BEGUN = 0.1  # a loss that has fallen by less than this share of its first value has hardly begun to
 DIVERGED = 10  # a loss above so many times the loss of the untrained model has diverged
+
+
+@dataclass
+class Fall:
+    """How a loss falls.
+
+    Attributes:
+        first: its first value, of the untrained model if that is told; None before any.
+        lowest, epoch: its lowest value since the first trained epoch, and when that was.
+    """
+
+    first: float | None = None
+    lowest: float = math.inf
+    epoch: int = 0
+
+    def see(self, epoch: int, loss: float | None) -> None:
+        """Takes the loss of one epoch; None where the trainer tells none."""
+        if loss is None:
+            return
+        self.first = loss if self.first is None else self.first
+        if epoch > 0 and loss < self.lowest:
+            self.lowest, self.epoch = loss, epoch
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether it has fallen by a tenth of its first value; a loss that is not told has."""
+        return self.first is None or self.lowest <= self.first - BEGUN * abs(self.first)
 
 
 @dataclass
@@ -30,11 +57,11 @@ class EarlyStopping:
         highest, highest_epoch: the best metric so far, for patience.
         epoch: the last epoch seen; 0 before the first trained one.
         first_loss: the loss of the untrained model, where the trainer reports it.
-        first_val_loss: the first one of validation, of the untrained model if that is reported.
-        lowest_loss, lowest_epoch: of validation, since the first trained epoch.
+        train, val: how the two losses fall.
         rests: whether the metric still is what it was at the first trained epoch, or about 0.
         learning_epoch: the last one at which the validation loss fell while the metric rested, or
             while that loss had hardly fallen yet: until then a better metric may be luck (R17).
+            While both had hardly fallen, also the last one at which the train loss did.
         reason: why the trial has stopped, if it has.
     """
 
@@ -49,9 +76,8 @@ class EarlyStopping:
     highest: float | None = None
     highest_epoch: int = 0
     first_loss: float | None = None
-    first_val_loss: float | None = None
-    lowest_loss: float = math.inf
-    lowest_epoch: int = 0
+    train: Fall = field(default_factory=Fall)
+    val: Fall = field(default_factory=Fall)
     rests: bool = True
     learning_epoch: int = 0
     reason: str = ""
@@ -65,11 +91,11 @@ class EarlyStopping:
         """
         self.epoch = epoch
         reported = [loss for loss in losses if loss is not None]
-        val_loss = losses[1] if len(losses) > 1 else None
-        self.first_val_loss = val_loss if self.first_val_loss is None else self.first_val_loss
         if what := self._divergence(epoch, value=value, losses=reported):
             self.reason = f"diverged: {what}"
             return StopDecision.DIVERGED
+        for fall, loss in zip((self.train, self.val), losses, strict=False):
+            fall.see(epoch, loss)
         if epoch == 0:
             self.first_loss = max(reported, default=None)
             return StopDecision.GO
@@ -78,9 +104,8 @@ class EarlyStopping:
             self.highest, self.highest_epoch = value, epoch
         if self.score_last or self.highest_epoch == epoch:
             self.value, self.best_epoch = value, epoch
-        if val_loss is not None and val_loss < self.lowest_loss:
-            self.lowest_loss, self.lowest_epoch = val_loss, epoch
-            self.learning_epoch = epoch if self.rests or self._begins else self.learning_epoch
+        if self._learns(epoch):
+            self.learning_epoch = epoch
         if self.last_epoch is not None and epoch >= self.last_epoch:
             self.reason = f"trained up to epoch {epoch}"
             return StopDecision.STOP
@@ -100,19 +125,19 @@ class EarlyStopping:
     @property
     def _by_loss(self) -> bool:
         """Whether patience waits for a lower loss; a trainer may report none."""
-        return self.on_loss and math.isfinite(self.lowest_loss)
+        return self.on_loss and math.isfinite(self.val.lowest)
 
     @property
     def _last_gain(self) -> int:
         if self._by_loss:
-            return self.lowest_epoch
+            return self.val.epoch
         return max(self.highest_epoch, self.learning_epoch)
 
-    @property
-    def _begins(self) -> bool:
-        """Whether the validation loss has fallen by less than a tenth of what it was at first."""
-        first = self.first_val_loss
-        return first is not None and self.lowest_loss > first - BEGUN * abs(first)
+    def _learns(self, epoch: int) -> bool:
+        """Whether a loss says at this epoch that more is learned than the metric can show."""
+        if self.val.epoch == epoch and (self.rests or not self.val.has_begun):
+            return True
+        return self.train.epoch == epoch and not (self.train.has_begun or self.val.has_begun)
 
     def _stays(self, value: float) -> bool:
         """Whether the metric has not moved: an intersection over union, or an average precision,

@@ -160,6 +160,24 @@ def test_a_lucky_first_epoch_ends_no_training_whose_loss_has_hardly_begun_to_fal
     assert (told.index("stop") + 1 if "stop" in told else None) == ended
 
 
+@pytest.mark.parametrize(
+    ("train", "ended"),
+    [
+        (SLOW, None),  # validation has not followed yet
+        ([1.964, 1.7, 1.5, 1.3, 1.2, 1.1, 1.0], 4),  # it overfits
+        ([1.964] * 7, 4),
+    ],
+)
+def test_while_both_losses_have_hardly_fallen_a_lower_train_loss_goes_on_too(train, ended):
+    early_stopping = EarlyStopping(metric=UP, patience=2)
+    values, rising = [0.157, 0.16, 0.15, 0.15, 0.14, 0.14, 0.14], [1.94, 1.938, *[1.95] * 5]
+    told = [
+        early_stopping.see(epoch, value=value, losses=losses)
+        for epoch, (value, *losses) in enumerate(zip(values, train, rising, strict=True), 1)
+    ]
+    assert (told.index("stop") + 1 if "stop" in told else None) == ended
+
+
 def test_a_trainer_without_a_validation_loss_is_stopped_by_the_metric_and_told_so():
     early_stopping = EarlyStopping(metric=UP, patience=2, on_loss=True)
     assert _feed(early_stopping, [0.1, 0.5, 0.5, 0.5])[-1] == "stop"
