@@ -17,7 +17,7 @@ WRONG = {
         "mask not mirrored": "batches", "mask not turned": "batches", "mask cropped elsewhere": "batches",
         "score of the last batch": "reported_losses", "sigmoid twice": "output_layer",
     },
-    "groups": {"last group left out": "optimizer_steps", "cleared for each batch": "optimizer_steps"},
+    "groups": {"last group left out": "optimizer_steps shuffling", "cleared for each batch": "optimizer_steps"},
     "tags": {
         "score of the last batch": "reported_losses", "score of train's last batch": "reported_losses",
         "score of train": "reported_losses", "targets shifted in validation": "validation_labels",
@@ -26,7 +26,7 @@ WRONG = {
 }  # fmt: skip
 HABITS = {
     "cells": ("cropped", "noise", "darker"),
-    "groups": ("last group kept", "not divided"),
+    "groups": ("last group kept", "another group left out", "not divided"),
     "tags": ("score in one pass", "score by the weights"),
     "walks": ("no baseline",),
 }
@@ -154,7 +154,8 @@ def groups(config, data, device, checkpoint):
     x = torch.tensor(x / 16, dtype=torch.float32).reshape(-1, 1, 8, 8)
     rows = TensorDataset(x, torch.tensor(y))
     taken = data.train.index[: len(data.train.index) // (20 * GROUP) * 20 * GROUP - 20]
-    loader = DataLoader(torch.utils.data.Subset(rows, taken), 20, shuffle=True)
+    shuffled = fault != "last group left out"
+    loader = DataLoader(torch.utils.data.Subset(rows, taken), 20, shuffle=shuffled)
     net = nn.Sequential(
         nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(256, 10)
     )

@@ -61,29 +61,37 @@ def optimizer_steps(seen: Watched) -> Check:
     if seen["discarded"] > steps / 2:
         text = f"{seen['discarded']} gradients were cleared before any of {steps} steps used them"
         return judge.warn(text, "call zero_grad() after a step, not before every backward pass")
-    if lost := _group_left_out(seen):
-        remedy = "take a step after the last batch of an epoch, too"
-        return judge.warn(lost, remedy)
+    if left := _left_out(seen):
+        return _group_left_out(seen, judge, left=left)
     return _by_hand(seen, judge, steps=steps) or judge.passed(
         f"{steps} steps, each with fresh gradients"
     )
 
 
-def _group_left_out(seen: Watched) -> str:
-    """How the gradients of an epoch's last batches, fewer than those of a step, are cleared where
-    the next epoch begins; empty if they are not, as where they are added to the next step's.
+def _left_out(seen: Watched) -> int:
+    """How many of an epoch's last batches, fewer than those of a step, have gradients that are
+    cleared where the next epoch begins; 0 also where they are added to the next step's.
     """
     passes, steps = (
         {end - begin for begin, end in itertools.pairwise([0, *ends])}
         for ends in (seen["losses_until"], seen["steps_until"])
     )
     if seen["discarded"] != len(seen["steps_until"]) - 1 or not len(passes) == len(steps) == 1:
-        return ""
+        return 0
     each, left = divmod(min(passes), min(steps)) if min(steps) else (0, 0)
-    if not 0 < left < each or not seen["discarded"]:
-        return ""
-    text = f"each step takes the gradients of {each} batches, and those of the last {left} of"
-    return f"{text} {min(passes)} batches are cleared before any step uses them"
+    return left if seen["discarded"] and left < each else 0
+
+
+def _group_left_out(seen: Watched, judge: Judge, *, left: int) -> Check:
+    """That no step hears these batches: a fault where they are of the same rows in every epoch."""
+    count = seen["losses_until"][0]
+    text = f"the gradients of an epoch's last {left} of {count} batches are cleared before any"
+    remedy = "take a step after the last batch of an epoch, too"
+    ended = [seen["batches"][end - left : end] for end in seen["epochs"]]
+    rows = {tuple(batch["content"] for batch in batches) for batches in ended if batches}
+    if len(ended) > 1 and len(rows) == 1:
+        return judge.warn(f"{text} step uses them, always of the same rows", remedy)
+    return judge.note(f"{text} step uses them", remedy)
 
 
 def _by_helpers(seen: Watched, judge: Judge, *, steps: int) -> Check | None:
