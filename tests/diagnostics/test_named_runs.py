@@ -207,3 +207,22 @@ def test_the_mean_so_far_counts_and_not_the_batch_in_front_of_it(tmp_path):
     )
     (curves,) = read(tmp_path, text).trainings.values()
     assert curves.train.tolist() == [t for _, t, _ in losses_of(1)]
+
+
+def test_lines_that_tell_the_results_of_models_are_no_epochs(tmp_path):
+    text = "Baseline: parameters=42, train_loss=0.12, test_loss=0.13\nseconds 3\n"
+    text += "Improved: parameters=99, train_loss=0.02, test_loss=0.03\n"
+    with raises("log-lines-are-results", "Baseline, Improved"):
+        read(tmp_path, text)
+    ends = "".join(
+        f"Epoch 39: train loss {t} val loss {v}\nmodel {t}\n" for _, t, v in losses_of(1)
+    )
+    with raises("log-lines-are-results", "epoch 39 6 times"):
+        read(tmp_path, ends)
+    assert len(read(tmp_path, ends.replace("39", "1")).trainings) == 1  # told line by line
+    third = "Pruned: parameters=9, train_loss=0.03, test_loss=0.05\n"
+    cell = "".join(f"Epoch {e}: loss {t} val loss {v}\n" for e, t, v in losses_of(1))
+    cells = [{"cell_type": "code", "outputs": [{"text": own}]} for own in (cell, text + third)]
+    log = read(tmp_path, json.dumps({"cells": cells}), "two.ipynb")
+    assert list(numbers(log).values()) == [without_epochs(losses_of(1))]
+    assert "Pruned" in "".join(log.left_out)

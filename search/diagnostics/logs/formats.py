@@ -54,17 +54,23 @@ def tables_of(path: Path, left_out: dict[str, UsageError]) -> dict[str, Table]:
     content, share = _content(path)
     text = _text(path, content)
     texts = _printed(path, text) if path.suffix == ".ipynb" else {}
-    parts = dict[str, Table | UsageError]()
-    for at, whole in (texts or {str(path): text}).items():
-        parts |= {at + by: own for by, own in _parts(path, whole).items()}
-    made = {place: own for place, own in parts.items() if not isinstance(own, UsageError)}
-    for place, error in parts.items():
-        if isinstance(error, UsageError):
-            left_out[place] = error
-    return {
-        place: (header, lines, told | ({"": share} if share else {}))
-        for place, (header, lines, told) in made.items()
-    }
+    texts = texts or {str(path): text}
+    made = dict[str, Table]()
+    for at, whole in texts.items():
+        try:
+            parts = _parts(Path(at), whole)
+        except UsageError as error:
+            if len(texts) == 1:
+                raise
+            left_out[at] = error
+            continue
+        for by, own in parts.items():
+            if isinstance(own, UsageError):
+                left_out[at + by] = own
+            else:
+                header, lines, told = own
+                made[at + by] = header, lines, told | ({"": share} if share else {})
+    return made
 
 
 def _parts(path: Path, text: str) -> dict[str, Table | UsageError]:

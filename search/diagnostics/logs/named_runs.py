@@ -10,8 +10,10 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from search.diagnostics.logs.line import number_in
-from search.diagnostics.logs.printed_lines import NEWS, OVER, tells_loss_of_train
+from search.diagnostics.logs.line import ROUND, number_in
+from search.diagnostics.logs.losses import FEW
+from search.diagnostics.logs.measures import is_of_val
+from search.diagnostics.logs.printed_lines import NEWS, OVER, tells_loss, tells_loss_of_train
 from search.diagnostics.logs.told_numbers import FILLERS, LONGEST, OF_LINES, numbers_of
 from search.errors import refused
 
@@ -35,6 +37,8 @@ MONTHS = {"jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", 
 NO_NAMES |= MONTHS | {"mon", "tue", "wed", "thu", "fri", "sat", "sun", "am", "pm"}
 DRAWN, STRETCH = 4000, 50  # lines that are looked at first, and so many behind each other
 LEAST = 2  # epochs that several names tell, from which these are runs
+MANY = 1000  # lines: a text that tells the results of some models has fewer
+COUNTED = {"epoch", "step", ROUND}
 Name = tuple[str, ...]
 At = tuple[float, float]  # epoch and step
 
@@ -46,6 +50,7 @@ def runs_of(path: Path, text: str) -> dict[str, str]:
         UsageError: several names tell the same epochs, and which lines are of which run is unsure.
     """
     lines = text.splitlines()
+    _refuse_results(path, lines)
     if len(_often(_drawn(lines))) < 2:
         return {"": text}
     names = [_name(line[:LONGEST]) for line in lines]
@@ -71,6 +76,34 @@ def runs_of(path: Path, text: str) -> dict[str, str]:
         assert current is not None  # the first of them was not
         kept[current][number] = line
     return {f": {shown[name]}": "\n".join((*own, "")) for name, own in kept.items()}
+
+
+def _refuse_results(path: Path, lines: Sequence[str]) -> None:
+    """Refuses what a text of few lines tells of the ends of several trainings: a line for each of
+    several models, none of which counts, or one late epoch of each, with validation.
+    """
+    told = [numbers_of(line) for line in lines] if len(lines) <= MANY else []
+    of_train = [(line, own) for line, own in zip(lines, told, strict=False) if _trains(own)]
+    names = [_name(line) for line, _ in of_train]
+    plain = {re.sub(r"\d+", "", " ".join(name)) for name in names if name}
+    counted = any(not COUNTED.isdisjoint(own) for own in told)
+    models = not counted and len(of_train) > 1 and len(plain) == len(of_train)
+    at_epoch = [own for _, own in of_train if "epoch" in own]
+    epochs = [number_in(own["epoch"]) or 0.0 for own in at_epoch]
+    beside = all(any(tells_loss(n) and is_of_val(n) for n in own) for own in at_epoch)
+    ends = beside and len(set(epochs)) < FEW <= len(epochs) and min(epochs) > 1
+    if not models and not ends:
+        return
+    if models:
+        got = f"a line each of {_shown([name for name in names if name])}"
+    else:
+        got = f"epoch {epochs[0]:g} {epochs.count(epochs[0])} times"
+    rule, remedy = "needs a line per epoch", "give the losses of each epoch"
+    raise refused(str(path), code="log-lines-are-results", rule=rule, got=got, remedy=remedy)
+
+
+def _trains(numbers: Mapping[str, str]) -> bool:
+    return any(map(tells_loss_of_train, numbers))
 
 
 def _drawn(lines: Sequence[str]) -> list[str]:
