@@ -324,6 +324,14 @@ def test_rows_in_order_are_no_fault_where_a_hidden_state_goes_on_and_are_meant_t
     assert (check.outcome, "hidden state" in check.told) == (outcome, "carried" in habit)
 
 
+def test_the_time_of_a_trainer_with_rows_of_its_own_is_that_of_its_steps():
+    batch = {"batch": 128, "seconds": 0.5, "megabytes": 0.5}
+    answer = {"batches": [batch], "rows": 1344, "own_steps": 18}
+    check = learning.speed(answer, epochs=2, trainings=3, slots=1, batch=128)
+    assert "18 steps an epoch" in check.told
+    assert "an epoch takes 9 s, all 3 trainings at most 54 s" in check.told
+
+
 def test_the_time_of_a_long_search_is_told_in_minutes_and_hours():
     batch = {"batch": 32, "seconds": 1.0, "megabytes": 0.5}
     answer = {"batches": [batch], "rows": 32 * 130}

@@ -598,6 +598,26 @@ def test_the_speed_of_a_trainer_is_told_at_the_batches_that_it_takes(tmp_path):
         assert entry["batch"] == told
 
 
+def _of_its_own(config, data, device, checkpoint):
+    """Ten batches of rows that it loads itself, whichever rows it is given."""
+    rows = Part(index=np.arange(160), x=np.ones((160, 4), np.float32), y=np.arange(160) % 3)
+    yield from _in_batches({**config, "bs": 16}, Data(train=rows, val=rows), device, checkpoint)
+
+
+def test_the_speed_of_a_trainer_that_takes_rows_of_its_own_is_told_by_its_steps(tmp_path):
+    config = {"seed": 0, "trainer": {"batch_size": 16, "_target_": "test_probes._of_its_own"}}
+    data = Data(train=Part(index=np.arange(600)), val=Part(index=np.arange(90)))
+    subject = Subject(data=data, config=config, folder=tmp_path, device="cpu", task="")
+    told = speed(subject, sizes=False)
+    assert (told["own_steps"], told["batches"][0]["batch"]) == (10, 16)
+    config["trainer"]["_target_"] = "test_probes._in_batches"  # heeds rows and batch size
+    part = Part(index=np.arange(600), x=np.ones((600, 4), np.float32), y=np.arange(600) % 3)
+    subject = Subject(
+        data=Data(train=part, val=part), config=config, folder=tmp_path, device="cpu", task=""
+    )
+    assert speed(subject, sizes=False)["own_steps"] == 0
+
+
 def _stepless(config, data, device, checkpoint):
     for epoch in range(1, config["trainer"]["epochs"] + 1):
         yield {"epoch": epoch, "val_loss": float(1 / (epoch < 3))}  # the third one raises

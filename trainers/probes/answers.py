@@ -122,10 +122,11 @@ class StepTime(TypedDict):
 
 
 class Speed(Unanswered, total=False):
-    """Of `speed.speed`."""
+    """Of `speed.speed`. `own_steps`: of an epoch, where a trainer takes rows of its own; else 0."""
 
     batches: Sequence[StepTime]
     rows: int
+    own_steps: int
 
 
 class OwnGradients(Unanswered, total=False):

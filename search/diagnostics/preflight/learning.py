@@ -225,12 +225,15 @@ def speed(answer: Speed, *, epochs: int, trainings: int, slots: int, batch: int)
         return judge.unknown(answer.get("cause", "fewer than three steps were seen"))
     own = min(measured, key=lambda entry: abs(entry["batch"] - batch))
     fastest = max(measured, key=lambda entry: entry["batch"] / entry["seconds"])
-    epoch = -(-answer["rows"] // own["batch"]) * own["seconds"]
+    own_steps = answer.get("own_steps", 0)
+    epoch = (own_steps or -(-answer["rows"] // own["batch"])) * own["seconds"]
     search = epoch * epochs * -(-trainings // slots)
     rates = [
         f"{entry['batch'] / entry['seconds']:.0f} rows/s at batch {entry['batch']}"
         for entry in (own, fastest)
     ]
+    if own_steps:  # how many rows these are is not known
+        rates = [f"{own_steps} steps an epoch, of rows that the trainer takes itself"]
     text = f"{', '.join(dict.fromkeys(rates))} ({fastest['megabytes']:.2g} MB kept)"
     wanted = f", all {trainings} trainings at most {in_words(search)}" if trainings else ""
     return judge.note(
