@@ -226,3 +226,12 @@ def test_lines_that_tell_the_results_of_models_are_no_epochs(tmp_path):
     log = read(tmp_path, json.dumps({"cells": cells}), "two.ipynb")
     assert list(numbers(log).values()) == [without_epochs(losses_of(1))]
     assert "Pruned" in "".join(log.left_out)
+
+
+def test_a_pair_in_brackets_in_front_of_a_loss_is_its_epoch_and_its_step(tmp_path):
+    text = "".join(
+        f"[{e}, {1000 * part:5d}] loss: {t}\n" for e, t, _ in losses_of(1) for part in (1, 2, 3)
+    )
+    (curves,) = read(tmp_path, text).trainings.values()
+    assert curves.epochs.tolist() == [1, 2, 3, 4, 5, 6]
+    assert curves.train.tolist() == pytest.approx([t for _, t, _ in losses_of(1)])

@@ -34,6 +34,7 @@ BEHIND = re.compile(
 )
 BOOSTED = re.compile(r"^\[(\d+)\]\s+(?!\w+-loss)(?=[\w.]+(?:-|'s )[\w@]+: *[-\d.])")
 STEPPED = re.compile(r"^\[ *0*(\d+) */ *\d+\](?= .*\bloss\b)", re.I)
+PAIR = re.compile(r"^\[(\d+), *(\d+)\](?= *(?:\w+ )?loss\b)", re.I)  # as in PyTorch's tutorials
 CATBOOST = re.compile(r"^(\d+):\s+learn: (\S+)\s+test: ")
 # Of frameworks, mostly a count without a word before it: letters without which a line in small
 # letters has no such form, the form, and how it is read.
@@ -90,6 +91,7 @@ def numbers_of(line: str, phase: str = "") -> dict[str, str]:
     small = line.lower()
     if line.startswith("["):
         line = STEPPED.sub(r"step \1 ", BOOSTED.sub(rf"{ROUND} \1 ", line))
+        line = PAIR.sub(r"epoch \1 step \2", line)
     for letters, form, told in FORMS:
         line = form.sub(told, line) if letters in small else line
     line = BEHIND.sub(r"\1\3 \2", line) if any(place in small for place in PLACES) else line
