@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,25 @@ def never_gets(config: Mapping[str, Any], key: str) -> bool:
     if config["trainer"]["_target_"] != COMMAND:
         return False
     return bool(unmentioned(config, [key]))
+
+
+def unread_data(target: str) -> str:
+    """The name of the argument `data`, of a trainer that never reads it and so takes rows of its
+    own; empty where it reads it, or where that is not known, as of a class.
+    """
+    module, _, name = target.rpartition(".")
+    try:
+        spec = find_spec(module)
+    except (ImportError, ValueError):
+        return ""
+    nodes = _nodes(Path(spec.origin)) if spec and spec.origin else []
+    functions = [node for node in nodes if isinstance(node, ast.FunctionDef) and node.name == name]
+    if len(functions) != 1:
+        return ""
+    given = [argument.arg for argument in functions[0].args.posonlyargs + functions[0].args.args]
+    read = {node.id for node in ast.walk(functions[0]) if isinstance(node, ast.Name)}
+    known = len(given) > 1 and not read & {"locals", "vars"}
+    return given[1] if known and given[1] not in read else ""
 
 
 def _parts(key: str) -> list[str]:

@@ -10,7 +10,7 @@ from refusals import check_told, raises
 from search.config.check_keys import changed_settings, unusual_keys
 from search.config.compose import compose_experiment
 from search.execution.dry_run import unread_words
-from trainers.mentions import unmentioned
+from trainers.mentions import unmentioned, unread_data
 
 OWN = """
 def train(config, data, device, checkpoint):
@@ -130,3 +130,52 @@ def test_the_first_lines_of_a_search_name_what_its_trainer_never_mentions(placem
     assert "held fixed: all else as in config.yaml" in " ".join(done.stdout.split())
     judged = search("doctor", "own_trainer", cwd=tmp_path)
     check_told(judged.stderr, "verdict-needs-both-losses", "own_trainer", "accuracy")
+
+
+OWN_ROWS = """
+import torch
+
+
+def train(config, DATA, device, checkpoint):
+    for epoch in range(1, config["trainer"]["epochs"] + 1):
+        checkpoint.save({"model": {"bias": torch.zeros(1)}}, epoch=epoch)
+        yield {"train_loss": 0.5, "val_loss": 0.5, "accuracy": 0.7 + epoch / 100}USED
+
+
+def predict(config, data, device, weights):
+    return {"accuracy": 0.73}
+"""
+
+
+@pytest.mark.parametrize(
+    ("head", "name"),
+    [
+        ("def train(config, data, device, checkpoint):\n    yield from rows()", "data"),
+        ("def train(config, split, device, checkpoint):\n    data = rows()\n    yield data", "split"),
+        ("def train(config, data, device, checkpoint):\n    yield rows(data)", ""),
+        ("def train(config, data, device, checkpoint):\n    def f(): return data.train\n    yield f()", ""),
+        ("def train(config, data, device, checkpoint):\n    yield locals()", ""),
+        ("def train(*given):\n    yield rows(given[1])", ""),
+        ("class train:\n    pass", ""),
+        ("from elsewhere import train", ""),
+    ],
+)  # fmt: skip
+def test_a_trainer_that_never_reads_its_data_is_known(head, name, tmp_path, monkeypatch):
+    (tmp_path / f"reads_{len(head)}.py").write_text(head)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert unread_data(f"reads_{len(head)}.train") == name
+    assert unread_data("nowhere.train") == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("used", "is_told"), [("", True), ("; DATA.train", False)])
+def test_a_test_of_rows_that_a_trainer_may_have_trained_on_says_so(used, is_told, tmp_path):
+    (tmp_path / "mine.py").write_text(OWN_ROWS.replace("USED", used))
+    words = ["trainer._target_=mine.train", "trainer.predict=mine.predict", "trainer.epochs=3"]
+    words += ["data.rows=500", "seeds=1", "knob.optimizer.lr=choice(0.1,0.2)", "report=off"]
+    done = search("own_trainer", *words, "name=own", "placement=inline", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    told = search("test", "own", cwd=tmp_path)
+    assert "test accuracy: 0.73 on 150 rows" in told.stdout, told.stderr
+    line = "mine.train never reads its argument 'DATA', so it takes rows of its own"
+    assert (line in told.stdout) == is_told

@@ -28,6 +28,7 @@ from search.results.summary.gap import gap_lines
 from search.storage.folder import Folder
 from search.storage.ledger import Ledger
 from trainers.ensemble import FILE, predict
+from trainers.mentions import unread_data
 
 
 def open_test_set(options: Namespace) -> None:
@@ -78,7 +79,8 @@ def open_test_set(options: Namespace) -> None:
         )
     both = sum(len(fold.val) for fold in prepared.split.folds), rows
     gap = _gap(findings, folder, several, rows=both)
-    for line in [*by_group, *_without_weights(findings, folder), *gap]:
+    seen = _own_rows(str(config.trainer._target_), rows=rows)
+    for line in [*by_group, *_without_weights(findings, folder), *gap, *seen]:
         print(line)
     _say_earlier(earlier, number=opening["opening"])
 
@@ -191,6 +193,16 @@ def _gap(
         for who, trials in findings.confirmed.items()
     }
     return gap_lines(findings.plan.metric, validation=validation, test=several, rows=rows)
+
+
+def _own_rows(trainer: str, *, rows: int) -> list[str]:
+    """That a trainer takes rows of its own, among which those of the test may be."""
+    data = unread_data(trainer)
+    return [
+        f"{trainer} never reads its argument {data!r}, so it takes rows of its own: it may have "
+        f"trained on these {rows}, and then the score says nothing of new ones; let it train on "
+        f"{data}.train.index, in a search of another name"
+    ] if data else []  # fmt: skip
 
 
 def _shown(openings: Sequence[Mapping[str, Any]]) -> str:
