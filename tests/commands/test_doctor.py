@@ -587,6 +587,23 @@ def test_too_little_is_not_an_error(tmp_path, text, name):
     assert judge(curves).name == name
 
 
+def test_what_a_constant_prediction_would_tell_is_asked_for_and_no_longer_training_advised(
+    tmp_path, capsys
+):
+    rows = "".join(f"{e},{3.1 * math.exp(-e / 6):.4f},{2.7 + e / 60:.4f},0.3\n" for e in range(50))
+    path = tmp_path / "log.csv"
+    path.write_text(HEADER + rows)
+    for words in ([], ["--json"]):
+        assert main(["doctor", "--csv", str(path), *words]) == 0
+        shown = capsys.readouterr().out
+        assert "cannot_tell" in shown
+        assert "--classes C" in shown
+        assert "train for longer" not in shown
+    path.write_text(HEADER + "".join(rows.splitlines(keepends=True)[:2]))
+    assert main(["doctor", "--csv", str(path)]) == 0
+    assert "train for longer" in capsys.readouterr().out  # two epochs, which more would tell
+
+
 def test_without_classes_the_verdicts_that_cannot_be_told_are_asked_about(tmp_path, capsys):
     path = written(tmp_path, table())
     assert main(["doctor", "--csv", str(path)]) == 0

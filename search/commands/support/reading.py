@@ -60,7 +60,9 @@ def document_of(reading: Reading) -> dict[str, Any]:
                 "word": verdict.word,
                 "why": verdict.why,
                 "alike": list(verdict.alike),
-                "advice": advice(
+                "advice": []
+                if verdict.asks
+                else advice(
                     verdict.name,
                     config,
                     tried=tried,
@@ -137,6 +139,8 @@ def _show_one(reading: Reading, console: Terminal) -> None:
     for finding in (verdict, *verdict.sides):
         word = verdict.word if finding is verdict else finding.name
         console.say(f"{word}: {finding.why}")
+        if finding is verdict and verdict.asks:
+            continue  # what would tell is asked below
         for line in advice(finding.name, config, turnable=reading.acts, out_of_patience=ended):
             console.say(f"  - {line}")
 
@@ -157,6 +161,8 @@ def _show_table(reading: Reading, console: Terminal) -> None:
     config, tried = _setup(findings)
     ended = _mostly_out_of_patience(verdicts, findings)
     for name in ranked:
+        if all(verdict.asks for verdict in verdicts.values() if verdict.name == name):
+            continue
         stopped = name in ended
         lines = advice(name, config, tried=tried, turnable=reading.acts, out_of_patience=stopped)
         for line in lines[:1]:

@@ -28,11 +28,13 @@ class Finding:
 class Verdict(Finding):
     """The main finding, and what is to be seen beside it.
 
-    `alike`: verdicts that look the same in what was recorded.
+    `alike`: verdicts that look the same in what was recorded. `asks`: for what a constant
+    prediction loses, without which it cannot be told; other curves would not tell it either.
     """
 
     sides: tuple[Finding, ...] = ()
     alike: tuple[str, ...] = ()
+    asks: bool = False
 
     @property
     def word(self) -> str:
@@ -63,7 +65,9 @@ def judge(curves: Curves) -> Verdict:
             ]
             alike = _alike_of(name, shape)
             text = f"{text}; {_to_record(name, alike)}" if alike else text
-            return Verdict(name=name, why=text, sides=tuple(sides), alike=alike)
+            return Verdict(
+                name=name, why=text, sides=tuple(sides), alike=alike, asks=rule in ASKING
+            )
     shakes = f"train shakes by {shape.by(shape.jitter)} {curves.to_the_next}"
     text = f"no trend beyond its noise: {shakes}"
     if shape.falls:
@@ -173,6 +177,14 @@ RULES: tuple[tuple[str, Callable[[Shape], str]], ...] = (
     ("cannot_tell", rules_generalisation.rests_alone),
     ("underfitting", rules_generalisation.underfitting),
     ("converged", rules_generalisation.converged),
+)
+# Of those that cannot tell, the rules that a constant prediction's loss would answer.
+ASKING = (
+    rules_training.rests_unscaled,
+    rules_generalisation.fell_at_once,
+    rules_generalisation.suspect_unscaled,
+    rules_generalisation.far_from_usual,
+    rules_generalisation.rests_alone,
 )
 
 
