@@ -278,6 +278,19 @@ def test_rows_beyond_those_given_are_no_fault_where_the_loss_is_of_those_given(t
     )
 
 
+def test_more_rows_than_were_given_may_be_of_validation_or_of_a_split_of_ones_own():
+    batches = [
+        {"shape": [30, 4], "finite": True, "alike": False, "content": str(n), "rows": []}
+        for n in range(13)
+    ]
+    seen = CALM | {"batches": batches, "epochs": [13], "rows": 336, "val_rows": 84, "optimizers": 1}
+    check = loop.batches(seen)
+    assert check.told == "an epoch took 390 rows, of 336 that were given"
+    assert check.remedy.endswith(
+        "take part in the training, or does the trainer take rows of its own?"
+    )
+
+
 def test_a_wave_of_rates_that_counts_epochs_is_told_from_restarts_and_warm_up():
     norms = [1.0, 2.0] * 20
     seen = {**CALM, "losses": [2.3] * 40, "ratios": [1e-3] * 40, "gradient_norms": norms}

@@ -14,6 +14,8 @@ from trainers.probes.told import Watched
 
 # Share of the train rows below which an epoch leaves most out.
 FEW = 0.6
+# What more rows than were given may come from: of validation, or of a split of the trainer's.
+MIXED = "do validation rows take part in the training, or does the trainer take rows of its own?"
 MORE = 1.05  # an epoch trains on more rows than it has if it sees so many times their number
 NEVER = 1e-6  # relative move below which evaluated weights did not follow the trained ones
 WHOLE = 0.9  # share of the validation rows that those evaluated are at least
@@ -103,7 +105,7 @@ def batches(seen: Watched, *, fraction: float = 1.0) -> Check:
         text = f"an epoch took {taught} rows, of {seen['rows']} that were given"
         if seen["loss"] is not None and seen["loss"]["targets"][:1] == [seen["rows"]]:
             return judge.note(f"{text}, and its loss is of these alone, as with graphs")
-        return judge.warn(text, "do validation rows take part in the training?", taught=taught)
+        return judge.warn(text, MIXED, taught=taught)
     if told := drawn(seen["drawn"]) or apart(seen["maps_turned"]):
         return judge.warn(*told)
     if check := _left_out(seen, judge, fraction=fraction) or otherwise_given(seen, judge, given):
