@@ -235,3 +235,16 @@ def test_a_pair_in_brackets_in_front_of_a_loss_is_its_epoch_and_its_step(tmp_pat
     (curves,) = read(tmp_path, text).trainings.values()
     assert curves.epochs.tolist() == [1, 2, 3, 4, 5, 6]
     assert curves.train.tolist() == pytest.approx([t for _, t, _ in losses_of(1)])
+
+
+def test_an_evaluation_that_tells_the_loss_of_each_batch_counts_by_their_mean(tmp_path):
+    says = "The loss value printed in the log is the current step, and the metric is an average.\n"
+    text = "".join(
+        f"Epoch {e}/6\nstep 2/2 - loss: {t}\nEval begin...\n"
+        f"step 1/2 - loss: {v - 0.1:.4f}\nstep 2/2 - loss: {v + 0.1:.4f}\nEval samples: 9\n"
+        for e, t, v in losses_of(1)
+    )
+    (curves,) = read(tmp_path, says + text).trainings.values()
+    assert curves.val.tolist() == pytest.approx([v for _, _, v in losses_of(1)])
+    (curves,) = read(tmp_path, text).trainings.values()  # averages so far, for all that is known
+    assert curves.val.tolist() == pytest.approx([v + 0.1 for _, _, v in losses_of(1)])

@@ -14,12 +14,31 @@ HELD_OUT = ("val_", "test_")
 STEPS = {"step", "bar"}  # a line that has one of these tells of a part of its epoch
 
 
-def once(lines: Sequence[Line], axis: str, *, averaged: bool) -> list[Line]:
+def once(
+    lines: Sequence[Line], axis: str, *, averaged: bool, of_batches: bool = False
+) -> list[Line]:
     """The lines without what others of the same epoch tell for it; of train, what several tell of
     it stays, unless they are averages so far.
+
+    `of_batches`: the losses of an evaluation are each of one batch, and their mean counts.
     """
     lines = _without_parts(_without_steps(lines), axis)
+    lines = _with_means(lines, axis) if of_batches else lines
     return _last(_without_end(lines, axis), axis, averaged=averaged)
+
+
+def _with_means(lines: Sequence[Line], axis: str) -> list[Line]:
+    """The lines, each loss of validation being the mean of all that its epoch tells of it."""
+    told: dict[tuple[str, str], list[float]] = {}
+    for _, cells in lines:
+        for name, cell in cells.items():
+            if name.startswith(HELD_OUT) and is_loss(name):
+                told.setdefault((cells.get(axis, ""), name), []).append(float(cell))
+    means = {place: repr(sum(losses) / len(losses)) for place, losses in told.items()}
+    return [
+        (number, {name: means.get((cells.get(axis, ""), name), c) for name, c in cells.items()})
+        for number, cells in lines
+    ]
 
 
 def _without_steps(lines: Sequence[Line]) -> list[Line]:

@@ -21,6 +21,7 @@ from search.diagnostics.logs.told_numbers import NUMBER, numbers_of
 AVERAGED = re.compile(rf"({NUMBER}) *\( *(?=\d+\.)({NUMBER}) *\)", re.I)
 SO_FAR = re.compile(r"\bloss so far\b", re.I)
 LOOKED_AT = 5000  # pairs of a number and one in brackets, which show what brackets hold
+OF_BATCHES = re.compile(r"loss value printed in the log is the current (?:step|batch)", re.I)
 NEAR = 3.0  # how far averages lie from their batches at most; a deviation in brackets lies farther
 LOSSES = re.compile("|".join(("loss", "learn: ", "entropy", *ENTROPIES, *ERRORS)), re.I)
 VALIDATION = re.compile(r"val|test|eval", re.I)
@@ -54,7 +55,9 @@ def text_lines(text: str) -> Table:
     idle = _idle(lines, at)
     lines = [(n, {k: v for k, v in cells.items() if k != idle}) for n, cells in lines]
     axis = next((name for name in COUNTS if name in at and name != idle), "batch")
-    lines = once([line for line in lines if axis in line[1]], axis, averaged=so_far)
+    of_axis = [line for line in lines if axis in line[1]]
+    of_batches = OF_BATCHES.search(text) is not None
+    lines = once(of_axis, axis, averaged=so_far, of_batches=of_batches)
     losses = Counter((cells[axis], name) for _, cells in lines for name in cells if is_loss(name))
     several = axis == "epoch" and max(losses.values(), default=0) > 1
     often = Counter(name for _, cells in lines for name in cells)
