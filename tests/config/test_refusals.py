@@ -34,6 +34,8 @@ def files(elsewhere, monkeypatch):
     return elsewhere
 
 
+# In one process: some of them start a server of forks, which imports torch.
+@pytest.mark.xdist_group("refusals")
 @pytest.mark.parametrize(
     ("words", "message"),
     [
