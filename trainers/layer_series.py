@@ -93,7 +93,7 @@ def dense(tensor: Tensor) -> Tensor:
     return torch.view_as_real(values) if values.is_complex() else values
 
 
-def fared(
+def of_step(
     names: Sequence[str],
     shapes: Sequence[torch.Size],
     *,

@@ -32,7 +32,7 @@ from trainers.build import (
 )
 from trainers.distillation import read_distillation
 from trainers.heads import has_heads, own_outputs
-from trainers.layer_series import Activations, dead, fared, merged, norms, sample, with_values
+from trainers.layer_series import Activations, dead, merged, norms, of_step, sample, with_values
 from trainers.penalties import flooded, held, read_penalties
 from trainers.rows import share_of_rows
 from trainers.schedules import METRIC, VAL_LOSS, Schedule, apply, rates
@@ -255,7 +255,7 @@ class Seat:
         torch._foreach_sub_(moved, starts)
         way, start = norms([*moved, *starts]).chunk(2, dim=1)
         shapes = [p.shape for p in weights]
-        (values,) = fared(
+        (values,) = of_step(
             reached, shapes, gradient=gradient, update=update, before=before, way=way, start=start
         )
         return values

@@ -85,7 +85,7 @@ class SlotControl:
 
     def _free(self, slots: Iterable[Slot]) -> None:
         """Takes slots out of use."""
-        workers = {worker.slot.number: worker for worker in self._pool.connections.workers}
+        workers = self._by_slot()
         for slot in slots:
             self._pool.free(slot)
             if slot.number in workers:
@@ -102,8 +102,12 @@ class SlotControl:
         elif not worker.trials:
             self._pool.kill(worker.slot)
 
+    def _by_slot(self) -> dict[int, WorkerHandle]:
+        """The workers by the numbers of their slots."""
+        return {worker.slot.number: worker for worker in self._pool.connections.workers}
+
     def _rows(self) -> list[SlotRow]:
-        workers = {worker.slot.number: worker for worker in self._pool.connections.workers}
+        workers = self._by_slot()
         return [
             self._row(slot, workers.get(slot.number))
             for slot in sorted(self._pool.slots, key=lambda slot: slot.number)

@@ -12,7 +12,7 @@ from search.diagnostics.preflight import learning, model, output
 from trainers.probes.answers_seen import AnswersSeen
 from trainers.probes.maps_seen import MapsSeen
 from trainers.probes.tape import Tape
-from trainers.probes.terms import looked_at, told
+from trainers.probes.terms import looked_at, terms_of
 from trainers.probes.watch import Watch
 
 ROWS, STEPS = 32, 8
@@ -86,7 +86,7 @@ def test_a_term_that_teaches_nothing_beside_another_is_told_and_a_weight_that_is
         for weights in tape.learning():
             weights.add_(0.01 * torch.randn_like(weights))
     answer = {"deviations": 9.0, "own": 9.0, "ids": False, "named": [[[], []]] * 2, "evaluated": [],
-              "start": 2.0, "held": 1.0, "mixed": 2.0, "terms": told(before, looked_at(tape, tape.pieces))}  # fmt: skip
+              "start": 2.0, "held": 1.0, "mixed": 2.0, "terms": terms_of(before, looked_at(tape, tape.pieces))}  # fmt: skip
     check = judge.held_out(answer)
     assert check.outcome == ("warn" if tells else "pass")
     assert tells in check.told

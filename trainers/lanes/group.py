@@ -17,7 +17,7 @@ from trainers.lanes.graphs import capacity, lane_steps
 from trainers.lanes.lane import Lane, dropout_rates, lane_epoch
 from trainers.lanes.program import Program
 from trainers.lanes.rows import STATE, WEIGHTS, Rows, joined, on_host, taken
-from trainers.layer_series import dead, fared, merged
+from trainers.layer_series import dead, merged, of_step
 from trainers.schedules import VAL_LOSS
 
 
@@ -195,7 +195,7 @@ class Group:
         size = norms(before)
         update = norms(torch.sub(after, before, out=moved))
         way = norms(torch.sub(after, start, out=moved))
-        return fared(
+        return of_step(
             self._program.trained,
             self._program.shapes,
             gradient=norms(gradients),

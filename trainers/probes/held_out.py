@@ -22,7 +22,7 @@ from trainers.probes.run import Run
 from trainers.probes.steer import Steer
 from trainers.probes.subject import Subject, patient
 from trainers.probes.tape import Piece, Tape
-from trainers.probes.terms import looked_at, shuffled, told
+from trainers.probes.terms import looked_at, shuffled, terms_of
 from trainers.probes.told import FELL
 from trainers.probes.watched import WATCHED_ROWS
 
@@ -110,7 +110,7 @@ def _with_terms(tape: Tape, pieces: Sequence[Piece], evaluated: Sequence[Piece])
     answer = _best(_looks(tape, pieces, evaluated))
     if "cause" in answer:
         return answer
-    return {**answer, "terms": told(before, looked_at(tape, few)), "ids": _are_ids(pieces)}
+    return {**answer, "terms": terms_of(before, looked_at(tape, few)), "ids": _are_ids(pieces)}
 
 
 def _are_ids(pieces: Sequence[Piece]) -> bool:

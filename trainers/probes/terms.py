@@ -93,7 +93,7 @@ def looked_at(tape: Tape, pieces: Sequence[Piece]) -> list[list[Look]]:
     return found
 
 
-def told(before: Sequence[Sequence[Look]], after: Sequence[Sequence[Look]]) -> Terms:
+def terms_of(before: Sequence[Sequence[Look]], after: Sequence[Sequence[Look]]) -> Terms:
     """Of the same losses before a copy has learned, and after it.
 
     The greatest share of any look counts, of the term that has the least one, among those to which

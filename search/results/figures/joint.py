@@ -15,7 +15,7 @@ from search.results.figures.style import (
     UNUSABLE,
     WINNER,
     say_empty,
-    stand,
+    set_up_axis,
     title,
     with_zoom,
 )
@@ -94,7 +94,7 @@ def _draw_knob(findings: Findings, knob: Knob, rows: Sequence[TrialRecord], axes
     chosen = findings.groups[winner].trial if winner is not None else None
     mine = [row for row in rows if knob.path in row.spec.knobs]
     values = [row.spec.knobs[knob.path] for row in mine]
-    places = stand(knob, values, axes, most_ticks=TICKS)
+    places = set_up_axis(knob, values, axes, most_ticks=TICKS)
     _dots(axes, list(zip(places, mine, strict=True)), labels=False)
     if all(row.value is None for row in mine):
         say_empty(axes)

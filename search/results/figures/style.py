@@ -75,7 +75,9 @@ def log_axis(axis: Axis) -> None:
     axis.set_minor_locator(NullLocator())
 
 
-def stand(knob: Knob, values: Sequence[Value], axes: Axes, *, most_ticks: int = 8) -> list[float]:
+def set_up_axis(
+    knob: Knob, values: Sequence[Value], axes: Axes, *, most_ticks: int = 8
+) -> list[float]:
     """Sets up the x axis of a knob; returns where each value stands on it."""
     placement = place(knob, values, most_ticks=most_ticks)
     if placement.log:

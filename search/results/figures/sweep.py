@@ -11,7 +11,7 @@ from search.results.figures.style import (
     SEED,
     UNUSABLE,
     WINNER,
-    stand,
+    set_up_axis,
     title,
     with_zoom,
 )
@@ -49,7 +49,7 @@ def _draw_means(findings: Findings, axes: Axes) -> None:
         labelled.add(label)
         return label if fresh else ""
 
-    for index, place in enumerate(stand(plan.knob, findings.values, axes)):
+    for index, place in enumerate(set_up_axis(plan.knob, findings.values, axes)):
         group = findings.groups[index]
         if not group.clean:
             axes.axvline(place, color=UNUSABLE, linewidth=4, zorder=0, label=once("not usable"))
