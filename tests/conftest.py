@@ -2,9 +2,11 @@
 
 import gc
 import os
+import re
 import shutil
 import signal
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from slow import is_heavy
 from search.execution import process_guard
 from search.execution.slots import STEADY
 
+FOLDERS = count()
 settings.register_profile("patient", deadline=None)  # no example fails for a busy machine
 settings.load_profile("patient")  # `--hypothesis-profile` comes after it
 os.environ["PYTHONPATH"] = PATH
@@ -28,18 +31,22 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """`pytest -m "not slow"` leaves out what `slow.py` finds; with it, that comes first.
 
-    Tests that share a program by a module's fixture go to one test process, which starts it once. Short tests last,
-    so that both processes end at the same time.
+    Tests that share a program by a module's fixture go to one test process, which starts it once. So do, where slow ones
+    are left out, all tests of a module: they choose alike, and what they choose is composed once. Short tests last, so
+    that both processes end at the same time.
     """
+    are_quick = config.option.markexpr == "not slow"
     for item in items:
-        if not isinstance(item, pytest.Function) or not is_heavy(item):
+        if not isinstance(item, pytest.Function):
             continue
-        item.add_marker(pytest.mark.slow)
-        fixtures = item._fixtureinfo.name2fixturedefs.values()
-        shares = any(definition[-1].scope == "module" for definition in fixtures)
+        shares = are_quick
+        if is_heavy(item):
+            item.add_marker(pytest.mark.slow)
+            fixtures = item._fixtureinfo.name2fixturedefs.values()
+            shares = any(definition[-1].scope == "module" for definition in fixtures)
         if shares and item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(item.module.__name__))
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
@@ -65,6 +72,13 @@ def forked_children() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr(process_guard, "subprocess", FORKING)
         yield
+
+
+@pytest.fixture
+def tmp_path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As pytest's own, which finds a free number among the folders of all tests before: they are thousands."""
+    name = re.sub(r"\W", "_", request.node.name)[:27]  # paths of sockets are short
+    return tmp_path_factory.mktemp(f"{name}{next(FOLDERS)}", numbered=False)
 
 
 @pytest.fixture(autouse=True)
