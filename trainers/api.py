@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 Config = dict[str, Any]
 Values = Mapping[str, Any]
+OUTPUTS = ("predictions", "probabilities", "labels")  # from which the search computes the metric
 IGNORED = -100  # the label of a step that has none, as torch's losses take it
 END = 0  # class that ends a target sequence, and pads it; CTC's blank; labels count from 1 there
 

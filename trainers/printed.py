@@ -12,8 +12,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
+from trainers.api import OUTPUTS
+
 Record = dict[str, Any]
-OUTPUTS = ("predictions", "probabilities", "labels")  # from which the search computes the metric
 OTHERS = ("layers", "remark")  # what a record may hold beside numbers
 OBJECTS = 1000  # objects of one line that are looked at
 BROKEN = (

@@ -8,7 +8,7 @@ import yaml
 
 from trainers.api import Config
 
-WEIGHTS = "weights.safetensors"  # in best/, beside config.yaml
+EXPORTED = "weights.safetensors"  # in best/, beside config.yaml: of the winner's best epoch
 
 
 def teacher_of(config: Mapping[Any, Any]) -> str | None:
@@ -25,15 +25,15 @@ def teacher_files(source: str) -> tuple[Path, Path]:
     """
     place = Path(source)
     for file, weights in (
-        (place / "config.yaml", place / WEIGHTS),
-        (place / "best" / "config.yaml", place / "best" / WEIGHTS),
-        (place, place.parent / "best" / WEIGHTS),
+        (place / "config.yaml", place / EXPORTED),
+        (place / "best" / "config.yaml", place / "best" / EXPORTED),
+        (place, place.parent / "best" / EXPORTED),
     ):
         if file.is_file() and weights.is_file():
             return file, weights
     raise ValueError(
         f"distillation.teacher: must be best/ or best.yaml of a finished search, with "
-        f"{WEIGHTS}, but got {source}; finish that search or mend the path"
+        f"{EXPORTED}, but got {source}; finish that search or mend the path"
     )
 
 

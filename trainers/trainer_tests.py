@@ -17,11 +17,10 @@ from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 
-from trainers.api import Config, Data, Epoch, Failure, Part, Values
+from trainers.api import OUTPUTS, Config, Data, Epoch, Failure, Part, Values
 from trainers.callable import CallableSeats
 from trainers.checkpoint import FolderCheckpoint
 
-OUTPUTS = ("predictions", "probabilities", "labels")
 VAL_SHARE = 0.3
 Epochs = dict[int, Values]
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from omegaconf import DictConfig, OmegaConf
 
 from search.config.grids import rounded
+from search.config.knob_parts import EPOCHS
 from search.config.knobs import Knob, Value, is_number, is_rate
 from search.config.ranges import shipped_limits
 from search.config.trial_config import hidden_keys
 from search.errors import UsageError, refused
 
 LINKS = {"none": 0.0, "linear": 1.0, "sqrt": 0.5}  # powers by which a follower moves with its knob
-EPOCHS = "trainer.epochs"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from search.config.knobs import RATES, Knob, plain_name
 
-RATE = "optimizer.lr"
+RATE, EPOCHS = "optimizer.lr", "trainer.epochs"
 NONE = "none"  # what `acts_as` says of a knob that plays no part, whatever its name is
 ANY = (-math.inf, math.inf)
 SHARE, POSITIVE, COUNT = (0.0, 1.0), (0.0, math.inf), (1.0, math.inf)
@@ -20,7 +20,7 @@ SHARE, POSITIVE, COUNT = (0.0, 1.0), (0.0, math.inf), (1.0, math.inf)
 # name that means two things is none: `decay` may be the rate's, `max_norm` the gradient's.
 _NAMED: dict[str, tuple[tuple[float, float] | None, str]] = {
     RATE: (POSITIVE, ""),  # its names are `RATES`
-    "trainer.epochs": (COUNT, "epochs n_epochs num_epochs max_epochs"),
+    EPOCHS: (COUNT, "epochs n_epochs num_epochs max_epochs"),
     "trainer.batch_size": (COUNT, "batch_size batch bs bsz batchsize minibatch minibatch_size "
                            "train_batch_size"),
     "optimizer.weight_decay": (POSITIVE, "weight_decay wd wdecay l2 l2_reg reg_l2 lambda_l2 "

@@ -13,6 +13,7 @@ from search.config.confirm_settings import ConfirmSettings
 from search.config.follower import Follower
 from search.config.incumbent import canonical, merged
 from search.config.joint_settings import JointSettings, read_joint
+from search.config.knob_parts import EPOCHS
 from search.config.knob_roles import check_knob, check_values, default_of
 from search.config.knobs import Knob, Value, is_number
 from search.config.passwords import without_password
@@ -111,13 +112,13 @@ class Plan:
 
     def epochs_of(self, knobs: Mapping[str, Value]) -> int:
         """The epochs that a trial with these knobs may train."""
-        epochs = knobs.get("trainer.epochs")
+        epochs = knobs.get(EPOCHS)
         return epochs if isinstance(epochs, int) else self.epochs
 
     @property
     def most_epochs(self) -> int:
         """The most epochs that any trial may train: the baseline's, or the knob's largest."""
-        mine = [knob for knob in self.knobs if knob.path == "trainer.epochs"]
+        mine = [knob for knob in self.knobs if knob.path == EPOCHS]
         ends = [end for knob in mine for end in knob.choices or (knob.high,) if is_number(end)]
         return max(self.epochs, *map(int, ends), 0)
 

@@ -17,11 +17,10 @@ from search.contract.metric_functions import Array, Average, Outputs
 from search.contract.sequence_metrics import SEQUENCES
 from search.contract.tasks import ERRORS, METRICS, TASKS
 from search.errors import UsageError, refused, unknown
-from trainers.api import END, IGNORED
+from trainers.api import END, IGNORED, OUTPUTS
 
 KEYS = ("trial", "fold", "epoch", "source")  # of the curves' rows, which no trainer sets
 TAKEN = (*KEYS, "step", "seconds", "lr", "grad_norm", "update_ratio", "parameters")
-OUTPUTS = ("predictions", "probabilities", "labels")
 AVERAGED = ("precision", "recall", "f1")
 MEASURED = ("seconds", "parameters")  # what a formula may name beside metrics
 ROUNDING = 1e-4  # by which a probability may lie outside 0 to 1

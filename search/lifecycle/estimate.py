@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from heapq import heapreplace
 from pathlib import Path
 
-from search.config.follower import EPOCHS
+from search.config.knob_parts import EPOCHS
 from search.config.knobs import as_number, is_number, written
 from search.config.plan import Plan, check_task
 from search.config.tune_settings import TuneSettings

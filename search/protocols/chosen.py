@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from search.config.knob_parts import EPOCHS
 from search.config.knobs import Value, assigned
 from search.config.plan import Plan
-from search.diagnostics.verdicts.advice import EPOCHS
 from search.protocols.evidence import few_rows, mean_words, scores_of
 from search.protocols.history import History
 from search.protocols.step import Step

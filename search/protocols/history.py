@@ -9,12 +9,11 @@ from dataclasses import dataclass, field, replace
 from omegaconf import DictConfig, OmegaConf
 
 from search.config.incumbent import incumbent_config
-from search.config.knob_parts import RATE
+from search.config.knob_parts import EPOCHS, RATE
 from search.config.knob_roles import default_of, lacks
 from search.config.knobs import Knob, Value, is_number
 from search.config.trial_config import is_stock
 from search.config.tune_settings import TuneSettings, own_ranges
-from search.diagnostics.verdicts.advice import EPOCHS
 from search.protocols.learned import nothing_learned
 from search.protocols.step import Request, Step
 from search.results.summary.verdicts import follows_epochs

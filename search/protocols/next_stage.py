@@ -10,9 +10,9 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from search.config.knob_parts import EPOCHS
 from search.config.knobs import Knob, Value, assigned
 from search.config.trial_config import is_program
-from search.diagnostics.verdicts.advice import EPOCHS
 from search.diagnostics.verdicts.rules_rate import FEWEST
 from search.protocols.budget import confirm_left, sweep_trials, trials_left, with_budget
 from search.protocols.history import History

@@ -13,11 +13,11 @@ from search.config.confirm_settings import ConfirmSettings
 from search.config.follower import Follower
 from search.config.incumbent import canonical
 from search.config.joint_settings import GP_MOST, JointSettings, active, default_point
+from search.config.knob_parts import EPOCHS
 from search.config.knob_roles import default_of
 from search.config.knobs import Value, is_number
 from search.config.plan import Plan, Settings
 from search.config.sweep_settings import SweepSettings
-from search.diagnostics.verdicts.advice import EPOCHS
 from search.protocols.budget import (
     confirm_seeds,
     early,
@@ -206,7 +206,7 @@ def past_trials(plan: Plan, rows: Iterable[TrialRecord], *, floor: float | None)
     Another number of epochs is a lower or a higher fidelity, not another configuration. The seeds
     of a configuration teach their mean: a Gaussian process cannot tell equal points apart.
     """
-    base, paths = plan.search_config, {knob.path for knob in plan.knobs} | {"trainer.epochs"}
+    base, paths = plan.search_config, {knob.path for knob in plan.knobs} | {EPOCHS}
 
     def held(knobs: Mapping[str, Value]) -> dict[str, Value]:
         full = canonical(knobs, base=plan.trial_base)

@@ -4,8 +4,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from search.config.knob_parts import EPOCHS
 from search.config.knobs import Knob, Value
-from search.diagnostics.verdicts.advice import EPOCHS
 from search.storage.trials import TrialRecord
 
 

@@ -20,7 +20,7 @@ from search.config.plan import Plan
 from search.contract.arrays import FoldData, read_folds
 from search.contract.dataset import load_rows
 from search.contract.metrics import Metric, in_own_units, output_of, scores
-from search.results.export import EXPORTED, trained_config
+from search.results.export import trained_config
 from search.storage.folder import Folder
 from search.storage.sealed import read_csv, write_csv
 from search.storage.trials import TrialRecord
@@ -28,6 +28,7 @@ from trainers.api import Data
 from trainers.checkpoint import WEIGHTS
 from trainers.predicted import predicted
 from trainers.state import check_weights, owner
+from trainers.teacher import EXPORTED
 
 FILE = "groups.csv"  # group, rows, the metric; the worst group first, those without a score last
 TEST_FILE = "groups-test.csv"  # the same of the test rows, once they are opened

@@ -28,8 +28,8 @@ from search.storage.sealed import damaged, read_json, read_text, write_json
 from search.storage.trials import TrialRecord
 from trainers.checkpoint import WEIGHTS
 from trainers.state import check_weights, owner
+from trainers.teacher import EXPORTED
 
-EXPORTED = "weights.safetensors"  # in best/: the weights of the winner's best epoch
 PROVENANCE = "provenance.json"  # in best/: which trial, how it was trained, checksums
 REFIT, REFIT_NOTE = "refit.safetensors", "refit.json"  # in best/: of train and validation together
 

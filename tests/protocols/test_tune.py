@@ -27,14 +27,13 @@ from search.commands.test import run as open_test_set
 from search.config.compose import compose_experiment
 from search.config.compose_protocol import compose_protocol
 from search.config.incumbent import canonical, incumbent_config, merged
-from search.config.knob_parts import RATE
+from search.config.knob_parts import EPOCHS, RATE
 from search.config.plan import read_plan
 from search.config.sweep_settings import SweepSettings
 from search.contract.arrays import read_folds
 from search.contract.dataset import completed
 from search.diagnostics.preflight.report import soundness
 from search.diagnostics.verdicts.across_trials import Together
-from search.diagnostics.verdicts.advice import EPOCHS
 from search.errors import UsageError
 from search.execution.dry_run import questions
 from search.execution.terminal import Terminal

@@ -15,9 +15,9 @@ from refusals import raises
 
 from search.config.compose import compose_experiment
 from search.config.joint_settings import size
+from search.config.knob_parts import EPOCHS
 from search.config.knobs import Knob
 from search.config.plan import read_plan
-from search.diagnostics.verdicts.advice import EPOCHS
 from search.execution.worker_pool import slots_of
 from search.results.findings import find
 from search.results.summary import conclusion, view_of

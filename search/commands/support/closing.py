@@ -11,13 +11,13 @@ from search.config.results_root import address, from_here
 from search.config.trial_config import target_of
 from search.execution.terminal import Terminal
 from search.results.by_group import read_groups
-from search.results.export import EXPORTED
 from search.results.findings import Findings
 from search.results.report import NAME as PAGE
 from search.results.report.go_on import next_commands
 from search.results.rules import CITED
 from search.results.summary import conclusion, show_summary
 from search.storage.trials import ENDED_BY_ERROR, TrialRecord
+from trainers.teacher import EXPORTED
 
 
 def show_decision(findings: Findings, console: Terminal) -> None:

@@ -22,13 +22,14 @@ from search.contract.fingerprint import file_digest
 from search.errors import COPY, Interrupted, UsageError
 from search.results.by_group import write_test_groups
 from search.results.ensemble import judged_before, read_members
-from search.results.export import EXPORTED, REFIT, refit_note
+from search.results.export import REFIT, refit_note
 from search.results.findings import ANSWER, Findings, open_results
 from search.results.summary.gap import gap_lines
 from search.storage.folder import Folder
 from search.storage.ledger import Ledger
 from trainers.ensemble import FILE, predict
 from trainers.mentions import unread_data
+from trainers.teacher import EXPORTED
 
 
 def open_test_set(options: Namespace) -> None:

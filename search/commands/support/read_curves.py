@@ -3,10 +3,9 @@
 from argparse import Namespace
 
 from search.commands.support.reading import Reading
-from search.config.knob_parts import RATE
+from search.config.knob_parts import EPOCHS, RATE
 from search.diagnostics.logs.read import read_logs
 from search.diagnostics.verdicts.across_trials import across, trained
-from search.diagnostics.verdicts.advice import EPOCHS
 from search.diagnostics.verdicts.rules import Verdict, judge, unheld, unscaled
 from search.errors import UsageError, refused
 from search.results.findings import Findings

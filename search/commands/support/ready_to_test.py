@@ -10,7 +10,6 @@ from search.config.results_root import address
 from search.errors import UsageError, refused
 from search.results.ensemble import read_members
 from search.results.export import (
-    EXPORTED,
     PROVENANCE,
     REFIT,
     check_export,
@@ -25,6 +24,7 @@ from search.storage.folder import Folder
 from search.storage.sealed import damaged
 from trainers.checkpoint import WEIGHTS
 from trainers.state import check_weights
+from trainers.teacher import EXPORTED
 
 
 def ready_to_test(findings: Findings, folder: Folder, *, unfinished: bool) -> DictConfig:

@@ -11,13 +11,13 @@ from omegaconf import DictConfig
 from search.config.text import one_line
 from search.config.trial_config import plain_config
 from search.contract.contract import Prepared
-from search.contract.metrics import OUTPUTS, Metric, output_of, scores
+from search.contract.metrics import Metric, output_of, scores
 from search.errors import RunError, UsageError
 from search.results.export import config_of
 from search.results.findings import Findings
 from search.storage.folder import Folder
 from search.storage.trials import TrialRecord
-from trainers.api import Predict, TrainerNotImported
+from trainers.api import OUTPUTS, Predict, TrainerNotImported
 from trainers.callable import import_function
 from trainers.checkpoint import WEIGHTS
 from trainers.predicted import predicted

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 from omegaconf import DictConfig, OmegaConf
 
-EPOCHS = "trainer.epochs"
+from search.config.knob_parts import EPOCHS
+
 MOMENTUM, DROPOUT, PATIENCE = "optimizer.momentum", "model.dropout", "trainer.patience"
 CHECK = "check"  # the turn of a remedy that needs a hand
 ON, CLASSES, RARE, BY_LENGTH = "on", "classification", "rare", "length"  # conditions of remedies

@@ -12,9 +12,9 @@ import numpy as np
 
 from search.contract.arrays import FoldData
 from search.contract.metric_functions import REGRESSION, confidence
-from search.contract.metrics import KEYS, OUTPUTS, Metric, output_of, scores
+from search.contract.metrics import KEYS, Metric, output_of, scores
 from search.execution.messages import EpochTrained
-from trainers.api import Epoch, Values
+from trainers.api import OUTPUTS, Epoch, Values
 
 LAYERS, REMARK, TRAIN = "layers", "remark", "train_outputs"
 RENAME = "{} of the trainer is left out, since the curves have a column of that name; rename it"

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from search.config.plan import Plan
 from search.contract.arrays import read_folds
-from search.results.export import EXPORTED, trained_config
+from search.results.export import trained_config
 from search.results.figures.style import STYLE, svg
 from search.storage.files import write_text
 from search.storage.folder import Folder
 from search.storage.trials import TrialRecord
+from trainers.teacher import EXPORTED
 
 FILE = "layers.svg"
 ARRAYS = "trainers.layer_pictures.layer_arrays"  # imports torch, so only where it is wanted

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from search.config.compose_protocol import spaces_by_path
 from search.config.counted import count, first_of
-from search.config.knob_parts import RATE, own_parts
+from search.config.knob_parts import EPOCHS, RATE, own_parts
 from search.config.plan import Plan, name_after
 from search.config.results_root import address
 from search.config.sweep_words import recipe_words
@@ -20,7 +20,6 @@ from search.diagnostics.verdicts.advice import (
     ADVICE,
     CAUSES,
     CHECK,
-    EPOCHS,
     NOT_LEARNED,
     Advice,
     is_longer,

@@ -2,7 +2,8 @@
 
 from collections import defaultdict
 
-from search.diagnostics.verdicts.advice import EPOCHS, NOT_LEARNED
+from search.config.knob_parts import EPOCHS
+from search.diagnostics.verdicts.advice import NOT_LEARNED
 from search.results.findings import Findings
 from search.results.summary.formatting import listed
 from search.results.summary.verdicts import out_of_patience

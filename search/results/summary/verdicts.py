@@ -6,17 +6,9 @@ from collections.abc import Collection, Iterable, Sequence
 from omegaconf import DictConfig, OmegaConf
 
 from search.config.counted import count
-from search.config.knob_parts import own_parts
+from search.config.knob_parts import EPOCHS, own_parts
 from search.config.plan import Plan
-from search.diagnostics.verdicts.advice import (
-    ADVICE,
-    CHECK,
-    EPOCHS,
-    PATIENCE,
-    Advice,
-    is_longer,
-    why_not,
-)
+from search.diagnostics.verdicts.advice import ADVICE, CHECK, PATIENCE, Advice, is_longer, why_not
 from search.results.findings import Findings
 from search.storage.trials import BY_ITSELF, FROM_ZERO, TrialRecord
 from trainers.mentions import never_gets
