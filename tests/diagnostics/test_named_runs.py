@@ -248,3 +248,19 @@ def test_an_evaluation_that_tells_the_loss_of_each_batch_counts_by_their_mean(tm
     assert curves.val.tolist() == pytest.approx([v for _, _, v in losses_of(1)])
     (curves,) = read(tmp_path, text).trainings.values()  # averages so far, for all that is known
     assert curves.val.tolist() == pytest.approx([v + 0.1 for _, _, v in losses_of(1)])
+
+
+def test_two_programs_that_write_into_one_log_at_once_are_refused_and_not_cut_into_pieces(tmp_path):
+    steps = [
+        f"Epoch {e}/2 step {s}/400 loss {1 / (e + s):.4f}\n"
+        for e in (1, 2)
+        for s in range(0, 400, 20)
+    ]
+    whole = "".join(steps)
+    assert [len(c.epochs) for c in read(tmp_path, whole + whole).trainings.values()] == [2, 2]
+    late = "".join(f"{one}{other}" for one, other in zip(steps[-6:], steps, strict=False))
+    with raises("log-mixes-trainings", "line 37"):
+        read(tmp_path, "".join(steps[:-6]) + late + "".join(steps[6:]))
+    ends = "".join(f"Epoch {e}/6 step 400/400 loss {t}\n" for e, t, _ in losses_of(1))
+    (curves,) = read(tmp_path, ends).trainings.values()
+    assert len(curves.epochs) == 6

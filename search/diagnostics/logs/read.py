@@ -33,7 +33,7 @@ from search.diagnostics.logs.measures import (
     with_losses,
 )
 from search.diagnostics.logs.phases import TRAIN, VAL, by_phase
-from search.diagnostics.logs.trainings import trainings_of
+from search.diagnostics.logs.trainings import mixed_at, trainings_of
 from search.diagnostics.verdicts.curves import Curves
 from search.diagnostics.verdicts.from_columns import curves_of
 from search.errors import UsageError, refused
@@ -153,6 +153,10 @@ def _read(
     header, lines = by_phase(header, lines)
     header, lines, logarithms = with_losses(header, lines)
     layout = layout_of(path, header, lines, chosen=chosen)
+    if number := mixed_at(lines, axis=layout.epoch or "", loss=layout.train[0]):
+        where, rule = f"{path}: line {number}", "an epoch begins at its first steps"
+        got, remedy = "its second half, as two programs write at once", "give each its own log"
+        raise refused(where, code="log-mixes-trainings", rule=rule, got=got, remedy=remedy)
     runs, again = trainings_of(path.stem, lines, layout=layout)
     is_error = layout.train[0].rpartition("_")[2] in ERRORS and "train" not in chosen
     scale = (0, scale[1]) if is_error else scale  # classes are the scale of a loss

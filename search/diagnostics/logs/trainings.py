@@ -14,6 +14,7 @@ from search.diagnostics.logs.line import Line, is_told, number_in
 from search.diagnostics.logs.losses import STEP
 
 OFTEN, FEWEST = 3, 3  # most times that a training is taken up again; epochs of each time, at least
+OFTEN_TOLD = 4  # lines of an epoch that tell where it begins
 FAR = 20  # strides: what lies so far behind the line before it may be a piece of another training
 
 
@@ -99,6 +100,28 @@ def _broken_off(lines: Sequence[Line], *, axis: str, loss: str) -> set[int]:
         if epoch == last and step < before and step == told[0][2]
     }
     return set(again) if set(again.values()) <= {told[0][1]} else set()
+
+
+def mixed_at(lines: Sequence[Line], *, axis: str, loss: str) -> int:
+    """The line from which two trainings write at once, of steps of one whole; else 0: an epoch that
+    follows another one begins later by half of its steps than others do, of which many are told.
+    """
+    told = [
+        (number, number_in(cells.get(axis, "")) or 0.0, step, number_in(cells["of"]) or 0.0)
+        for number, cells in lines
+        if is_told(cells, loss)
+        and is_told(cells, "of")
+        and (step := number_in(cells.get("step", ""))) is not None
+    ]
+    begun = [
+        (number, step, whole)
+        for (_, before, _, _), (number, epoch, step, whole) in pairwise(told)
+        if epoch > before
+    ]
+    if len(told) < OFTEN_TOLD * len(begun):
+        return 0
+    first = min((step for _, step, _ in begun), default=0.0)
+    return next((number for number, step, whole in begun if step - first > whole / 2), 0)
 
 
 def _taken_up(lines: Sequence[Line], *, axis: str, loss: str) -> tuple[list[Line], list[float]]:
