@@ -1,11 +1,18 @@
 """Sets whose labels, or rows, are not alike: shuffled train labels are told, hard tasks and other films are left alone."""
 
+import json
+
 import numpy as np
 import pytest
 
 from search.diagnostics.preflight import labels
+from search.diagnostics.preflight.of_rows_seen import of_rows_seen
 from search.diagnostics.preflight.reading import Reading, readable
 from search.diagnostics.preflight.validation_labels import validation_labels
+from search.storage.json_numbers import plain
+from trainers.api import Data, Part
+from trainers.probes.subject import Subject
+from trainers.probes.watched import watched
 
 
 def _hard(rows, dice):
@@ -66,3 +73,24 @@ def test_validation_of_other_films_is_not_told_to_bear_the_labels_of_other_rows(
     reading = Reading.of(x[mixed[:600]], y[mixed[:600]], classification=True)
     swapped = validation_labels(reading, (x[mixed[600:]], 1 - y[mixed[600:]]), alike=True)
     assert (swapped.outcome, "swapped" in swapped.told) == ("fail", True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("fault", "told"), [("shuffled apart", "warn"), ("", "")])
+def test_pictures_shuffled_apart_are_told_though_they_are_changed_and_all_answers_come_before_a_loss(
+    fault, told, tmp_path
+):
+    trainer = {"batch_size": 32, "epochs": 3, "fault": fault}
+    trainer["_target_"] = "repositories_pictures.folder"
+    rows = np.random.default_rng(0).permutation(1000)
+    subject = Subject(
+        config={"trainer": trainer, "seed": 0, "optimizer": {"lr": 0.003}}, device="cpu",
+        data=Data(train=Part(index=rows[:560]), val=Part(index=rows[560:700])), folder=tmp_path,
+        task="classification", metric="score",
+    )  # fmt: skip
+    seen = json.loads(json.dumps(plain(watched(subject)), allow_nan=False))
+    assert len(seen["pairs"]["held_targets"]) == 140
+    checks = of_rows_seen(seen["pairs"], seen, metric="score", alike=True)
+    assert [check.outcome for check in checks if check.name == "label_signal"] == [told] * bool(
+        told
+    )

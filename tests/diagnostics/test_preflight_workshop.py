@@ -1,7 +1,6 @@
 """Masks beside their pictures, groups of batches, scores and what they hear, ways of steps: planted faults are told, sound twins are left alone."""
 
 import json
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -168,7 +167,8 @@ def test_each_evaluated_batch_but_those_named_keeps_its_answer():
     assert torch.equal(first, third)
     assert torch.equal(second, -first.roll(1, 0))
     assert answering.sizes == [[6, 6, 6]]
-    assert all(torch.equal(net(rows), first) for _ in pairwise(range(3)))  # the hooks are gone
+    assert torch.equal(net(rows), first)
+    assert not torch.nn.modules.module._has_any_global_hook()
 
 
 @pytest.mark.slow

@@ -62,7 +62,7 @@ WRONG = {
     "reviews": {
         "last place of the padded": "padding capacity",
         "state of the batch before": f"{EVAL} repeatable",
-        "labels left unsorted": f"{MATTER} {OVER} batches",
+        "labels left unsorted": f"{MATTER} {OVER} batches label_signal",
     },
     "focal": {
         "logarithm over rows": f"{OUT} {EVAL}",

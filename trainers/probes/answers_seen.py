@@ -149,11 +149,11 @@ class AnswersSeen:
             self._ended |= mine and bool(self._pairs)
         return keys
 
-    def evaluated_against(self, targets: Any) -> None:
-        """A loss is asked for without gradients: of the rows that the model has answered since the
-        last one, if they are as many.
+    def evaluated_against(self, targets: Any, *, of: Keys = ()) -> None:
+        """A loss is asked for without gradients: `of` these rows, or of those that the model has
+        answered since the last one, if they are as many.
         """
-        keys, self._waiting = self._waiting, []
+        keys, self._waiting = of or tuple(self._waiting), []
         if keys and isinstance(targets, Tensor) and targets.ndim and len(keys) == len(targets):
             self.held_targets.update(zip(keys, values_of(targets).tolist(), strict=True))
 

@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_map
 
 from trainers.probes.answers import Heard
 from trainers.probes.functions import LOSSES
-from trainers.probes.hooks import Intercepted, is_transformed, of_modules, unwatched
+from trainers.probes.hooks import Intercepted, is_transformed, of_modules, removed, unwatched
 from trainers.probes.run import Run
 from trainers.probes.steer import Steer
 from trainers.probes.subject import Subject, patient
@@ -43,8 +43,7 @@ class Answering(Intercepted):
 
     def __exit__(self, *error: Any) -> None:
         super().__exit__(*error)  # type: ignore[no-untyped-call]
-        for handle in self._handles:
-            handle.remove()
+        removed(self._handles)
 
     def epoch(self) -> None:
         """An epoch has ended."""

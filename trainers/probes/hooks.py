@@ -5,7 +5,7 @@ Backward passes have no global hook: `torch.autograd.backward`, through which `T
 too, is wrapped meanwhile.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import wraps
 from typing import Any, ParamSpec, Self, TypeVar
 
@@ -118,10 +118,7 @@ class Hooked(Intercepted):
     def __exit__(self, *error: Any) -> None:
         super().__exit__(*error)  # type: ignore[no-untyped-call]
         torch.autograd.backward = self._backward
-        for handle in self._handles:
-            handle.remove()
-            # torch 2.13 forgets this mark, by which `torch.compile` then warns of a hook
-            _global_forward_hooks_with_kwargs.pop(handle.id, None)
+        removed(self._handles)
 
 
 def of_modules(entered: Callable[..., None], left: Callable[..., None]) -> list[Any]:
@@ -130,6 +127,14 @@ def of_modules(entered: Callable[..., None], left: Callable[..., None]) -> list[
         register_module_forward_pre_hook(entered),
         register_module_forward_hook(left, with_kwargs=True, always_call=True),
     ]
+
+
+def removed(handles: Iterable[Any]) -> None:
+    """Takes hooks away."""
+    for handle in handles:
+        handle.remove()
+        # torch 2.13 forgets this mark, by which `torch.compile` then warns of a hook
+        _global_forward_hooks_with_kwargs.pop(handle.id, None)
 
 
 @unwatched

@@ -32,6 +32,8 @@ class LabelsSeen:
         self.answers = AnswersSeen()
         self._keys: Keys = ()
         self._place = 0  # of a loss among those after one pass of the model
+        # Answers of the model in evaluation by their ids, and the rows that they are for.
+        self._answered: dict[int, tuple[torch.Tensor, Keys]] = {}
         self._inside: list[Any] = []  # targets of losses within the pass that is under way
 
     @unwatched
@@ -50,10 +52,18 @@ class LabelsSeen:
             self._note(targets)
         self._inside = []
 
-    def lost(self, targets: Any, *, inside: bool) -> None:
-        """A loss is asked for against these targets; `inside`: by the model itself."""
-        if not torch.is_grad_enabled():
-            self.answers.evaluated_against(targets)
+    def answered(self, output: Any, keys: Keys) -> None:
+        """The model was given these rows, without gradients, and this came out."""
+        if isinstance(output, torch.Tensor) and len(self._answered) < MOST:
+            self._answered[id(output)] = output, keys  # kept, so that its id stays its own
+
+    def lost(self, targets: Any, *, inside: bool, outputs: Any = None) -> None:
+        """A loss is asked for against these targets; `inside`: by the model itself. An evaluation
+        may answer all batches, twice even, before it asks for the loss of the first.
+        """
+        _, keys = self._answered.pop(id(outputs), (None, ()))
+        if keys or not torch.is_grad_enabled():  # many compute it behind no_grad
+            self.answers.evaluated_against(targets, of=keys)
         elif len(self.noted) < MOST and isinstance(targets, torch.Tensor):
             if inside:
                 self._inside.append(targets)

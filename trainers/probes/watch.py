@@ -131,7 +131,8 @@ class Watch(StepWatch):
         if targets is not None and not self._paused:
             if torch.is_grad_enabled() and func in functions.LOSSES:
                 self._next_tokens.asked(args[0] if args else None, targets)
-            self.labels_seen.lost(targets, inside=self._is_inside())
+            first = args[0] if args else None
+            self.labels_seen.lost(targets, inside=self._is_inside(), outputs=first)
         elif func in functions.SOFTMAXES and args and outputs:
             self.seen.over_rows += over_rows(args, kwargs, outputs=outputs)
         if func in functions.MULTIPLIED:
@@ -252,6 +253,7 @@ class Watch(StepWatch):
         size = self.calls_seen.measures(tensors) if tensors else None
         batch = batch_of(tensors[0].detach(), size) if tensors else None
         if not torch.is_grad_enabled():
+            self.labels_seen.answered(output, batch.keys if batch is not None else ())
             self.seen.evaluated += [batch] if batch is not None else []
             if not self._evaluated and not self._calibrating:
                 self._evaluated = self._paused = True
