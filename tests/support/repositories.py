@@ -1,7 +1,9 @@
 """Training scripts in the styles of public repositories, under a trainer of one's own: as they are, with sound habits, and with one wrong
 line each. Lines, and the checks that may name them, were written down before anyone ran one; every third was put aside until the rules stood."""
 
-from planted import SetUp
+from dataclasses import replace
+
+from own_loops import loop_words, set_ups
 
 ROWS = {
     "pictures.template": 1000, "pictures.folder": 1000, "pictures.finetuned": 1000, "text.gpt": 1000,
@@ -112,26 +114,12 @@ HABITS = {
 
 def _words(script, fault):
     path = next(path for path in ROWS if path.endswith(f".{script}"))
-    return [
-        "data=own", "data.task=classification", f"data.rows={ROWS[path]}", "normalise=none",
-        "metric=reported", "metric.name=score", "metric.direction=maximize", "model=own",
-        "optimizer.lr=0.003", f"trainer._target_=repositories_{path}", "trainer.predict=null",
-        f'+trainer.fault="{fault}"',
-    ]  # fmt: skip
-
-
-def _all():
-    for script, kinds in WRONG.items():
-        for fault, found in kinds.items():
-            yield f"{script}: {fault}", _words(script, fault), tuple(found.split())
-    for script in WRONG:
-        for habit in ("", *HABITS.get(script, ())):
-            yield f"{script}: {habit or 'as it is'}", _words(script, habit), ()
+    return loop_words(f"repositories_{path}", rows=ROWS[path], fault=fault)
 
 
 EVERY = [
-    SetUp(name, words, found, aside=number % 3 == 2)
-    for number, (name, words, found) in enumerate(_all())
+    replace(setup, aside=number % 3 == 2)
+    for number, setup in enumerate(set_ups(_words, wrong=WRONG, habits=HABITS))
 ]
 FAULTS = [setup for setup in EVERY if setup.found]
 SOUND = [setup for setup in EVERY if not setup.found]

@@ -3,7 +3,7 @@
 The wrong lines, and the checks that may name them, were chosen before anyone ran one.
 """
 
-from planted import SetUp
+from own_loops import loop_words, set_ups
 
 SIZES = {
     "tutorials_pictures.mnist": 900, "tutorials_pictures.averaged": 900,
@@ -140,21 +140,9 @@ HABITS = {
 
 def _words(script, fault):
     path = next(path for path in SIZES if path.endswith(f".{script}"))
-    return [
-        "data=own", "data.task=classification", f"data.rows={SIZES[path]}", "normalise=none",
-        "metric=reported", "metric.name=score", "metric.direction=maximize", "model=own",
-        "optimizer.lr=0.003", f"trainer._target_={path}", "trainer.predict=null",
-        f"+trainer.fault='{fault}'",
-    ]  # fmt: skip
+    return loop_words(path, rows=SIZES[path], fault=fault)
 
 
-FAULTS = [
-    SetUp(f"{script}: {fault}", _words(script, fault), tuple(found.split()))
-    for script, kinds in WRONG.items()
-    for fault, found in kinds.items()
-]
-SOUND = [
-    SetUp(f"{script}: {habit or 'as it is'}", _words(script, habit))
-    for script in WRONG
-    for habit in ("", *HABITS.get(script, ()))
-]
+EVERY = list(set_ups(_words, wrong=WRONG, habits=HABITS))
+FAULTS = [setup for setup in EVERY if setup.found]
+SOUND = [setup for setup in EVERY if not setup.found]

@@ -5,7 +5,7 @@ import random
 
 import numpy as np
 import torch
-from planted import SetUp
+from own_loops import loop_words, set_ups
 from sklearn.datasets import load_breast_cancer, load_digits
 from torch import nn
 from torch.nn import functional as F  # noqa: N812  # the field's name for it
@@ -302,21 +302,9 @@ def walks(config, data, device, checkpoint):
 
 
 def _words(script, fault):
-    return [
-        "data=own", "data.task=classification", f"data.rows={ROWS[script]}", "normalise=none",
-        "metric=reported", "metric.name=score", "metric.direction=maximize", "model=own",
-        "optimizer.lr=0.003", f"trainer._target_=workshop.{script}", "trainer.predict=null",
-        f'+trainer.fault="{fault}"',
-    ]  # fmt: skip
+    return loop_words(f"workshop.{script}", rows=ROWS[script], fault=fault)
 
 
-FAULTS = [
-    SetUp(f"{script}: {fault}", _words(script, fault), tuple(found.split()))
-    for script, kinds in WRONG.items()
-    for fault, found in kinds.items()
-]
-SOUND = [
-    SetUp(f"{script}: {habit or 'as it is'}", _words(script, habit), ())
-    for script in WRONG
-    for habit in ("", *HABITS[script])
-]
+EVERY = list(set_ups(_words, wrong=WRONG, habits=HABITS))
+FAULTS = [setup for setup in EVERY if setup.found]
+SOUND = [setup for setup in EVERY if not setup.found]
