@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 
 from trainers.api import Checkpoint, Config, Data, Values
-from trainers.command_end import KILLED, CommandFailed, check_end, silent
+from trainers.command_end import KILLED, STAYED, CommandFailed, check_end, silent
 from trainers.command_line import command_line, filled_files, rehearse
 from trainers.isolation.shared_files import LIGHTNING_ROOT
 from trainers.printed import LAST_EPOCH, Printed, Record, needed_names
@@ -39,10 +39,6 @@ LINGERS = 0.5  # share of trainer.epoch_timeout for which it may be silent behin
 KEPT = 50  # last lines of errors in which a traceback is looked for
 ANEW = (
     "begun anew in an empty folder: after an interruption the program did not go on from its files"
-)
-STAYED = (
-    "did not end after its last epoch and was stopped, silent for {:g} s: a thread or process that "
-    "it has begun may keep it"
 )
 LEFT = (
     "trainer.command: must end after its training, but it ended while a process in the background "
@@ -266,8 +262,8 @@ class _Program:
                 yield from records
                 in_background |= before and bool(records)  # printed after the program's own end
             if more or more_errors:
-                spoke = time.monotonic()
-            if not ended or more or more_errors:
+                heard = spoke = time.monotonic()
+            elif not ended:
                 heard = time.monotonic()
             elif not self._goes_on() or time.monotonic() > heard + self._grace:
                 if in_background and self._goes_on():

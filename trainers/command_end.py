@@ -24,6 +24,10 @@ SILENT = (
     "print one, as trainers/examples/script.py does; or, if it has ended a training that an "
     "earlier trial began, save in the folder that {folder} in trainer.command becomes"
 )
+STAYED = (
+    "did not end after its last epoch and was stopped, silent for {:g} s: a thread or process that "
+    "it has begun may keep it"
+)
 NAMED = (
     "; if another of its numbers is the metric, say metric.name=… and metric.direction=maximize or "
     "minimize"

@@ -48,13 +48,9 @@ def open_test_set(options: Namespace) -> None:
         exported = folder.best / EXPORTED
         seconds = findings.winner.seconds if findings.winner is not None else 0.0
         judge.check(config, exported, seconds=seconds)
-        opening = ledger.begin(
-            {
-                "config": file_digest(folder.best_config),
-                "metric": findings.plan.metric.name,
-                "rows": len(prepared.split.test),
-            }
-        )
+        digest = file_digest(folder.best_config)
+        known = {"config": digest, "metric": metric.name, "rows": len(prepared.split.test)}
+        opening = ledger.begin(known)
         more = " --unfinished" if options.unfinished else ""
         with _told_if_cut_off(f"python -m search test {address(folder.path)} --again{more}"):
             several = _several(findings, folder, judge)
@@ -80,8 +76,8 @@ def open_test_set(options: Namespace) -> None:
         )
     both = sum(len(fold.val) for fold in prepared.split.folds), rows
     gap = _gap(findings, folder, several, rows=both)
-    seen = _own_rows(str(config.trainer._target_), rows=rows)
-    for line in [*by_group, *_without_weights(findings, folder), *gap, *seen]:
+    own = _own_rows(config, rows=rows)
+    for line in [*by_group, *_without_weights(findings, folder), *gap, *own]:
         print(line)
     _say_earlier(earlier, number=opening["opening"])
 
@@ -196,8 +192,9 @@ def _gap(
     return gap_lines(findings.plan.metric, validation=validation, test=several, rows=rows)
 
 
-def _own_rows(trainer: str, *, rows: int) -> list[str]:
+def _own_rows(config: DictConfig, *, rows: int) -> list[str]:
     """That a trainer takes rows of its own, among which those of the test may be."""
+    trainer = str(config.trainer._target_)
     data = unread_data(trainer)
     return [
         f"{trainer} never reads its argument {data!r}, so it takes rows of its own: it may have "

@@ -4,6 +4,7 @@ Of sequences, features are looked at step by step, and padding takes no part.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -118,29 +119,23 @@ def _of_labels(
         around = check.outcome == "pass" and not tokens and lengths is None
         return (_of_rows_around(data, index) if around else None) or check
 
-    yield in_time(
-        budget, "contradictions", lambda: labels.contradictions(train_x, train_y, chance=chance)
-    )
-    yield in_time(budget, "telltale_feature", telling)
+    made = partial(in_time, budget)
+    yield made("contradictions", lambda: labels.contradictions(train_x, train_y, chance=chance))
+    yield made("telltale_feature", telling)
     reading = Reading.of(train_x, train_y, classification=classification)
     held, val_y = val
     assert held is not None
-    alike = plan.config.split.kind not in APART
-    signal = in_time(
-        budget,
+    asked, alike = (held, val_y), plan.config.split.kind not in APART
+    signal = made(
         "label_signal",
-        lambda: labels.label_signal(
-            reading, moved=_moved(data, index), val=(held, val_y), alike=alike
-        ),
+        lambda: labels.label_signal(reading, moved=_moved(data, index), val=asked, alike=alike),
     )
     yield signal
     if classification:
         legible = signal.measured.get("score", 1.0) >= labels.READABLE
-        yield in_time(budget, "label_noise", lambda: label_noise(reading, legible=legible))
+        yield made("label_noise", lambda: label_noise(reading, legible=legible))
     yield labels.label_order(train_y)
-    yield in_time(
-        budget, "validation_labels", lambda: validation_labels(reading, (held, val_y), alike=alike)
-    )
+    yield made("validation_labels", lambda: validation_labels(reading, asked, alike=alike))
 
 
 def in_time(budget: Budget, name: str, make: Callable[[], Check]) -> Check:
