@@ -161,7 +161,7 @@ def test_a_score_is_not_doubted_on_less(changes):
 
 def test_each_evaluated_batch_but_those_named_keeps_its_answer():
     net = torch.nn.Linear(2, 1)
-    rows = torch.randn(6, 2, generator=torch.Generator().manual_seed(0))
+    rows = torch.linspace(-9.0, 9.0, 12).reshape(6, 2)  # no answers that could be chances
     with heard.Answering(lambda epoch, place: place == 1) as answering, torch.no_grad():
         first, second, third = (net(rows) for _ in range(3))
     assert torch.equal(first, third)
