@@ -94,6 +94,10 @@ class Recorder:
         """The recorded epochs of an unfinished trial."""
         return self._curves.records(trial)
 
+    def is_trained(self, trial: RunningTrial) -> bool:
+        """Whether all epochs that it may train are recorded."""
+        return not trial.has_room(self._plan.epochs_of(trial.spec.knobs))
+
     def record_epoch(self, slot: Slot, trial: RunningTrial, message: EpochTrained) -> None:
         """Records an epoch.
 

@@ -51,6 +51,7 @@ class RunningTrial:
         decision: what its worker is answered.
         kill_reason: why its worker is being killed, if it is.
         retry: False once the reason of the kill forbids another attempt.
+        is_overdue: whether its time is up, which is then the reason of the kill.
         building: True from the handing out to the first message about the trial.
         silence_noted: whether the user has heard that it is silent for long.
         paused: time of this attempt in which search and worker may have been stopped [s].
@@ -78,6 +79,7 @@ class RunningTrial:
     decision: StopDecision = StopDecision.GO
     kill_reason: str = ""
     retry: bool = True
+    is_overdue: bool = False
     building: bool = False
     silence_noted: bool = False
     paused: float = 0.0
@@ -91,7 +93,7 @@ class RunningTrial:
         self.rungs = rungs
         self.building, self.heard_at = True, time.monotonic()
         self.handed_out_at = time.time()
-        self.kill_reason, self.retry = "", True
+        self.kill_reason, self.retry, self.is_overdue = "", True, False
 
     def assigned(self, knobs: Mapping[str, Value]) -> AssignedTrial:
         """What its worker gets. `knobs`: as they are trained."""
@@ -182,7 +184,7 @@ class RunningTrial:
         elif silent > self.limits.epoch_timeout:
             reason = f"hung: no epoch for trainer.epoch_timeout={self.limits.epoch_timeout:g} s"
         if reason:  # it has had its slot for so long, and a budget of hours or of GPUs pays for it
-            self.seconds += own
+            self.seconds, self.is_overdue = self.seconds + own, True
         return reason
 
     def unusual_silence(self, now: float) -> str:

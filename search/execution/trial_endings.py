@@ -25,6 +25,7 @@ KEEP_APART = (
     "what a trial writes belongs into checkpoint.files, in a program into the folder that {folder} "
     "in trainer.command becomes"
 )
+STAYED = "did not end after its last epoch and was stopped ({}): what comes after it hangs"
 LOW_ON_MEMORY = "low on memory"  # in what Ray says of a worker that it killed for that
 
 
@@ -160,7 +161,9 @@ class TrialEndings:
 
     def _died(self, trial: RunningTrial, reason: str, *, shared: bool) -> None:
         """The worker has died or would have been killed: another attempt, or a final state."""
-        if trial.record_failure(shared=shared):
+        if trial.is_overdue and self._recorder.is_trained(trial):  # as of a program that stays
+            self._finish(trial, TrialState.COMPLETE, reason=STAYED.format(reason), cause=None)
+        elif trial.record_failure(shared=shared):
             again = (
                 "trying again, alone in its worker"
                 if trial.must_run_alone and shared

@@ -3,6 +3,7 @@
 import signal
 import threading
 
+import pandas as pd
 import pytest
 from kit import MARK, marked, running, search, told_of, wait_for
 from refusals import check_told
@@ -57,6 +58,32 @@ def test_a_trial_whose_module_hangs_is_lost_after_its_retries_and_the_user_hears
     assert "trial 0: hung: no epoch for trainer.epoch_timeout=1 s; trying again" in done.stdout
     check_told(done.stderr, "first-trials-failed", "trainer.epoch_timeout=1")
     wait_for(lambda: not marked(str(tmp_path)), what=lambda: told_of(marked(str(tmp_path))))
+
+
+STAYS = """
+import threading
+
+def train(config, data, device, checkpoint):
+    for epoch in range(1, 3):
+        yield {"epoch": epoch, "accuracy": epoch / 10}
+    threading.Event().wait()
+"""
+
+
+@pytest.mark.slow
+def test_a_generator_that_hangs_after_its_last_epoch_keeps_all_its_epochs(tmp_path):
+    (tmp_path / "mine.py").write_text(STAYS)
+    words = ["rehearse=false", "trainer.epochs=2", "trainer.epoch_timeout=1", "seeds=1"]
+    words += ["space.optimizer.lr.points=2", "name=stays"]
+    done = search(*WORDS, *words, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "trying again" not in done.stdout
+    rows = pd.read_csv(tmp_path / "results" / "stays" / "trials.csv")
+    assert set(rows["state"]) == {"complete"}
+    assert set(rows["epochs"]) == {2}
+    assert set(rows["value"]) == {0.2}
+    told = rows["reason"].str.startswith("did not end after its last epoch and was stopped (hung: ")
+    assert told.all()
 
 
 class Late(ThreadedPlacement):

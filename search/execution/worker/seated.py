@@ -18,12 +18,13 @@ WINDOW, MAY_STOP = 0.05, 0.01
 class Seated:
     """A trial that trains here.
 
-    `epoch`: the last one that this worker has trained; -1 before it. `next_decision`: as of
-    `messages.Answer`. `result`: of its last step. `end`: how it ended.
+    `epochs`: that it may train. `epoch`: the last one that this worker has trained; -1 before it.
+    `next_decision`: as of `messages.Answer`. `result`: of its last step. `end`: how it ended.
     """
 
     trial: int
     checkpoint: TrialCheckpoint
+    epochs: int = 0
     epoch: int = -1
     next_decision: int | None = None
     result: StepResult | None = None

@@ -122,6 +122,7 @@ class Worker:
         self._seated[trial] = seated
         with self._charged_to(seated):
             config = self._configs.resolve(knobs=assigned.knobs, seed=seed)
+            seated.epochs = int(config["trainer"]["epochs"])
             seated.checkpoint.keep_snapshots(config)
             lanes = self._opened(config)
             strategy = lanes.seat(
@@ -181,8 +182,9 @@ class Worker:
         if result.message is not None:
             seated.epoch = result.message.epoch
             with self._charged_to(seated):  # a message may hold what cannot be sent
-                # The untrained model is told at once: the first epoch may be long.
-                self._conductor.tell(result.message, more=result.message.epoch > 0)
+                # The untrained model is told at once, since the first epoch may be long, and the
+                # last epoch, since what a trainer does behind it may hang.
+                self._conductor.tell(result.message, more=0 < seated.epoch < seated.epochs)
 
     def _settle(self) -> None:
         """Asks about every trial whether it goes on; some leave, others may come."""
