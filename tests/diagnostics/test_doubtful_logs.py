@@ -129,3 +129,73 @@ def test_of_averages_so_far_the_last_of_an_epoch_counts(tmp_path):
     assert curves.train.tolist() == TRAIN
     (mean,) = read_of(tmp_path, text.replace("so far ", "")).trainings.values()
     assert mean.train.tolist() == [(9.5 + loss) / 2 for loss in TRAIN]
+
+
+def test_options_of_commands_are_no_losses_and_a_diary_of_ends_is_no_training(tmp_path):
+    command = "python train.py --model net --loss 2 --epoch 40\n"
+    diary = "".join(
+        f"{command}Result:\n  Epoch 39: train_loss={t} valid_loss={v}\n\n"
+        for t, v in zip(TRAIN, VAL, strict=True)
+    )
+    with raises("log-lines-are-results", "epoch 39 8 times"):
+        read_of(tmp_path, diary)
+    sound = command + lines_of("Epoch {e}: train_loss={t} valid_loss={v}\n")
+    (curves,) = read_of(tmp_path, sound).trainings.values()
+    assert (curves.epochs.tolist(), curves.train.tolist()) == ([1, 2, 3, 4, 5, 6, 7, 8], TRAIN)
+    assert curves.val.tolist() == VAL
+
+
+def test_the_same_late_epoch_of_two_models_is_no_training_and_two_epochs_are(tmp_path):
+    ends = (
+        "2 layers:\nTrain Epoch 50 --- train loss: 0.05\n3 layers:\nTrain Epoch 50 --- train loss: "
+    )
+    ends += "0.01\n"
+    with raises("log-lines-are-results", "epoch 50 2 times"):
+        read_of(tmp_path, ends)
+    (curves,) = read_of(tmp_path, ends.replace("50", "49", 1)).trainings.values()
+    assert (curves.epochs.tolist(), curves.train.tolist()) == ([49, 50], [0.05, 0.01])
+    batches = "".join(
+        f"Train Epoch 50 [{at}/2] train loss: {t}\n" for at, t in ((1, 0.5), (2, 0.3))
+    )
+    assert len(read_of(tmp_path, batches).trainings) == 1
+
+
+@pytest.mark.parametrize(
+    "form", ["loss: {t} Epoch: {bar}\n", "Epoch: {bar} [00:01<00:02, loss={t}]\n"]
+)
+def test_a_bar_of_epochs_that_tells_a_loss_before_one_is_done_tells_the_one_that_runs(
+    form, tmp_path
+):
+    def bar(done, loss):
+        drawn = f"{100 * done // 8}%|{'#' * done}| {done}/8"
+        return form.format(t=loss, bar=drawn) if loss else f"Epoch: {drawn}\n"
+
+    runs = "".join(bar(at, t) + bar(at + 1, t) for at, t in enumerate(TRAIN))
+    for text in (bar(0, None) + runs, "".join(bar(at, t) for at, t in enumerate(TRAIN, start=1))):
+        (curves,) = read_of(tmp_path, text).trainings.values()
+        assert (curves.epochs.tolist(), curves.train.tolist()) == (list(range(1, 9)), TRAIN)
+
+
+def test_the_loss_that_a_line_tells_of_an_epoch_goes_before_the_last_batch_of_its_bar(tmp_path):
+    bars = "".join(
+        f"Epoch {{e}} [Train]: {50 * part}%|#| {part}/2 [00:01, loss={part}.5]\n" for part in (1, 2)
+    )
+    (curves,) = read_of(tmp_path, lines_of(bars + "Epoch {e}:\n Loss: {t}\n")).trainings.values()
+    assert curves.train.tolist() == TRAIN
+    (curves,) = read_of(tmp_path, lines_of(bars)).trainings.values()
+    assert curves.train.tolist() == [2.5] * 8
+
+
+def test_an_epoch_is_read_behind_a_mark_of_the_best_and_refused_where_its_name_is_not_read(
+    tmp_path,
+):
+    losses = "{e}: train_loss={t} val_loss={v}\n"
+    marked = lines_of("[NEW BEST] Epoch #" + losses).replace("[NEW BEST] ", "", 1)
+    (curves,) = read_of(tmp_path, marked).trainings.values()
+    assert (curves.epochs.tolist(), curves.train.tolist()) == (list(range(1, 9)), TRAIN)
+    told = [f"Epoch {e}: train_loss={t} val_loss={t}\n" for e, t in enumerate(TRAIN, start=1)]
+    best = [f"New best at: Epoch {e}: train_loss={t} val_loss={t}\n" for e, t in enumerate(TRAIN)]
+    with raises("log-epochs-not-read", "3 of 8 that were not, as epoch 3", "line 3"):
+        read_of(tmp_path, "".join((*told[:2], best[3], best[4], best[5], *told[5:])))
+    (curves,) = read_of(tmp_path, "".join(told) + best[3]).trainings.values()
+    assert curves.train.tolist() == TRAIN

@@ -10,6 +10,7 @@ from search.diagnostics.logs.csv_lines import csv_lines, is_table
 from search.diagnostics.logs.json_lines import json_lines
 from search.diagnostics.logs.line import Table
 from search.diagnostics.logs.losses import FEW
+from search.diagnostics.logs.named_epochs import refuse_unread
 from search.diagnostics.logs.named_runs import runs_of
 from search.diagnostics.logs.parts import parts_of
 from search.diagnostics.logs.printed_lines import tells_loss_of_train
@@ -114,7 +115,9 @@ def _lines(path: Path, text: str) -> Table:
     if records := printed_records(text):
         return *json_lines(path, records), {}
     if is_text_log(text) and not is_table(text):
-        return text_lines(text)
+        table = text_lines(text)
+        refuse_unread(path, text, table[1])
+        return table
     return csv_lines(path, text)
 
 

@@ -36,6 +36,7 @@ NO_NAMES = {*NEWS, *OVER, *FILLERS, *OF_LINES, "start", "started", "begin", "new
 MONTHS = {"jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"}
 NO_NAMES |= MONTHS | {"mon", "tue", "wed", "thu", "fri", "sat", "sun", "am", "pm"}
 DRAWN, STRETCH = 4000, 50  # lines that are looked at first, and so many behind each other
+OF_BATCH = re.compile(r"\d+/\d+[\]) :]|\b(?:batch|step|iter)|%\|", re.I)  # in a line: of a part
 LEAST = 2  # epochs that several names tell, from which these are runs
 MANY = 1000  # lines: a text that tells the results of some models has fewer
 COUNTED = {"epoch", "step", ROUND}
@@ -88,10 +89,11 @@ def _refuse_results(path: Path, lines: Sequence[str]) -> None:
     plain = {re.sub(r"\d+", "", " ".join(name)) for name in names if name}
     counted = any(not COUNTED.isdisjoint(own) for own in told)
     models = not counted and len(of_train) > 1 and len(plain) == len(of_train)
-    at_epoch = [own for _, own in of_train if "epoch" in own]
+    at_epoch = [own for line, own in of_train if "epoch" in own and not OF_BATCH.search(line)]
     epochs = [number_in(own["epoch"]) or 0.0 for own in at_epoch]
     beside = all(any(tells_loss(n) and is_of_val(n) for n in own) for own in at_epoch)
-    ends = beside and len(set(epochs)) < FEW <= len(epochs) and min(epochs) > 1
+    few = len(set(epochs)) < FEW <= len(epochs) if beside else len(set(epochs)) < len(epochs) == 2
+    ends = few and len(at_epoch) == len(of_train) and min(epochs) > 1
     if not models and not ends:
         return
     if models:

@@ -51,12 +51,14 @@ def _without_steps(lines: Sequence[Line]) -> list[Line]:
         for part, (_, cells) in zip(of_part, lines, strict=True)
         for name in cells
     }
-    left = {name for name, stepped, epoch in told if stepped and (name, False, epoch) in told}
+    whole = {(name, epoch) for name, stepped, epoch in told if not stepped}
+    whole |= {("train_loss", epoch) for name, epoch in whole if name == "loss"}  # names no set
+    left = {name for name, stepped, epoch in told if stepped and (name, epoch) in whole}
     last = lines[-1][1].get("epoch") if lines else None
     left -= {
         name
         for name, stepped, epoch in told
-        if stepped and epoch not in (None, last) and (name, False, epoch) not in told
+        if stepped and epoch not in (None, last) and (name, epoch) not in whole
     }
     left -= set(COUNTS)
     return [

@@ -28,6 +28,7 @@ VALIDATION = re.compile(r"val|test|eval", re.I)
 LEAST = 2  # lines that tell a loss, from which a text is a log
 # A bar that counts epochs, or the batches of each: `Epoch:  10%|█   | 1/10 [00:05<…, loss=0.5]`.
 EPOCH_BAR = re.compile(r"\bepochs?:? *(?=\d+%\|[^|\n]*\| *(\d+)/\d+(.*))", re.I)
+DONE = re.compile(r"^(.*\bepochs?:? *\d+%\|[^|\n]*\| *)(\d+)/(\d+)(.*)$", re.I | re.M)  # the same
 
 
 def is_text_log(
@@ -46,7 +47,7 @@ def text_lines(text: str) -> Table:
     `batch` counts lines where an epoch tells a loss several times; of validation, and of averages
     so far, the last counts.
     """
-    text = _without_epochs_of_batches(with_points_in_text(text))
+    text = _with_running_epochs(_without_epochs_of_batches(with_points_in_text(text)))
     averaged = _tells_averages(text)
     text = AVERAGED.sub(r"\2", text) if averaged else text
     so_far = averaged or SO_FAR.search(text) is not None
@@ -76,6 +77,19 @@ def _without_epochs_of_batches(text: str) -> str:
     anew = any(after < before for (before, _), (after, _) in pairwise(bars))
     of_epochs = not anew or any(VALIDATION.search(behind) for _, behind in bars)
     return text if of_epochs else EPOCH_BAR.sub("", text)
+
+
+def _with_running_epochs(text: str) -> str:
+    """The text with bars of epochs that count the one which runs, where they tell a loss before the
+    first is done: they are drawn once with its loss, and with the same once more as it is counted.
+    """
+    bars = list(DONE.finditer(text)) if "%|" in text else []
+    ahead = any(int(bar[2]) == 0 and any(map(tells_loss, numbers_of(bar[0]))) for bar in bars)
+    if not ahead:
+        return text
+    return DONE.sub(
+        lambda bar: f"{bar[1]}{min(int(bar[2]) + 1, int(bar[3]))}/{bar[3]}{bar[4]}", text
+    )
 
 
 def _with_their_epochs(told: Sequence[Line]) -> tuple[list[Line], dict[str, str]]:

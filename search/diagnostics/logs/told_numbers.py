@@ -27,6 +27,8 @@ COUNTED = r"(?:epoch|iteration|iter|step) *\d+"
 WRITER = re.compile(
     r"\b[a-z_]\w*(?:\.[a-z_]\w*)+(?:(?=\]| - | \| )|:\d+\b)|\b[a-z_][\w.]*:[\w<>]+:\d+(?= - )", re.I
 )
+# A command, whose options hold numbers that nothing measured.
+COMMAND = re.compile(r"\b(?:python[\d.]*|torchrun|accelerate launch)\s.*\s--[a-z]", re.I)
 # Of what a count stands behind, as `validation result at epoch 3, loss 0.5`, `loss at step 3: 0.5`.
 PLACES = (" at ", " after ", " for ", " of ")
 BEHIND = re.compile(
@@ -45,6 +47,8 @@ FORMS = [
     ("/", re.compile(r"\b(?:i|it|idx)(?: *[=:] *| +)(?=\d+/\d+\b)"), "step "),
     ("epoch", re.compile(r"\b(\d+)epoch\b"), r"epoch \1"),  # ESPnet
     ("train: ", re.compile(r"\btrain: (\d+)(?= *\[)", re.I), r"train epoch \1"),  # timm
+    ("#", re.compile(r"\b(epoch|iteration|step) *#(?=\d)", re.I), r"\1 "),
+    ("best]", re.compile(r"^\W*\[[a-z ]*best\] *(?=epoch\b)", re.I), ""),  # that this epoch is it
     # OpenMMLab, at last of evaluation's own batches.
     ("epoch(", re.compile(r"\bepoch\((\w+)\) *\[ *(\d+)\]", re.I), r"\1 epoch \2"),
     ("iter(", re.compile(r"\biter\((train)\) *\[ *(\d+)(?=/)", re.I), r"\1 iter \2"),
@@ -87,7 +91,10 @@ def numbers_of(line: str, phase: str = "") -> dict[str, str]:
     numbers: dict[str, str] = {}
     retold: set[str] = set()  # of the best epoch, as `saved the best model, val accuracy: 0.9`
     end = 0
-    line = WRITER.sub("", line[:LONGEST])
+    line = line[:LONGEST]
+    if is_command(line):
+        return numbers
+    line = WRITER.sub("", line)
     small = line.lower()
     if line.startswith("["):
         line = STEPPED.sub(r"step \1 ", BOOSTED.sub(rf"{ROUND} \1 ", line))
@@ -126,6 +133,11 @@ def numbers_of(line: str, phase: str = "") -> dict[str, str]:
             number = repr(float(number) / float(whole))
         numbers.setdefault(name, number)
     return numbers if "epoch" in numbers else {k: v for k, v in numbers.items() if k not in retold}
+
+
+def is_command(line: str) -> bool:
+    """Whether a line is a command that starts a program, whose options are settings."""
+    return " --" in line and COMMAND.search(line) is not None
 
 
 @lru_cache(maxsize=KEPT)
