@@ -436,6 +436,7 @@ def test_a_trial_that_may_be_poison_sits_alone():
     assert waiting.take(alone, workers=[alone]) == []
 
 
+@pytest.mark.slow
 def test_trials_in_company_are_one_line_of_the_display():
     config = compose_experiment("lr_sweep", overrides=[], config_dir=None)
     plan, console = (

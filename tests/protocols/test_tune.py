@@ -671,6 +671,7 @@ def test_a_verdict_that_is_not_in_the_table_is_refused():
     check_until(tune_plan("protocol=unstick").settings)
 
 
+@pytest.mark.slow
 def test_hours_too_small_for_a_first_sweep_say_which_would_pay():
     plan = tune_plan("budget_hours=0.01", "protocol.stages=[baseline,{sweep:lr},confirm]")
     baseline = Request(entry=0, stage="baseline", because="")
@@ -1436,6 +1437,7 @@ def test_a_model_is_made_four_times_as_wide_at_most_before_the_edge_says_more():
     assert wide(("model.width=32", "space=[lr,width]")) == 512
 
 
+@pytest.mark.slow
 def test_what_is_better_but_breaks_more_often_is_named_where_the_baseline_stays():
     def value(knobs, seed):  # a rate near 0.01 is better by far, and three of ten seeds collapse
         is_better = abs(np.log10(knobs.get(RATE, 0.1) / 0.01)) < 0.4

@@ -1,6 +1,7 @@
 """Which tests start whole programs, or put a training through all of the preflight's questions: they get the mark `slow`, by
 what they call, so that none is forgotten."""
 
+import dis
 import subprocess
 from collections.abc import Iterator
 from functools import cache
@@ -58,8 +59,11 @@ def _used(function: FunctionType) -> tuple[object, ...]:
 
 
 def _names(code: CodeType) -> Iterator[str]:
-    """Global names in a function's code, those of the functions inside it included."""
-    yield from code.co_names
+    """Global names in a function's code, those of the functions inside it included.
+
+    Attributes are none: `re.search` is not the `search` that a module has imported from `kit`.
+    """
+    yield from (each.argval for each in dis.get_instructions(code) if each.opname == "LOAD_GLOBAL")
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield from _names(constant)
