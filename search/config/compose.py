@@ -148,9 +148,9 @@ def _our_hydra() -> Iterator[None]:
 
 
 def _check_budget(config: DictConfig) -> None:
-    """`budget_trials` bounds a protocol; one sweep or joint search would not look at it."""
+    """`budget_trials` bounds a protocol; a search of another kind would not look at it."""
     kind, budget = config.protocol.get("kind"), config.get("budget_trials")
-    if budget is not None and kind in ("sweep", "joint"):
+    if budget is not None and kind != "tune":
         settled = "leave it out: the values and seeds= settle how many there are"
         raise refused(
             "budget_trials",

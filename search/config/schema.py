@@ -27,6 +27,16 @@ from search.errors import refused
 MISSING = object()
 SWITCH = ("on", "off", True, False)
 SIZES, SHARE = ("inputs", "outputs", "vocabulary"), number(least=0, most=1)
+# What each kind of search cannot do without: `protocol.kind` is one of these.
+NEEDED_BY_KIND = {
+    "sweep": ("protocol.extend", "protocol.refine"),
+    "joint": ("n_trials", "sampler.kind", "pruner.kind", "protocol.confirm", "protocol.leaders"),
+    "tune": (
+        "protocol.share", "protocol.trials", "protocol.confirm", "protocol.confirm_most",
+        "protocol.most_seeds", "protocol.leaders", "protocol.extend", "protocol.refine",
+    ),
+    "train": (),
+}  # fmt: skip
 TABLE: dict[str, Rule] = {
     "name": word(),
     "seed": whole(0, 2**32 - 1),
@@ -64,7 +74,7 @@ TABLE: dict[str, Rule] = {
     "split.kind": text(),
     "split.seed": whole(0, 2**32 - 1),
     "normalise.target": truth(),
-    "protocol.kind": one_of("sweep", "joint", "tune", "train"),
+    "protocol.kind": one_of(*NEEDED_BY_KIND),
     **{f"protocol.{key}": whole(0, 10) for key in ("extend", "refine")},
     "protocol.follower": text(null=True),
     "protocol.link": one_of("none", "linear", "sqrt"),
@@ -201,15 +211,6 @@ REQUIRED = (
     "trainer._target_", "trainer.predict", "trainer.epochs", "trainer.patience", "trainer.timeout",
     "trainer.epoch_timeout", "trainer.checkpoint_every", "trainer.max_log_mb",
 )  # fmt: skip
-# What a kind of protocol cannot do without.
-NEEDED_BY_KIND = {
-    "sweep": ("protocol.extend", "protocol.refine"),
-    "joint": ("n_trials", "sampler.kind", "pruner.kind", "protocol.confirm", "protocol.leaders"),
-    "tune": (
-        "protocol.share", "protocol.trials", "protocol.confirm", "protocol.confirm_most",
-        "protocol.most_seeds", "protocol.leaders", "protocol.extend", "protocol.refine",
-    ),
-}  # fmt: skip
 # What the stock trainer cannot do without.
 NEEDED_BY_STOCK = ("model._target_", "optimizer._target_", "loss._target_", "trainer.batch_size")
 MAPPINGS = (

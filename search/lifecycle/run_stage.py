@@ -63,6 +63,8 @@ def open_study(run: Run) -> Study:
         held=plan.held,
         older=CodeRecord(run.folder.path).older(),
     )
+    if not run.folder.has_trials():  # a further start would take it for a search without trials
+        raise TypeError(f"{type(storage).__name__}: TRIALS of search.storage.folder lacks its file")
     if storage.repaired:
         run.console.say(f"{storage.url}: {storage.repaired}", style="yellow")
         storage.repaired = ""  # it is said once, not at every stage

@@ -32,6 +32,7 @@ from search.protocols.history import BATCH, History
 from search.protocols.opening import confirm_needs, halved
 from search.protocols.step import Request
 from search.stages import sweep
+from search.stages.kinds import KINDS
 from search.stages.stage import Past
 from search.storage.trials import TrialRecord
 
@@ -47,7 +48,7 @@ def stage_plan(plan: Plan, history: History, request: Request, *, name: str) -> 
     return replace(
         plan,
         name=name,
-        kind="confirm" if request.stage in ("regularisers_off", "longer") else request.stage,
+        kind=request.stage if request.stage in KINDS else "confirm",  # of its configurations
         config=config,
         base=plan.config,
         held=held,

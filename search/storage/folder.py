@@ -34,9 +34,12 @@ from trainers.data.files import read_npz
 if TYPE_CHECKING:  # a contract takes a second to import, and a folder is read before
     from search.contract.contract import Contract, Prepared
 
+# The trials, or what a storage that keeps them elsewhere leaves here: one of these files is there
+# once any trial may have been recorded.
+TRIALS = ("journal.log", "storage.json")
 # What a search writes, config.yaml first: without it nothing counts as begun.
 WRITTEN = (
-    "config.yaml", "contract.yaml", "split.npz", "journal.log", "storage.json", "code.json",
+    "config.yaml", "contract.yaml", "split.npz", *TRIALS, "code.json",
     "lanes.json", "curves.jsonl", "curves.parquet", "trials.csv", "summary.csv", "summary.md",
     "decisions.jsonl", "best.yaml", "report.html", "preflight.json", "*.svg", "arrays", "best",
     "checkpoints", "layers", "logs", "orders", "refit", "runs.json", "workers.json", "teacher.json",
@@ -113,7 +116,7 @@ class Folder:
 
     def has_trials(self) -> bool:
         """True if trials may have been recorded."""
-        return self.journal.exists() or self.database.exists()
+        return any((self.path / name).exists() for name in TRIALS)
 
     def load_config(self) -> DictConfig:
         """The config of the first start, read-only.

@@ -20,6 +20,9 @@ class ServerAway(RunError):
 class TrialStorage:
     """Where the trials of one search lie. What a place need not do, it leaves as it is here.
 
+    `Folder` chooses the class by `storage.url`. `open` puts a file into the search's folder that
+    `TRIALS` of `search.storage.folder` names: it tells later starts that trials were recorded.
+
     Attributes:
         url: the place in words, without a password.
         repaired: what `open` had to repair, if anything.

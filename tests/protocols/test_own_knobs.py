@@ -16,8 +16,9 @@ from search.config.plan import read_plan
 from search.diagnostics.verdicts.advice import ADVICE, CHECK
 from search.diagnostics.verdicts.rules import Verdict
 from search.protocols.joint_request import DEAD
-from search.protocols.next_stage import NO_RATE, OUT_OF_REACH, next_stage
+from search.protocols.next_stage import next_stage
 from search.protocols.opening import opening
+from search.protocols.stage_requests import NO_RATE, OUT_OF_REACH
 from search.protocols.step import Request, Step
 from search.results.findings import find
 from search.results.summary.advise import next_lines

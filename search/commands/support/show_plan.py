@@ -26,7 +26,8 @@ from search.lifecycle.estimate import dearer_knobs, measure_epoch
 from search.lifecycle.launch import plan_in_folder
 from search.results.findings import open_results
 from search.results.transfer import compose_from, protocol_from
-from search.stages import joint, joint_confirmation, sweep
+from search.stages import joint_confirmation, sweep
+from search.stages.kinds import kind_of
 from search.stages.racing import Race
 from search.storage.trials import TrialRecord
 
@@ -107,9 +108,9 @@ def _show(plan: Plan, rows: Sequence[TrialRecord], console: Terminal) -> list[in
     """Stages and knobs; returns the epochs of each missing trial, as far as can be foreseen."""
     if isinstance(plan.settings, TuneSettings):
         return [plan.epochs] * show_protocol(plan, rows, console)
-    if isinstance(plan.settings, JointSettings):
-        return [plan.most_epochs] * _show_joint(plan, rows, console)
-    return _show_sweep(plan, rows, console)
+    if isinstance(plan.settings, SweepSettings):
+        return _show_sweep(plan, plan.settings, rows, console)
+    return [plan.most_epochs] * _show_knobs(plan, rows, console)
 
 
 def _record(plan: Plan, knob: Knob) -> dict[str, Any]:
@@ -127,7 +128,9 @@ def _record(plan: Plan, knob: Knob) -> dict[str, Any]:
     }
 
 
-def _show_sweep(plan: Plan, rows: Sequence[TrialRecord], console: Terminal) -> list[int]:
+def _show_sweep(
+    plan: Plan, settings: SweepSettings, rows: Sequence[TrialRecord], console: Terminal
+) -> list[int]:
     """Knobs and values of a sweep; the epochs of each missing trial of its first rounds."""
     columns = ("knob", "range", "baseline", "values", "seeds", "trials")
     table = Table(*columns, box=None, pad_edge=False)
@@ -141,11 +144,10 @@ def _show_sweep(plan: Plan, rows: Sequence[TrialRecord], console: Terminal) -> l
             numbers = len(plan.first_round), plan.seeds, count * plan.seeds
             table.add_row(*row, *map(str, numbers))
     console.print(table)
-    if isinstance(plan.settings, SweepSettings):
-        first = ", ".join(map(written, plan.first_round))
-        console.print(f"values of {plan.knob.path}: {first}", markup=False, highlight=False)
-        for line in _later_rounds(plan, plan.settings):
-            console.say(line)
+    first = ", ".join(map(written, plan.first_round))
+    console.print(f"values of {plan.knob.path}: {first}", markup=False, highlight=False)
+    for line in _later_rounds(plan, settings):
+        console.say(line)
     begun = [row.spec for row in rows if not row.finished]
     missing = [*begun, *sweep.wanted(plan, rows, resolution=0.0)]
     return [plan.epochs_of(spec.knobs) for spec in missing]
@@ -178,18 +180,24 @@ def _race_line(race: Race) -> list[str]:
     ]
 
 
-def _show_joint(plan: Plan, rows: Sequence[TrialRecord], console: Terminal) -> int:
-    """Knobs, sampler and pruner of a joint search.
+def _show_knobs(plan: Plan, rows: Sequence[TrialRecord], console: Terminal) -> int:
+    """The knobs that a search turns all at once, and how it goes on.
 
     Returns:
-        How many of its trials are missing, the confirmation included.
+        How many of its trials are missing, as far as can be foreseen.
     """
-    settings = joint.settings(plan)
     table = Table("knob", "range", "baseline", "counts under", box=None, pad_edge=False)
     for knob in plan.knobs:
         under = "=".join(knob.choice) if knob.choice else ""
         table.add_row(knob.path, knob.describe(), written(plan.default(knob)), under)
     console.print(table)
+    for line in _of_joint(plan, plan.settings) if isinstance(plan.settings, JointSettings) else ():
+        console.say(line)
+    return kind_of(plan).foreseen(plan, rows) - sum(row.finished for row in rows)
+
+
+def _of_joint(plan: Plan, settings: JointSettings) -> list[str]:
+    """Sampler, pruner and confirmation of a joint search, a line each."""
     rungs = (
         f"{settings.pruner}, asked at epochs {', '.join(map(str, settings.rungs))}"
         if settings.rungs
@@ -200,11 +208,9 @@ def _show_joint(plan: Plan, rows: Sequence[TrialRecord], console: Terminal) -> i
         if settings.sampler in ADAPTIVE
         else ""
     )
-    for line in (
+    return [
         f"sampler: {start}{settings.sampler}; pruner: {rungs}",
         f"then at most {settings.leaders} leaders and the baseline, "
         f"{settings.confirm} fresh seeds each",
         *_race_line(joint_confirmation.race_of(plan)),
-    ):
-        console.say(line)
-    return joint_confirmation.foreseen(plan, rows) - sum(row.finished for row in rows)
+    ]
