@@ -5,8 +5,9 @@ from functools import cache
 from pathlib import Path
 
 README = Path(__file__).parents[1] / "README.md"
-ROW = re.compile(r"^\| ((?:[RP]\d+a?b?(?: – |, )?)+) \| (.+?) \|$", re.MULTILINE)
-CITED = re.compile(r"\b[RP]\d+[ab]?\b")
+NAME = r"[RP]\d+[a-c]?"
+ROW = re.compile(rf"^\| ((?:{NAME}(?: – |, )?)+) \| (.+?) \|$", re.MULTILINE)
+CITED = re.compile(rf"\b{NAME}\b")
 
 
 @cache
@@ -15,7 +16,7 @@ def rules() -> dict[str, str]:
     texts: dict[str, str] = {}
     for names, text in ROW.findall(README.read_text("utf-8")):
         plain = text.replace("`", "")
-        parts = re.split(r"(?:^|(?<=\. ))([RP]\d+[ab]?): ", plain)
+        parts = re.split(rf"(?:^|(?<=\. ))({NAME}): ", plain)
         for name in _named(names):
             texts[name] = parts[0].strip() or plain
         texts |= dict(zip(parts[1::2], (part.strip() for part in parts[2::2]), strict=True))
