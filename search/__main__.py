@@ -9,8 +9,10 @@ import importlib
 import importlib.util
 import io
 import os
+import shutil
 import signal
 import sys
+import textwrap
 from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
@@ -18,20 +20,13 @@ from typing import NoReturn
 from search.config import catalogue
 from search.config.hidden_modules import hiding, is_hidden
 from search.config.program_name import as_started
+from search.config.text import for_terminal
 from search.config.version import __version__
-from search.errors import (
-    NO_LIBRARY,
-    NO_THREAD,
-    REFUSED,
-    Told,
-    UsageError,
-    disk_error,
-    limit_error,
-    refused,
-)
+from search.errors import NO_LIBRARY, NO_THREAD, REFUSED, Told, disk_error, limit_error, refused
 from search.execution.signals import signals_handled
 
 HELP = ("-h", "--help")
+COPIED = ("python -m search ", "pip install ")  # commands that a message gives
 
 
 def main(arguments: list[str]) -> int:
@@ -77,8 +72,30 @@ def main(arguments: list[str]) -> int:
 
 
 def _failed(error: Told) -> int:
-    print(as_started(f"search: {error} [{error.code}]"), file=sys.stderr)
+    text = f"search: {error} [{error.code}]"
+    if sys.stderr.isatty() and "\n" not in text:  # else it has lines already
+        text = _in_lines(error)
+    print(for_terminal(as_started(text)), file=sys.stderr)
     return error.exit_code
+
+
+def _in_lines(error: Told) -> str:
+    """A message as people read it: its parts and its code on lines of their own, which are broken
+    between words. A command is not broken, since it is copied.
+
+    A pipe or a log gets one line, which programs match.
+    """
+    width = shutil.get_terminal_size().columns
+    first, *others = error.parts or str(error).split("; ")
+    lines = [f"search: {first}", *(f"  {other}" for other in others), f"  [{error.code}]"]
+    return "\n".join(
+        line
+        if any(command in line for command in COPIED)
+        else textwrap.fill(
+            line, width, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+        )
+        for line in lines
+    )
 
 
 def _import_error(error: ImportError | AttributeError) -> Told:
@@ -211,10 +228,12 @@ def _take_config_dir(arguments: list[str]) -> tuple[list[str], Path | None]:
     for index, word in enumerate(words):
         if word == "--config-dir":
             if index + 1 == len(words):
-                raise UsageError(
-                    "--config-dir: needs a folder after it, but got nothing; "
-                    "give the folder's path",
+                raise refused(
+                    "--config-dir",
                     code="config-dir-needs-folder",
+                    rule="needs a folder after it",
+                    got="nothing",
+                    remedy="give the folder's path",
                 )
             folder = Path(words[index + 1])
             del words[index : index + 2]

@@ -57,6 +57,7 @@ class Told(BaseException):
     """
 
     exit_code = 1
+    parts: tuple[str, ...] = ()  # place and rule, what was got, the remedy; empty for another form
 
     def __init__(self, text: str, *, code: str) -> None:
         super().__init__(text)
@@ -100,7 +101,9 @@ def broken_rule(where: str, *, rule: str, got: object, remedy: str) -> str:
 
 def refused(where: str, *, code: str, rule: str, got: object, remedy: str) -> UsageError:
     """The error for a command, a config or a folder that breaks a rule."""
-    return UsageError(broken_rule(where, rule=rule, got=got, remedy=remedy), code=code)
+    error = UsageError(broken_rule(where, rule=rule, got=got, remedy=remedy), code=code)
+    error.parts = f"{where}: {rule}", f"but got {shortened(str(got))}", remedy
+    return error
 
 
 def disk_error(error: OSError, *, path: object, remedy: str = ELSEWHERE) -> SearchError:

@@ -4,6 +4,7 @@ import ast
 import copy
 import pickle
 import re
+import sys
 from collections import Counter
 from functools import cache
 
@@ -95,6 +96,39 @@ def test_of_very_many_names_a_message_shows_the_three_nearest_and_what_lists_all
 def test_the_command_line_says_the_code_behind_the_message(capsys):
     assert main(["tabel"]) == 2
     assert re.search(r"'table'.* \[unknown-experiment-or-verb\]\n$", capsys.readouterr().err)
+
+
+@pytest.mark.parametrize(
+    ("word", "got", "command"),
+    [
+        ("budget_trials=5", "but got a search of kind sweep", ""),
+        (
+            "dta=5",
+            "did you mean 'data'? a new key is added with +dta=…",
+            "python -m search help lr_sweep",
+        ),
+    ],
+)
+def test_a_terminal_shows_the_parts_of_a_message_on_lines_of_their_own_and_a_pipe_all_on_one(
+    word, got, command, capsys, monkeypatch
+):
+    assert main(["lr_sweep", word]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "60")
+    assert main(["lr_sweep", word]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert [each for each in re.findall(r"\w+", line) if each not in "\n".join(lines)] == []
+    assert lines[0].startswith("search: ")
+    assert f"  {got}" in lines
+    assert re.fullmatch(r"  \[[a-z-]+\]", lines[-1])
+    assert [each for each in lines if len(each) > 60 and not (command and command in each)] == []
+    assert command in "\n".join(lines)
+
+
+def test_no_control_character_of_a_users_word_reaches_the_terminal(capsys):
+    assert main(["lr_sweep", "name=a\x1b[2Jb"]) == 2
+    assert "\x1b" not in capsys.readouterr().err
 
 
 def test_help_lists_the_knobs_that_have_a_name_in_80_columns(capsys):

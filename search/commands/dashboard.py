@@ -6,7 +6,7 @@ from wsgiref.simple_server import make_server
 from search.commands.support.arguments import VerbParser, whole_number
 from search.commands.support.read_only import read_only
 from search.config.quick_imports import quick_imports
-from search.errors import UsageError
+from search.errors import refused
 
 SUMMARY = "shows a search in optuna-dashboard, read-only"
 
@@ -39,10 +39,12 @@ def run(words: list[str], config_dir: Path | None) -> int:
 
             from search.results.folders import open_folder
     except ImportError as error:
-        raise UsageError(
-            "dashboard: needs optuna-dashboard, but it is not installed; "
-            "pip install 'knobwise[dashboard]'",
+        raise refused(
+            "dashboard",
             code="dashboard-not-installed",
+            rule="needs the package optuna-dashboard",
+            got="none",
+            remedy="pip install 'knobwise[dashboard]'",
         ) from error
     folder = open_folder(options.name, root=options.results_root)
     port = options.port
@@ -52,10 +54,12 @@ def run(words: list[str], config_dir: Path | None) -> int:
         with make_server("127.0.0.1", port, application) as server:
             server.serve_forever()
     except OSError as error:
-        raise UsageError(
-            f"dashboard: port {port} must be free, but got: {error.strerror}; "
-            "choose another with --port",
+        raise refused(
+            "dashboard",
             code="port-is-taken",
+            rule=f"port {port} must be free",
+            got=error.strerror,
+            remedy="choose another with --port",
         ) from error
     except KeyboardInterrupt:
         return 130

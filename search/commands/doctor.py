@@ -7,7 +7,7 @@ from pathlib import Path
 from search.commands.support.arguments import VerbParser, whole_number
 from search.commands.support.documents import print_document
 from search.config.quick_imports import quick_imports
-from search.errors import UsageError
+from search.errors import refused
 
 SUMMARY = "reads learning curves: what they say, on which evidence, and what to turn next"
 
@@ -58,10 +58,12 @@ def run(words: list[str], config_dir: Path | None) -> int:
     scaled = options.classes or options.constant or options.columns
     if (options.csv is None) == (options.name is None) or (scaled and not options.csv):
         got = " ".join(words) or "none"
-        raise UsageError(
-            "doctor: needs a search, or --csv FILE with --classes C, --constant L or neither, "
-            f"but got {got}; see python -m search help doctor",
+        raise refused(
+            "doctor",
             code="doctor-needs-one-source",
+            rule="needs a search, or --csv FILE with --classes C, --constant L or neither",
+            got=got,
+            remedy="see python -m search help doctor",
         )
     with quick_imports():
         from search.commands.support.read_curves import of_logs, of_search

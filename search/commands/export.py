@@ -7,7 +7,7 @@ from search.commands.support.arguments import VerbParser, file_to_write
 from search.commands.support.writes_told import writes_told
 from search.config.quick_imports import quick_imports
 from search.config.results_root import address
-from search.errors import UsageError, refused
+from search.errors import refused
 from search.storage.files import write_text
 
 if TYPE_CHECKING:
@@ -63,10 +63,12 @@ def run(words: list[str], config_dir: Path | None) -> int:
         with writes_told(TO), folder.locked():
             write_best(findings.plan, row, folder)
     elif target.exists():
-        raise UsageError(
-            f"export: --to needs a name that is free, but got {target}, which exists; "
-            "remove it or choose another",
+        raise refused(
+            "export --to",
             code="export-target-exists",
+            rule="needs a name that is free",
+            got=f"{target}, which exists",
+            remedy="remove it or choose another",
         )
     else:
         contract = folder.load_contract()
@@ -87,10 +89,12 @@ def _row(findings: "Findings", folder: "Folder", *, trial: int | None) -> "Trial
     if trial is None:
         if findings.winner is not None:
             return findings.winner
-        raise UsageError(
-            f"export: needs a search with a winner, but {folder.path.name} has none yet; "
-            f"see python -m search status {address(folder.path)}",
+        raise refused(
+            "export",
             code="export-needs-winner",
+            rule="needs a search with a winner",
+            got=f"{folder.path.name}, which has none yet",
+            remedy=f"see python -m search status {address(folder.path)}",
         )
     rows = {row.spec.trial: row for row in findings.rows}
     if trial not in rows:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from search.commands.support.arguments import VerbParser, file_to_write, whole_number
 from search.config.quick_imports import quick_imports
-from search.errors import UsageError
+from search.errors import refused
 
 SUMMARY = "writes a search's page, report.html; of several searches, one page that compares them"
 EVERY = 5  # seconds between two pages of --watch
@@ -45,9 +45,12 @@ def run(words: list[str], config_dir: Path | None) -> int:
     """Writes the page and says where it is."""
     options = parser().parse(words)
     if options.watch and len(options.names) > 1 and not options.json:
-        raise UsageError(
-            f"report: --watch follows one search, but got {len(options.names)}; name one of them",
+        raise refused(
+            "report",
             code="watch-one-search",
+            rule="--watch follows one search",
+            got=len(options.names),
+            remedy="name one of them",
         )
     with quick_imports():
         from search.commands.support.write_page import print_data, watch, write_page

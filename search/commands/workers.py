@@ -8,7 +8,7 @@ from search.commands.support.arguments import VerbParser
 from search.commands.support.documents import print_document
 from search.config.counted import first_of
 from search.config.quick_imports import quick_imports
-from search.errors import UsageError, unknown
+from search.errors import UsageError, refused, unknown
 from search.execution.pace import duration
 from search.execution.terminal import Line, Terminal, aligned
 from search.storage.slot_orders import SlotOrder, SlotRow, give_order, read_slots
@@ -76,14 +76,20 @@ def _checked(
         )
     kind = "node" if verb == "drain" else "slot"
     if target is None:
-        raise UsageError(
-            f"workers: {verb} needs a {kind}, but got none; give it as the last word",
+        raise refused(
+            "workers",
             code="workers-order-needs-target",
+            rule=f"{verb} needs a {kind}",
+            got="none",
+            remedy="give it as the last word",
         )
     if not running:
-        raise UsageError(
-            f"workers: {name} must be running, but it is not; start it first",
+        raise refused(
+            "workers",
             code="search-not-running",
+            rule=f"{name} must be running",
+            got="a search that is not",
+            remedy="start it first",
         )
     slots = [str(row.slot) for row in rows]
     if kind == "slot" and target not in slots:
@@ -101,10 +107,12 @@ def _given(folder: Path, order: SlotOrder) -> str:
     """
     answer = give_order(folder, order, seconds=PATIENCE)
     if answer is None:
-        raise UsageError(
-            f"workers: {folder.name} must answer within {PATIENCE:g} s, but it has not; "
-            "between two stages it has no time: try again",
+        raise refused(
+            "workers",
             code="search-does-not-answer",
+            rule=f"{folder.name} must answer within {PATIENCE:g} s",
+            got="nothing",
+            remedy="try again: between two stages it has no time",
         )
     return answer
 

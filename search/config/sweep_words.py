@@ -7,7 +7,7 @@ from typing import Any
 
 from search.config.catalogue import experiments, roots, space_files
 from search.config.yaml_text import read_yaml
-from search.errors import UsageError, unknown
+from search.errors import UsageError, refused, unknown
 
 KNOB = "knob."  # begins a word of a command that is a knob by itself
 LISTING = "python -m search help knobs"
@@ -36,8 +36,12 @@ def protocol_words(knobs: Sequence[str], config_dir: Path | None) -> list[str]:
         UsageError: no knob, one that does not exist, or one twice.
     """
     if not knobs:
-        raise UsageError(
-            "sweep: needs knobs, but got none; say 'knobs=[lr,dropout]'", code="sweep-needs-knobs"
+        raise refused(
+            "sweep",
+            code="sweep-needs-knobs",
+            rule="needs knobs",
+            got="none",
+            remedy="say 'knobs=[lr,dropout]'",
         )
     recipes = {
         path.removesuffix(RECIPE) for path in experiments(config_dir) if path.endswith(RECIPE)
@@ -50,9 +54,12 @@ def protocol_words(knobs: Sequence[str], config_dir: Path | None) -> list[str]:
                 code="sweep-of-unknown-knob",
             )
     if len(set(knobs)) < len(knobs):
-        raise UsageError(
-            f"sweep: a knob is swept once, but got {', '.join(knobs)}; drop the second one",
+        raise refused(
+            "sweep",
             code="knob-swept-twice",
+            rule="a knob is swept once",
+            got=", ".join(knobs),
+            remedy="drop the second one",
         )
     read = {knob: _recipe(knob, config_dir) for knob in knobs if knob in recipes}
     names = [knob if knob in spaces else _space(read[knob]) for knob in knobs]

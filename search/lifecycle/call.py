@@ -15,7 +15,7 @@ from search.config.overrides import value_word
 from search.config.ranges import SCALES, TYPES
 from search.config.results_root import root_of
 from search.config.words import take
-from search.errors import UsageError, refused
+from search.errors import refused
 from search.execution.process_guard import MARK
 from search.execution.temporary_variables import variables_set
 from search.execution.terminal import Terminal
@@ -77,16 +77,20 @@ def run_search(
 def _check_place() -> None:
     """Refuses a call from which no search can be conducted."""
     if MARK in os.environ:
-        raise UsageError(
-            "search.run: a worker imports the script in which its function stands, but got a call "
-            'while it does; put the call under `if __name__ == "__main__":`',
+        raise refused(
+            "search.run",
             code="call-within-worker",
+            rule="a worker imports the script in which its function stands",
+            got="a call while it does",
+            remedy='put the call under `if __name__ == "__main__":`',
         )
     if threading.current_thread() is not threading.main_thread():
-        raise UsageError(
-            "search.run: listens for Ctrl-C, which only the main thread can, but got a call in "
-            f"{threading.current_thread().name}; call it in the main thread",
+        raise refused(
+            "search.run",
             code="call-outside-main-thread",
+            rule="listens for Ctrl-C, which only the main thread can",
+            got=f"a call in {threading.current_thread().name}",
+            remedy="call it in the main thread",
         )
 
 
@@ -175,9 +179,11 @@ def _domain(path: str, domain: Any) -> str:
             return f"int({ranged})" if whole else ranged
     elif isinstance(domain, Sequence | np.ndarray) and not isinstance(domain, tuple):
         return f"choice({', '.join(map(value_word, domain))})"
-    raise UsageError(
-        f"space: {path} is a list of choices, low and high with scale (log or linear) and type "
-        f"(float or int), or a domain in words, but got {domain!r}; "
-        'say [16, 32] or "log(1e-4, 1)"',
+    raise refused(
+        "space",
         code="domain-not-given",
+        rule=f"{path} is a list of choices, low and high with scale (log or linear) and type "
+        "(float or int), or a domain in words",
+        got=repr(domain),
+        remedy='say [16, 32] or "log(1e-4, 1)"',
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from search.diagnostics.preflight.check import unmade
-from search.errors import UsageError, disk_error, unknown
+from search.errors import UsageError, disk_error, refused, unknown
 from search.storage.folder import LR_RANGE, PREFLIGHT, Folder
 from search.storage.sealed import read_json
 
@@ -88,9 +88,12 @@ def open_folder(name: str, *, root: Path) -> Folder:
     if not folder.started or not folder.has_trials():
         there = folders_below(root)
         if look := there.get(name):
-            raise UsageError(
-                f"{name}: needs a search with trials, but got {look}; start one under another name",
+            raise refused(
+                name,
                 code="search-without-trials",
+                rule="needs a search with trials",
+                got=look,
+                remedy="start one under another name",
             )
         searches = [each for each, look in there.items() if not look]
         raise UsageError(

@@ -18,7 +18,7 @@ from search.config.foreign_code import say_code
 from search.config.results_root import address, root_of
 from search.config.trial_config import plain_config, target_of, trial_config
 from search.config.words import key_of
-from search.errors import UsageError
+from search.errors import UsageError, refused
 from search.results.findings import Findings, lineage, open_results
 from search.results.folders import find_folder
 from search.storage.folder import LR_RANGE, Folder
@@ -93,10 +93,12 @@ def started_from(
         return merged, contract
     folder, findings = open_results(source, root=root)
     if findings.winner is None:
-        raise UsageError(
-            f"from={source}: needs a search with a winner, but it has none yet; "
-            f"finish it; see python -m search status {address(folder.path)}",
+        raise refused(
+            f"from={source}",
             code="source-has-no-winner",
+            rule="needs a search with a winner",
+            got="none yet",
+            remedy=f"finish it; see python -m search status {address(folder.path)}",
         )
     old = folder.load_config()
     incumbent = trial_config(old, knobs=findings.winner.spec.knobs, seed=old.seed)
@@ -119,10 +121,12 @@ def _from_range(
     where = f"from={folder.path.name}"
     bounds = read_json(folder.path / LR_RANGE, keys=["low", "high"])
     if bounds["low"] is None:
-        raise UsageError(
-            f"{where}: needs a range test with a range, but got none, because {bounds['because']}; "
-            "give the bounds",
+        raise refused(
+            where,
             code="source-has-no-range",
+            rule="needs a range test with a range",
+            got=f"none, because {bounds['because']}",
+            remedy="give the bounds",
         )
     old = folder.load_config()
     merged = _carry(old, onto=config, adopted=set(), words=overrides)

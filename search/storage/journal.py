@@ -13,7 +13,7 @@ from typing import Any
 from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import BaseJournalBackend
 
-from search.errors import UsageError, refused
+from search.errors import refused
 from search.storage.files import LineFile
 from search.storage.sealed import read_lines, seal_line, whole_lines
 from search.storage.trial_storage import CLAIM, WRITER, TrialStorage
@@ -157,10 +157,12 @@ def _check_writer(logs: list[Log], path: Path, *, name: str) -> None:
     }
     for number, log in enumerate(logs, start=1):
         if log["op_code"] == DELETE_STUDY:
-            raise UsageError(
-                f"{path}:{number}: a search's study must not be deleted, but it was; "
-                "restore the file or use name=…",
+            raise refused(
+                f"{path}:{number}",
                 code="study-was-deleted",
+                rule="a search's study must not be deleted",
+                got="a record that deletes it",
+                remedy="restore the file or use name=…",
             )
         if log["op_code"] == CREATE_STUDY and _search_of(log["study_name"]) != _search_of(name):
             raise refused(
@@ -171,10 +173,12 @@ def _check_writer(logs: list[Log], path: Path, *, name: str) -> None:
                 remedy="use name=…",
             )
         if log["op_code"] != CREATE_STUDY and _writer_of(log) not in claimed:
-            raise UsageError(
-                f"{path}:{number}: the search is the only writer, but got a record of an unknown "
-                f"writer ({log['worker_id']}); restore the file or use name=…",
+            raise refused(
+                f"{path}:{number}",
                 code="journal-has-other-writer",
+                rule="the search is the only writer",
+                got=f"a record of an unknown writer ({log['worker_id']})",
+                remedy="restore the file or use name=…",
             )
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from search.config.passwords import redacted
-from search.errors import UsageError, refused
+from search.errors import refused
 from search.storage.files import is_at
 
 ATTEMPTS = 10  # to take a lock that a conductor has, 10 ms apart: it may just be ending
@@ -41,10 +41,12 @@ class FolderLock:
         file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
         try:
             if not self._acquire(file):
-                raise UsageError(
-                    f"{self._path.parent}: one conductor per search, but got a second beside "
-                    f"{self._holder()}; wait for it or stop it",
+                raise refused(
+                    str(self._path.parent),
                     code="search-has-conductor",
+                    rule="one conductor per search",
+                    got=f"a second beside {self._holder()}",
+                    remedy="wait for it or stop it",
                 )
             holder = {
                 "pid": os.getpid(),

@@ -7,7 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 from search.commands.support.scoring import kept_rows
 from search.config.config_file import load_config
 from search.config.results_root import address
-from search.errors import UsageError, refused
+from search.errors import refused
 from search.results.ensemble import read_members
 from search.results.export import (
     PROVENANCE,
@@ -75,11 +75,13 @@ def _exported(folder: Folder, findings: Findings) -> DictConfig:
             f"and {folder.checkpoints}",
         )
     if config is not None and not OmegaConf.select(config, "trainer.predict"):
-        raise UsageError(
-            "test: needs trainer.predict, a function that predicts the test rows, but got null; "
-            f"write such a function (trainers/README.md) and its path into {folder.best_config}, "
-            "as predict: my_script.predict below trainer:",
+        raise refused(
+            "test",
             code="test-needs-predict",
+            rule="needs trainer.predict, a function that predicts the test rows",
+            got="null",
+            remedy="write such a function (trainers/README.md) and its path into "
+            f"{folder.best_config}, as predict: my_script.predict below trainer:",
         )
     files = [folder.best_config, folder.best / EXPORTED, folder.best / PROVENANCE]
     missing = [str(path) for path in files if not path.exists()]
@@ -91,9 +93,12 @@ def _exported(folder: Folder, findings: Findings) -> DictConfig:
             if findings.is_done and config is not None
             else f"finish the search; see python -m search status {address(folder.path)}"
         )
-        raise UsageError(
-            f"test: needs {', '.join(missing)}, but there is none; {remedy}",
+        raise refused(
+            "test",
             code="exported-files-missing",
+            rule=f"needs {', '.join(missing)}",
+            got="none",
+            remedy=remedy,
         )
     check_export(folder)
     return config
