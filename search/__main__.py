@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from search.config import catalogue
-from search.config.hidden_modules import hiding, is_hidden
+from search.config.hidden_modules import hiding, is_hidden, loaded_in_place, named_in
 from search.config.program_name import as_started
 from search.config.text import for_terminal
 from search.config.version import __version__
@@ -49,7 +49,7 @@ def main(arguments: list[str]) -> int:
             return int(catalogue.verb("help").run(words[:1], config_dir))
         return _run(words, config_dir)
     except Told as error:
-        return _failed(error)
+        return _failed(_named_hiding(error) or error)
     except KeyboardInterrupt:  # before the search listens to it, or while its tables are written
         text = "search: interrupted; the same command begins, or goes on [interrupted]"
         print(text, file=sys.stderr)
@@ -123,10 +123,24 @@ def _hiding(error: ImportError | AttributeError) -> Path | None:
     error is about, such as a random.py of the user's; None if it is no such error.
     """
     named = error.name if isinstance(error, ImportError) else getattr(error.obj, "__name__", None)
+    if isinstance(error, ImportError) and not named:  # compiled code does not say from which module
+        return loaded_in_place()
     name = str(named or "").partition(".")[0]
     path = hiding(name)
     file = str(getattr(sys.modules.get(name), "__file__", None) or "")
     return path if path is not None and file.startswith(str(path)) else None
+
+
+def _named_hiding(error: BaseException) -> Told | None:
+    """The error in place of one whose cause is that a file of the current folder was imported in
+    place of a module that it names; None if it has no such cause.
+    """
+    cause: BaseException | None = error.__cause__
+    while cause is not None:
+        if isinstance(cause, ImportError) and (path := named_in(str(cause))):
+            return is_hidden(path)
+        cause = cause.__cause__
+    return None
 
 
 def _is_lacking(error: ModuleNotFoundError) -> bool:

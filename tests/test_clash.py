@@ -95,7 +95,7 @@ def test_a_python_without_our_packages_is_told_what_to_do(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["json", "token", "numpy"])
+@pytest.mark.parametrize("name", ["json", "token", "numpy", "secrets", "sklearn"])
 def test_a_module_of_the_current_folder_that_hides_another_is_named(name, elsewhere):
     (elsewhere / f"{name}.py").write_text("x = 1\n")
     done = search("smoke", cwd=elsewhere, anew=True)

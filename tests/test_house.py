@@ -273,6 +273,22 @@ def test_the_annotated_tree_of_the_code_is_what_lies_on_disk():
     assert {path for path in told if not (ROOT / path).exists()} == set()
 
 
+def test_every_name_in_the_table_of_where_things_happen_is_defined_in_the_file_beside_it():
+    text = (ROOT / "search" / "README.md").read_text()
+    table = text.partition("## Where does X happen?")[2].partition("\n## ")[0]
+    named = re.findall(
+        r"((?:`[\w.]+`(?:, (?:a )?| and )?)+)[^`|]*? (?:in|of) `([\w/]+\.py)`", table
+    )
+    assert len(named) > 25
+    for names, file in named:
+        source = (ROOT / file).read_text()
+        for part in re.findall(r"\w+", " ".join(re.findall(r"`([\w.]+)`", names))):
+            assert re.search(rf"\b(def|class) {part}\b|^{part}\b", source, re.MULTILINE), (
+                part,
+                file,
+            )
+
+
 READMES = sorted(ROOT / path for path in _tracked() if path.endswith(".md"))
 
 

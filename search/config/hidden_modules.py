@@ -4,6 +4,7 @@ import importlib.machinery
 import re
 import sys
 from pathlib import Path
+from types import ModuleType
 
 from search.errors import UsageError, refused
 
@@ -19,6 +20,17 @@ def hiding(name: str) -> Path | None:
     if not name or not found or importlib.machinery.PathFinder.find_spec(name, others) is None:
         return None
     return found[0] if found[0].stem == name else found[0].parent
+
+
+def loaded_in_place() -> Path | None:
+    """As `hiding`, of the modules that this process has imported from the current folder."""
+    loaded = [name for name, module in list(sys.modules.items()) if _is_of_here(module)]
+    return next(filter(None, map(hiding, loaded)), None)
+
+
+def _is_of_here(module: ModuleType) -> bool:
+    file = getattr(module, "__file__", None)
+    return bool(file) and Path(str(file)).is_relative_to(Path.cwd())
 
 
 def named_in(text: str) -> Path | None:

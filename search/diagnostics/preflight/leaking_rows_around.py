@@ -1,5 +1,5 @@
-"""Whether a column is made of the targets of the rows around a row, the row's own or later ones
-among them: a rolling mean that is centred or ends too late, a shift the wrong way (R10).
+"""Finds a column that was computed from the targets of nearby rows, the row's own or a later one
+among them: a rolling mean that is centred or ends too late, a shift in the wrong direction (R10).
 
 Knows no checks.
 """
@@ -15,9 +15,10 @@ from search.diagnostics.preflight.reading import FEATURES
 REACHES = (1, 3, 7)  # rows on either side that are tried
 PER_NUMBER, BESIDE = 3, 20  # rows per weight that is fitted, and beside
 DIGITS = 1e-9  # share of a column's variance that rounding may leave, in double precision
-SINGLE = 1e-13  # the same of singles, as a share of the squared size of the numbers
+SINGLE = 1e-13  # the same in single precision, as a share of the mean square of the numbers
 PART = 1e-3  # least weight of a target, as a share of the greatest one
-# Least share of the greatest singular value: targets that foretell each other tell nothing.
+# Least ratio of the smallest singular value to the greatest: below it nearby targets predict each
+# other, and it cannot be told which of them a column was computed from.
 STEADY = 1e-4
 MOST = 4000  # rows that are looked at
 Array = NDArray[Any]
@@ -26,9 +27,12 @@ Array = NDArray[Any]
 def made_of_targets(
     x: Array, y: Array, rows: NDArray[np.int64], *, known: Array, ordered: bool
 ) -> tuple[int, str] | None:
-    """The first feature that is, to the digit, a sum of targets of the rows around each row, times
-    numbers, of which one is the row's own target or, where rows lie in the order of time, a later
-    one; and which those are. None where there is none.
+    """The first column that is a weighted sum of nearby rows' targets, exact but for rounding.
+
+    The row's own target must be among them or, where rows lie in the order of time, a later one.
+
+    Returns:
+        The column's number, and in words which targets it uses; None if there is no such column.
 
     Args:
         x: all rows of the table, in its order.

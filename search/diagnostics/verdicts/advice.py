@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from search.config.knob_parts import EPOCHS
 
 MOMENTUM, DROPOUT, PATIENCE = "optimizer.momentum", "model.dropout", "trainer.patience"
-CHECK = "check"  # the turn of a remedy that needs a hand
+CHECK = "check"  # the turn of a remedy that a person carries out
 ON, CLASSES, RARE, BY_LENGTH = "on", "classification", "rare", "length"  # conditions of remedies
 BY_CLASS = ("balanced_accuracy", "f1", "recall")  # metrics that a rare class weighs in as others do
 MOST_DROPOUT = 0.5  # above which more of it is no remedy (R45)
@@ -31,9 +31,9 @@ ALARMS = (
     "overconfident",
     "data_suspect",
 )
-CAUSES = ("rate_fell_early",)  # beside a verdict, and its cause: their remedies come first
+CAUSES = ("rate_fell_early",)  # seen beside a verdict, and its cause: their remedies come first
 FALLING = ("too_short", "still_learning", "lr_too_low")  # losses still fell at the end
-# Verdicts of trainings of which validation has learned nothing.
+# Verdicts on trainings that have learned nothing which holds on validation.
 NOT_LEARNED = ("data_suspect", "dead", "dead_units", "stuck", "vanishing")
 
 
@@ -61,8 +61,9 @@ class Advice:
         return self.at or self.knob
 
     def among(self, parts: Mapping[str, str]) -> tuple["Advice", ...]:
-        """The remedy once for each knob that plays its part under another path (`parts`: see
-        `search.config.knob_parts`), then on its own path, unless the knob of that plays no part.
+        """The remedy once for each knob that plays its part under another path, then the remedy
+        itself, unless its own path plays another part. `parts`: path → part, as in
+        `search.config.knob_parts`.
         """
         own = (replace(self, at=path) for path, part in parts.items() if part == self.knob)
         return (*own, *(() if self.knob in parts else (self,)))

@@ -17,9 +17,9 @@ class Curves:
     the epoch's own batches, None if unknown. `sign`: 1 if a higher metric is
     better, else −1. `classes`: number of classes if the loss is cross-entropy, 0 if it is another
     loss or the number is unknown. `constant`: loss of a constant prediction, None if unknown.
-    `untrained`: whether the first epoch is epoch 0. `began`: the loss of the first steps, where the
-    first epoch tells it beside its mean. `sampled`: whether `train` is of single steps.
-    `axis`: what `epochs` count.
+    `untrained`: whether the first epoch is epoch 0. `began`: the loss of the first steps of
+    the first epoch, None if only the mean of that epoch was recorded. `sampled`: whether a number
+    of `train` is the loss of one step, and not a mean. `axis`: what `epochs` counts, as "epoch".
     `held_out`: whether there is a validation; if not, `val` repeats `train`. `val_rows`: rows of
     validation, 0 if unknown. The other arrays are columns of curves.parquet, None if not recorded.
     """
@@ -47,12 +47,12 @@ class Curves:
     val_rows: int = 0
 
     def at(self, number: float) -> str:
-        """An epoch, or what else is counted, in words."""
+        """One place on the axis, in words: `epoch 3`."""
         return f"{self.axis} {plain(number)}"
 
     @property
     def each(self) -> str:
-        """What each number is of, in words: steps are told every so many."""
+        """What one number stands for: an epoch, or a record of some steps."""
         return "epoch" if self.axis == "epoch" else "record"
 
     @property
@@ -69,5 +69,5 @@ class Curves:
 
 
 def plain(number: float) -> str:
-    """A count in words; epochs may be told in parts."""
+    """A number as text; an epoch may be a fraction, such as 2.5."""
     return f"{number:.3g}" if number % 1 else str(int(number))

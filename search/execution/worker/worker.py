@@ -44,7 +44,7 @@ class Worker:
     """Serves one conductor until it is told to quit.
 
     `log`: name of the log for output that belongs to no trial; None within the conductor's own
-    process. `files`: how those of its trials reach the search; `notice`: when it must leave.
+    process. `files`: how files of its trials reach the search; `notice`: when it must leave.
     """
 
     def __init__(
@@ -74,8 +74,8 @@ class Worker:
     def serve(self) -> None:
         """Trains trials, one after the other or side by side.
 
-        Returns when there is no more work or, with no trial left, after a failure, when the next
-        trial gets a fresh process, or after a notice.
+        Returns when there is no more work. After a failure, or a notice, it returns once its last
+        trial has left: the next trial gets a fresh process.
         """
         while self._seated or (self._fit and not self._notice.given):
             if self._seated:

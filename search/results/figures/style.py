@@ -17,7 +17,7 @@ from search.results.summary.formatting import EMPTY
 
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text
-    "text.parse_math": False,  # a dollar sign in a name is one
+    "text.parse_math": False,  # a dollar sign in a name begins no formula
     "svg.hashsalt": "knobwise",  # the same search gives the same file
     "font.size": 8,
     "figure.constrained_layout.w_pad": 0.1,  # inches: no letter touches the edge of the file
@@ -31,8 +31,8 @@ MANY_CHOICES = 4  # choices above which their names are turned
 
 
 def svg(figure: Figure) -> str:
-    """The figure as a file's text. Its letters are the reader's to draw, so a font here that lacks
-    some is no matter.
+    """The figure as a file's text. The reader's program draws the letters, so it does not matter if
+    a font lacks some of them here.
     """
     text = io.StringIO()
     with warnings.catch_warnings():
@@ -44,8 +44,9 @@ def svg(figure: Figure) -> str:
 def with_zoom(
     draw: Callable[[Axes], None], *, metric: str, near: tuple[float, float] | None
 ) -> tuple[Figure, Axes]:
-    """A figure of the metric, and its axes; above them others, of what is `near` the best, where
-    that is given. `draw`: onto either.
+    """A figure of the metric, and its axes; `draw` draws the data onto axes.
+
+    If `near` is given, a further panel above shows only that range of the metric, near the best.
     """
     figure = Figure(figsize=(7.5, 6.2 if near else 4.0), layout="constrained")
     panels = figure.subplots(2 if near else 1, 1, sharex=True, squeeze=False)[:, 0]
