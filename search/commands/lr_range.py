@@ -45,11 +45,14 @@ def run(words: list[str], config_dir: Path | None) -> int:
     console = Terminal()
     console.say("lr_range: reading the config …")
     with quick_imports():
-        from search.lifecycle.range_test import range_test
         from search.lifecycle.standalone import looked
-    with looked(overrides, config_dir, source=source, verb="lr_range") as look:
+    heavy = ["search.lifecycle.range_test"]
+    with looked(overrides, config_dir, source=source, verb="lr_range", imports=heavy) as look:
+        from search.lifecycle.range_test import range_test
+
         path = look.folder.path
-        result, seconds = range_test(look.plan, path, slot=look.slots[0])
+        slot = look.slots[0]
+        result, seconds = range_test(look.plan, path, slot=slot, early=look.probe)
     _show(look, result, seconds=seconds, console=console)
     if result.low is None:
         raise RunError(

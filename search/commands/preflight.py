@@ -13,6 +13,7 @@ from search.config.words import EXPERIMENT, take
 from search.execution.terminal import Terminal
 from search.storage.sealed import read_json
 
+HEAVY = ("search.diagnostics.preflight.run", "search.lifecycle.run_stage")  # a second or two
 SUMMARY = "checks data, batches, model and learning before the budget is spent"
 
 
@@ -46,16 +47,24 @@ def run(words: list[str], config_dir: Path | None) -> int:
     console = Terminal(quiet=options.json)
     console.say("preflight: reading the config …")
     with quick_imports():
-        from search.diagnostics.preflight.report import require, show, write
-        from search.diagnostics.preflight.run import preflight
-        from search.lifecycle.run_stage import trainings
         from search.lifecycle.standalone import looked
         from search.storage.folder import PREFLIGHT
     source, overrides = take(options.overrides, "from")
-    with looked(overrides, config_dir, source=source, verb="preflight") as look:
+    with looked(overrides, config_dir, source=source, verb="preflight", imports=HEAVY) as look:
+        from search.diagnostics.preflight.report import require, show, write
+        from search.diagnostics.preflight.run import preflight
+        from search.lifecycle.run_stage import trainings
+
         console.say("looking at the data, at two epochs of a training, and at what it can learn …")
-        place, count = look.folder.path, trainings(look.plan)
-        made = preflight(look.plan, look.prepared, place=place, slots=look.slots, trainings=count)
+        place = look.folder.path
+        made = preflight(
+            look.plan,
+            look.prepared,
+            place=place,
+            slots=look.slots,
+            trainings=trainings(look.plan),
+            early=look.probe,
+        )
         seconds = time.monotonic() - since
         write(made, place, seconds=seconds)
         show(made.checks, console, seconds=seconds)

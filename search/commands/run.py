@@ -90,12 +90,8 @@ def _composed(
 ) -> tuple["DictConfig", Mapping[str, Any] | None]:
     """The config, and from which contract it comes, if any."""
     with quick_imports():
-        from search.config.compose import compose_experiment
-    source, overrides = take(overrides, "from")
-    if source is None:
-        return compose_experiment(experiment, overrides=overrides, config_dir=config_dir), None
-    with quick_imports():
         from search.results.transfer import compose_from
+    source, overrides = take(overrides, "from")
     return compose_from(experiment, overrides=overrides, config_dir=config_dir, source=source)
 
 

@@ -1,4 +1,5 @@
-"""The process that asks a training: reads what is asked, writes the answers.
+"""The process that asks a training: imports torch, does dry runs, reads what is asked, writes the
+answers.
 
 Never judges; imports torch.
 """
@@ -6,6 +7,7 @@ Never judges; imports torch.
 import json
 import math
 import os
+import socket
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -23,7 +25,12 @@ with quick_imports():
     from search.contract.arrays import FoldData, read_folds
     from search.contract.metrics import Metric
     from search.diagnostics.lr_range import read_range
+    from search.execution.link import Link
+    from search.execution.messages import ProbeWanted
+    from search.execution.worker.dry_run import after_dry_runs
     from search.execution.worker.epoch_message import epoch_message
+    from search.execution.worker.log_redirect import LogRedirect
+    from search.storage.folder import PROBES_LOG
     from search.storage.json_numbers import plain
     from trainers.api import Data, Epoch
     from trainers.probes import gradients, questions
@@ -160,7 +167,12 @@ def _cut(curves: Sequence[Sequence[float]], rates: Sequence[float]) -> str:
 if __name__ == "__main__":
     with quick_imports():
         warm()
-    place = Path(ARGUMENTS[0])
+    link = Link(socket.socket(fileno=int(ARGUMENTS[0])))
+    look = after_dry_runs(link)
+    assert isinstance(look, ProbeWanted)
+    link.close()
+    place = Path(look.folder)
+    LogRedirect(place, own=PROBES_LOG)
     answers = answer(json.loads((place / "asked.json").read_text(encoding="utf-8")))
     fresh = place / "answers.new"
     fresh.write_text(json.dumps(plain(answers), allow_nan=False))

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from search.config.check_keys import changed_settings, unusual_keys
 from search.config.foreign_code import resolved
@@ -23,8 +23,7 @@ from search.config.plan import Plan
 from search.config.text import one_line
 from search.config.trial_config import TrialConfigs
 from search.errors import UsageError, refused
-from search.execution.connections import WorkerConnections
-from search.execution.messages import DryRunAnswer, DryRunQuestions, MessageError
+from search.execution.messages import DryRunAnswer, DryRunQuestions, Message, MessageError
 from search.execution.process_guard import GuardedProcess, spawn_guarded
 from search.execution.running_trial import SLOW_START
 from search.execution.worker.dry_run import ALONE, Questions
@@ -39,14 +38,31 @@ DATA_ENDINGS = (
 )
 
 
+class Early(Protocol):
+    """Processes that have started early: the workers of a search, or that of a probe."""
+
+    def ask(
+        self, message: Message, *, seconds: float, slow: Callable[[], None]
+    ) -> DryRunAnswer | None:
+        """The answer of one of them; None if it ends before.
+
+        Args:
+            seconds: time for the answer.
+            slow: called once if the answer takes longer than SLOW_START.
+
+        Raises:
+            TimeoutError: there was no answer in time.
+        """
+
+
 @contextmanager
 def dry_run(
-    plan: Plan, *, early: WorkerConnections | None = None, say: Callable[[str], None] | None = None
+    plan: Plan, *, early: Early | None = None, say: Callable[[str], None] | None = None
 ) -> Iterator[None]:
     """A dry run of the baseline and the knobs; errors of the block come first.
 
-    `early`: workers that are starting, and answer after the block; without them, a process answers
-    while the block runs. `say` hears which settings the user's code does not mention.
+    `early`: processes that are starting, and answer after the block; without them, one of its own
+    answers while the block runs. `say` hears which settings the user's code does not mention.
 
     Raises:
         UsageError: something cannot be imported or built, or a knob changes nothing.
@@ -116,8 +132,8 @@ def unread_words(plan: Plan, keys: Sequence[str]) -> str:
     return f"{text}, and this search turns {', '.join(turned)}{way}"
 
 
-def _from_early(plan: Plan, early: WorkerConnections) -> DryRunAnswer | None:
-    """The answer of a worker; None if it has died."""
+def _from_early(plan: Plan, early: Early) -> DryRunAnswer | None:
+    """The answer of such a process; None if it has died."""
     message, limit = DryRunQuestions(questions=json.dumps(questions(plan))), _limit(plan)
     try:
         reply = early.ask(message, seconds=limit, slow=lambda: _say_slow(limit))

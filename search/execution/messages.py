@@ -188,6 +188,12 @@ class DryRunQuestions(Message, frozen=True, kw_only=True):
     questions: str
 
 
+class ProbeWanted(Message, frozen=True, kw_only=True):
+    """Asks the process of a probe what lies in `folder`, which then holds its answers."""
+
+    folder: str
+
+
 class Setup(Message, frozen=True, kw_only=True):
     """What a worker needs before its first trial. `config`: JSON, links unresolved.
 
@@ -264,7 +270,9 @@ FromWorker = (
     | TrialBegun | EpochTrained | TrialEnded | DryRunAnswer
     | MachineFault | FilesWanted | ChunkWanted | FileRemoved | LogWritten | FileChunk
 )  # fmt: skip
-FromConductor = DryRunQuestions | Setup | Work | Settled | FusionDecided | FilesListed | Quit
+FromConductor = (
+    DryRunQuestions | ProbeWanted | Setup | Work | Settled | FusionDecided | FilesListed | Quit
+)
 
 
 def _plain(value: Any) -> Any:

@@ -13,7 +13,7 @@ from search.config.incumbent import incumbent_config
 from search.config.plan import Plan
 from search.config.schema import check_there
 from search.diagnostics.lr_range import Range, read_range
-from search.diagnostics.probe import probed
+from search.diagnostics.probe import Probe, probed
 from search.diagnostics.verdicts.advice import MOMENTUM
 from search.errors import refused
 from search.execution.slots import Slot
@@ -29,8 +29,12 @@ RAMP = ("low", "high", "scale", "steps", "seeds")  # keys of `lr_range`
 DRAWN = ("rates", "losses")  # parts of a range that lie in lr_range.csv
 
 
-def range_test(plan: Plan, path: Path, *, slot: Slot) -> tuple[Range, float]:
+def range_test(
+    plan: Plan, path: Path, *, slot: Slot, early: Probe | None = None
+) -> tuple[Range, float]:
     """The range and its seconds. Writes lr_range.json, .csv and .svg beside `path`/arrays/.
+
+    `early`: a process in this slot that has started before, if any.
 
     Raises:
         UsageError: the keys of `lr_range` do not make a ramp.
@@ -40,7 +44,7 @@ def range_test(plan: Plan, path: Path, *, slot: Slot) -> tuple[Range, float]:
     rates, seeds = ramp_rates(plan.config), plan.config.lr_range.seeds
     wanted = {"kind": "lr_range", "rates": rates, "seeds": seeds}
     walked = replace(plan, config=walked_config(plan.config))
-    with probed(walked, path, slot=slot, wanted=wanted) as wait_for_answers:
+    with probed(walked, path, slot=slot, wanted=wanted, early=early) as wait_for_answers:
         answers: Ramps = wait_for_answers()
     result = (
         Range(because=answers["cause"])

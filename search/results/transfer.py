@@ -2,12 +2,13 @@
 
 Or where a range test ended: with its set-up, its contract, its learning rates (R31). What the
 command or the experiment says wins over what is carried; the defaults do not. Never writes;
-says what code is carried along.
+says what code is carried along. What reads results is imported only where a source is named: every
+search composes its config here, before it starts workers.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -19,10 +20,11 @@ from search.config.results_root import address, root_of
 from search.config.trial_config import plain_config, target_of, trial_config
 from search.config.words import key_of
 from search.errors import UsageError, refused
-from search.results.findings import Findings, lineage, open_results
-from search.results.folders import find_folder
 from search.storage.folder import LR_RANGE, Folder
 from search.storage.sealed import read_json
+
+if TYPE_CHECKING:
+    from search.results.findings import Findings
 
 OWN = (
     "placement",
@@ -85,6 +87,9 @@ def started_from(
     """
     if source is None:
         return config, None
+    from search.results.findings import open_results
+    from search.results.folders import find_folder
+
     root = root_of(config, start=Path.cwd())
     looked = find_folder(source, root=root)
     if (looked.path / LR_RANGE).exists() and not looked.has_trials():
@@ -215,8 +220,10 @@ def _of_the_users_own(config: DictConfig, *, defaults: DictConfig) -> dict[str, 
     }
 
 
-def _adopted(findings: Findings, *, root: Path) -> set[str]:
+def _adopted(findings: "Findings", *, root: Path) -> set[str]:
     """Every key that a search, or one that it came from, has decided on: kept or changed."""
+    from search.results.findings import lineage
+
     paths = set[str]()
     for search in lineage(findings, root=root):
         if search.winner is None:

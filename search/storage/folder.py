@@ -49,6 +49,7 @@ WRITTEN = (
 SHOWN = 6  # keys of another config that a message tells
 MARK = re.compile(r"^# begun [0-9a-f]{8}\n", re.MULTILINE)
 LR_RANGE, PREFLIGHT = "lr_range.json", "preflight.json"  # results of the checks before a search
+PROBES_LOG = "probes.log"  # what a training printed in these checks
 
 
 class Folder:

@@ -2,7 +2,16 @@
 
 import pytest
 from kit import MARK, marked, search, trials
+from refusals import check_told
 
+WORKER = "search.execution.worker.process"
+WHOSE = """
+import os
+from toys import steady as train
+
+with open("seen.txt", "a") as file:
+    file.write(f"{os.getpid()} {os.getppid()}\\n")
+"""
 SEEN = """
 import os
 import psutil
@@ -79,6 +88,27 @@ def test_inline_a_process_of_its_own_rehearses(tmp_path):
     done = _run(SEEN, tmp_path, "placement=inline")
     assert done.returncode == 0, done.stdout + done.stderr
     assert (tmp_path / "seen.txt").read_text().splitlines() == ["worker", "worker"]
+
+
+@pytest.mark.parametrize("verb", ["preflight", "lr_range"])
+def test_what_is_looked_at_apart_is_rehearsed_by_a_copy_of_the_process_that_is_then_asked(
+    verb, tmp_path
+):
+    (tmp_path / "mine.py").write_text(WHOSE)
+    search(verb, "own_trainer", "trainer._target_=mine.train", cwd=tmp_path)
+    lines = (tmp_path / "seen.txt").read_text().splitlines()
+    (copy, its_parent), (asked, _) = (map(int, line.split()) for line in lines)
+    assert its_parent == asked != copy
+
+
+def test_a_probe_that_dies_with_its_dry_run_is_told_of_and_leaves_nothing_behind(tmp_path):
+    (tmp_path / "mine.py").write_text(KILLING.replace(WORKER, "search.diagnostics.probe_process"))
+    words = ["preflight", "own_trainer", "trainer._target_=mine.train"]
+    done = search(*words, cwd=tmp_path, **{MARK: str(tmp_path)})
+    assert (tmp_path / "killed.txt").exists()
+    check_told(done.stderr, "training-ends-when-looked-at", "-9")
+    assert done.returncode == 1
+    assert marked(str(tmp_path)) == []
 
 
 @pytest.mark.parametrize(

@@ -21,10 +21,12 @@ WORDS = ["own_trainer", "trainer._target_=mine.train", "placement.slots=1", "rep
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("placement", ["local", "inline"])
-def test_a_dry_run_that_hangs_ends_after_its_deadline_and_leaves_nothing(placement, tmp_path):
+@pytest.mark.parametrize(
+    ("verb", "placement"), [("run", "local"), ("run", "inline"), ("preflight", "local")]
+)
+def test_a_dry_run_that_hangs_ends_after_its_deadline_and_leaves_nothing(verb, placement, tmp_path):
     (tmp_path / "mine.py").write_text(HANGS)
-    words = [*WORDS, f"placement={placement}", "trainer.epoch_timeout=3"]
+    words = [verb, *WORDS, f"placement={placement}", "trainer.epoch_timeout=3"]
     mark = {MARK: str(tmp_path)}
     done = search(*words, cwd=tmp_path, **mark)
     assert done.returncode == 2
@@ -37,10 +39,11 @@ def test_a_dry_run_that_hangs_ends_after_its_deadline_and_leaves_nothing(placeme
 
 
 @pytest.mark.slow
-def test_a_dry_run_does_not_outlive_a_killed_search(tmp_path):
+@pytest.mark.parametrize(("verb", "placement"), [("run", "inline"), ("preflight", "local")])
+def test_a_dry_run_does_not_outlive_a_killed_search(verb, placement, tmp_path):
     (tmp_path / "mine.py").write_text(HANGS)
-    mark = {MARK: str(tmp_path)}
-    with running(*WORDS, "placement=inline", cwd=tmp_path, **mark) as conductor:
+    mark, words = {MARK: str(tmp_path)}, [verb, *WORDS, f"placement={placement}"]
+    with running(*words, cwd=tmp_path, **mark) as conductor:
         wait_for((tmp_path / "hanging.txt").exists, what="the module to be imported")
         assert marked(str(tmp_path))
         conductor.send_signal(signal.SIGKILL)

@@ -35,7 +35,7 @@ from search.diagnostics.preflight.first_loss import first_loss
 from search.diagnostics.preflight.of_data import APART, of_data
 from search.diagnostics.preflight.of_rows_seen import of_rows_seen
 from search.diagnostics.preflight.scores import of_scores
-from search.diagnostics.probe import probed
+from search.diagnostics.probe import Probe, probed
 from search.execution.slots import Slot
 from trainers.probes.answers import Answers
 from trainers.probes.limits import Budget
@@ -47,10 +47,23 @@ OF_DATA = 90.0  # seconds of all checks of the data together
 
 
 def preflight(
-    plan: Plan, prepared: Prepared, *, place: Path, slots: tuple[Slot, ...], trainings: int
+    plan: Plan,
+    prepared: Prepared,
+    *,
+    place: Path,
+    slots: tuple[Slot, ...],
+    trainings: int,
+    early: Probe | None = None,
 ) -> Preflight:
-    """All checks, in the order of a reader. `place` holds `arrays/`; `trainings`: of the search
-    that is to follow.
+    """All checks, in the order of a reader.
+
+    Args:
+        plan: of the search.
+        prepared: its data, the test rows included.
+        place: holds `arrays/`.
+        slots: the training is looked at in the first one.
+        trainings: of the search that is to follow.
+        early: a process there that has started before, if any.
 
     Raises:
         RunError: the training could not be looked at.
@@ -68,7 +81,8 @@ def preflight(
     }
     budget = Budget(min(OF_DATA, plan.preflight.seconds), of="all checks of the data")
     # Plain models of few rows: further threads wait for each other longer than they compute.
-    with probed(plan, place, slot=slots[0], wanted=wanted) as answers, threadpool_limits(1):
+    asking = probed(plan, place, slot=slots[0], wanted=wanted, early=early)
+    with asking as answers, threadpool_limits(1):
         checks = list(of_data(plan, prepared, budget=budget))
         answered: Answers = answers()
         checks += of_training(

@@ -20,7 +20,8 @@ if __name__ == "__main__":
     ARGUMENTS = guard.enter()
 
 from search.errors import shortened
-from search.execution.messages import DryRunAnswer
+from search.execution.link import Link
+from search.execution.messages import DryRunAnswer, DryRunQuestions, Message
 from trainers.api import Config
 from trainers.callable import rehearse
 from trainers.mentions import named_files, unmentioned
@@ -119,6 +120,20 @@ def _same(config: dict[str, Any], group: str, key: str, value: Any, shape: Seque
         return training is not None and training == rehearse(changed, shape)
     except Exception:  # noqa: BLE001  # the shipped value does not fit here: the setting acts
         return False
+
+
+def after_dry_runs(link: Link) -> Message:
+    """Answers what is asked for dry runs, in copies of this process; the first other message.
+
+    Raises:
+        EOFError, OSError: who asks has gone.
+    """
+    message = link.receive()
+    while isinstance(message, DryRunQuestions):
+        with answered_in_copy(message.questions) as answer:
+            link.send(answer)
+        message = link.receive()
+    return message
 
 
 @contextmanager

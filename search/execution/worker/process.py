@@ -30,9 +30,9 @@ from search.contract.fingerprint import file_digest
 from search.execution.gpus import VISIBLE_DEVICES
 from search.execution.link import Link
 from search.execution.machine_fault import machine_fault
-from search.execution.messages import LEFT, DryRunQuestions, Hello, MachineFault, Setup
+from search.execution.messages import LEFT, Hello, MachineFault, Setup
 from search.execution.worker.conductor_watch import end_with
-from search.execution.worker.dry_run import answered_in_copy
+from search.execution.worker.dry_run import after_dry_runs
 from search.execution.worker.notice import Notice
 from search.execution.worker.trial_files import SentFiles
 from search.execution.worker.worker import Worker
@@ -85,11 +85,7 @@ def serve(link: Link, early: str, *, notice: Notice) -> None:
                 module.warm()
     gc.freeze()  # all this stays: collecting it again would take 0.2 s each time
     gc.enable()
-    setup = link.receive()
-    while isinstance(setup, DryRunQuestions):
-        with answered_in_copy(setup.questions) as answer:
-            link.send(answer)
-        setup = link.receive()
+    setup = after_dry_runs(link)
     if not isinstance(setup, Setup):
         return
     files: SentFiles | None = None
