@@ -1,12 +1,16 @@
-"""A connection between conductor and worker over a socket: each message with its length before it.
+"""A connection between conductor and worker over a socket: each message as bytes, with its length
+before it.
 
 The length is checked against the limit before the message is read.
 """
 
 import socket
 import struct
+from typing import Any
 
-from search.execution.messages import LIMIT, Message, MessageError, decode, encode
+import msgspec
+
+from search.execution.messages import LIMIT, FromConductor, FromWorker, Message, MessageError
 
 HEADER = struct.Struct(">I")
 
@@ -91,3 +95,34 @@ class Link:
         body = bytes(self._buffer[HEADER.size : end])
         del self._buffer[:end]
         return decode(body)
+
+
+def _plain(value: Any) -> Any:
+    """NumPy's scalars as Python's."""
+    if hasattr(value, "item"):
+        return value.item()
+    raise TypeError(f"a message cannot hold a {type(value).__name__}")
+
+
+_encoder = msgspec.msgpack.Encoder(enc_hook=_plain)
+_decoder = msgspec.msgpack.Decoder(FromWorker | FromConductor)
+
+
+def encode(message: Message) -> bytes:
+    """The message as bytes. Raises MessageError: it is too large, or cannot be carried."""
+    try:
+        body = _encoder.encode(message)
+    except (TypeError, ValueError, OverflowError, msgspec.MsgspecError) as error:
+        raise MessageError(f"a message cannot be sent: {error}") from error
+    if len(body) > LIMIT:
+        raise MessageError(f"a message has at most {LIMIT} bytes, but got {len(body)}")
+    return body
+
+
+def decode(body: bytes | memoryview) -> Message:
+    """The message in a body. Raises MessageError: it is none, or a field has another type."""
+    try:
+        message: Message = _decoder.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise MessageError(f"no message: {error}") from error
+    return message

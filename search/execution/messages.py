@@ -4,7 +4,6 @@ Every field's type is checked when a message is read. NaN and infinity travel; n
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 import msgspec
 
@@ -273,34 +272,3 @@ FromWorker = (
 FromConductor = (
     DryRunQuestions | ProbeWanted | Setup | Work | Settled | FusionDecided | FilesListed | Quit
 )
-
-
-def _plain(value: Any) -> Any:
-    """NumPy's scalars as Python's."""
-    if hasattr(value, "item"):
-        return value.item()
-    raise TypeError(f"a message cannot hold a {type(value).__name__}")
-
-
-_encoder = msgspec.msgpack.Encoder(enc_hook=_plain)
-_decoder = msgspec.msgpack.Decoder(FromWorker | FromConductor)
-
-
-def encode(message: Message) -> bytes:
-    """The message as bytes. Raises MessageError: it is too large, or cannot be carried."""
-    try:
-        body = _encoder.encode(message)
-    except (TypeError, ValueError, OverflowError, msgspec.MsgspecError) as error:
-        raise MessageError(f"a message cannot be sent: {error}") from error
-    if len(body) > LIMIT:
-        raise MessageError(f"a message has at most {LIMIT} bytes, but got {len(body)}")
-    return body
-
-
-def decode(body: bytes | memoryview) -> Message:
-    """The message in a body. Raises MessageError: it is none, or a field has another type."""
-    try:
-        message: Message = _decoder.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise MessageError(f"no message: {error}") from error
-    return message

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from kit import certificate
 
 from search.execution.encryption import Certificates, encrypted
-from search.execution.link import HEADER, Link
+from search.execution.link import HEADER, Link, encode
 from search.execution.listener import SIZE, Listener, connect
-from search.execution.messages import Hello, Message, MessageError, Quit, encode
+from search.execution.messages import Hello, Message, MessageError, Quit
 from search.execution.placement.cluster_checks import check_scheduler, own_host
 
 

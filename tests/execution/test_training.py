@@ -10,7 +10,7 @@ import torch
 
 from search.contract.arrays import FoldData
 from search.contract.metrics import Metric
-from search.execution.messages import encode
+from search.execution.link import encode
 from search.execution.worker.epoch_message import _numbers
 from search.execution.worker.failures import end_of
 from search.execution.worker.trial_runner import TrialRunner

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from search.execution.end_reasons import StopDecision, TrialEnd
 from search.execution.lanes import Fusion
-from search.execution.link import Link
+from search.execution.link import Link, decode, encode
 from search.execution.messages import (
     LIMIT,
     Answer,
@@ -27,8 +27,6 @@ from search.execution.messages import (
     Settled,
     TrialEnded,
     Work,
-    decode,
-    encode,
 )
 
 NUMBERS = st.floats(allow_nan=False)
