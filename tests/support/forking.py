@@ -51,6 +51,7 @@ ABOVE = 300  # the numbers of descriptors while they change places
 PR_SET_PDEATHSIG = 1
 NAMESPACES = {"user": 0x10000000, "mnt": 0x20000}  # CLONE_NEWUSER, CLONE_NEWNS
 AREAS = {"words": 47, "variables": 49}  # where /proc/self/stat says what memory begins and ends
+MADV_COLLAPSE, HUGE = 25, 2**21  # a huge page [bytes]
 
 
 def serve(door: socket.socket) -> dict[str, Any]:
@@ -181,6 +182,23 @@ def _end(status: int) -> NoReturn:
     os._exit(status)
 
 
+def _in_huge_pages() -> None:
+    """Lays memory together in huge pages: a fork copies an entry for each page, and of these are 512 times fewer.
+
+    A Linux before 6.1 does not know the word, and leaves all as it is.
+    """
+    advise = ctypes.CDLL(None).madvise
+    with open("/proc/self/maps") as file:
+        areas = file.read().splitlines()
+    for area in areas:
+        span, rights, _, _, _, *name = area.split()
+        begin, end = (int(each, 16) for each in span.split("-"))
+        begin, end = -(-begin // HUGE) * HUGE, end // HUGE * HUGE
+        if rights == "rw-p" and name in ([], ["[heap]"]) and begin < end:
+            size = ctypes.c_size_t(end - begin)
+            advise(ctypes.c_void_p(begin), size, MADV_COLLAPSE)
+
+
 def _read_once() -> None:
     """Configs are composed once by process, and the files of `conf/space/` are read."""
     from search.config.compose import compose_experiment
@@ -204,6 +222,7 @@ def main() -> None:
     for module in list(weakref.finalize._registry):  # torch's take its operators apart at the end
         module.atexit = False
     gc.freeze()
+    _in_huge_pages()
     if len(os.listdir("/proc/self/task")) > 1:
         raise RuntimeError("a process with threads cannot be forked")
     request = serve(door)
