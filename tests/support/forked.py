@@ -40,7 +40,8 @@ EARLY = {
 SLOT = Slot(number=0, gpu=None, threads=1)  # whose variables a server has
 # Variables that no import reads: those of a search's own, of a test, and which GPU is seen.
 FREE = {"KNOBWISE_WORKER", "KNOBWISE_TEST", "TOY_PAUSE", "COLUMNS", "PYTEST_CURRENT_TEST"}
-FREE |= {"CUDA_VISIBLE_DEVICES", "KMP_INIT_AT_FORK"}  # scikit-learn sets the second for others
+FREE |= {"CUDA_VISIBLE_DEVICES"}
+FREE |= {"KMP_INIT_AT_FORK", "KMP_DUPLICATE_LIB_OK"}  # scikit-learn sets them for others
 SAFE = {"TMPDIR", "HOME", "PATH", "MY_KEY", "PG_URL"}  # such that a test may set for a fork
 WITHIN = "KNOBWISE_TEST_WITHIN"  # a process whose mount namespace a program is to run in
 FREE |= SAFE
@@ -87,7 +88,7 @@ class Server:
 
 SERVERS: dict[bool, Server] = {}  # by whether they have imported torch
 OWN: list[Server] = []  # in a program that is a fork: the one that it has got for what it starts
-LOCK = threading.Lock()
+LOCK = threading.RLock()  # a server may be the fork of another
 
 
 class Forked(subprocess.Popen):
@@ -138,6 +139,8 @@ def starts_workers(words: Sequence[str]) -> bool:
 
 
 def _server_for(words: Sequence[str], variables: Mapping[str, str]) -> Server | None:
+    if words[1:2] == [SERVE]:
+        return _server(torch=False) if words[3] == "torch" else None
     torch = needs_torch(list(words))
     if torch is None or not LINUX:
         return None
@@ -181,9 +184,9 @@ def _server(*, torch: bool) -> Server:
     variables = {**os.environ, **SLOT.environment()}
     env = {**variables, PAD: " " * ROOM["variables"]}
     env[ARROW] = "background_thread:false"  # a fork has one thread
-    words = [sys.executable, SERVE, str(theirs.fileno()), "torch" if torch else ""]
-    words.append(" " * ROOM["words"])
-    process = subprocess.Popen(words, env=env, pass_fds=[theirs.fileno()], start_new_session=True)
+    words = [sys.executable, SERVE, f"{theirs.fileno():3}", "torch" if torch else " "]
+    words.append(" " * (ROOM["words"] - len(words[-1])))  # as long as another server's
+    process = Forked(words, env=env, pass_fds=[theirs.fileno()], start_new_session=True)
     theirs.close()
     if not SERVERS:  # Python would warn of one that still runs at its own end
         atexit.register(_end_all)

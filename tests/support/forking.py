@@ -208,13 +208,10 @@ def _read_once() -> None:
     spaces_by_path(compose_experiment("lr_sweep", overrides=[], config_dir=None))
 
 
-def main() -> None:
-    """A server, and each of its forks."""
-    door, torch = socket.socket(fileno=int(sys.argv[1])), sys.argv[2] == "torch"
+def _served(words: Sequence[str]) -> tuple[dict[str, Any], bool, dict[str, str]]:
+    """Serves in this process. Returns in its forks: the request, whether torch is imported, and the variables then."""
+    door, torch = socket.socket(fileno=int(words[2])), words[3] == "torch"
     variables = {name: os.environ[name] for name in os.environ if name not in forked.SERVERS_OWN}
-    for module in IMPORTED:
-        importlib.import_module(module)
-    _read_once()
     if torch:
         for module in BY_TORCH:
             importlib.import_module(module)
@@ -225,8 +222,19 @@ def main() -> None:
     _in_huge_pages()
     if len(os.listdir("/proc/self/task")) > 1:
         raise RuntimeError("a process with threads cannot be forked")
-    request = serve(door)
-    if forked.starts_workers(request["words"]):
+    return serve(door), torch, variables
+
+
+def main() -> None:
+    """A server, and each of its forks. The one with torch is a fork of the other, whose imports it needs too."""
+    for module in IMPORTED:
+        importlib.import_module(module)
+    _read_once()
+    words = [sys.executable, *sys.argv]
+    while words[1] == forked.SERVE:
+        request, torch, variables = _served(words)
+        words = request["words"]
+    if forked.starts_workers(words):
         request = _with_own_server(torch=torch, variables=variables) or request
     try:
         _run(request["words"])
