@@ -1,9 +1,11 @@
 """What could be read as the losses of a training, and is not: each beside a twin that is read."""
 
+import numpy as np
 import pytest
 from refusals import raises
 
 from search.diagnostics.logs.read import read_logs
+from search.diagnostics.verdicts.rules import judge
 
 TRAIN = [2.0 / epoch for epoch in range(1, 9)]
 VAL = [2.2 / epoch for epoch in range(1, 9)]
@@ -199,3 +201,50 @@ def test_an_epoch_is_read_behind_a_mark_of_the_best_and_refused_where_its_name_i
         read_of(tmp_path, "".join((*told[:2], best[3], best[4], best[5], *told[5:])))
     (curves,) = read_of(tmp_path, "".join(told) + best[3]).trainings.values()
     assert curves.train.tolist() == TRAIN
+
+
+@pytest.mark.parametrize("name", ["some.log", "some.csv", "some.jsonl"])
+def test_averages_so_far_count_by_their_last_and_losses_of_batches_by_their_mean(name, tmp_path):
+    form = {
+        "some.log": "epoch: {e} batch: {b} / 40 loss: {t}\n",
+        "some.csv": "{e},{b},{t}\n",
+        "some.jsonl": '{{"epoch": {e}, "batch": {b}, "loss": {t}}}\n',
+    }[name]
+    header = "epoch,batch,loss\n" if name == "some.csv" else ""
+    batches = np.random.default_rng(7).normal(1, 0.2, (5, 40)) * np.array(TRAIN[:5])[:, None]
+    averages = np.cumsum(batches, axis=1) / np.arange(1, 41)
+    for losses, expected in ((averages, averages[:, -1]), (batches, batches.mean(axis=1))):
+        lines = (
+            form.format(e=e, b=b, t=t)
+            for e, own in enumerate(losses, start=1)
+            for b, t in enumerate(own, start=1)
+        )
+        log = read_of(tmp_path, header + "".join(lines), name)
+        (curves,) = log.trainings.values()
+        assert curves.epochs.tolist() == [1, 2, 3, 4, 5]
+        assert curves.train == pytest.approx(expected)
+        assert ("averages so far" in log.columns) == (losses is averages)
+
+
+def test_an_epoch_that_a_checkpoint_names_with_leading_zeros_is_the_same_epoch(tmp_path):
+    keras = (
+        "Epoch {e}/8\n39/40 [==>.] - ETA: 0s - loss: 9.0\nEpoch 0000{e}: val_acc got no better\n"
+    )
+    keras += "40/40 [===] - 5s - loss: {t} - val_loss: {v}\n"
+    (curves,) = read_of(tmp_path, lines_of(keras)).trainings.values()
+    assert curves.epochs.tolist() == list(range(1, 9))
+    assert (curves.train.tolist(), curves.val.tolist()) == (TRAIN, VAL)
+
+
+def test_a_loss_of_single_batches_that_shakes_alone_is_no_rate_too_high_and_both_shaking_is(
+    tmp_path,
+):
+    noise = np.random.default_rng(1).normal(0, 0.5, (2, 30))
+    falls = 2.0 - 0.03 * np.arange(30)
+    for shares, too_high in (((1.0, 0.02), False), ((0.3, 1.0), True)):
+        train, val = (falls * np.exp(s * own) for s, own in zip(shares, noise, strict=True))
+        rows = (f"{e},{60 * e},{train[e]},{val[e]}\n" for e in range(30))
+        log = read_of(tmp_path, "epoch,step,train_loss,val_loss\n" + "".join(rows), "metrics.csv")
+        (curves,) = log.trainings.values()
+        assert (judge(curves).name in ("lr_too_high", "lr_too_high_late")) == too_high
+        assert curves.sampled != too_high

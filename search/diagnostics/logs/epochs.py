@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from statistics import median
 
 from search.diagnostics.logs.columns import Layout
@@ -12,6 +13,10 @@ from search.diagnostics.logs.losses import FEW, STEP
 from search.errors import refused
 
 Cells = dict[str, float | None]
+SETTLES = 24  # losses of an epoch that show whether they settle
+# Of the first differences between losses, below which the later ones have settled: in most epochs,
+# and in each.
+CALM, HALF = 0.2, 0.5
 
 
 def epochs_of(where: str, lines: Sequence[Line], *, layout: Layout) -> list[Cells]:
@@ -169,9 +174,10 @@ def _whole(rows: Sequence[Epoch], *, layout: Layout) -> list[Cells]:
     One that tells validation's only, or train's at several steps, has the mean of train's since
     validation was taken before. `began`: the first of these, where there are several.
     """
+    so_far = _are_averages_so_far([row.train for row in rows])
     if not layout.val:
         means = [(row.cells, row.train) for row in rows if row.train]
-        return [{**cells, **_mean(train)} for cells, train in means]
+        return [{**cells, **_mean(train, so_far=so_far)} for cells, train in means]
     made: list[Cells] = []
     since: list[float] = []
     for row in rows:
@@ -180,14 +186,33 @@ def _whole(rows: Sequence[Epoch], *, layout: Layout) -> list[Cells]:
             continue
         own = since if layout.steps or not row.train else row.train
         if own:
-            made.append({**row.cells, **_mean(own)})
+            made.append({**row.cells, **_mean(own, so_far=so_far)})
         since = []
     return made
 
 
-def _mean(train: Sequence[float]) -> Cells:
+def _are_averages_so_far(losses: Sequence[Sequence[float]]) -> bool:
+    """Whether the losses of each epoch settle, as averages so far do: the n-th lies an n-th of a
+    batch's noise beside the one before it, where losses of batches shake alike to the end.
+    """
+    shares = [_late_share(own) for own in losses if len(own) >= SETTLES]
+    return len(shares) > 1 and median(shares) < CALM and max(shares) < HALF
+
+
+def _late_share(losses: Sequence[float]) -> float:
+    """How far losses of the second half of an epoch lie from the one before, in shares of that in
+    its first eighth.
+    """
+    steps = [abs(after - before) for before, after in pairwise(losses)]
+    early = median(steps[: len(steps) // 8 + 1])
+    return median(steps[len(steps) // 2 :]) / early if early else math.inf
+
+
+def _mean(train: Sequence[float], *, so_far: bool) -> Cells:
+    """An epoch's loss: the mean of its parts, or the last of averages so far."""
     began = train[0] if len(train) > 1 else None
-    return {"train_loss": sum(train) / len(train), "began": began}
+    loss = train[-1] if so_far else sum(train) / len(train)
+    return {"train_loss": loss, "began": began, "so_far": float(so_far)}
 
 
 def _number(place: str, name: str, cells: Mapping[str, str]) -> float | None:

@@ -153,15 +153,12 @@ def _read(
     header, lines = by_phase(header, lines)
     header, lines, logarithms = with_losses(header, lines)
     layout = layout_of(path, header, lines, chosen=chosen)
-    if number := mixed_at(lines, axis=layout.epoch or "", loss=layout.train[0]):
-        where, rule = f"{path}: line {number}", "an epoch begins at its first steps"
-        got, remedy = "its second half, as two programs write at once", "give each its own log"
-        raise refused(where, code="log-mixes-trainings", rule=rule, got=got, remedy=remedy)
+    _refuse_mixed(path, lines, layout=layout)
     runs, again = trainings_of(path.stem, lines, layout=layout)
     is_error = layout.train[0].rpartition("_")[2] in ERRORS and "train" not in chosen
     scale = (0, scale[1]) if is_error else scale  # classes are the scale of a loss
     trainings: dict[str, Curves] = {}
-    apart, empty = list[str](), list[str]()
+    apart, empty, settles = list[str](), list[str](), False
     if len(runs) > 1 and "val" not in chosen and _only_at_the_end(runs, layout=layout):
         layout = replace(layout, val=(), metric="")
         apart.append("left out: a loss of validation that each training tells once, at its end")
@@ -170,6 +167,7 @@ def _read(
         if not (rows := epochs_of(at, own, layout=layout)):
             empty.append(name)
             continue
+        settles |= rows[0].get("so_far") == 1
         curves = _training(rows, own, layout=layout, scale=scale)
         trainings[name], why = without_other_scale(curves) if "val" not in chosen else (curves, "")
         apart += [why] if why else []
@@ -188,6 +186,7 @@ def _read(
         *(f"taken up again from {layout.epoch} {at:g}" for at in again),
         *(["an error in place of a loss, which classes are no scale of"] if is_error else []),
         *([taken] if zeros else []),
+        *(["averages so far, of which an epoch's last counts"] if settles else []),
         *([] if "train" in chosen else _of_no_set(path, header, layout=layout)),
         *([f"left out, as no epoch has both losses: {' '.join(empty)}"] if empty else []),
         *apart[:1],
@@ -196,6 +195,14 @@ def _read(
     boosted = layout.epoch == ROUND or all("logloss" in name for name in layout.train)
     columns = "; ".join(filter(None, (remarks[0], ", ".join(remarks[1:]))))
     return Log(trainings=trainings, columns=columns, boosted=boosted)
+
+
+def _refuse_mixed(path: Path, lines: Sequence[Line], *, layout: Layout) -> None:
+    """Refuses what two trainings write at once."""
+    if number := mixed_at(lines, axis=layout.epoch or "", loss=layout.train[0]):
+        where, rule = f"{path}: line {number}", "an epoch begins at its first steps"
+        got, remedy = "its second half, as two programs write at once", "give each its own log"
+        raise refused(where, code="log-mixes-trainings", rule=rule, got=got, remedy=remedy)
 
 
 def _only_at_the_end(runs: Mapping[str, Sequence[Line]], *, layout: Layout) -> bool:

@@ -131,6 +131,8 @@ def numbers_of(line: str, phase: str = "") -> dict[str, str]:
             numbers["of"] = whole
         elif whole and name not in COUNTS and float(whole):
             number = repr(float(number) / float(whole))
+        if name in COUNTS and number.isdigit():
+            number = str(int(number))  # Keras tells epoch 1 as `Epoch 00001` too
         numbers.setdefault(name, number)
     return numbers if "epoch" in numbers else {k: v for k, v in numbers.items() if k not in retold}
 

@@ -6,8 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.diagnostics.verdicts.curves import Curves
-from search.diagnostics.verdicts.trend import Array, Columns
+from search.diagnostics.verdicts.trend import Array, Columns, median, noise
 
+LONG = 8  # epochs that show how a loss shakes
+MUCH, ALONE = 0.05, 5.0  # of train's loss, and times validation's noise: so single batches shake
 EXTRA = ("lr", "grad_norm", "early_gradient", "dead_units", "confidence", "clipped")
 
 
@@ -32,7 +34,8 @@ def curves_of(
     `train_eval_loss`, where it is told, is what is compared with validation. Other columns without
     a number are unknown.
     `held_out`: whether `val_loss` is of a validation. `began`: the loss of the first steps.
-    `sampled`: whether `train_loss` is of single steps. `val_rows`: rows of validation, 0: unknown.
+    `sampled`: whether `train_loss` is of single steps, which it is too where it shakes alone.
+    `val_rows`: rows of validation, 0: unknown.
     `axis`: what `epoch` counts.
     `ended`: whether losses that are no numbers at the end say that it has; else they were not told.
     """
@@ -48,6 +51,7 @@ def curves_of(
     whole = _whole(train, val, ended=ended)
     if not whole.any():
         return None
+    alone = held_out and not comparable and _shakes_alone(train[whole], val[whole])
     epochs = np.asarray(columns["epoch"], dtype=float)[whole]
     extra = {name: _known(columns.get(name), whole) for name in EXTRA}
     return Curves(
@@ -65,11 +69,23 @@ def curves_of(
         comparable=comparable,
         held_out=held_out,
         began=began,
-        sampled=sampled,
+        sampled=sampled or alone,
         val_rows=val_rows,
         axis=axis,
         **extra,
     )
+
+
+def _shakes_alone(train: Array, val: Array) -> bool:
+    """Whether train's loss shakes by much in its second half, and validation's hardly: then each is
+    of a single batch. A rate that is too high shakes both, and a mean over batches train's less (of
+    the planted trainings none has train shake three times as much).
+    """
+    late = slice(len(train) // 2, None)
+    if len(train) < LONG or not np.isfinite(train + val).all():
+        return False
+    shakes = noise(train[late])
+    return shakes > MUCH * abs(median(train[late])) and shakes > ALONE * noise(val[late])
 
 
 def _column(columns: Columns, name: str) -> Array | None:

@@ -58,6 +58,8 @@ def lr_too_high_late(shape: Shape) -> str:
     """R23: train had come down, rose, and stays up."""
     if shape.lowest > 0.7 * min(shape.first, 1.0):
         return ""
+    if shape.curves.sampled and shape.val_goes != "up":
+        return ""  # single batches come down and stand high again at any rate
     before = noise(shape.train[: shape.count // 2])
     if shape.count >= LONG and shape.jitter > 0.04 and before < shape.jitter / 4:
         return (
@@ -107,7 +109,8 @@ def _rises(shape: Shape) -> str:
         return f"train has blown up and come down to {shape.stands} only, where {constant}"
     if _is_lost(shape):
         return f"train rests at {shape.stands}, as a constant prediction, and was below it before"
-    if not shape.curves.held_out and whole.low <= 0:
+    of_batches = not shape.curves.held_out or (shape.curves.sampled and shape.val_goes == "down")
+    if of_batches and whole.low <= 0:
         return ""  # single batches: a first one that was easy is no start
     if shape.level > 1.2 * max(shape.first, 1.0) or (
         whole.low > 0 and whole.change > 0.3 and shape.level > shape.first + 0.2
