@@ -1,5 +1,7 @@
 """What could be read as the losses of a training, and is not: each beside a twin that is read."""
 
+import json
+
 import numpy as np
 import pytest
 from refusals import raises
@@ -248,3 +250,67 @@ def test_a_loss_of_single_batches_that_shakes_alone_is_no_rate_too_high_and_both
         (curves,) = log.trainings.values()
         assert (judge(curves).name in ("lr_too_high", "lr_too_high_late")) == too_high
         assert curves.sampled != too_high
+
+
+def csv_of(rows):
+    return "".join(",".join(map(str, row)) + "\n" for row in rows)
+
+
+def json_of(rows):
+    header, *below = rows
+    return "".join(json.dumps(dict(zip(header, row, strict=True))) + "\n" for row in below)
+
+
+@pytest.mark.parametrize("form", [csv_of, json_of])
+def test_rows_that_nothing_counts_are_refused_where_losses_begin_anew_or_each_has_a_name(
+    form, tmp_path
+):
+    header, rows = ("train_loss", "val_loss"), list(zip(TRAIN, VAL, strict=True))
+    with raises("log-rows-begin-anew", "row 9"):
+        read_of(tmp_path, form([header, *rows, *rows]), "two.log")
+    spike = [*rows[:4], rows[0], *rows[4:]]  # which is gone in the next row
+    for sound, name in ((rows, "one.log"), (spike, "spike.log")):
+        (curves,) = read_of(tmp_path, form([header, *sound]), name).trainings.values()
+        assert curves.train.tolist() == [train for train, _ in sound]
+    counted = [(e, *row) for e, row in enumerate(rows * 2)]
+    (curves,) = read_of(tmp_path, form([("epoch", *header), *counted])).trainings.values()
+    assert len(curves.train) == 16
+    models = ["mlp", "cnn", "vit", "gru", "lstm", "unet", "gcn", "gan"]
+    named = [(model, *row) for model, row in zip(models, rows, strict=True)]
+    with raises("log-lines-are-results", "a row each of mlp, cnn, vit"):
+        read_of(tmp_path, form([("model", *header), *named]), "models.log")
+    dated = [(f"2026-11-{e} 10:00", *row) for e, row in enumerate(rows, start=10)]
+    (curves,) = read_of(tmp_path, form([("at", *header), *dated])).trainings.values()
+    assert curves.val.tolist() == VAL
+
+
+def test_a_shorter_list_of_validation_is_not_put_beside_the_first_epochs(tmp_path):
+    history = {"train_loss": TRAIN, "val_loss": VAL[1::2]}
+    with raises("log-lists-differ", "4 of validation in the first of 8 rows"):
+        read_of(tmp_path, json.dumps(history), "history.json")
+    history["val_loss"] = [v if e % 2 else None for e, v in enumerate(VAL)]
+    (curves,) = read_of(tmp_path, json.dumps(history), "history.json").trainings.values()
+    assert (curves.train.tolist(), curves.val.tolist()) == (TRAIN[1::2], VAL[1::2])
+    history["val_loss"] = VAL[:7]  # broken off in an evaluation
+    (curves,) = read_of(tmp_path, json.dumps(history), "history.json").trainings.values()
+    assert curves.val.tolist() == VAL[:7]
+
+
+def test_an_epoch_that_lines_tell_whole_with_other_losses_is_refused_and_one_told_again_is_read(
+    tmp_path,
+):
+    line = "epoch {e}: train_loss={t:.4f} val_loss={v:.4f}\n"
+    other = "epoch {e}: train_loss=9.5 val_loss=9.7\n"
+    with raises("log-epoch-twice"):
+        read_of(tmp_path, lines_of(line + other))
+    for again in (line, "saved epoch {e}: train_loss={t:.3f} val_loss={v:.3f}\n"):
+        (curves,) = read_of(tmp_path, lines_of(line + again)).trainings.values()
+        assert curves.val == pytest.approx(VAL, rel=0.01)
+
+
+def test_what_is_made_of_losses_is_no_loss(tmp_path):
+    with raises("log-lacks-losses"):
+        read_of(tmp_path, "epoch,delta_loss,acc\n" + lines_of("{e},{t},0.5\n"), "some.csv")
+    text = "epoch,loss_std,loss\n" + lines_of("{e},0.1,{t}\n")
+    (curves,) = read_of(tmp_path, text, "some.csv").trainings.values()
+    assert curves.train.tolist() == TRAIN

@@ -16,6 +16,8 @@ LOSS = re.compile(
 # Words of another epoch, and of a place in place of what was measured there.
 OF_ANOTHER = {"best", "lowest", "min", "minimum", "previous", "prev", "improve", "improved"}
 OF_ANOTHER |= {"idx", "index", "at", "after", "max", "maximum"}
+# Words of what is made of losses, or set for them, and is none.
+OF_ANOTHER |= {"delta", "diff", "difference", "gap", "std", "change", "threshold", "tolerance"}
 SHARES = (
     "map50_95_b", "map50_95", "map_0_5_0_95", "map50_b", "map50", "map_0_5", "map", "ap",
     "miou", "mean_iou", "mean_io_u", "iou", "dice", "dice_coef", "accuracy_top1",

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
+from search.diagnostics.logs.doubts import results_refused
 from search.diagnostics.logs.line import ROUND, number_in
 from search.diagnostics.logs.losses import FEW
 from search.diagnostics.logs.measures import is_of_val
@@ -37,6 +38,7 @@ MONTHS = {"jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", 
 NO_NAMES |= MONTHS | {"mon", "tue", "wed", "thu", "fri", "sat", "sun", "am", "pm"}
 DRAWN, STRETCH = 4000, 50  # lines that are looked at first, and so many behind each other
 OF_BATCH = re.compile(r"\d+/\d+[\]) :]|\b(?:batch|step|iter)|%\|", re.I)  # in a line: of a part
+OF_EPOCHS = re.compile(r"\bepoch\W{0,3}\d+ */ *\d+", re.I)
 LEAST = 2  # epochs that several names tell, from which these are runs
 MANY = 1000  # lines: a text that tells the results of some models has fewer
 COUNTED = {"epoch", "step", ROUND}
@@ -89,7 +91,8 @@ def _refuse_results(path: Path, lines: Sequence[str]) -> None:
     plain = {re.sub(r"\d+", "", " ".join(name)) for name in names if name}
     counted = any(not COUNTED.isdisjoint(own) for own in told)
     models = not counted and len(of_train) > 1 and len(plain) == len(of_train)
-    at_epoch = [own for line, own in of_train if "epoch" in own and not OF_BATCH.search(line)]
+    whole = ((OF_EPOCHS.sub("", line), own) for line, own in of_train if "epoch" in own)
+    at_epoch = [own for line, own in whole if not OF_BATCH.search(line)]
     epochs = [number_in(own["epoch"]) or 0.0 for own in at_epoch]
     beside = all(any(tells_loss(n) and is_of_val(n) for n in own) for own in at_epoch)
     few = len(set(epochs)) < FEW <= len(epochs) if beside else len(set(epochs)) < len(epochs) == 2
@@ -100,8 +103,7 @@ def _refuse_results(path: Path, lines: Sequence[str]) -> None:
         got = f"a line each of {_shown([name for name in names if name])}"
     else:
         got = f"epoch {epochs[0]:g} {epochs.count(epochs[0])} times"
-    rule, remedy = "needs a line per epoch", "give the losses of each epoch"
-    raise refused(str(path), code="log-lines-are-results", rule=rule, got=got, remedy=remedy)
+    raise results_refused(path, got)
 
 
 def _trains(numbers: Mapping[str, str]) -> bool:

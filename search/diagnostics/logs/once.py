@@ -1,5 +1,6 @@
 """What lines of a text log tell several times in one epoch: which of it counts."""
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby
@@ -11,6 +12,7 @@ from search.diagnostics.logs.measures import is_loss
 COUNTS = ("epoch", ROUND, "step", "batch", "bar", "of")  # `of`: how many steps there are
 FEW = 3  # epochs that show what is told once in each
 HELD_OUT = ("val_", "test_")
+ROUNDED = 0.02  # of a loss, by which it differs where it was written with fewer digits
 STEPS = {"step", "bar"}  # a line that has one of these tells of a part of its epoch
 
 
@@ -112,8 +114,12 @@ def _last(lines: Sequence[Line], axis: str, *, averaged: bool) -> list[Line]:
     again: set[tuple[str, str]] = set()
     steps = [float(cells["step"]) for _, cells in lines if "step" in cells]
     axis = "step" if steps == sorted(steps) and len(set(steps)) > 1 else axis  # they count on
+    twice = _told_twice(lines, axis)
     for number, cells in reversed(lines):
         at = cells.get(axis, "")
+        if at in twice:
+            kept.append((number, cells))
+            continue
         held_out = {
             (at, name)
             for name in cells
@@ -123,3 +129,28 @@ def _last(lines: Sequence[Line], axis: str, *, averaged: bool) -> list[Line]:
         again = held_out | {pair for pair in again if pair[0] == at}
         kept.append((number, own))
     return kept[::-1]
+
+
+def _told_twice(lines: Sequence[Line], axis: str) -> set[str]:
+    """The epochs that several lines tell whole, of train and of validation, with other losses:
+    which of them counts is not known, as one may be of another training.
+    """
+    told: dict[str, list[list[float]]] = {}
+    for _, cells in lines:
+        losses = {name: float(cell) for name, cell in cells.items() if is_loss(name)}
+        of_val = [name.startswith(HELD_OUT) for name in losses]
+        if any(of_val) and not all(of_val) and STEPS.isdisjoint(cells):
+            told.setdefault(cells.get(axis, ""), []).append(list(losses.values()))
+    return {
+        at
+        for at, all_of_it in told.items()
+        if any(
+            len(own) == len(all_of_it[0]) and not all(map(_is_near, own, all_of_it[0]))
+            for own in all_of_it
+        )
+    }
+
+
+def _is_near(one: float, other: float) -> bool:
+    """Whether two losses may be one that was rounded twice."""
+    return math.isclose(one, other, rel_tol=ROUNDED)

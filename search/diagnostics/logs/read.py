@@ -19,7 +19,7 @@ import numpy as np
 
 from search.config.counted import count
 from search.diagnostics.logs.columns import Layout, layout_of
-from search.diagnostics.logs.doubts import unread, without_other_scale
+from search.diagnostics.logs.doubts import refuse_unlikely, unread, without_other_scale
 from search.diagnostics.logs.epochs import Cells, are_apart, epochs_of, untaken
 from search.diagnostics.logs.formats import tables_of
 from search.diagnostics.logs.line import ROUND, Line, Table, is_told, number_in
@@ -169,6 +169,7 @@ def _read(
             continue
         settles |= rows[0].get("so_far") == 1
         curves = _training(rows, own, layout=layout, scale=scale)
+        refuse_unlikely(path, own, curves, layout=layout)
         trainings[name], why = without_other_scale(curves) if "val" not in chosen else (curves, "")
         apart += [why] if why else []
     if not trainings:
