@@ -12,7 +12,9 @@ from search.diagnostics.logs.measures import is_loss
 COUNTS = ("epoch", ROUND, "step", "batch", "bar", "of")  # `of`: how many steps there are
 FEW = 3  # epochs that show what is told once in each
 HELD_OUT = ("val_", "test_")
-ROUNDED = 0.02  # of a loss, by which it differs where it was written with fewer digits
+# Of a loss, by which two lines differ that tell the same: rounded, or of processes of one training;
+# of the epochs told twice, so many in which they are farther apart are no chance.
+ROUNDED, OFTEN = 0.05, 0.3
 STEPS = {"step", "bar"}  # a line that has one of these tells of a part of its epoch
 
 
@@ -141,16 +143,16 @@ def _told_twice(lines: Sequence[Line], axis: str) -> set[str]:
         of_val = [name.startswith(HELD_OUT) for name in losses]
         if any(of_val) and not all(of_val) and STEPS.isdisjoint(cells):
             told.setdefault(cells.get(axis, ""), []).append(list(losses.values()))
-    return {
-        at
-        for at, all_of_it in told.items()
-        if any(
-            len(own) == len(all_of_it[0]) and not all(map(_is_near, own, all_of_it[0]))
-            for own in all_of_it
-        )
-    }
+    again = {at: all_of_it for at, all_of_it in told.items() if len(all_of_it) > 1}
+    other = {at for at, (first, *more) in again.items() if not _are_near(first, more)}
+    return other if len(other) > OFTEN * len(again) else set()
 
 
-def _is_near(one: float, other: float) -> bool:
-    """Whether two losses may be one that was rounded twice."""
-    return math.isclose(one, other, rel_tol=ROUNDED)
+def _are_near(first: Sequence[float], more: Sequence[Sequence[float]]) -> bool:
+    """Whether losses may be those of the first line, rounded, or of another process' rows."""
+    return all(
+        math.isclose(one, other, rel_tol=ROUNDED)
+        for own in more
+        if len(own) == len(first)
+        for one, other in zip(first, own, strict=True)
+    )
