@@ -1,16 +1,15 @@
 """From an import path to seats; a user's generator function is one seat, one trial at a time."""
 
-import copy
 import difflib
 import inspect
 import logging
 import os
 import sys
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from hydra.utils import get_object
 
@@ -36,6 +35,7 @@ from trainers.isolation.shared_files import LIGHTNING_ROOT, SharedFiles
 from trainers.reporting import epochs_reported, with_losses
 from trainers.rows import own_rows
 from trainers.seeding import seed_generators
+from trainers.settings import copied
 
 
 def rehearse(config: Config, shape: Sequence[Any]) -> str | None:
@@ -61,6 +61,7 @@ def rehearse(config: Config, shape: Sequence[Any]) -> str | None:
     return description
 
 
+T = TypeVar("T")
 FOUR = "config", "data", "device", "checkpoint"
 MOST_EPOCHS = 10**9
 EXITED = (
@@ -177,12 +178,11 @@ class CallableSeats:
         self._generator: Generator[Values, None, None] | None = None
         self._outside: StepState  # as this process was before
         self._state: StepState  # as the generator has left it
+        self._lightning_root: str | None  # the value of its variable there
 
     def admit(self, trial: int, *, config: Config, checkpoint: Checkpoint) -> None:
         """Seats the one trial; a resumed one numbers its epochs on from its checkpoint."""
-        own_config, data = prepared_rows(
-            copy.deepcopy(config), own_rows(self._data), device=self._device
-        )
+        own_config, data = prepared_rows(copied(config), own_rows(self._data), device=self._device)
         self.code.watch(config)
         call = partial(self._train, own_config, data, self._device, checkpoint)
         seed_generators(int(config["seed"]), cuda=self._device == "cuda")
@@ -191,18 +191,15 @@ class CallableSeats:
         self._last_epoch = checkpoint.epoch or -1
         self._epochs = int(config.get("trainer", {}).get("epochs", MOST_EPOCHS))
         self._files = SharedFiles()
-        self._outside = StepState.read()
-        os.environ.setdefault(LIGHTNING_ROOT, str(checkpoint.files))
-        self._state = StepState.read()
-        self._outside.restore(self._state)
+        self._outside = self._state = StepState.read()
+        self._lightning_root = os.environ.get(LIGHTNING_ROOT, str(checkpoint.files))
 
     def step(self) -> list[Outcome]:
         """The generator's next epoch."""
         if self._generator is None:
             return []
         try:
-            with self._own_state():
-                values = with_losses(next(self._generator))
+            values = with_losses(self._in_own_state(self._generator.__next__))
             self._last_epoch = self._number(values)
             if remark := self.code.remark() or self._files.remark():
                 values.setdefault("remark", remark)
@@ -239,19 +236,23 @@ class CallableSeats:
         generator, self._generator = self._generator, None
         if generator is not None:
             try:
-                with self._own_state():
-                    generator.close()
+                self._in_own_state(generator.close)
             finally:
                 self.code.end()
             self.code.look()
 
-    @contextmanager
-    def _own_state(self) -> Iterator[None]:
-        """The process as the generator has left it, and afterwards as it was before."""
+    def _in_own_state(self, call: Callable[[], T]) -> T:
+        """What a call gives; it finds the process as the generator has left it, and leaves it as it
+        was before. Lightning's variable goes by itself, since it alone differs in most trainings:
+        to look for what differs takes longer than a short epoch.
+        """
         self._state.restore(self._outside)
+        if self._lightning_root is not None:
+            os.environ[LIGHTNING_ROOT] = self._lightning_root
         try:
-            yield
+            return call()
         finally:
+            self._lightning_root = os.environ.pop(LIGHTNING_ROOT, None)
             self._state = StepState.read()
             self._outside.restore(self._state)
 

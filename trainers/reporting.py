@@ -15,8 +15,9 @@ itself.
 import contextvars
 import os
 import re
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Hashable
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 
 from greenlet import getcurrent, greenlet
@@ -135,14 +136,23 @@ def with_losses(told: Any) -> dict[str, Any]:
             f"but got {told!r:.60}, a {type(told).__name__}; give each number its name"
         )
     values = dict(told)
-    letters = {name: "".join(filter(str.isalpha, str(name))).lower() for name in values}
-    names = dict(LOSSES)
-    if not any(VALIDATES.match(each) for each in letters.values()):
-        names["val_loss"] = TEST
-    for name, each in letters.items():
-        for ours, spelt in names.items():
-            if spelt.fullmatch(each):
-                values.setdefault(ours, values[name])
+    for ours, name in _losses_among(tuple(values)):
+        values.setdefault(ours, values[name])
     if "loss" in values and "val_loss" in values:
         values.setdefault("train_loss", values["loss"])
     return values
+
+
+@lru_cache(maxsize=64)  # each epoch of a training has the same few names
+def _losses_among(names: tuple[Hashable, ...]) -> list[tuple[str, Hashable]]:
+    """Which of the names spell a loss, each with the name that verdicts read."""
+    letters = {name: "".join(filter(str.isalpha, str(name))).lower() for name in names}
+    losses = dict(LOSSES)
+    if not any(VALIDATES.match(each) for each in letters.values()):
+        losses["val_loss"] = TEST
+    return [
+        (ours, name)
+        for name, each in letters.items()
+        for ours, spelt in losses.items()
+        if spelt.fullmatch(each)
+    ]

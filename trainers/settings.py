@@ -1,8 +1,11 @@
-"""Settings as numbers that can work, and by their dotted path. Knows no setting by name."""
+"""Settings as numbers that can work, by their dotted path, and copied. Knows no setting by name."""
 
+import copy
 import math
 from collections.abc import Mapping
 from typing import Any
+
+ATOMS = frozenset({str, int, float, bool, type(None)})  # which nobody can change
 
 
 def fits(value: Any, *, positive: bool) -> bool:
@@ -24,3 +27,14 @@ def flat(node: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
         inner = isinstance(value, Mapping) and value
         leaves |= flat(value, f"{path}.") if inner else {path: value}
     return leaves
+
+
+def copied(node: Any) -> Any:
+    """A config whose dicts and lists are new, and may be changed. `copy.deepcopy`, which also looks
+    for objects that hold each other, takes three times as long.
+    """
+    if isinstance(node, dict):
+        return {key: copied(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [copied(value) for value in node]
+    return node if type(node) in ATOMS else copy.deepcopy(node)

@@ -3,7 +3,6 @@
 Never proposes a value, never composes.
 """
 
-import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 from search.config.knobs import Value
 from search.errors import UsageError
 from trainers.command_line import COMMAND
+from trainers.settings import copied
 
 STOCK = "trainers.stock.Stock"  # import path of the stock trainer
 # Keys that are the search's own affair.
@@ -58,7 +58,7 @@ class _Chosen:
 
     def resolve(self, changes: Mapping[str, Value]) -> dict[str, Any]:
         """What the trainer gets once these keys have these values."""
-        plain = copy.deepcopy(self._plain)
+        plain: dict[str, Any] = copied(self._plain)
         for path, value in changes.items():
             parent, key = _parent(plain, path)
             parent[key] = value

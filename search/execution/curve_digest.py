@@ -22,11 +22,13 @@ class CurveDigest:
 
     def add(self, epoch: int, *, losses: Sequence[float | None], value: float) -> None:
         """Takes one epoch: its losses, that of train first, and the metric."""
+        if not self._told:  # an epoch without a train loss has come: nothing is told any more
+            return
         numbers = (math.nan if each is None else each for each in (*losses, value))
         self._sum.update(pack(f"<q{len(losses) + 1}d", epoch, *numbers))
         train, *_ = losses
         if train is None:
-            self._told = self._told and epoch == 0  # the untrained model may have none
+            self._told = epoch == 0  # the untrained model may have none
             return
         self._first = train if self._first is None else self._first
         self._moved |= train != self._first

@@ -1,8 +1,9 @@
-"""The conductor's work for a trial does not grow with the number of trials: counted in calls of functions, never by a clock."""
+"""What a trial and an epoch cost besides training: counted in calls of functions, never by a clock."""
 
 import io
 import sys
 
+import numpy as np
 import pytest
 from drawn import plan_of
 
@@ -20,6 +21,9 @@ from search.storage.folder import Folder
 from search.storage.journal import JournalFile
 from search.storage.study import Study
 from search.storage.trials import TrialState
+from trainers.api import Data, Part
+from trainers.callable import CallableSeats
+from trainers.checkpoint import FolderCheckpoint
 
 SLOT = Slot(number=0, gpu=None, threads=1)
 JOINT = ("joint", "pruner=none", "n_trials={trials}")
@@ -120,3 +124,23 @@ def _calls_of_a_trial(trials, words, folder):
 def test_a_trial_costs_as_many_calls_among_three_thousand_as_among_eight_hundred(words, tmp_path):
     few, many = (_calls_of_a_trial(trials, words, tmp_path / f"{trials}") for trials in (800, 3000))
     assert many < 1.1 * few
+
+
+def idle(config, data, device, checkpoint):
+    while True:
+        yield {"train_loss": 0.1, "val_loss": 0.2, "accuracy": 0.5}
+
+
+def test_an_epoch_costs_few_calls_however_many_variables_the_environment_has(tmp_path, monkeypatch):
+    part = Part(index=np.arange(2))
+    costs = []
+    for variables in (0, 300):
+        for number in range(variables):
+            monkeypatch.setenv(f"OWN_{number}", "1")
+        seats = CallableSeats(idle, data=Data(train=part, val=part), device="cpu")
+        seats.admit(0, config={"seed": 0}, checkpoint=FolderCheckpoint(tmp_path))
+        for _ in range(64):  # looks at files and globals come at epochs 1, 2, 4, 8 …
+            seats.step()
+        costs.append(calls(lambda seats=seats: [seats.step() for _ in range(32)]) / 32)
+        seats.release(0)
+    assert costs[0] == costs[1] < 60

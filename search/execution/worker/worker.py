@@ -8,8 +8,8 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from msgspec import structs
@@ -24,7 +24,8 @@ from search.execution.end_reasons import END_AFTER, TrialEnd
 from search.execution.link import Link
 from search.execution.memory import memory_kills
 from search.execution.messages import Quit, Settled, TrialEnded, Work
-from search.execution.worker.conductor_channel import ConductorChannel, ConductorGone, expected
+from search.execution.worker.charged import Charged
+from search.execution.worker.conductor_channel import ConductorChannel, expected
 from search.execution.worker.epoch_message import TrialFailed
 from search.execution.worker.failures import cause_of, end_of, out_of_memory, print_error
 from search.execution.worker.lane_assignment import LaneAssignment
@@ -255,17 +256,12 @@ class Worker:
             reason="" if crowded else reason,
         )
 
-    @contextmanager
-    def _charged_to(self, seated: Seated) -> Iterator[None]:
-        """An exception of a trainer ends its trial; this process takes no new trial after it."""
-        try:
-            yield
-        except ConductorGone:
-            raise
-        except Exception as error:  # noqa: BLE001  # a user's code may raise anything
-            self._fail(seated, error)
+    def _charged_to(self, seated: Seated) -> Charged:
+        """Within it, an exception of a trainer ends its trial."""
+        return Charged(seated, fail=self._fail)
 
     def _fail(self, seated: Seated, error: Exception) -> None:
+        """An exception ends the trial; this process takes no new trial after it."""
         self._fit = False
         self._output.belongs_to(seated.trial)
         with suppress(OSError):  # the disk may be full
