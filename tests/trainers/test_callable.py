@@ -733,6 +733,29 @@ def test_weights_that_trials_write_for_each_other_or_in_folders_of_no_trials_nam
         assert remarks(4, f"{name}/last.ckpt") == ["", ""]  # no other trial has it
 
 
+def test_short_trials_beside_weights_search_their_folder_once_and_not_at_each_look(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(shared_files, "FRESH", 60.0)
+    (tmp_path / "before.pt").touch()
+    searched = []
+    search = shared_files._saved_at
+    monkeypatch.setattr(
+        shared_files, "_saved_at", lambda place: searched.append(1) or search(place)
+    )
+
+    def train(config, data, device, checkpoint):
+        while True:
+            yield {"accuracy": 0.5}
+
+    for _ in range(3):
+        seats = _seat(train, tmp_path / "checkpoints")
+        assert [seats.step()[0].values.get("remark") for _ in range(20)] == [None] * 20
+        seats.release(5)
+    assert len(searched) == 1
+
+
 def test_a_package_of_the_users_that_ours_hides_or_src_holds_is_named(tmp_path, monkeypatch):
     with pytest.raises(ImportError, match=r"'trainers\.loop'; mend the path or the module"):
         open_seats("trainers.loop.train", data=DATA, device="cpu")

@@ -65,16 +65,17 @@ class SharedFiles:
         """Call it once an epoch; names a file that was there before and has been written since, or
         a folder of new ones that trials may share.
 
-        It looks at epochs 1, 2, 4, 8 and so on, since a folder may be large; empty otherwise.
+        It looks at epochs 1, 2, 4, 8 and so on, since a folder may be large; empty otherwise. At
+        what was there before it looks by its path: the search of all folders takes 20 ms.
         """
         self._epochs += 1
         if self._epochs & (self._epochs - 1):
             return ""
-        now = _saved_at(self._place) if self._before else self._lately()
         for path, at in self._before.items():
-            if now.get(path, at) != at:
-                return self._told(path, REWRITTEN)
-        new = (path for path in now if path not in _first[self._place])
+            with suppress(OSError):  # gone meanwhile
+                if path.stat().st_mtime_ns != at:
+                    return self._told(path, REWRITTEN)
+        new = (path for path in self._lately() if path not in _first[self._place])
         folder = next(filter(None, map(self._counted, new)), None)
         return self._told(folder, COMMON) if folder else ""
 
