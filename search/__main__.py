@@ -184,7 +184,8 @@ def _run(words: list[str], config_dir: Path | None) -> int:
         return int(catalogue.verb(word).run(words[1:], config_dir))
     experiments = catalogue.experiments(config_dir)
     if word not in experiments:
-        raise catalogue.unknown_word(word, experiments, words=words)
+        unknown = catalogue.unknown_word(word, experiments, words=words)
+        raise catalogue.misplaced("experiment", word, config_dir=config_dir) or unknown
     return int(catalogue.verb("run").run(words, config_dir))
 
 

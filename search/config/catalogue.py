@@ -100,6 +100,26 @@ def roots(config_dir: Path | None) -> Iterator[Path]:
     yield config_dir
 
 
+def misplaced(group: str, option: str, *, config_dir: Path | None) -> UsageError | None:
+    """The error where the user's folder has a file of an option's name, and its ending or its place
+    keeps it from being one; None where there is no such file, or it is an option of another group.
+    """
+    if config_dir is None:
+        return None
+    for path in sorted(path for path in config_dir.rglob("*.y*ml") if path.stem == option):
+        inside = path.relative_to(config_dir)
+        is_of_group = inside.parent.name != "" and (CONF / inside.parent).is_dir()
+        if not is_of_group or inside.suffix != ".yaml":
+            return refused(
+                str(path),
+                code="option-file-misplaced",
+                rule=f"an option of {group} is the file {group}/{option}.yaml of its folder",
+                got=str(inside),
+                remedy="rename it or move it there",
+            )
+    return None
+
+
 def space_files(config_dir: Path | None) -> dict[str, Path]:
     """The files of `conf/space/` by name, ours and the user's."""
     return {path.stem: path for root in roots(config_dir) for path in root.glob("space/*.yaml")}

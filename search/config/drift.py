@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from search.config.overrides import baseline_of, value_word
+from search.config.schema import NEEDED_BY_KIND
 from search.config.shipped_defaults import is_shipped_default
 from search.config.trial_config import is_stock, plain_config
 from trainers.settings import flat
@@ -101,8 +102,8 @@ def _may_differ(
         return True
     if key.startswith(FREE) or key in FREE_KEYS:
         return True
-    is_joint = now.get("protocol.kind") == "joint"
-    if key.removeprefix("chosen.").startswith(("sampler", "pruner")) and not is_joint:
+    is_sampled = "sampler.kind" in NEEDED_BY_KIND.get(str(now.get("protocol.kind")), ())
+    if key.removeprefix("chosen.").startswith(("sampler", "pruner")) and not is_sampled:
         return True  # nobody proposes or prunes there
     if key not in before:  # the search was begun before there was such a key
         return is_shipped_default(key, value)

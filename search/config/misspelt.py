@@ -7,7 +7,7 @@ from pathlib import Path
 from hydra.errors import MissingConfigException
 from omegaconf import DictConfig
 
-from search.config.catalogue import CONF, roots, verbs
+from search.config.catalogue import CONF, misplaced, roots, verbs
 from search.config.check_keys import options_with
 from search.config.drift import flat_config
 from search.config.trial_config import PRIVATE
@@ -124,6 +124,8 @@ def _no_such_option(missing: str, *, where: str, config_dir: Path | None) -> Usa
             got=f"the import path {option}",
             remedy=f"say {group}._target_={option}",
         )
+    if group and (error := misplaced(group, option, config_dir=config_dir)):
+        return error
     options = [path.stem for root in roots(config_dir) for path in (root / group).glob("*.yaml")]
     text = unknown(f"{group} option", name=option, known=options, listing=_page(where))
     return UsageError(f"{where}: {text}", code="unknown-option-of-group") if group else None

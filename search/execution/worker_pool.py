@@ -182,7 +182,7 @@ def _placement_class(settings: PlacementSettings) -> type[Placement]:
     """The class that `placement._target_` names.
 
     Raises:
-        UsageError: it cannot be imported.
+        UsageError: it cannot be imported, or is no placement.
     """
     try:
         placement: type[Placement] = get_class(settings.target)
@@ -194,4 +194,13 @@ def _placement_class(settings: PlacementSettings) -> type[Placement]:
             got=f"{settings.target!r}: {error.__cause__ or error}",
             remedy="choose placement=local, inline, ray or dask, or mend the path",
         ) from error
+    members = [name for name in vars(Placement) if not name.startswith("_")]
+    if lacking := [name for name in members if not hasattr(placement, name)]:
+        raise refused(
+            "placement._target_",
+            code="placement-lacks-members",
+            rule=f"a placement has {', '.join(members)}",
+            got=f"{settings.target} without {', '.join(lacking)}",
+            remedy="add them, or derive it from search.execution.placement.local.LocalPlacement",
+        )
     return placement

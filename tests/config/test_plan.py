@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
-from refusals import raises
+from refusals import check_told, raises
 
+from search.__main__ import main
 from search.config.catalogue import CONF
 from search.config.compose import compose_experiment
 from search.config.compose_protocol import spaces_by_path
@@ -86,6 +87,24 @@ def test_the_users_own_configs_are_found_and_must_not_bear_our_names(tmp_path):
         _plan(experiment="mine", config_dir=tmp_path)
     with raises("config-dir-not-a-folder"):
         _plan(config_dir=tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("file", ["optimizer/slow.yml", "optimizers/slow.yaml", "slow.yaml"])
+def test_an_option_of_ones_own_with_another_ending_or_place_is_named_and_of_another_group_is_not(
+    file, tmp_path, capsys
+):
+    path = tmp_path / file
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("_target_: torch.optim.SGD\nlr: 0.01\n")
+    with raises("option-file-misplaced", str(path), "optimizer/slow.yaml"):
+        _plan("optimizer=slow", config_dir=tmp_path)
+    assert main(["slow", f"--config-dir={tmp_path}"]) == 2
+    check_told(capsys.readouterr().err, "option-file-misplaced", str(path), "experiment/slow.yaml")
+    path.unlink()
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "slow.yaml").write_text("width: 1\n")
+    with raises("unknown-option-of-group", "'slow'"):
+        _plan("optimizer=slow", config_dir=tmp_path)
 
 
 def test_only_what_may_differ_on_resume_may():

@@ -153,6 +153,7 @@ def files(elsewhere, monkeypatch):
         (["lr_sweep", "placement.threads=0"], ("wrong-type-or-range", "placement.threads")),
         (["lr_sweep", "placement.slots_per_gpu=0"], ("wrong-type-or-range", "placement.slots_per_gpu")),
         (["lr_sweep", "placement._target_=no.Cloud"], ("placement-not-importable", "placement._target_", "'no.Cloud'", "placement=local")),
+        (["lr_sweep", "placement._target_=threading.Thread"], ("placement-lacks-members", "threading.Thread", "without starts_early, rehearses, slots", "kill")),
         (["lr_sweep", "protocol.kind=dance"], ("unknown-choice", "protocol.kind", "'dance'")),
         (["lr_sweep", "keep=some"], ("unknown-choice", "'some'")),
         (["own_trainer", "metric.name=val_loss"], ("direction-of-another-metric", "metric.direction", "metric.name", "val_loss")),
