@@ -20,7 +20,7 @@ from typing import NoReturn
 from search.config import catalogue
 from search.config.hidden_modules import hiding, is_hidden, loaded_in_place, named_in
 from search.config.program_name import as_started
-from search.config.text import for_terminal
+from search.config.text import for_terminal, is_terminal
 from search.config.version import __version__
 from search.errors import NO_LIBRARY, NO_THREAD, REFUSED, Told, disk_error, limit_error, refused
 from search.execution.signals import signals_handled
@@ -73,7 +73,7 @@ def main(arguments: list[str]) -> int:
 
 def _failed(error: Told) -> int:
     text = f"search: {error} [{error.code}]"
-    if sys.stderr.isatty() and "\n" not in text:  # else it has lines already
+    if is_terminal(sys.stderr) and "\n" not in text:  # else it has lines already
         text = _in_lines(error)
     print(for_terminal(as_started(text)), file=sys.stderr)
     return error.exit_code

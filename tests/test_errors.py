@@ -126,6 +126,11 @@ def test_a_terminal_shows_the_parts_of_a_message_on_lines_of_their_own_and_a_pip
     assert command in "\n".join(lines)
 
 
+def test_a_command_whose_errors_nobody_reads_has_its_exit_code(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)  # as `2>&-` makes it
+    assert main(["tabel"]) == 2
+
+
 def test_no_control_character_of_a_users_word_reaches_the_terminal(capsys):
     assert main(["lr_sweep", "name=a\x1b[2Jb"]) == 2
     assert "\x1b" not in capsys.readouterr().err

@@ -1,6 +1,7 @@
 """The list of experiments and verbs, from file names and first lines: nothing heavy is imported."""
 
 import shutil
+import sys
 import textwrap
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from search.commands.support.arguments import VerbParser
 from search.commands.support.documents import print_document
 from search.config.catalogue import experiments, verb_summaries
 from search.config.program_name import as_started
-from search.execution.terminal import is_terminal
+from search.config.text import is_terminal
 
 SUMMARY = "lists experiments and verbs"
 USAGE = """\
@@ -58,7 +59,7 @@ def run(words: list[str], config_dir: Path | None) -> int:
 
 def _entry(head: str, purpose: str) -> str:
     """A line; on a terminal that is too narrow, several."""
-    if not is_terminal():
+    if not is_terminal(sys.stdout):
         return f"{head}{purpose}"
     columns, blank = shutil.get_terminal_size().columns, " " * len(head)
     return textwrap.fill(purpose, columns, initial_indent=head, subsequent_indent=blank)

@@ -7,6 +7,7 @@ the text itself, with each such character written out.
 
 import html
 import re
+from typing import Any
 
 FORMULA = ("=", "+", "-", "@")  # a spreadsheet computes a cell that begins so
 # Blanks by `str.isspace` that begin a new line or move the cursor.
@@ -23,6 +24,16 @@ def one_line(text: object) -> str:
 def for_terminal(text: object) -> str:
     """The text for a terminal or a log; only its line breaks keep their effect."""
     return "\n".join(one_line(line) for line in str(text).split("\n"))
+
+
+def is_terminal(stream: Any) -> bool:
+    """Whether an output is a terminal. None (as after `2>&-`), a closed file, or a user's object
+    that has no more than `write`, is none.
+    """
+    try:
+        return bool(stream.isatty())
+    except (AttributeError, ValueError):
+        return False
 
 
 def for_markdown(text: object) -> str:

@@ -16,19 +16,9 @@ from rich.console import Console, Group
 from rich.text import Text
 
 from search.config.program_name import MODULE, SCRIPT, as_started
-from search.config.text import for_terminal, one_line
+from search.config.text import for_terminal, is_terminal, one_line
 
 COMMANDS = (f"{MODULE} ", f"{SCRIPT} ")
-
-
-def is_terminal() -> bool:
-    """Whether standard output is one. None, a closed file, or a user's object that has no more than
-    `write`, is none.
-    """
-    try:
-        return sys.stdout.isatty()
-    except (AttributeError, ValueError):
-        return False
 
 
 class Terminal(Console):
@@ -41,7 +31,7 @@ class Terminal(Console):
         # A notebook gets plain lines: rich would draw widgets, or move a cursor that is not there.
         is_notebook = Console().is_jupyter
         plain: dict[str, Any] = {"force_jupyter": False}
-        if is_notebook or not is_terminal():
+        if is_notebook or not is_terminal(sys.stdout):
             plain["force_terminal"] = False
             if os.environ.get("FORCE_COLOR") and not is_notebook:
                 plain["color_system"] = "standard"
