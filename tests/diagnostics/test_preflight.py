@@ -546,6 +546,28 @@ def test_learning_by_heart_is_judged_by_its_best_try_and_names_what_to_suspect(
     assert told in f"{check.told} {check.remedy}"
 
 
+# Of REINFORCE on digits, measured: as it is, without a baseline, with an entropy bonus; rewards of other rows, one
+# action's chance for all.
+@pytest.mark.parametrize(
+    ("metric", "draws", "outcome"),
+    [
+        ([0.203, 0.703], True, "note"),
+        ([0.109, 0.5], True, "note"),
+        ([0.188, 0.906], True, "note"),
+        ([0.203, 0.703], False, "fail"),
+        ([0.078, 0.109], True, "fail"),
+        ([0.047, 0.063], True, "fail"),
+    ],
+)
+def test_a_policy_whose_score_rises_need_not_know_its_rows_by_heart(metric, draws, outcome):
+    attempt = {"score": metric[1], "metric": metric, "start": 0.02, "end": 0.001}
+    attempt |= {"rate": 0.001, "steps": 500, "error": "", "fitted": False}
+    heart = {"rows": 64, "tries": [attempt]}
+    check = by_heart.overfit(heart, optimizers=1, metric="accuracy", seen={**CALM, "draws": draws})
+    assert check.outcome == outcome
+    assert ("draws its actions" in check.told) == (outcome == "note")
+
+
 def test_a_schedule_that_is_stepped_per_batch_has_no_rate_left_and_a_slow_one_has():
     seen = {**CALM, "losses": [2.3] * 4, "ratios": [1e-3] * 4, "gradient_norms": [1.0] * 4}
     stepped = learning.learning_rate({**seen, "rates": [0.1, 1e-2, 1e-3, 1e-5]}, steps=1000)

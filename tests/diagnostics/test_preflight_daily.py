@@ -7,7 +7,7 @@ from test_preflight import CALM
 from torch import nn
 from torch.nn import functional as F  # noqa: N812  # the field's name for it
 
-from search.diagnostics.preflight import by_heart, loop, losses, model, output
+from search.diagnostics.preflight import by_heart, learning, loop, losses, model, output
 from search.diagnostics.preflight.check import Judge
 from search.diagnostics.preflight.class_words import by_targets
 from search.diagnostics.preflight.first_loss import first_loss
@@ -339,6 +339,41 @@ def test_labels_of_mixed_rows_are_not_taken_for_wrong_ones():
     seen = {**CALM, "loss": {"name": "cross_entropy"}}
     checks = of_rows_seen(answers.handed_on(), seen, metric="", alike=True)
     assert "label_noise" not in {check.name for check in checks}
+
+
+def picks(config, data, device, checkpoint):
+    """A loss by hand on the rows of `data`: of the actions that it draws, or of labels of other rows."""
+    net = torch.nn.Linear(4, 2)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    x, y = torch.tensor(data.train.x), torch.tensor(data.train.y)
+    for _ in range(2):
+        for rows in torch.randperm(len(x)).split(32):
+            chances = net(x[rows]).softmax(1)
+            taken, reward = y[rows].roll(1), 1.0
+            if config["trainer"]["fault"] == "draws":
+                taken = torch.multinomial(chances, num_samples=1)[:, 0]
+                reward = (taken == y[rows]).float()
+            optimizer.zero_grad()
+            (-torch.log(chances.gather(1, taken[:, None])[:, 0]) * reward).mean().backward()
+            optimizer.step()
+        yield {"train_loss": 0.5}
+
+
+@pytest.mark.parametrize(("fault", "told"), [("draws", None), ("of other rows", "labels_matter")])
+def test_actions_that_a_policy_draws_follow_no_labels_and_labels_of_other_rows_are_told(
+    fault, told, tmp_path
+):
+    x = np.random.default_rng(0).normal(size=(256, 4)).astype(np.float32)
+    part = Part(x=x, y=(x[:, 0] > 0).astype(np.int64), index=np.arange(256))
+    trainer = {"_target_": f"{__name__}.picks", "batch_size": 32, "epochs": 2, "fault": fault}
+    subject = Subject(
+        config={"trainer": trainer, "seed": 0}, data=Data(train=part, val=part), device="cpu",
+        folder=tmp_path, task="classification",
+    )  # fmt: skip
+    seen = watched(subject)
+    check = learning.labels_matter({"cause": "not asked"}, seen=seen, legible=True)
+    assert (check.outcome == "fail") == (told == "labels_matter")
+    assert (seen["targets"] is None) == (fault == "draws")
 
 
 @pytest.mark.parametrize("draws", [True, False])

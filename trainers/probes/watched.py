@@ -154,8 +154,10 @@ def _labels(watch: Watch, data: Data, *, classes: bool) -> Answer:
     if part.x is not None and part.y is not None and part.y.ndim < 3:
         labels = label_of_rows(row_keys(np.asarray(part.x)), np.asarray(part.y))
         told["of_own_class"] = classes * watch.labels_seen.answers.of_own_class_alone(labels)
-        told["held_targets"] = _held_targets(watch, data, classes=classes)
-        told["targets"] = targets_against_labels(noted, labels, classes=classes)
+        if not (watch.labels_seen.answers.draws and watch.seen.loss is None):
+            # what a policy's loss picks are the actions that it drew, and no labels
+            told["held_targets"] = _held_targets(watch, data, classes=classes)
+            told["targets"] = targets_against_labels(noted, labels, classes=classes)
     elif part.x is None and told["target_counts"] and watch.seen.optimizers == 1:
         # rows of its own, whose labels are what the losses ask
         keys = [key for place, rows, _ in noted if place == 0 for key in rows]

@@ -25,6 +25,7 @@ NEARLY_ALL = 0.97  # share of right rows from which a loss must lie below that o
 LEARNED = 0.3  # a loss is surely lower than another if it is below this share of it
 TAKEN = 0.9  # share of the rows that an epoch takes, below which some of a few may never be taught
 LEAST = 0.05  # share of the first loss at which the rows that were taught are known
+CLIMBED = 0.3  # share of the way to 1 that the score of drawn actions goes, if they are learned
 SURE = 4.0  # standard errors, or deviations of the losses of shuffled labels, beyond chance
 KNOWN = 0.3  # share of the first loss at which rows are known so well that a metric must say so
 
@@ -73,7 +74,8 @@ def overfit(
         return judge.note(f"{sentence}; {text}", "how good is the teacher on these?", **numbers)
     if text := _left_out(seen, losses):
         return judge.note(f"{sentence}; {text}", "are the others left out on purpose?", **numbers)
-    if not scored and (text := _known_by_metric(tries, metric=metric, higher=higher)):
+    known = "" if scored else _known_by_metric(tries, metric=metric, higher=higher)
+    if text := known or _learns_of_draws(seen, scored):
         return judge.note(f"{sentence}; {text}", **numbers)
     suspects, may_be_floor = _suspects(losses)
     if scored or not may_be_floor:
@@ -96,6 +98,19 @@ def _known_by_metric(tries: Sequence[Try], *, metric: str, higher: bool) -> str:
         if known and _is_worse(last, first, sign=1 if higher else -1):
             went = f"{metric or 'the metric'} went from {first:.3g} to {last:.3g} on these rows"
             return f"but {went}, so they are known, and the loss has a floor"
+    return ""
+
+
+def _learns_of_draws(seen: Watched | None, tries: Sequence[Try]) -> str:
+    """How a score gets better of what draws its actions, as a policy does: by rewards it learns
+    more slowly than by labels. Empty if nothing is drawn, or if the score has gone little of the
+    way.
+    """
+    if seen is None or not seen["draws"]:
+        return ""
+    for first, last in (one["metric"] for one in tries if len(one.get("metric") or ()) == 2):
+        if last - first > CLIMBED * (1 - first):
+            return f"but it draws its actions, whose score went from {first:.2f} to {last:.2f}"
     return ""
 
 
