@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pages import staged_findings
 from refusals import raises
-from simulated import VAL_ROWS, begun, carried_out, tune_plan
+from simulated import VAL_ROWS, begun, carried_out, dice_of, tune_plan
 
 from search.config.compose_protocol import compose_protocol
 from search.config.knob_parts import PARTS
@@ -55,7 +55,7 @@ def score(*, of):
     """Accuracy that depends on some knobs alone, with a little noise per seed and setting."""
 
     def value(knobs, seed):
-        noise = np.random.default_rng([seed, *map(ord, str(knobs))]).normal(0, 0.002)
+        noise = dice_of(seed, knobs).normal(0, 0.002)
         rate = abs(math.log10(float(knobs.get("my.lr", 0.01))) + 2) if "my.lr" in of else 0.0
         width = {4: 0.0, 16: 0.05, 64: 0.1}[knobs.get("my.width", 4)] if "my.width" in of else 0.0
         return 0.7 - 0.05 * rate + width + (noise if of else 0.001 * seed)
@@ -280,7 +280,7 @@ def test_what_was_assumed_of_a_knob_is_told_and_stands_in_the_config():
 
 def test_a_rate_that_explodes_by_decades_is_no_answer_where_every_seed_of_others_is_better():
     def loss(knobs, seed):
-        noise = np.random.default_rng([seed, *map(ord, str(knobs))]).normal()
+        noise = dice_of(seed, knobs).normal()
         explodes = float(knobs.get("my.lr", 0.1)) > 0.03
         return math.exp(6 + 3 * noise) if explodes else 0.1 * noise - 3
 
@@ -301,7 +301,7 @@ def test_what_flattered_the_incumbent_is_told_of_the_incumbent_alone(gain):
     """Its score on its own seeds says nothing of a leader that is confirmed in its place."""
 
     def value(knobs, seed):
-        noise = np.random.default_rng([seed, *map(ord, str(knobs))]).normal(0, 0.002)
+        noise = dice_of(seed, knobs).normal(0, 0.002)
         rate = abs(math.log10(float(knobs.get("my.lr", 3e-4))) + 2)
         wide = gain * (knobs.get("my.width", 4) == 64)
         return 0.6 - 0.05 * rate + wide + 0.1 * (seed < 6) + noise  # the first seeds flatter all
@@ -602,7 +602,7 @@ def test_a_joint_stage_gives_the_rate_room_where_it_turns_what_moves_the_best_ra
     plan = tune_plan(*words, rate, other)
 
     def value(knobs, seed):
-        noise = np.random.default_rng([seed, *map(ord, str(knobs))]).normal(0, 0.001)
+        noise = dice_of(seed, knobs).normal(0, 0.001)
         return 0.9 - 0.1 * abs(math.log10(float(knobs.get("optimizer.lr", 3e-4))) + 2) + noise
 
     history, _ = carried_out(plan, value, lambda knobs: "still_learning")
@@ -641,7 +641,7 @@ def _rising(plan):
     """The higher the rate, the better; width pays, smoothed labels cost."""
 
     def value(knobs, seed):
-        noise = np.random.default_rng([seed, *map(ord, str(knobs))]).normal(0, 0.001)
+        noise = dice_of(seed, knobs).normal(0, 0.001)
         rate = float(knobs.get("optimizer.lr", plan.config.optimizer.lr))
         wide, smooth = knobs.get("model.width", 32), knobs.get("loss.label_smoothing", 0)
         return 0.7 + 0.02 * math.log10(rate) + 0.0005 * wide - 0.2 * smooth + noise

@@ -21,7 +21,7 @@ from omegaconf import OmegaConf
 from pages import staged_findings
 from refusals import check_told, raises
 from rich.console import Console
-from simulated import VAL_ROWS, begun, carried_out, tune_plan
+from simulated import VAL_ROWS, begun, carried_out, dice_of, tune_plan
 
 from search.commands.test import run as open_test_set
 from search.config.compose import compose_experiment
@@ -82,8 +82,7 @@ BOWL = 0.02  # how much accuracy a decade off the best rate costs
 
 
 def _noise(knobs, seed, size=0.004):
-    key = [seed, *repr(sorted(knobs.items())).encode()]
-    return size * float(np.random.default_rng(key).normal())
+    return size * float(dice_of(seed, sorted(knobs.items())).normal())
 
 
 def _stages(history):

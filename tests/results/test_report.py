@@ -29,6 +29,7 @@ from pages import (
 )
 from refusals import raises
 from scipy.special import stdtrit
+from simulated import dice_of
 
 from search.diagnostics.verdicts.rules import Verdict
 from search.results.places import best_by_place
@@ -574,7 +575,7 @@ def _row(trial, value, *, epochs=5, state=None, knobs=None):
 @pytest.mark.slow
 def test_a_joint_stage_is_shown_also_after_a_choice_was_adopted(tmp_path):
     def truth(knobs, seed):  # one augmentation is much better, the rest is noise
-        dice = np.random.default_rng([seed, *repr(sorted(knobs.items())).encode()])
+        dice = dice_of(seed, sorted(knobs.items()))
         return 0.8 + 0.1 * (knobs.get("augment") == "shift") + 0.004 * float(dice.normal())
 
     findings = staged_findings(truth, "space=[lr,augment_image,dropout,momentum]")

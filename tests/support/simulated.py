@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 from next_by_hand import repeated
 from omegaconf import OmegaConf
 
@@ -30,6 +31,12 @@ Value_of = Callable[
 ]  # None: diverged; or how it ended
 Verdict_of = Callable[[Mapping[str, Value]], str]
 VAL_ROWS = 10_000
+
+
+def dice_of(seed: int, knobs: object) -> np.random.Generator:
+    """Draws that hang on a seed and on what knobs are written as, one letter a word of its own."""
+    words = [seed, *map(ord, str(knobs))]
+    return np.random.default_rng(np.array(words, dtype=np.uint32))  # a list costs six times as much
 
 
 @cache
