@@ -36,8 +36,8 @@ Judge = Callable[[TrialRecord, Sequence[EpochRecord]], tuple[str, str]]
 
 
 class EventStream(Callback):
-    """Turns what it hears into events. What it does not take up is none: a trial that leaves
-    without a row comes back.
+    """Turns calls of the conductor into events. A trial that leaves its worker without a row posts
+    no event: it will be trained again.
     """
 
     def __init__(
