@@ -1,8 +1,8 @@
 """The dry run: can everything in the config be imported and built, does every knob act?
 
 It runs before anything is written, in another process: the search's own process loads neither
-torch nor the user's modules. A worker that has started early has torch already and answers; where
-there is none, a process is started for it.
+torch nor the user's modules. A process that has started early, a worker or that of a probe, has
+torch already and answers; where there is none, one is started for it.
 """
 
 import json
