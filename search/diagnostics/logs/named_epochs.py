@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from search.diagnostics.logs.line import Line, number_in
+from search.diagnostics.logs.line import Line
 from search.diagnostics.logs.losses import FEW
 from search.diagnostics.logs.printed_lines import SETTING
 from search.diagnostics.logs.told_numbers import LONGEST, is_command
@@ -30,13 +30,13 @@ def refuse_unread(path: Path, text: str, lines: Sequence[Line]) -> None:
         if "poch" not in line and "POCH" not in line:
             continue
         start = line[:LONGEST]
-        told = NAMED.search(start)
-        if told and LOSS.search(start) and not (SETTING.match(start) or is_command(start)):
-            named.setdefault(int(told[1]), number)
+        epoch = NAMED.search(start)
+        if epoch and LOSS.search(start) and not (SETTING.match(start) or is_command(start)):
+            named.setdefault(int(epoch[1]), number)
     if len(named) < FEW:
         return
-    read = {number_in(cell.partition("/")[0]) for _, cells in lines for cell in cells.values()}
-    missed = [epoch for epoch in named if epoch not in read]
+    told = {cell.partition("/")[0] for cell in {c for _, cells in lines for c in cells.values()}}
+    missed = [epoch for epoch in named if told.isdisjoint((str(epoch), f"{epoch}.0"))]
     if len(missed) < max(LEAST, MISSED * len(named)):
         return
     where = f"{path}: line {named[missed[0]]}"

@@ -139,9 +139,11 @@ def _told_twice(lines: Sequence[Line], axis: str) -> set[str]:
     """
     told: dict[str, list[list[float]]] = {}
     for _, cells in lines:
+        if not STEPS.isdisjoint(cells) or not any(name.startswith(HELD_OUT) for name in cells):
+            continue
         losses = {name: float(cell) for name, cell in cells.items() if is_loss(name)}
         of_val = [name.startswith(HELD_OUT) for name in losses]
-        if any(of_val) and not all(of_val) and STEPS.isdisjoint(cells):
+        if any(of_val) and not all(of_val):
             told.setdefault(cells.get(axis, ""), []).append(list(losses.values()))
     again = {at: all_of_it for at, all_of_it in told.items() if len(all_of_it) > 1}
     other = {at for at, (first, *more) in again.items() if not _are_near(first, more)}
