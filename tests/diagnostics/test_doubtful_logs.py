@@ -308,6 +308,17 @@ def test_an_epoch_that_lines_tell_whole_with_other_losses_is_refused_and_one_tol
         assert curves.val == pytest.approx(VAL, rel=0.01)
 
 
+def test_starts_that_were_broken_off_keep_their_epochs_though_these_come_again(tmp_path):
+    line = "epoch {e}: train_loss={t:.4f} val_loss={v:.4f}\n"
+    start = "".join(
+        line.format(e=e, t=t, v=1.1 * t) for e, t in ((1, 2.05), (2, 1.4), (1, 1.98), (2, 1.2))
+    )
+    first, second, whole = read_of(tmp_path, start + lines_of(line)).trainings.values()
+    assert (first.train.tolist(), second.train.tolist()) == ([2.05, 1.4], [1.98, 1.2])
+    assert first.val == pytest.approx([2.255, 1.54])
+    assert whole.val == pytest.approx(VAL, abs=1e-4)
+
+
 def test_what_is_made_of_losses_is_no_loss(tmp_path):
     with raises("log-lacks-losses"):
         read_of(tmp_path, "epoch,delta_loss,acc\n" + lines_of("{e},{t},0.5\n"), "some.csv")

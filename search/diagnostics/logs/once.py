@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from statistics import median
 
@@ -121,6 +121,7 @@ def _last(lines: Sequence[Line], axis: str, *, averaged: bool) -> list[Line]:
         at = cells.get(axis, "")
         if at in twice:
             kept.append((number, cells))
+            again = set()
             continue
         held_out = {
             (at, name)
@@ -137,17 +138,22 @@ def _told_twice(lines: Sequence[Line], axis: str) -> set[str]:
     """The epochs that several lines tell whole, of train and of validation, with other losses:
     which of them counts is not known, as one may be of another training.
     """
-    told: dict[str, list[list[float]]] = {}
-    for _, cells in lines:
-        if not STEPS.isdisjoint(cells) or not any(name.startswith(HELD_OUT) for name in cells):
-            continue
-        losses = {name: float(cell) for name, cell in cells.items() if is_loss(name)}
-        of_val = [name.startswith(HELD_OUT) for name in losses]
-        if any(of_val) and not all(of_val):
-            told.setdefault(cells.get(axis, ""), []).append(list(losses.values()))
-    again = {at: all_of_it for at, all_of_it in told.items() if len(all_of_it) > 1}
-    other = {at for at, (first, *more) in again.items() if not _are_near(first, more)}
+    told = {
+        (at, place): [whole for _, cells in block if (whole := _losses_of_both(cells))]
+        for place, (at, block) in enumerate(groupby(lines, key=lambda line: line[1].get(axis, "")))
+    }
+    again = {at: own for at, own in told.items() if len(own) > 1}
+    other = {at for (at, _), (first, *more) in again.items() if not _are_near(first, more)}
     return other if len(other) > OFTEN * len(again) else set()
+
+
+def _losses_of_both(cells: Mapping[str, str]) -> list[float]:
+    """The losses of a line that tells of train and of validation, and of no part of an epoch."""
+    if not STEPS.isdisjoint(cells) or not any(name.startswith(HELD_OUT) for name in cells):
+        return []
+    losses = {name: float(cell) for name, cell in cells.items() if is_loss(name)}
+    of_val = [name.startswith(HELD_OUT) for name in losses]
+    return list(losses.values()) if any(of_val) and not all(of_val) else []
 
 
 def _are_near(first: Sequence[float], more: Sequence[Sequence[float]]) -> bool:

@@ -30,7 +30,6 @@ WRITER = re.compile(
 # A command, whose options hold numbers that nothing measured.
 COMMAND = re.compile(r"\b(?:python[\d.]*|torchrun|accelerate launch)\s.*\s--[a-z]", re.I)
 # Of what a count stands behind, as `validation result at epoch 3, loss 0.5`, `loss at step 3: 0.5`.
-PLACES = (" at ", " after ", " for ", " of ")
 BEHIND = re.compile(
     rf"^(?!.*\bbest\b)(.*?)((?:{SET}|loss|cost)[\w()@ ]*?) (?:at|after|for|of) ({COUNTED})", re.I
 )
@@ -72,7 +71,17 @@ FORMS = [
     # Which of its sets is train's, XGBoost hides.
     ("validation_", re.compile(r"\bvalidation_(\d)-"), r"set\1_"),
 ]
-KEPT = 4096  # names that are not read anew in every line
+ALL_FORMS = [
+    ("", WRITER, ""),
+    ("[", BOOSTED, rf"{ROUND} \1 "),
+    ("[", STEPPED, r"step \1 "),
+    ("[", PAIR, r"epoch \1 step \2"),
+    *FORMS,
+    ("", BEHIND, r"\1\3 \2"),
+]
+OF_DIGITS = "@["  # in front of a form that holds digits of its own
+DIGITS = re.compile(r"\d+")
+KEPT, FORMS_KEPT = 4096, 512  # names, and lines but for their numbers, that are not read anew
 LONGEST = 5000  # letters of a line that are read: more is a text that was learned from
 MORE = re.compile(r" *, *[-+.\d]")  # of a list, behind its first number
 SHARE = re.compile(r" ?%")  # behind a number that is in percent, which no loss is
@@ -94,15 +103,9 @@ def numbers_of(line: str, phase: str = "") -> dict[str, str]:
     line = line[:LONGEST]
     if is_command(line):
         return numbers
-    line = WRITER.sub("", line)
-    small = line.lower()
-    if line.startswith("["):
-        line = STEPPED.sub(r"step \1 ", BOOSTED.sub(rf"{ROUND} \1 ", line))
-        line = PAIR.sub(r"epoch \1 step \2", line)
-    for letters, form, told in FORMS:
-        line = form.sub(told, line) if letters in small else line
-    line = BEHIND.sub(r"\1\3 \2", line) if any(place in small for place in PLACES) else line
-    of_best = "best" in small
+    of_best = "best" in line.lower()
+    for form, told in _forms_of(DIGITS.sub("0", line)):
+        line = form.sub(told, line)
     for match in TOLD.finditer(line):
         words, mark, number, whole = match.groups()
         if "," in mark and (
@@ -135,6 +138,21 @@ def numbers_of(line: str, phase: str = "") -> dict[str, str]:
             number = str(int(number))  # Keras tells epoch 1 as `Epoch 00001` too
         numbers.setdefault(name, number)
     return numbers if "epoch" in numbers else {k: v for k, v in numbers.items() if k not in retold}
+
+
+@lru_cache(maxsize=FORMS_KEPT)
+def _forms_of(plain: str) -> tuple[tuple[re.Pattern[str], str], ...]:
+    """The forms that a line has, told with a 0 for each of its numbers: most lines of a log differ
+    in these alone.
+    """
+    found = []
+    small = plain.lower()
+    for letters, form, told in ALL_FORMS:
+        read = form.sub(told, plain) if letters in small else plain
+        if read != plain or (letters == OF_DIGITS and letters in small):
+            found.append((form, told))
+        plain = read
+    return tuple(found)
 
 
 def is_command(line: str) -> bool:
