@@ -265,4 +265,6 @@ class RunningTrial:
         epoch, metric = int(record["epoch"]), self.early_stopping.metric
         value = float(record[metric.name])
         self.decision = self.early_stopping.see(epoch, value=value, losses=losses)
+        if epoch == 0:  # told again, by a training that begins anew after it was killed
+            self.digest = CurveDigest()
         self.digest.add(epoch, losses=losses, value=value)

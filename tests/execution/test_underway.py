@@ -257,6 +257,21 @@ def test_curves_are_equal_where_every_loss_and_score_is_to_the_last_digit():
     assert _curve(LOSSES, metric=made) != _curve(LOSSES, metric=made, scores=(0.8, 0.7, 0.9))
 
 
+def test_a_training_that_is_killed_before_its_first_epoch_has_the_curve_of_an_undisturbed_one():
+    records = [
+        {**_record(epoch, score), "train_loss": loss}
+        for epoch, (score, loss) in enumerate(zip(COARSE, LOSSES, strict=True))
+    ]
+    curves = []
+    for known in ([], records[:1]):  # the untrained model is recorded before the first checkpoint
+        trial = _underway()
+        trial.begin(0, records=known, device="cpu", strategy="loop")
+        for record in records:
+            trial.add_epoch(record)
+        curves.append(trial.row("complete", reason="").curve)
+    assert curves[0] == curves[1] != ""
+
+
 @pytest.mark.parametrize(
     "losses",
     [
