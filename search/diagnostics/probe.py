@@ -36,7 +36,7 @@ class Probe:
     def ask(
         self, message: Message, *, seconds: float, slow: Callable[[], None]
     ) -> DryRunAnswer | None:
-        """As `WorkerConnections.ask`."""
+        """As `dry_run.Early.ask`."""
         connection = self._link.socket
         try:
             connection.settimeout(seconds)

@@ -183,17 +183,8 @@ class WorkerConnections:
     def ask(
         self, message: Message, *, seconds: float, slow: Callable[[], None]
     ) -> DryRunAnswer | None:
-        """Asks the first worker before it is set up; the next `wait` delivers what else happens.
-
-        Args:
-            seconds: time for the answer.
-            slow: called once if the answer takes longer than SLOW_START.
-
-        Returns:
-            The answer; None if the worker ends before.
-
-        Raises:
-            TimeoutError: there was no answer in time.
+        """As `dry_run.Early.ask`, of the first worker before it is set up; the next `wait` delivers
+        what else happens.
         """
         asked_at, is_slow = time.monotonic(), False
         worker: WorkerHandle | None = None
